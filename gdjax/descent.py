@@ -1,0 +1,189 @@
+"""One descent from one start: a single ``lax.scan`` under ``jit``."""
+
+import contextlib
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.core import Tracer
+from jaxtyping import Array, Float, Int
+
+from gdjax import optimizers
+from gdjax.errors import ArgumentError, unknown
+from gdjax.objectives import GradientSide, Objective
+from gdjax.outcomes import (
+    DEFAULT_RULE,
+    Frame,
+    Outcome,
+    StoppingRule,
+    at_rest,
+    classify,
+    lost,
+    nearest_minimum,
+)
+
+Precision = Literal["float32", "float64"]
+
+
+class Trajectory(NamedTuple):
+    """The path of one descent, and what became of it.
+
+    Args:
+        points: every point, the start included, ``(steps + 1, d)``.
+        values: the objective at each point, ``(steps + 1,)``.
+        outcome: an ``Outcome`` code.
+        minimum: index into ``objective.known_minima`` of the one reached (the global ones come
+            first), or −1.
+    """
+
+    points: Float[Array, "n d"]
+    values: Float[Array, "n"]
+    outcome: Int[Array, ""]
+    minimum: Int[Array, ""]
+
+    @property
+    def finite(self) -> int:
+        """How many points come before the first one that is not finite, or has no finite value."""
+        good = np.isfinite(self.points).all(axis=1) & np.isfinite(self.values)
+        return int(good.size if good.all() else good.argmin())
+
+    def __str__(self) -> str:
+        last = max(self.finite - 1, 0)
+        point = ", ".join(f"{x:.6g}" for x in np.asarray(self.points[last]))
+        return (
+            f"{Outcome(int(self.outcome))} after {len(self.values) - 1} steps: "
+            f"f({point}) = {float(self.values[last]):.6g}"
+        )
+
+
+def descend(
+    objective: Objective,
+    optimizer: optax.GradientTransformation,
+    start: Sequence | Array | np.ndarray | None = None,
+    steps: int = 100,
+    *,
+    gradient: GradientSide = "autodiff",
+    rule: StoppingRule = DEFAULT_RULE,
+    precision: Precision | None = None,
+) -> Trajectory:
+    """Descend an objective from one start, and keep the whole path.
+
+    All ``steps`` are taken: nothing stops early, so that the path is the bare recurrence. A
+    descent that diverges is an outcome, not an error. The result can be differentiated with
+    respect to the start and to the hyperparameters of gdjax's optimizers.
+
+    Args:
+        objective: what to descend.
+        optimizer: any optax transformation, gdjax's own included. Hyperparameters of those
+            made by ``gdjax`` are traced, so that new values never recompile; another optax
+            object compiles once.
+        start: the first point, ``(d,)``; by default the objective's own.
+        steps: number of steps, at least 0.
+        gradient: which gradient to follow, ``autodiff`` or ``hand``.
+        rule: when the last point counts as at rest, lost, or at a known minimum.
+        precision: ``float32`` or ``float64``; by default as JAX is configured.
+
+    Returns:
+        The trajectory, with ``points`` of shape ``(steps + 1, d)``.
+
+    Raises:
+        ArgumentError: a start of another dimension or not finite, a negative number of steps, an
+            unknown gradient or precision, a hand gradient where there is none.
+
+    Example:
+        >>> import gdjax
+        >>> f = gdjax.objectives.get("parabola")
+        >>> path = descend(f, gdjax.gradient_descent(0.1), start=[8.0], steps=20)
+        >>> path.points.shape, f"{path.points[-1, 0]:.5f}"
+        ((21, 1), '0.09223')
+    """
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
+        raise ArgumentError(f"steps must be a whole number, at least 0, got {steps!r}")
+    objective.value_and_gradient(gradient)  # says early what is wrong with the choice
+    with as_precision(precision):
+        if not isinstance(start, Tracer):
+            start = objective.check_point(objective.start if start is None else start)
+        point = jnp.asarray(start, dtype=float)
+        frame = frame_of(objective, point.dtype)
+        recipe, numbers = optimizers.split(optimizer)
+        args = objective, steps, gradient
+        try:
+            return _descend(*args, recipe, numbers, point, frame, rule)
+        except jax.errors.ConcretizationTypeError:
+            # This factory looks at its numbers in Python: they become part of the program.
+            return _descend(*args, optax.with_extra_args_support(optimizer), {}, point, frame, rule)
+
+
+def as_precision(precision: Precision | None) -> contextlib.AbstractContextManager:
+    """A context in which floats have that precision; None leaves JAX as it is configured."""
+    if precision is None:
+        return contextlib.nullcontext()
+    if precision not in ("float32", "float64"):
+        raise unknown("precision", precision, ("float32", "float64"))
+    return jax.enable_x64(precision == "float64")
+
+
+def frame_of(objective: Objective, dtype: Any) -> Frame:
+    """An objective's domain and known minima, as arrays of one dtype."""
+    arrays = objective.center, objective.width, objective.known_minima
+    return Frame(*(jnp.asarray(array, dtype) for array in arrays))
+
+
+def step_function(
+    objective: Objective,
+    gradient: GradientSide,
+    transformation: optax.GradientTransformationExtraArgs,
+) -> Callable:
+    """One step: (point, state) → ((next point, next state), value, gradient at the old point)."""
+    value_and_gradient = objective.value_and_gradient(gradient)
+
+    def step(point: Array, state: Any) -> tuple[tuple[Array, Any], Array, Array]:
+        value, slope = value_and_gradient(point)
+        updates, state = transformation.update(
+            slope, state, point, value=value, grad=slope, value_fn=objective.fn
+        )
+        moved = jnp.asarray(optax.apply_updates(point, updates))
+        return (moved, state), value, slope
+
+    return step
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _descend(
+    objective: Objective,
+    steps: int,
+    gradient: GradientSide,
+    recipe: Any,
+    numbers: dict[str, Any],
+    start: Float[Array, "d"],
+    frame: Frame,
+    rule: StoppingRule,
+) -> Trajectory:
+    transformation = optimizers.join(recipe, numbers)
+    step = step_function(objective, gradient, transformation)
+
+    def body(carry: tuple[Array, Any], _: None) -> tuple[tuple[Array, Any], tuple[Array, Array]]:
+        after, value, _slope = step(*carry)
+        return after, (carry[0], value)
+
+    (last, _), (points, values) = jax.lax.scan(
+        body, (start, transformation.init(start)), length=steps
+    )
+    value_and_gradient = objective.value_and_gradient(gradient)
+    value, slope = value_and_gradient(last)
+    points = jnp.concatenate([points, last[None]])
+    values = jnp.append(values, value)
+    minimum = nearest_minimum(last, frame, rule)
+    outcome = classify(
+        finite=jnp.isfinite(points).all(axis=1) & jnp.isfinite(values),
+        away=jax.vmap(lambda point: lost(point, frame, rule))(points),
+        rest=at_rest(
+            slope, value_and_gradient(start)[1], last - points[max(steps - 1, 0)], frame, rule
+        ),
+        minimum=minimum,
+    )
+    return Trajectory(points, values, outcome, minimum)

@@ -1,0 +1,7 @@
+"""Objectives: functions worth descending, with their gradients, minima and references."""
+
+from gdjax.objectives import basins, bowls, ripples  # noqa: F401  (importing a family registers it)
+from gdjax.objectives.base import GradientSide, Objective
+from gdjax.objectives.registry import get, names, parameters, register
+
+__all__ = ["GradientSide", "Objective", "get", "names", "parameters", "register"]

@@ -1,0 +1,84 @@
+"""The catalogue by name: a factory registers itself, and nothing is written twice."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from gdjax.errors import ArgumentError, unknown
+from gdjax.objectives.base import Objective
+
+Factory = Callable[..., Objective]
+_FACTORIES: dict[str, Factory] = {}
+
+
+def register(factory: Factory) -> Factory:
+    """Put a factory into the catalogue under its own name (a decorator).
+
+    Its parameters, all with defaults, are what ``get`` and the command line let a user choose;
+    one called ``dim`` makes the objective n-dimensional.
+
+    Raises:
+        ArgumentError: the name is taken, or a parameter has no default.
+    """
+    name = factory.__name__
+    if name in _FACTORIES:
+        raise ArgumentError(f"objective {name!r} is registered already")
+    for parameter in inspect.signature(factory).parameters.values():
+        if parameter.default is parameter.empty:
+            raise ArgumentError(f"{name}: parameter {parameter.name!r} needs a default")
+    _FACTORIES[name] = factory
+    return factory
+
+
+def names() -> tuple[str, ...]:
+    """Every objective's name, sorted.
+
+    Example:
+        >>> "qfsp" in names()
+        True
+    """
+    return tuple(sorted(_FACTORIES))
+
+
+def parameters(name: str) -> dict[str, Any]:
+    """What can be chosen about an objective, with the defaults.
+
+    Example:
+        >>> parameters("ackley")
+        {'dim': 2}
+    """
+    if name not in _FACTORIES:
+        raise unknown("objective", name, names())
+    return {p.name: p.default for p in inspect.signature(_FACTORIES[name]).parameters.values()}
+
+
+def get(name: str, **chosen: Any) -> Objective:
+    """The objective of that name; the same call gives the same object, so nothing compiles twice.
+
+    Args:
+        name: one of ``names()``.
+        **chosen: values for its ``parameters(name)``, such as ``dim=10``.
+
+    Raises:
+        ArgumentError: an unknown name or parameter, or a dimension the objective cannot have.
+
+    Example:
+        >>> get("sphere", dim=3).dim
+        3
+    """
+    defaults = parameters(name)
+    for key in chosen:
+        if key == "dim" and key not in defaults:
+            raise ArgumentError(f"dim cannot be chosen: {name} has {get(name).dim} by definition")
+        if key not in defaults:
+            raise unknown(f"parameter of {name}", key, defaults)
+    dim = chosen.get("dim", 1)
+    if not isinstance(dim, int) or dim < 1:
+        raise ArgumentError(f"dim must be a positive integer, got {dim!r}")
+    return _build(name, **(defaults | chosen))
+
+
+@functools.cache
+def _build(name: str, **chosen: Any) -> Objective:
+    return _FACTORIES[name](**chosen)

@@ -1,0 +1,112 @@
+"""What became of a descent: the outcome codes, and the rule that tells them apart."""
+
+import enum
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+
+class Outcome(enum.IntEnum):
+    """How a descent ended.
+
+    ``CONVERGED`` came to rest at a known minimum, global or local; ``STALLED`` came to rest
+    at a stationary point that is no known minimum; ``DIVERGED`` left every sensible bound;
+    ``NONFINITE`` met NaN or infinity; ``MAX_STEPS`` was still moving after the last step.
+    """
+
+    CONVERGED = 0
+    STALLED = 1
+    DIVERGED = 2
+    NONFINITE = 3
+    MAX_STEPS = 4
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+class StoppingRule(NamedTuple):
+    """When a descent counts as at rest, as lost, and as having reached a minimum.
+
+    Lengths are measured axis by axis in widths of the domain, so that the rule means the same
+    on a domain of 1e7 × 10 as on the unit square.
+
+    Args:
+        gradient: at rest needs ‖∇f(x)‖ ≤ gradient · (1 + ‖∇f(x₀)‖) …
+        step: … and a last step of at most this many widths on every axis.
+        radius: a minimum is reached within this many widths on every axis.
+        bound: lost is farther than this many widths from the middle of the domain.
+    """
+
+    gradient: float | Array = 1e-6
+    step: float | Array = 1e-6
+    radius: float | Array = 1e-3
+    bound: float | Array = 100.0
+
+
+DEFAULT_RULE = StoppingRule()
+
+
+class Frame(NamedTuple):
+    """Where an objective lives: what the rule measures lengths by, and the known minima.
+
+    Args:
+        center: middle of the domain, ``(d,)``.
+        width: side lengths of the domain, ``(d,)``.
+        minima: known minimizers ``(k, d)``, the global ones first.
+    """
+
+    center: Float[Array | np.ndarray, "d"]
+    width: Float[Array | np.ndarray, "d"]
+    minima: Float[Array | np.ndarray, "k d"]
+
+
+def at_rest(
+    gradient: Float[Array, "d"],
+    first_gradient: Float[Array, "d"],
+    step: Float[Array, "d"],
+    frame: Frame,
+    rule: StoppingRule,
+) -> Bool[Array, ""]:
+    """Whether both the gradient and the last step are small enough to call the point at rest."""
+    flat = jnp.linalg.norm(gradient) <= rule.gradient * (1 + jnp.linalg.norm(first_gradient))
+    return flat & jnp.all(jnp.abs(step) <= rule.step * frame.width)
+
+
+def lost(point: Float[Array, "d"], frame: Frame, rule: StoppingRule) -> Bool[Array, ""]:
+    """Whether the point left every sensible bound; False for NaN, which is not a place."""
+    return jnp.any(jnp.abs(point - frame.center) > rule.bound * frame.width)
+
+
+def nearest_minimum(point: Float[Array, "d"], frame: Frame, rule: StoppingRule) -> Int[Array, ""]:
+    """Index of the known minimum within ``rule.radius`` of the point, the nearest one, or −1."""
+    if len(frame.minima) == 0:
+        return jnp.int32(-1)
+    distances = jnp.max(jnp.abs((point - frame.minima) / frame.width), axis=1)
+    nearest = jnp.argmin(distances).astype(jnp.int32)
+    return jnp.where(distances[nearest] <= rule.radius, nearest, jnp.int32(-1))
+
+
+def classify(
+    finite: Bool[Array, "n"],
+    away: Bool[Array, "n"],
+    rest: Bool[Array, ""],
+    minimum: Int[Array, ""],
+) -> Int[Array, ""]:
+    """The outcome of a whole path; of NaN and out of bounds, what came first counts.
+
+    Args:
+        finite: for each point, whether it and its value are finite.
+        away: for each point, whether it is ``lost``.
+        rest: whether the last point is ``at_rest``.
+        minimum: ``nearest_minimum`` of the last point.
+    """
+    first_away = jnp.where(jnp.any(away), jnp.argmax(away), away.size)
+    first_broken = jnp.where(jnp.all(finite), away.size, jnp.argmin(finite))
+    still = jnp.where(minimum >= 0, Outcome.CONVERGED, Outcome.STALLED)
+    ended = jnp.where(rest, still, Outcome.MAX_STEPS)
+    ended = jnp.where(first_broken < first_away, Outcome.NONFINITE, ended)
+    return jnp.where((first_away <= first_broken) & jnp.any(away), Outcome.DIVERGED, ended).astype(
+        jnp.int32
+    )

@@ -1,0 +1,89 @@
+"""Curves: a one-dimensional objective with its descents, and convergence against the step."""
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+
+from gdjax.descent import Trajectory
+from gdjax.objectives import Objective
+from gdjax.plotting import landscape, style
+
+TANGENTS = 8  # more would cover the curve
+
+
+def curve(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
+    """A one-dimensional objective, the points that each descent visited, and their tangents.
+
+    Args:
+        objective: of dimension 1.
+        paths: trajectories by the label that the legend shows.
+
+    Returns:
+        A matplotlib figure; nothing is shown or saved.
+
+    Example:
+        >>> import gdjax
+        >>> f = gdjax.objectives.get("parabola")
+        >>> figure = curve(f, {"plain": gdjax.descend(f, gdjax.gradient_descent(0.1), steps=9)})
+    """
+    figure = Figure(figsize=(8.5, 5), layout="constrained")
+    axes = figure.add_subplot()
+    points = {k: np.asarray(t.points, float)[: max(t.finite, 1), 0] for k, t in paths.items()}
+    low, high = objective.domain[0]
+    x = np.linspace(low, high, 601)
+    axes.plot(x, landscape.evaluate(objective, x[:, None]), color="0.35", linewidth=1.6, zorder=1)
+    slope_at = jax.vmap(jax.grad(objective.fn))
+    for (label, path), colour in zip(points.items(), style.colours(points).values(), strict=True):
+        path = path[(path >= low) & (path <= high)]
+        y = landscape.evaluate(objective, path[:, None])
+        axes.plot(path, y, ".", color=colour, markersize=11, label=label, zorder=3)
+        if not path.size:
+            continue
+        half = 0.15 * (high - low)
+        slopes = np.asarray(slope_at(jnp.asarray(path[:TANGENTS, None])))[:, 0]
+        for at, height, slope in zip(path, y, slopes, strict=False):
+            reach = np.array([-half, half])
+            axes.plot(
+                at + reach, height + slope * reach, color=colour, alpha=0.6, linewidth=1, zorder=2
+            )
+        axes.scatter(path[0], y[0], marker="*", s=170, c="white", edgecolors="black", zorder=5)
+        axes.scatter(path[-1], y[-1], marker="*", s=210, c=colour, edgecolors="white", zorder=6)
+    style.quiet(axes)
+    axes.set(xlabel="x", ylabel="f", xlim=(low, high))
+    axes.set_title(style.title(objective.name, objective.latex), fontsize=13)
+    axes.legend(frameon=False)
+    return figure
+
+
+def convergence(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
+    """Convergence: f − f* against the step, logarithmic, for one or several descents.
+
+    Where the minimum is not known, f* is the best value that any of the paths met. Steps at
+    which f − f* is 0 or below, to rounding, are not drawn.
+
+    Args:
+        objective: what was descended.
+        paths: trajectories by the label that the legend shows.
+
+    Returns:
+        A matplotlib figure; nothing is shown or saved.
+    """
+    figure = Figure(figsize=(8.5, 4.6), layout="constrained")
+    axes = figure.add_subplot()
+    values = {k: np.asarray(t.values, float)[: max(t.finite, 1)] for k, t in paths.items()}
+    best = objective.fmin
+    if best is None:
+        best = min(np.min(v) for v in values.values())
+    for (label, value), colour in zip(values.items(), style.colours(values).values(), strict=True):
+        gap = np.where(value > best, value - best, np.nan)
+        axes.semilogy(gap, color=colour, linewidth=2, label=label)
+    style.quiet(axes)
+    known = "f − f*" if objective.fmin is not None else "f − best value met"
+    axes.set(xlabel="step", ylabel=known)
+    axes.margins(x=0.01)
+    axes.set_title(style.title(objective.name, objective.latex), fontsize=13)
+    axes.legend(frameon=False)
+    return figure

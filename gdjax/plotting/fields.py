@@ -1,0 +1,60 @@
+"""The gradient as a field of arrows."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+
+from gdjax.errors import ArgumentError
+from gdjax.objectives import GradientSide, Objective
+from gdjax.plotting import landscape, style
+
+
+def gradient_field(
+    objective: Objective, gradient: GradientSide = "autodiff", arrows: int = 25
+) -> Figure:
+    """Where plain descent would go from everywhere: arrows of −∇f over the contours.
+
+    An arrow's length grows with the fourth root of the gradient's norm, so that plains and cliffs
+    can be read in one picture.
+
+    Args:
+        objective: of dimension at least 2; in more than 2, the slice through the start.
+        gradient: which gradient to draw, ``autodiff`` or ``hand``.
+        arrows: how many along each side.
+
+    Returns:
+        A matplotlib figure; nothing is shown or saved.
+
+    Raises:
+        ArgumentError: a one-dimensional objective.
+    """
+    if objective.dim < 2:
+        raise ArgumentError(f"gradient_field needs at least 2 dimensions, {objective.name} has 1")
+    low, high = np.asarray(objective.domain, dtype=float).T[:, :2]
+    window = landscape.Window(low, high, (0, 1), np.asarray(objective.start, dtype=float))
+    figure = Figure(figsize=(7.6, 6.2), layout="constrained")
+    axes = figure.add_subplot()
+    landscape.contours(axes, landscape.grid(objective, window), objective, window)
+    inset = (high - low) / (2 * arrows)
+    x, y = np.meshgrid(*np.linspace(low + inset, high - inset, arrows).T)
+    points = np.broadcast_to(window.base, (arrows**2, objective.dim)).copy()
+    points[:, 0], points[:, 1] = x.ravel(), y.ravel()
+    slope = jax.vmap(lambda point: objective.value_and_gradient(gradient)(point)[1])
+    ways = -np.asarray(jax.jit(slope)(jnp.asarray(points)), dtype=float)[:, :2]
+    length = np.linalg.norm(ways, axis=1, keepdims=True)
+    ways = np.where(length > 0, ways / np.maximum(length, 1e-300) ** 0.75, 0)
+    ways *= 0.9 * (high - low).min() / arrows / max(np.linalg.norm(ways, axis=1).max(), 1e-300)
+    axes.quiver(
+        x,
+        y,
+        *ways.T,
+        color="0.15",
+        angles="xy",
+        scale_units="xy",
+        scale=1,
+        width=0.003,
+        pivot="mid",
+    )
+    axes.set_title(style.title(objective.name, objective.latex), fontsize=12)
+    return figure

@@ -1,0 +1,161 @@
+"""The ground that paths are drawn on: a window on an objective, as surface and as contours."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+from matplotlib.ticker import MaxNLocator
+from mpl_toolkits.mplot3d import Axes3D
+
+from gdjax.objectives import Objective
+from gdjax.plotting import style
+
+MARGIN = 0.12  # of the window, around what it must show
+
+
+class Window(NamedTuple):
+    """A rectangle in the plane of two coordinates; the others stay at ``base``.
+
+    Args:
+        low, high: corners, ``(2,)``.
+        axes: which two coordinates are drawn.
+        base: the point through which the plane is laid, ``(d,)``.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    axes: tuple[int, int]
+    base: np.ndarray
+
+
+class Grid(NamedTuple):
+    """Values over a window: ``x`` and ``y`` are ``(n,)``, ``z`` is ``(n, n)`` with rows along y."""
+
+    x: np.ndarray
+    y: np.ndarray
+    z: np.ndarray
+
+
+def frame(
+    objective: Objective, paths: Sequence[np.ndarray], axes: tuple[int, int] = (0, 1)
+) -> Window:
+    """The smallest window that shows every path and the known minima, with a margin.
+
+    Points beyond twice the domain are left out of sight: one diverging path must not shrink
+    the rest to a dot.
+    """
+    picked = list(axes)
+    reach = objective.width[picked]
+    low, high = objective.center[picked] - reach, objective.center[picked] + reach
+    seen = np.concatenate([path[:, picked] for path in paths] + [objective.known_minima[:, picked]])
+    seen = seen[np.all((seen >= low) & (seen <= high), axis=1)]
+    if not len(seen):
+        seen = np.asarray(objective.domain).T[:, picked]
+    low, high = seen.min(axis=0), seen.max(axis=0)
+    side = np.maximum(high - low, 0.04 * reach)
+    side = np.maximum(side, side.max() * np.minimum(reach / reach.max(), 1) * 0.6)
+    middle, half = (low + high) / 2, side * (0.5 + MARGIN)
+    return Window(middle - half, middle + half, axes, np.asarray(paths[0][-1], dtype=float))
+
+
+def evaluate(objective: Objective, points: np.ndarray) -> np.ndarray:
+    """The objective at each of the points ``(..., d)``, in one vectorised call."""
+    flat = jnp.asarray(points.reshape(-1, objective.dim), dtype=float)
+    return np.asarray(_evaluate(objective, flat), dtype=float).reshape(points.shape[:-1])
+
+
+def _evaluate_flat(objective: Objective, points: jax.Array) -> jax.Array:
+    return jax.vmap(objective.fn)(points)
+
+
+_evaluate = jax.jit(_evaluate_flat, static_argnums=0)
+
+
+def grid(objective: Objective, window: Window, resolution: int = 161) -> Grid:
+    """Values over a window, ``resolution`` points a side."""
+    x, y = np.linspace(window.low, window.high, resolution).T
+    points = np.broadcast_to(window.base, (resolution, resolution, objective.dim)).copy()
+    points[..., window.axes[0]], points[..., window.axes[1]] = np.meshgrid(x, y)
+    return Grid(x, y, evaluate(objective, points))
+
+
+def norm(ground: Grid) -> PowerNorm:
+    """Colours by a power of the height, such that half of the ground lies below the middle one."""
+    z = ground.z[np.isfinite(ground.z)]
+    low, middle, high = np.quantile(z, [0, 0.5, 1]) if z.size else (0.0, 0.5, 1.0)
+    if not low < middle < high:
+        return PowerNorm(1.0, vmin=low, vmax=high if high > low else low + 1)
+    gamma = np.log(0.5) / np.log((middle - low) / (high - low))
+    return PowerNorm(float(np.clip(gamma, 0.2, 1.0)), vmin=low, vmax=high)
+
+
+def contours(axes: Axes, ground: Grid, objective: Objective, window: Window) -> None:
+    """Filled contours with thin lines, the known minima in sight, and a colour bar."""
+    shades = norm(ground)
+    levels = np.unique(shades.inverse(np.linspace(0, 1, 29)))
+    filled = axes.contourf(
+        ground.x, ground.y, ground.z, levels, cmap=style.LANDSCAPE, norm=shades, extend="max"
+    )
+    axes.contour(
+        ground.x,
+        ground.y,
+        ground.z,
+        levels[1::2],
+        colors="white",
+        linewidths=0.5,
+        linestyles="solid",
+    )
+    minima = (
+        objective.known_minima[:, list(window.axes)] if objective.dim == 2 else np.empty((0, 2))
+    )
+    if len(minima):
+        axes.scatter(
+            *minima.T, s=46, facecolors="none", edgecolors="white", linewidths=1.3, zorder=2.5,
+            path_effects=style.RIM, label="known minimum",
+        )  # fmt: skip
+    axes.set(
+        xlim=(window.low[0], window.high[0]),
+        ylim=(window.low[1], window.high[1]),
+        xlabel=coordinate(objective, window.axes[0]),
+        ylabel=coordinate(objective, window.axes[1]),
+    )
+    ticks = MaxNLocator(8).tick_values(levels[0], levels[-1])
+    ticks = ticks[(ticks >= levels[0]) & (ticks <= levels[-1])]
+    bar = axes.figure.colorbar(filled, ax=axes, pad=0.02, shrink=0.95, ticks=ticks)
+    bar.ax.set_title("f", fontsize=10)
+    bar.outline.set_visible(False)  # type: ignore[operator]  # a Patch, typed as a callable
+
+
+def surface(axes: Axes3D, ground: Grid, objective: Objective, window: Window) -> None:
+    """The surface, seen from the side opposite to where the path starts."""
+    x, y = np.meshgrid(ground.x, ground.y)
+    axes.plot_surface(
+        x,
+        y,
+        ground.z,
+        cmap=style.LANDSCAPE,
+        norm=norm(ground),
+        rcount=80,
+        ccount=80,
+        linewidth=0,
+        antialiased=False,
+        zorder=1,
+    )
+    axes.set(
+        xlabel=coordinate(objective, window.axes[0]),
+        ylabel=coordinate(objective, window.axes[1]),
+        zlabel="f",
+    )
+    for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
+        axis.set_major_locator(MaxNLocator(5))
+        axis.pane.set_facecolor("white")  # type: ignore[attr-defined]
+        axis._axinfo["grid"].update(color="0.88", linewidth=0.6)  # type: ignore[attr-defined]
+
+
+def coordinate(objective: Objective, axis: int) -> str:
+    """What an axis is called: x and y in two dimensions, x₁, x₂, … in more."""
+    return "xy"[axis] if objective.dim <= 2 else f"$x_{{{axis + 1}}}$"

@@ -1,0 +1,136 @@
+"""Paths on a landscape: one or several, on the surface and on its contours."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d import Axes3D
+
+from gdjax.descent import Trajectory
+from gdjax.errors import ArgumentError
+from gdjax.objectives import Objective
+from gdjax.plotting import landscape, style
+from gdjax.plotting.curves import curve
+
+DRAPE = 12  # samples a step, so that a path lies on the surface instead of cutting through it
+
+
+def trajectory(objective: Objective, path: Trajectory, label: str = "path") -> Figure:
+    """One path: the surface with the path on it, beside contours with arrows along the path.
+
+    In one dimension it is the curve with the points and their tangents; in more than two, the
+    slice through the last point, along the first two coordinates. A path that diverges is cut
+    at its last finite point.
+
+    Args:
+        objective: what was descended.
+        path: the result of ``gdjax.descend``.
+        label: what the legend calls it.
+
+    Returns:
+        A matplotlib figure; nothing is shown or saved.
+
+    Example:
+        >>> import gdjax
+        >>> f = gdjax.objectives.get("sphere")
+        >>> figure = trajectory(f, gdjax.descend(f, gdjax.heavy_ball(0.1), steps=30))
+    """
+    return comparison(objective, {label: path})
+
+
+def comparison(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
+    """Several paths on one landscape, on the surface and on its contours.
+
+    Args:
+        objective: what was descended.
+        paths: trajectories by the label that the legend shows.
+
+    Returns:
+        A matplotlib figure; nothing is shown or saved.
+
+    Raises:
+        ArgumentError: no paths.
+    """
+    if not paths:
+        raise ArgumentError("paths must name at least one trajectory, got none")
+    if objective.dim == 1:
+        return curve(objective, paths)
+    points = {label: finite_points(path) for label, path in paths.items()}
+    window = landscape.frame(objective, list(points.values()))
+    ground = landscape.grid(objective, window)
+    figure = Figure(figsize=(12.5, 5.4), layout="constrained")
+    hill = figure.add_subplot(1, 2, 1, projection="3d", computed_zorder=False)
+    flat = figure.add_subplot(1, 2, 2)
+    landscape.surface(hill, ground, objective, window)
+    landscape.contours(flat, ground, objective, window)
+    start = next(iter(points.values()))[0]
+    _face(hill, start, window)
+    for (label, path), colour in zip(points.items(), style.colours(points).values(), strict=True):
+        _draw_on_surface(hill, objective, path, window, colour)
+        _draw_on_contours(flat, path[:, list(window.axes)], window, label, colour)
+    flat.scatter([], [], marker="*", s=120, c="white", edgecolors="black", label="start")
+    flat.scatter([], [], marker="*", s=120, c="0.5", edgecolors="white", label="end")
+    handles, labels = flat.get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda i: labels[i] not in points)  # the paths first
+    figure.legend(
+        [handles[i] for i in order], [labels[i] for i in order],
+        loc="outside lower center", ncols=4, frameon=False, fontsize=10,
+    )  # fmt: skip
+    slice_note = "" if objective.dim == 2 else "   (slice through the last point)"
+    figure.suptitle(style.title(objective.name, objective.latex) + slice_note, fontsize=13)
+    return figure
+
+
+def finite_points(path: Trajectory) -> np.ndarray:
+    """The points of a path up to its last finite one, ``(m, d)``; at least the start."""
+    return np.asarray(path.points, dtype=float)[: max(path.finite, 1)]
+
+
+def _face(axes: Axes3D, start: np.ndarray, window: landscape.Window) -> None:
+    """Turn the camera so that the slope under the start faces it."""
+    x, y = ((window.low + window.high) / 2 - start[list(window.axes)]) / (window.high - window.low)
+    axes.view_init(elev=52, azim=float(np.degrees(np.arctan2(y, x))) + 30)
+    axes.set_box_aspect((1, 1, 0.66), zoom=1.12)  # pyright: ignore
+
+
+def _draw_on_surface(
+    axes: Axes3D, objective: Objective, path: np.ndarray, window: landscape.Window, colour: str
+) -> None:
+    share = np.linspace(0, 1, DRAPE, endpoint=False)[None, :, None]
+    draped = (path[:-1, None] * (1 - share) + path[1:, None] * share).reshape(-1, path.shape[1])
+    draped = np.concatenate([draped, path[-1:]])
+    x, y = draped[:, window.axes[0]], draped[:, window.axes[1]]
+    inside = (
+        (x >= window.low[0]) & (x <= window.high[0]) & (y >= window.low[1]) & (y <= window.high[1])
+    )
+    onto = np.broadcast_to(window.base, draped.shape).copy()
+    onto[:, list(window.axes)] = draped[:, list(window.axes)]
+    z = np.where(inside, landscape.evaluate(objective, onto), np.nan)
+    axes.plot(x, y, z, color=colour, linewidth=1.8, path_effects=style.HALO, zorder=5)
+    dots = slice(None, None, DRAPE)
+    axes.plot(x[dots], y[dots], z[dots], ".", color=colour, markersize=3.5, zorder=6)
+    for end, face, edge, size in ((0, "white", "black", 130), (-1, colour, "white", 170)):
+        if inside[end]:
+            axes.scatter(
+                x[end], y[end], z[end], marker="*", s=size, c=face, edgecolors=edge, zorder=7,
+                depthshade=False,
+            )  # fmt: skip
+
+
+def _draw_on_contours(
+    axes: Axes, path: np.ndarray, window: landscape.Window, label: str, colour: str
+) -> None:
+    axes.plot(*path.T, color=colour, linewidth=1.8, path_effects=style.HALO, label=label)
+    axes.plot(*path.T, ".", color=colour, markersize=5)
+    moves = np.diff(path, axis=0)
+    long = np.linalg.norm(moves / (window.high - window.low), axis=1) > 0.05
+    if long.any():
+        heads = (path[:-1] + 0.6 * moves)[long]
+        ways = moves[long] / np.linalg.norm(moves[long], axis=1, keepdims=True)
+        axes.quiver(
+            *heads.T, *ways.T, color=colour, angles="xy", pivot="mid", units="inches", width=0.04,
+            scale=6, scale_units="inches", headwidth=4, headlength=4, headaxislength=3.5, zorder=4,
+        )  # fmt: skip
+    axes.scatter(*path[0], marker="*", s=170, c="white", edgecolors="black", zorder=6)
+    axes.scatter(*path[-1], marker="*", s=210, c=colour, edgecolors="white", zorder=7)

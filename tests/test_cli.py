@@ -1,0 +1,180 @@
+import contextlib
+import io
+import json
+import logging
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import absl.logging
+import numpy as np
+import pytest
+
+from gdjax import cli
+
+ROOT = Path(cli.__file__).parents[1]
+EXPERIMENTS = sorted((ROOT / "conf" / "experiment").glob("*.yaml"))
+
+
+@pytest.fixture
+def gdjax(monkeypatch, tmp_path):
+    """The command in this process: returns its exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / "cache"))
+    # Hydra's logging set-up closes all handlers, and absl's would close pytest's stream with it.
+    absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
+
+    def call(*words):
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+        monkeypatch.setattr(sys, "argv", ["gdjax", *words])
+        out, err, code = io.StringIO(), io.StringIO(), 0
+        root = logging.getLogger()
+        kept = root.handlers[:]
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                cli.main()
+            except SystemExit as stop:
+                code = stop.code or 0
+        for handler in set(root.handlers) - set(kept):  # those of Hydra hold the streams above
+            root.removeHandler(handler)
+            handler.close()
+        root.handlers[:] = kept
+        return code, out.getvalue(), err.getvalue()
+
+    return call
+
+
+def test_the_command_from_another_folder_leaves_pictures_numbers_and_config(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "gdjax.cli", "compare"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr == ""
+    (folder,) = (tmp_path / "outputs" / "compare").iterdir()
+    files = {path.name for path in folder.iterdir()}
+    assert files == {
+        "comparison.png", "convergence.png", "trajectory.npz", "summary.json", "config.yaml", "gdjax.log",
+    }  # fmt: skip
+    plain, ball = json.loads((folder / "summary.json").read_text())["results"].values()
+    assert (plain["reached"], ball["reached"]) == ("local", "global")
+    assert plain["final_value"] == pytest.approx(10.1679, abs=1e-3)
+    assert ball["final_value"] == pytest.approx(-5.9045, abs=1e-3)
+    with np.load(folder / "trajectory.npz") as arrays:
+        assert arrays["points_1"].shape == (301, 2)
+        np.testing.assert_allclose(arrays["points_1"][-1], ball["final_point"])
+    assert "heavy_ball(learning_rate=0.1, momentum=0.9)  converged  global #0" in done.stdout
+    assert str(folder.relative_to(tmp_path) / "comparison.png") in done.stdout
+
+
+def test_multirun_gives_one_result_for_each_combination(gdjax, tmp_path):
+    code, _, _ = gdjax(
+        "run", "-m", "objective=qfsp,ackley", "optimizer.momentum=0.5,0.9", "steps=5"
+    )
+    assert code == 0
+    found = [json.loads(p.read_text()) for p in tmp_path.glob("multirun/run/*/*/summary.json")]
+    labels = sorted((s["objective"], *s["results"]) for s in found)
+    assert labels == [
+        (name, f"heavy_ball(learning_rate=0.1, momentum={momentum})")
+        for name in ("ackley", "qfsp")
+        for momentum in (0.5, 0.9)
+    ]
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_experiment_runs(path, gdjax, tmp_path):
+    command = re.search(r"^# gdjax (\w+) experiment=(\w+)$", path.read_text(), re.MULTILINE)
+    task, name = command.groups()
+    assert name == path.stem
+    code, out, err = gdjax(task, f"experiment={name}", "plot.dpi=30")
+    assert (code, err) == (0, "")
+    assert list(tmp_path.glob(f"outputs/{task}/*/summary.json"))
+    if name == "optax_sgd":
+        distance = float(re.search(r"largest distance between .*: (\S+) at step", out)[1])
+        assert 0 < distance < 1e-9
+
+
+def test_options_of_a_run(gdjax, tmp_path):
+    code, _, _ = gdjax(
+        "run", "objective=ackley", "objective.dim=3", "optimizer=adam", "gradient=hand",
+        "precision=float64", "start=[1,2,3]", "steps=4", "plot.format=svg",
+    )  # fmt: skip
+    assert code == 0
+    (folder,) = tmp_path.glob("outputs/run/*")
+    assert (folder / "trajectory.svg").is_file()
+    summary = json.loads((folder / "summary.json").read_text())
+    assert (summary["start"], summary["precision"]) == ([1.0, 2.0, 3.0], "float64")
+
+
+def test_check_says_so_and_exits_1_for_a_wrong_gradient(gdjax, monkeypatch):
+    code, out, _ = gdjax("check", "objective=sphere")
+    assert code == 0
+    assert "sphere: ok at 1000 points" in out
+    from gdjax import objectives
+
+    wrong = objectives.Objective(
+        name="qfsp", fn=lambda p: (p**2).sum(), gradient=lambda p: 3 * p, domain=[(-1, 1)] * 2
+    )
+    monkeypatch.setattr(objectives, "get", lambda name: wrong)
+    code, out, _ = gdjax("check")
+    assert code == 1
+    assert "qfsp: WRONG" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["rnu"], "gdjax rnu: unknown task 'rnu'; did you mean 'run'?"),
+        (["run", "objective=qfps"], "gdjax run: unknown objective 'qfps'; did you mean 'qfsp'?"),
+        (["run", "optimizer=heavy_bal"], "did you mean 'heavy_ball'"),
+        (["compare", "optimizer@optimizers.a=adm"], "unknown optimizer 'adm'; did you mean 'adam'"),
+        (["run", "-m", "objective=qfsp,akley"], "unknown objective 'akley'; did you mean 'ackley'"),
+        (
+            ["compare", "experiment=optax_sdg"],
+            "unknown experiment 'optax_sdg'; did you mean 'optax_sgd'?",
+        ),
+        (["run", "optimizer.mometum=0.5"], "Could not override 'optimizer.mometum'"),
+        (["run", "start=[1,2,3]"], "start must have 2 components, as qfsp has, got 3"),
+        (["run", "start=[1,nan]"], "start must be finite"),
+        (["run", "steps=-1"], "steps must be a whole number, at least 0, got -1"),
+        (["run", "learning_rate=0"], "learning_rate must be positive and finite, got 0"),
+        (["run", "optimizer.momentum=1"], "momentum must lie in [0, 1), got 1"),
+        (["run", "-m", "optimizer.momentum=1,0.5"], "momentum must lie in [0, 1), got 1"),
+        (["run", "gradient=had"], "unknown gradient 'had'; did you mean 'hand'?"),
+        (["run", "plot.format=gif"], "unknown plot.format 'gif'"),
+    ],
+)
+def test_a_bad_call_is_told_in_one_line_and_leaves_nothing_behind(
+    gdjax, untyped, tmp_path, words, message
+):
+    code, _, err = gdjax(*words)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_shows_choices_and_defaults(gdjax):
+    assert "gdjax TASK" in gdjax("--help")[1]
+    out = gdjax("run", "--help")[1]
+    assert "objective: ackley" in out
+    assert "momentum: 0.9" in out
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("gdjax co", "compare"),
+        ("gdjax run objective=q", "objective=qfsp"),
+        ("gdjax run step", "steps="),
+    ],
+)
+def test_completion(gdjax, monkeypatch, line, expected):
+    monkeypatch.setenv("COMP_LINE", line)
+    assert expected in gdjax("-sc", "query=bash")[1].split()
+
+
+def test_default_folders_do_not_collide_within_a_second(gdjax, tmp_path):
+    for _ in range(2):
+        gdjax("check", "objective=parabola", "points=1")
+    assert len(list(tmp_path.glob("outputs/check/*"))) == 2

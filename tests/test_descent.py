@@ -1,0 +1,120 @@
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import gdjax
+from gdjax import Outcome, descent, objectives
+
+QFSP = objectives.get("qfsp")
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_plain_descent_on_the_sphere_is_the_closed_form(precision):
+    path = gdjax.descend(
+        objectives.get("sphere"), gdjax.gradient_descent(0.1), (8, 8), 20, precision=precision
+    )
+    expected = 8 * 0.8 ** np.arange(21)
+    assert path.points.shape == (21, 2)
+    assert path.points.dtype == precision
+    tolerance = 21 * float(jnp.finfo(precision).eps)  # one rounding a step
+    np.testing.assert_allclose(path.points, np.stack([expected] * 2, axis=1), rtol=tolerance)
+    np.testing.assert_allclose(path.values, 2 * expected**2, rtol=2 * tolerance)
+
+
+@pytest.mark.parametrize("gradient", ["autodiff", "hand"])
+def test_momentum_escapes_the_local_minimum_that_traps_plain_descent(gradient):
+    plain = gdjax.descend(QFSP, gdjax.heavy_ball(0.1, 0.0), steps=300, gradient=gradient)
+    ball = gdjax.descend(QFSP, gdjax.heavy_ball(0.1, 0.9), steps=300, gradient=gradient)
+    assert plain.values[-1] == pytest.approx(10.167907781, abs=1e-4)
+    assert ball.values[-1] == pytest.approx(-5.904491671, abs=1e-4)
+    assert plain.outcome == ball.outcome == Outcome.CONVERGED
+    assert plain.minimum >= len(QFSP.minima) > ball.minimum >= 0
+
+
+def test_how_many_momenta_escape():
+    reached = [
+        int(
+            gdjax.descend(
+                QFSP, gdjax.heavy_ball(0.1, m / 100), steps=1000, precision="float64"
+            ).minimum
+        )
+        for m in range(96)
+    ]
+    assert sum(0 <= minimum < 2 for minimum in reached) == 70
+
+
+def test_new_numbers_never_recompile():
+    f = objectives.get("sphere", dim=7)
+    for optimizer in (gdjax.gradient_descent(0.1), gdjax.heavy_ball(0.1), gdjax.nesterov(0.1)):
+        gdjax.descend(f, optimizer, steps=5)
+    adam = gdjax.optimizers.get("adam", learning_rate=0.1)
+    gdjax.descend(f, adam, steps=5)
+    compiled = descent._descend._cache_size()
+    for rate in (0.2, 0.3):
+        gdjax.descend(f, gdjax.gradient_descent(rate), np.full(7, rate), 5)
+        gdjax.descend(f, gdjax.heavy_ball(rate, momentum=rate), np.full(7, rate), 5)
+        gdjax.descend(f, gdjax.nesterov(rate, momentum=rate), list(range(7)), 5)
+        gdjax.descend(f, gdjax.optimizers.get("adam", learning_rate=rate, b1=rate), steps=5)
+    assert descent._descend._cache_size() == compiled
+
+
+@pytest.mark.parametrize("optimizer", [optax.lbfgs(), optax.polyak_sgd(1.0), optax.adam(0.5)])
+def test_any_optax_optimizer_works_the_value_and_the_line_search_included(optimizer):
+    path = gdjax.descend(objectives.get("sphere"), optimizer, steps=200)
+    assert path.values[-1] < 1e-3
+
+
+def test_outcomes():
+    def outcome(name, start, optimizer=gdjax.gradient_descent(0.1), steps=300):
+        return Outcome(int(gdjax.descend(objectives.get(name), optimizer, start, steps).outcome))
+
+    assert outcome("sphere", (1, 2)) == Outcome.CONVERGED
+    assert outcome("sphere", (1, 2), steps=3) == Outcome.MAX_STEPS
+    assert outcome("qfsp", (0, 0)) == Outcome.STALLED  # the saddle at the origin
+    assert outcome("sphere", (1, 2), gdjax.gradient_descent(1.5)) == Outcome.DIVERGED
+    assert outcome("sphere", (1, 2), gdjax.gradient_descent(1e30)) == Outcome.DIVERGED
+    with_hole = gdjax.Objective(name="log", fn=lambda p: jnp.log(p[0]), domain=[(0.1, 5)])
+    path = gdjax.descend(with_hole, gdjax.gradient_descent(2.0), (1.0,), 10)
+    assert path.outcome == Outcome.NONFINITE
+    assert path.finite == 1
+
+
+def test_the_final_value_can_be_differentiated_in_the_hyperparameters():
+    def final(rate, momentum):
+        return gdjax.descend(QFSP, gdjax.heavy_ball(rate, momentum), steps=5).values[-1]
+
+    with jax.enable_x64(True):
+        slopes = jax.grad(final, argnums=(0, 1))(0.02, 0.5)
+        for i, slope in enumerate(slopes):
+            h = np.eye(2)[i] * 1e-6
+            difference = (final(0.02 + h[0], 0.5 + h[1]) - final(0.02 - h[0], 0.5 - h[1])) / 2e-6
+            assert float(slope) == pytest.approx(float(difference), rel=1e-6)
+
+
+def test_importing_gdjax_loads_no_heavy_library():
+    import subprocess
+
+    code = "import sys, gdjax; print([m for m in ('matplotlib', 'xarray', 'hydra') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"start": (1, 2, 3)}, "start must have 2 components, as qfsp has, got 3"),
+        ({"start": (1, float("inf"))}, "start must be finite"),
+        ({"start": "here"}, "start must be a list of 2 numbers"),
+        ({"steps": -1}, "steps must be a whole number, at least 0, got -1"),
+        ({"gradient": "had"}, "unknown gradient 'had'; did you mean 'hand'?"),
+        ({"precision": "float23"}, "unknown precision 'float23'; did you mean 'float32'"),
+    ],
+)
+def test_bad_calls_say_what_is_wrong(untyped, arguments, message):
+    with pytest.raises(gdjax.ArgumentError) as caught:
+        gdjax.descend(QFSP, gdjax.heavy_ball(0.1), **arguments)
+    assert message in str(caught.value)

@@ -1,0 +1,107 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import gdjax
+from gdjax import objectives, plotting
+
+QFSP = objectives.get("qfsp")
+
+
+@pytest.fixture(scope="module")
+def paths():
+    return {
+        "plain": gdjax.descend(QFSP, gdjax.gradient_descent(0.1), steps=40),
+        "ball": gdjax.descend(QFSP, gdjax.heavy_ball(0.1, 0.9), steps=40),
+    }
+
+
+def lines(axes, label):
+    return [line for line in axes.get_lines() if line.get_label() == label]
+
+
+def test_comparison_draws_every_path_on_surface_and_contours(paths):
+    figure = plotting.comparison(QFSP, paths)
+    hill, flat, bar = figure.axes
+    for label, path in paths.items():
+        (line,) = lines(flat, label)
+        np.testing.assert_allclose(line.get_xydata(), path.points)
+    assert bar.get_title() == "f"
+    assert len(hill.get_lines()) == 4  # for each path, its line and its points
+    low, high = np.array([flat.get_xlim(), flat.get_ylim()]).T
+    for points in [np.concatenate([p.points for p in paths.values()]), QFSP.known_minima]:
+        assert (points > low).all()
+        assert (points < high).all()
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["plain", "ball", "known minimum", "start", "end"]
+    assert QFSP.latex in figure.get_suptitle()
+
+
+def test_the_path_lies_on_the_surface_and_is_drawn_over_it(paths):
+    figure = plotting.trajectory(QFSP, paths["ball"])
+    hill = figure.axes[0]
+    x, y, z = (np.asarray(values) for values in hill.get_lines()[0].get_data_3d())
+    np.testing.assert_allclose(z, x**2 + y**2 + 10 * np.sin(x) * np.sin(y), rtol=1e-4, atol=1e-3)
+    surface = hill.collections[0]
+    assert all(line.get_zorder() > surface.get_zorder() for line in hill.get_lines())
+    assert not hill.computed_zorder
+
+
+def test_arrows_point_along_the_path(paths):
+    flat = plotting.trajectory(QFSP, paths["plain"]).axes[1]
+    (arrows,) = [c for c in flat.collections if type(c).__name__ == "Quiver"]
+    moves = np.diff(np.asarray(paths["plain"].points), axis=0)[: len(arrows.U)]
+    cosines = (moves[:, 0] * arrows.U + moves[:, 1] * arrows.V) / np.linalg.norm(moves, axis=1)
+    np.testing.assert_allclose(cosines, 1, rtol=1e-5)
+
+
+def test_a_diverging_path_is_cut_and_the_window_stays_sensible():
+    f = objectives.get("sphere")
+    path = gdjax.descend(f, gdjax.gradient_descent(3.0), (1.0, 2.0), steps=200)
+    assert not np.isfinite(path.points[-1]).all()
+    flat = plotting.trajectory(f, path).axes[1]
+    assert np.abs([flat.get_xlim(), flat.get_ylim()]).max() < 60
+    convergence = plotting.convergence(f, {"lost": path}).axes[0]
+    assert len(convergence.get_lines()[0].get_ydata()) == path.finite
+
+
+def test_one_dimension_has_the_curve_the_points_and_their_tangents():
+    f = objectives.get("parabola")
+    path = gdjax.descend(f, gdjax.gradient_descent(0.1), (8.0,), steps=5)
+    (axes,) = plotting.trajectory(f, path, label="plain").axes
+    (dots,) = lines(axes, "plain")
+    np.testing.assert_allclose(dots.get_xdata(), path.points[:, 0])
+    np.testing.assert_allclose(dots.get_ydata(), path.values, rtol=1e-6)
+    tangents = [line.get_xydata() for line in axes.get_lines() if len(line.get_xdata()) == 2]
+    slopes = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in tangents]
+    np.testing.assert_allclose(slopes, 2 * path.points[:, 0], rtol=1e-4)
+
+
+def test_more_than_two_dimensions_are_drawn_as_a_slice():
+    f = objectives.get("sphere", dim=4)
+    figure = plotting.trajectory(f, gdjax.descend(f, gdjax.heavy_ball(0.1), steps=20))
+    assert "slice" in figure.get_suptitle()
+
+
+def test_convergence_is_the_gap_to_the_minimum(paths):
+    (axes,) = plotting.convergence(QFSP, paths).axes
+    assert axes.get_yscale() == "log"
+    for label, path in paths.items():
+        (line,) = lines(axes, label)
+        np.testing.assert_allclose(line.get_ydata(), path.values - QFSP.fmin, rtol=1e-5)
+
+
+def test_gradient_field_points_downhill():
+    axes = plotting.gradient_field(QFSP, gradient="hand", arrows=9).axes[0]
+    (arrows,) = [c for c in axes.collections if type(c).__name__ == "Quiver"]
+    slopes = [QFSP.gradient(jnp.array(p)) for p in zip(arrows.X, arrows.Y, strict=True)]
+    assert (np.sum(np.array(slopes) * np.stack([arrows.U, arrows.V], axis=1), axis=1) <= 0).all()
+    with pytest.raises(gdjax.ArgumentError, match="at least 2 dimensions"):
+        plotting.gradient_field(objectives.get("parabola"))
+
+
+def test_every_objective_can_be_drawn(tmp_path):
+    for name in objectives.names():
+        f = objectives.get(name)
+        figure = plotting.trajectory(f, gdjax.descend(f, gdjax.heavy_ball(1e-3), steps=3))
+        assert plotting.save(figure, tmp_path / f"{name}.png", dpi=20).stat().st_size > 0

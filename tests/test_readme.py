@@ -1,0 +1,28 @@
+import re
+from pathlib import Path
+
+import jax.numpy as jnp
+
+import gdjax
+from gdjax.objectives.registry import _FACTORIES, register
+
+BLOCKS = re.findall(
+    r"```python\n(.*?)```", (Path(__file__).parents[1] / "README.md").read_text(), re.S
+)
+
+
+def test_the_python_of_the_readme_does_what_it_says(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(BLOCKS[0], {})
+    assert (tmp_path / "comparison.png").is_file()
+    plain, ball, _ = capsys.readouterr().out.splitlines()
+    assert "= 10.1679" in plain
+    assert "= -5.90449" in ball
+
+
+def test_the_objective_of_the_readme_is_right():
+    try:
+        exec(BLOCKS[1], {"register": register, "jnp": jnp, "Objective": gdjax.Objective})
+        assert gdjax.check_gradient(gdjax.objectives.get("tilted_wave")).ok
+    finally:
+        _FACTORIES.pop("tilted_wave", None)
