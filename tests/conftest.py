@@ -1,15 +1,9 @@
 """Shapes and types in signatures are checked in every test."""
 
-import os
-
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-
-from jaxtyping import install_import_hook
+import pytest
+from jaxtyping import config, install_import_hook
 
 install_import_hook("gdjax", "beartype.beartype")
-
-import pytest
-from jaxtyping import config
 
 
 @pytest.fixture

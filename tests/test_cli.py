@@ -54,7 +54,8 @@ def test_the_command_from_another_folder_leaves_pictures_numbers_and_config(tmp_
     (folder,) = (tmp_path / "outputs" / "compare").iterdir()
     files = {path.name for path in folder.iterdir()}
     assert files == {
-        "comparison.png", "convergence.png", "trajectory.npz", "summary.json", "config.yaml", "gdjax.log",
+        "comparison.png", "convergence.png", "trajectory.npz", "summary.json", "config.yaml",
+        "gdjax.log",
     }  # fmt: skip
     plain, ball = json.loads((folder / "summary.json").read_text())["results"].values()
     assert (plain["reached"], ball["reached"]) == ("local", "global")

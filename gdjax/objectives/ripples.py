@@ -42,6 +42,7 @@ def ackley(dim: int = 2) -> Objective:
         fmin=0.0,
         smoothness="kink",
         kink=lambda point: radius(point)[None],
-        latex=r"-20\,e^{-r/5} - e^{\frac{1}{d}\sum_i \cos 2\pi x_i} + 20 + e,\ r^2 = \frac{1}{d}\sum_i x_i^2",
+        latex=r"-20\,e^{-r/5} - e^{\frac{1}{d}\sum_i \cos 2\pi x_i} + 20 + e,"
+        r"\ r^2 = \frac{1}{d}\sum_i x_i^2",
         reference="Ackley 1987, A Connectionist Machine for Genetic Hillclimbing",
     )
