@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from gdjax import optimizers
@@ -54,6 +55,32 @@ class Summary(NamedTuple):
     evaluations: Int[Array, ""]
     outcome: Int[Array, ""]
     minimum: Int[Array, ""]
+
+
+class Column(NamedTuple):
+    """Where a scalar of every cell lies: cell i has ``array[(i // every) % len(array)]``.
+
+    Args:
+        array: of one dimension, or the view of a column of a matrix.
+        every: how many neighbouring cells share a value.
+    """
+
+    array: np.ndarray
+    every: int
+
+
+class Paths(NamedTuple):
+    """Where recorded steps go, cells last.
+
+    Args:
+        when: the steps that are kept, in order, r of them.
+        points: ``(r, d, cells)``.
+        values: ``(r, cells)``.
+    """
+
+    when: tuple[int, ...]
+    points: np.ndarray
+    values: np.ndarray
 
 
 class Descent(NamedTuple):

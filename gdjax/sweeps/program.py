@@ -4,6 +4,7 @@ A node is one operation on one number; operators build more of them. Equal opera
 node, constants are folded, so that a program holds each term once, however it was written.
 """
 
+import collections
 from collections.abc import Iterator
 from typing import Any
 
@@ -115,6 +116,23 @@ class Program:
             if node.index in needed:
                 needed.update(a.index for a in node.args if isinstance(a, Node))
         return (node for node in self.nodes if node.index in needed)
+
+    def fuse(self) -> None:
+        """Turn a product that is used once, in a sum, into one fused operation with the sum.
+
+        Done here, and not left to a compiler, so that it is done the same way everywhere.
+        """
+        live = list(self.live())
+        uses = collections.Counter(a for node in live for a in node.args if isinstance(a, Node))
+        uses.update(output for output in self.outputs if isinstance(output, Node))
+        for node in live:
+            if node.op not in ("add", "sub") or node.dtype.kind != "f":
+                continue
+            for i, product in enumerate(node.args):
+                if isinstance(product, Node) and product.op == "mul" and uses[product] == 1:
+                    fused = "fma" if node.op == "add" else "fms" if i == 0 else "fnma"
+                    node.op, node.args = fused, (*product.args, node.args[1 - i])
+                    break
 
     def _append(self, op: str, args: tuple, dtype: np.dtype) -> Node:
         node = Node(self, op, args, dtype, len(self.nodes))

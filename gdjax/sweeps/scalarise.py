@@ -46,6 +46,7 @@ def scalarise(fn: Callable, *arguments: Any) -> tuple[Program, Any]:
     results = _evaluate(program, closed, inputs)
     for result in results:
         program.outputs += list(result.flat)
+    program.fuse()
     return program, shapes
 
 
