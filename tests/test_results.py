@@ -174,10 +174,11 @@ def test_killed_at_any_moment_nothing_but_the_chunk_in_flight_is_lost(tmp_path, 
         process = context.Process(target=write_until_killed, args=(path, layout))
         process.start()
         if kills < 24:
-            marks = done.sum() + moment.randrange(5) * (kills > 3)
+            made = path.exists()
+            marks = done.sum() + moment.randrange(5) * made
             while process.is_alive() and count_marks(path) < marks:
                 time.sleep(0.001)
-            time.sleep(moment.uniform(0, 0.01))
+            time.sleep(moment.uniform(0, 0.01 if made else 0.15))
             process.kill()
         process.join()
         kills += process.exitcode == -9
@@ -224,7 +225,9 @@ def test_what_is_no_store_is_refused_and_untouched(tmp_path):
     full.mkdir()
     (full / "notes.txt").write_text("mine")
     zarr.create_group(other)
-    for path in (file, full, other):
+    broken = Store.create(tmp_path / "broken", make_layout()).path
+    (broken / "zarr.json").write_text('{"attributes": {')
+    for path in (file, full, other, broken, broken / "status"):
         for call in (open_results, lambda p: Store.open_or_create(p, make_layout())):
             with pytest.raises(ArgumentError, match="must be a folder"):
                 call(path)
@@ -253,8 +256,9 @@ def test_arrays_that_do_not_fit_are_refused():
         with pytest.raises(ArgumentError):
             memory.write(4, bad)
     assert not memory.done.any()
-    with pytest.raises(ArgumentError, match="'steps'"):
-        make_layout(axes=[{"steps": [1.0]}])
+    for taken in ("steps", "record", "component", "momentum"):
+        with pytest.raises(ArgumentError, match=f"'{taken}' is taken"):
+            make_layout(axes=[{"momentum": [1.0]}, {taken: [1.0]}])
 
 
 def test_a_full_disk_costs_only_the_chunk_in_flight(tmp_path, monkeypatch):

@@ -31,6 +31,10 @@ class _FlushedFolder(LocalStore):
         await super().set(key, value)
         await asyncio.to_thread(_flush, self.root / key)
 
+    def set_sync(self, key: str, value: Any) -> None:
+        super().set_sync(key, value)
+        _flush(self.root / key)
+
 
 def _flush(path: Path) -> None:
     with path.open("rb+") as file:

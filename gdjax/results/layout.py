@@ -16,6 +16,7 @@ import xarray as xr
 from gdjax.errors import ArgumentError
 
 START = {"long_name": "start", "units": "1"}
+RESERVED = ("start", "record", "known_minimum", "minimum_point", "is_global", "cell", "status")
 PACKAGES = ("gdjax", "jax", "jaxlib", "numpy", "optax", "xarray", "zarr")
 
 
@@ -82,9 +83,6 @@ class Layout:
         chunk: cells a chunk.
         attrs: what else a reader should know; ``config`` is the JSON of everything that decides
             the results.
-
-    Raises:
-        ArgumentError: a hyperparameter that bears the name of a result.
     """
 
     dims: Mapping[str, int]
@@ -92,13 +90,6 @@ class Layout:
     variables: Mapping[str, Variable]
     chunk: int
     attrs: Mapping[str, Any]
-
-    def __post_init__(self) -> None:
-        for name in self.coordinates:
-            if name in self.variables or name in ("cell", "status", "chunk"):
-                raise ArgumentError(
-                    f"a hyperparameter of a sweep must not be called {name!r}, as a result is"
-                )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -222,6 +213,9 @@ def sweep_layout(
     Returns:
         The layout, its attrs completed by the config and by ``provenance()``.
 
+    Raises:
+        ArgumentError: a hyperparameter that is given twice or bears the name of a result.
+
     Example:
         >>> layout = sweep_layout(np.zeros((5, 2)), [{"learning_rate": [0.1, 0.2]}],
         ...                       precision="float32", chunk=4, config={"steps": 100})
@@ -235,10 +229,15 @@ def sweep_layout(
         "start_point": Coordinate(("start", "component"), starts, "first point"),
         "component": Coordinate(("component",), names, "component"),
     }
+    variables = standard_variables(precision, dim, 0 if record is None else len(record))
     for axis in axes:
         name = "_and_".join(axis)
         dims[name] = len(next(iter(axis.values())))
         for parameter, values in axis.items():
+            if parameter in {*variables, *coordinates, *RESERVED}:
+                raise ArgumentError(
+                    f"hyperparameters: each name must be its own, and {parameter!r} is taken"
+                )
             coordinates[parameter] = Coordinate(
                 (name,), np.asarray(values), parameter.replace("_", " ")
             )
@@ -254,7 +253,7 @@ def sweep_layout(
     return Layout(
         dims=dims,
         coordinates=coordinates,
-        variables=standard_variables(precision, dim, 0 if record is None else len(record)),
+        variables=variables,
         chunk=chunk,
         attrs={
             **provenance(),
