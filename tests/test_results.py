@@ -16,6 +16,7 @@ import gdjax
 from gdjax.errors import ArgumentError, StorageError
 from gdjax.results import (
     Memory,
+    OnDemand,
     Store,
     dataset,
     folder,
@@ -48,7 +49,9 @@ def make_chunk(layout, index):
     bounds = layout.bounds(index)
     random = np.random.default_rng(index)
     return {
-        name: random.uniform(0, 100, (bounds.stop - bounds.start, *v.shape)).astype(v.dtype)
+        name: np.asfortranarray(
+            random.uniform(0, 100, (bounds.stop - bounds.start, *v.shape)).astype(v.dtype)
+        )
         for name, v in layout.variables.items()
     }
 
@@ -91,6 +94,18 @@ def test_a_dataset_shares_the_memory_of_its_arrays():
     results = dataset(layout, arrays)
     assert all(np.shares_memory(results[name].values, arrays[name]) for name in arrays)
     assert layout.bytes_per_cell * layout.cells == sum(a.nbytes for a in arrays.values())
+
+
+def test_starts_are_asked_for_piece_by_piece(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "FILE_BYTES", 96)  # twelve points
+    points = np.random.default_rng(0).uniform(-1, 1, (25, 2)).astype("float32")
+    asked = []
+    starts = OnDemand((25, 2), np.dtype("float32"), lambda a, b: asked.append(b - a) or points[a:b])
+    layout = sweep_layout(starts, precision="float32", chunk=32, config={})
+    results = fill(Store.create(tmp_path, layout)).dataset()
+    assert asked == [12, 12, 1]
+    np.testing.assert_array_equal(results["start_point"], points)
+    np.testing.assert_array_equal(Memory(layout).dataset()["start_point"], points)
 
 
 def test_every_variable_and_coordinate_is_labelled(tmp_path):
@@ -163,7 +178,7 @@ def write_until_killed(path, layout):
 
 
 def test_killed_at_any_moment_nothing_but_the_chunk_in_flight_is_lost(tmp_path, monkeypatch):
-    layout = make_layout(starts=1601, axes=(), chunk=8)
+    layout = make_layout(starts=1201, axes=(), chunk=8)
     path = tmp_path / "sweep"
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     context = multiprocessing.get_context("forkserver")  # imports once, so that a life is short
@@ -286,21 +301,20 @@ def test_a_full_disk_costs_only_the_chunk_in_flight(tmp_path, monkeypatch):
     assert files(half.path) == files(fill(Store.create(tmp_path / "second", layout)).path)
 
 
-@pytest.mark.parametrize("chunk", [32, 30, 31])
-def test_a_chunk_of_many_bytes_lies_in_files_of_its_own(tmp_path, monkeypatch, chunk):
-    monkeypatch.setattr(folder, "FILE_BYTES", 100)
-    layout = make_layout(chunk=chunk)
-    once = Store.create(tmp_path / "once", layout)
-    before = files(once.path)
-    once.write(1, make_chunk(layout, 1))
-    written = {name for name in files(once.path) if name not in before}
-    once.write(0, make_chunk(layout, 0))
-    once.write(2, make_chunk(layout, 2))
-    rest = {name for name in files(once.path) if name not in before} - written
-    assert len(written) > len(layout.variables) + 1 - (chunk == 31)
-    assert len(rest) == 2 * len(written)
-    fill(once)
-    xr.testing.assert_identical(once.dataset(), fill(Memory(layout)).dataset())
+def test_a_chunk_of_many_bytes_lies_in_files_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "FILE_BYTES", 600)
+    layout = make_layout(chunk=31, record=[0, 5, 7, 9, 10])
+    kept = Store.create(tmp_path / "sweep", layout)
+    written = []
+    for index in kept.missing():
+        before = files(kept.path)
+        kept.write(index, make_chunk(layout, index))
+        after = files(kept.path)
+        assert {name: after[name] for name in before} == before
+        written.append(len(after) - len(before))
+    # In a file fit two of the five steps of the points, or four of the values.
+    assert written == [3 + 2 + 8 + 1] * layout.chunks
+    xr.testing.assert_identical(kept.dataset(), fill(Memory(layout)).dataset())
 
 
 @pytest.mark.parametrize("partial", [False, True])

@@ -4,12 +4,13 @@ from gdjax.results.folder import open_results
 from gdjax.results.layout import (
     Coordinate,
     Layout,
+    OnDemand,
     Variable,
     dataset,
-    provenance,
     standard_variables,
     sweep_layout,
 )
+from gdjax.results.provenance import provenance
 from gdjax.results.store import Memory, Store
 from gdjax.results.table import to_parquet
 
@@ -17,6 +18,7 @@ __all__ = [
     "Coordinate",
     "Layout",
     "Memory",
+    "OnDemand",
     "Store",
     "Variable",
     "dataset",

@@ -1,23 +1,19 @@
 """What a sweep's results look like: their dims, coordinates, variables and origin."""
 
 import dataclasses
-import datetime
-import importlib.metadata
 import json
 import math
-import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 import xarray as xr
 
 from gdjax.errors import ArgumentError
+from gdjax.results.provenance import numbers, provenance, to_json
 
 START = {"long_name": "start", "units": "1"}
 RESERVED = ("start", "record", "known_minimum", "minimum_point", "is_global", "cell", "status")
-PACKAGES = ("gdjax", "jax", "jaxlib", "numpy", "optax", "xarray", "zarr")
 
 
 class Variable(NamedTuple):
@@ -53,8 +49,7 @@ class Coordinate(NamedTuple):
 
     Args:
         dims: their names.
-        values: an array, or anything with ``shape`` and ``dtype`` that gives arrays when it is
-            sliced along its first axis, so that a long one need never be in memory as a whole.
+        values: an array, or ``OnDemand``, so that a long one is never in memory as a whole.
         long_name: what a table or an axis calls it.
         units: ``1`` where dimensionless.
     """
@@ -63,6 +58,25 @@ class Coordinate(NamedTuple):
     values: Any
     long_name: str
     units: str = "1"
+
+
+@dataclasses.dataclass(frozen=True)
+class OnDemand:
+    """Values of a coordinate that are made where they are needed.
+
+    Args:
+        shape: of the whole.
+        dtype: of the elements.
+        take: (first, last) → the elements from ``first`` up to ``last`` along the first axis.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    take: Callable[[int, int], np.ndarray]
+
+    def __getitem__(self, index: slice) -> np.ndarray:
+        first, last, _ = index.indices(self.shape[0])
+        return np.asarray(self.take(first, last), self.dtype)
 
 
 def labels(item: Variable | Coordinate) -> dict[str, Any]:
@@ -199,7 +213,7 @@ def sweep_layout(
     """The layout of a sweep over start points and hyperparameters.
 
     Args:
-        starts: first points ``(n, d)``; see ``Coordinate`` for ones that do not fit in memory.
+        starts: first points ``(n, d)``, an array or ``OnDemand``.
         axes: one mapping an axis, from the names of its hyperparameters to their values; one
             that names several is zipped.
         precision: ``float32`` or ``float64``.
@@ -265,22 +279,6 @@ def sweep_layout(
     )
 
 
-def provenance() -> dict[str, str]:
-    """Where results come from: versions (JSON), devices and the time, as attrs.
-
-    Example:
-        >>> sorted(provenance())
-        ['created', 'devices', 'versions']
-    """
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
-    devices = jax.devices()
-    return {
-        "versions": json.dumps(versions | {"python": platform.python_version()}),
-        "devices": f"{len(devices)} × {devices[0].device_kind}",
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
-
-
 def dataset(layout: Layout, arrays: Mapping[str, np.ndarray], complete: bool = True) -> xr.Dataset:
     """Flat arrays as a labelled Dataset, without copying them.
 
@@ -309,27 +307,3 @@ def dataset(layout: Layout, arrays: Mapping[str, np.ndarray], complete: bool = T
         | {"start": ("start", np.arange(layout.dims["start"]), START)},
         {**layout.attrs, "complete": complete},
     )
-
-
-def to_json(value: Any) -> Any:
-    """``value`` in JSON's own types; what JSON cannot say is written as zarr writes it.
-
-    Example:
-        >>> to_json({"fmin": math.nan, "rates": np.array([0.5, 1.0]), "domain": ((-1, 1),)})
-        {'fmin': 'NaN', 'rates': [0.5, 1.0], 'domain': [[-1, 1]]}
-    """
-    if isinstance(value, Mapping):
-        return {str(key): to_json(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return to_json(value.tolist())
-    if isinstance(value, list | tuple):
-        return [to_json(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
-
-
-def numbers(attrs: Mapping[str, Any]) -> dict[str, Any]:
-    """Attrs as they were before ``to_json``: NaN and infinity are numbers again."""
-    words = ("NaN", "Infinity", "-Infinity")
-    return {name: float(value) if value in words else value for name, value in attrs.items()}

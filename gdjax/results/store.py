@@ -55,7 +55,8 @@ class Store:
     mark is set, so a mark can be trusted after a power cut too, as far as the disk keeps its
     word; the folder entries themselves are left to the file system's journal.
 
-    Two processes that write the same store do each other no harm, but do the work twice.
+    One process writes a store at a time. A second one loses nothing that is finished, but
+    either of them may then end with a ``StorageError``. Any number may read.
 
     Make one with ``create``, ``open`` or ``open_or_create``.
 
@@ -192,11 +193,9 @@ def _differences(there: Any, here: Any, name: str = "") -> list[str]:
                 name + key if key.startswith("[") else f"{name}.{key}".lstrip("."),
             )
         ]
-    return (
-        []
-        if there == here
-        else [f"{name} is {reprlib.repr(there)} there and {reprlib.repr(here)} here"]
-    )
+    if there == here:
+        return []
+    return [f"{name} is {reprlib.repr(there)} there and {reprlib.repr(here)} here"]
 
 
 def _few(phrases: list[str], most: int = 8) -> str:

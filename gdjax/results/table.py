@@ -11,7 +11,7 @@ import xarray as xr
 
 from gdjax.errors import ArgumentError, StorageError
 from gdjax.results.folder import open_results
-from gdjax.results.layout import to_json
+from gdjax.results.provenance import to_json
 
 GROUP_BYTES = 1 << 26  # of results in one row group: what is in memory at a time
 TRAILING = ("record", "component", "known_minimum")
