@@ -10,9 +10,11 @@ from gdjax.gradients import GradientReport, check_gradient
 from gdjax.objectives import Objective
 from gdjax.optimizers import gradient_descent, heavy_ball, nesterov
 from gdjax.outcomes import Outcome, StoppingRule
+from gdjax.sweeps import starts
 
 if TYPE_CHECKING:
     from gdjax import plotting, results
+    from gdjax.engine import sweep
     from gdjax.results import open_results
 
 __all__ = [
@@ -32,6 +34,8 @@ __all__ = [
     "optimizers",
     "plotting",
     "results",
+    "starts",
+    "sweep",
 ]
 
 
@@ -41,4 +45,6 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"gdjax.{name}")
     if name == "open_results":
         return importlib.import_module("gdjax.results").open_results
+    if name == "sweep":
+        return importlib.import_module("gdjax.engine").sweep
     raise AttributeError(f"module 'gdjax' has no attribute {name!r}")

@@ -13,11 +13,12 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from gdjax import optimizers
-from gdjax.descent import frame_of, step_function
+from gdjax.descent import frame_of, move
 from gdjax.objectives import GradientSide, Objective
 from gdjax.outcomes import Outcome, StoppingRule, lost, nearest_minimum
 
 RUNNING = -1
+ALIGNED = 64  # bytes: a whole vector can be stored past the caches from such an address
 
 
 class Cell(NamedTuple):
@@ -25,6 +26,7 @@ class Cell(NamedTuple):
 
     Args:
         point: where it is, ``(d,)``.
+        value, slope: of the objective there.
         state: of the optimizer.
         step: how many steps it has taken.
         best: the smallest value met so far.
@@ -35,6 +37,8 @@ class Cell(NamedTuple):
     """
 
     point: Float[Array, "d"]
+    value: Float[Array, ""]
+    slope: Float[Array, "d"]
     state: Any
     step: Int[Array, ""]
     best: Float[Array, ""]
@@ -70,7 +74,7 @@ class Column(NamedTuple):
 
 
 class Paths(NamedTuple):
-    """Where recorded steps go, cells last.
+    """Where recorded steps go, cells last; rows begin at multiples of ``ALIGNED`` bytes.
 
     Args:
         when: the steps that are kept, in order, r of them.
@@ -88,7 +92,7 @@ class Descent(NamedTuple):
 
     Args:
         begin: (start, numbers) → ``Cell``.
-        advance: (cell, numbers, steps) → (cell, value at its point); a stopped cell stays as it is.
+        advance: (cell, numbers, steps) → cell, one step on; a stopped cell stays as it is.
         finish: cell → ``Summary``.
     """
 
@@ -118,47 +122,59 @@ def descent(
     value_and_gradient = objective.value_and_gradient(gradient)
 
     def begin(start: Array, numbers: Mapping[str, Any]) -> Cell:
-        _, slope = value_and_gradient(start)
+        value, slope = value_and_gradient(start)
         norm = jnp.sqrt(jnp.sum(slope * slope))
         return Cell(
             point=start,
+            value=value,
+            slope=slope,
             state=optimizers.join(recipe, numbers).init(start),
             step=jnp.int32(0),
-            best=jnp.full_like(start[0], jnp.inf),
-            first_step=jnp.int32(-1),
+            best=value,
+            first_step=jnp.where(within(value), 0, -1).astype(jnp.int32),
             flat=(rule.gradient * (1 + norm)) ** 2,
             small=jnp.array(True),
             outcome=jnp.int32(RUNNING),
         )
 
-    def advance(
-        cell: Cell, numbers: Mapping[str, Any], steps: Int[Array, ""]
-    ) -> tuple[Cell, Float[Array, ""]]:
-        frame = frame_of(objective, cell.point.dtype)
-        step = step_function(objective, gradient, optimizers.join(recipe, numbers))
-        (moved, state), value, slope = step(cell.point, cell.state)
-        away = lost(cell.point, frame, rule)
-        broken = ~jnp.isfinite(value) | jnp.any(jnp.isnan(cell.point))
-        rest = cell.small & (jnp.sum(slope * slope) <= cell.flat)
-        last = cell.step >= steps
-        outcome = jnp.where(rest & (last | stop), Outcome.STALLED, RUNNING)
-        outcome = jnp.where(last & ~rest, Outcome.MAX_STEPS, outcome)
-        outcome = jnp.where(broken, Outcome.NONFINITE, outcome)
-        outcome = jnp.where(away, Outcome.DIVERGED, outcome)
-        outcome = jnp.where(cell.outcome == RUNNING, outcome, cell.outcome).astype(jnp.int32)
+    def advance(cell: Cell, numbers: Mapping[str, Any], steps: Int[Array, ""]) -> Cell:
+        outcome = jnp.where(cell.outcome == RUNNING, judge(cell, steps), cell.outcome)
         goes_on = outcome == RUNNING
-        within = objective.fmin is not None and value <= objective.fmin + tolerance
-        after = Cell(
-            point=jnp.where(goes_on, moved, cell.point),
+        transformation = optimizers.join(recipe, numbers)
+        moved, state = move(
+            objective, transformation, cell.point, cell.state, cell.value, cell.slope
+        )
+        point = jnp.where(goes_on, moved, cell.point)
+        step = jnp.where(goes_on, cell.step + 1, cell.step)
+        # In the carry, so that XLA computes them once and not again for every use.
+        value, slope = value_and_gradient(point)
+        first = within(value) & (cell.first_step < 0)
+        return Cell(
+            point=point,
+            value=value,
+            slope=slope,
             state=jax.tree.map(lambda a, b: jnp.where(goes_on, a, b), state, cell.state),
-            step=jnp.where(goes_on, cell.step + 1, cell.step),
+            step=step,
             best=jnp.where(value < cell.best, value, cell.best),
-            first_step=jnp.where(within & (cell.first_step < 0), cell.step, cell.first_step),
+            first_step=jnp.where(first, step, cell.first_step),
             flat=cell.flat,
-            small=jnp.all(jnp.abs(moved - cell.point) <= rule.step * frame.width),
+            small=jnp.all(jnp.abs(moved - cell.point) <= rule.step * objective.width),
             outcome=outcome,
         )
-        return after, value
+
+    def within(value: Float[Array, ""]) -> Bool[Array, ""]:
+        return value <= (-jnp.inf if objective.fmin is None else objective.fmin + tolerance)
+
+    def judge(cell: Cell, steps: Int[Array, ""]) -> Int[Array, ""]:
+        """What becomes of a running cell at its point; a cell at rest counts as stalled here."""
+        away = lost(cell.point, frame_of(objective, cell.point.dtype), rule)
+        broken = ~jnp.isfinite(cell.value) | jnp.any(jnp.isnan(cell.point))
+        rest = cell.small & (jnp.sum(cell.slope * cell.slope) <= cell.flat)
+        last = cell.step >= steps
+        outcome = jnp.where(last, Outcome.MAX_STEPS, RUNNING)
+        outcome = jnp.where(rest & (last | stop), Outcome.STALLED, outcome)
+        outcome = jnp.where(broken, Outcome.NONFINITE, outcome)
+        return jnp.where(away, Outcome.DIVERGED, outcome).astype(jnp.int32)
 
     def finish(cell: Cell) -> Summary:
         frame = frame_of(objective, cell.point.dtype)
@@ -166,7 +182,7 @@ def descent(
         rests = (cell.outcome == Outcome.STALLED) & (minimum >= 0)
         return Summary(
             final_point=cell.point,
-            final_value=objective.fn(cell.point),
+            final_value=cell.value,
             best_value=cell.best,
             first_step=cell.first_step,
             steps=cell.step,

@@ -13,12 +13,12 @@ import numpy as np
 from gdjax import optimizers
 from gdjax.descent import as_precision
 from gdjax.sweeps import cells, portable
-from gdjax.sweeps.cells import Column, Paths
+from gdjax.sweeps.cells import ALIGNED, Column, Paths
 from gdjax.sweeps.plan import Plan
 from gdjax.sweeps.scalarise import UnsupportedError
 
 CPU_TILE, ACCELERATOR_TILE = 2**11, 2**17  # on a CPU what stays in the caches
-ALIGNED = 64  # bytes, for stores past the caches
+BLOCK_STEPS = 2**26  # in a call: a fraction of a second
 
 
 class Kernel(Protocol):
@@ -62,38 +62,45 @@ class Runner:
         self._numbers = [columns[name] for name in sorted(numbers)]
 
     def __call__(
-        self, index: int, done: Callable[[int], None] = lambda cells: None
+        self,
+        index: int,
+        out: dict[str, np.ndarray] | None = None,
+        done: Callable[[int], Any] = lambda cells: None,
     ) -> dict[str, np.ndarray]:
         """The results of one chunk: for each variable an array, ``(cells, …)``.
 
         Args:
             index: of the chunk.
+            out: arrays to fill; by default new ones.
             done: told how many cells were finished, from time to time.
         """
         plan, kernel = self.plan, self.kernel
         first, last = plan.bounds(index)
+        count, dim = last - first, plan.objective.dim
         begin, end = first // self._every, -(-last // self._every)
         starts = np.asarray(plan.starts.take(plan.objective, begin, end), plan.precision)
-        columns = [Column(starts[:, i], self._every) for i in range(plan.objective.dim)]
-        columns += self._numbers
-        count, offset = last - first, first - begin * self._every
-        out = [np.empty((count, *leaf.shape), leaf.dtype) for leaf in kernel.summary]
+        columns = [Column(starts[:, i], self._every) for i in range(dim)] + self._numbers
+        offset = first - begin * self._every
+        if out is None:
+            shapes = kernel.summary._asdict().items()
+            out = {name: np.empty((count, *leaf.shape), leaf.dtype) for name, leaf in shapes}
+        summary = [out[name] for name in kernel.summary._fields]
         padded = -(-count // kernel.tile) * kernel.tile
-        points = _aligned((len(plan.record), plan.objective.dim, padded), plan.precision)
+        points = _aligned((len(plan.record), dim, padded), plan.precision)
         values = _aligned((len(plan.record), padded), plan.precision)
 
         def block(a: int) -> None:
-            b = min(a + kernel.block, count)
-            wide = slice(a, min(a + kernel.block, padded))
-            paths = None
-            if plan.record:
-                paths = Paths(plan.record, points[..., wide], values[..., wide])
+            b = min(a + size, count)
+            wide = slice(a, min(a + size, padded))
+            paths = Paths(plan.record, points[..., wide], values[..., wide])
             with as_precision(plan.precision):
-                rows = [array[a:b] for array in out]
-                kernel(offset + a, offset + b, plan.steps, columns, rows, paths)
+                rows = [array[a:b] for array in summary]
+                recorded = paths if plan.record else None
+                kernel(offset + a, offset + b, plan.steps, columns, rows, recorded)
             done(b - a)
 
-        blocks = range(0, count, kernel.block)
+        size = self._block(count)
+        blocks = range(0, count, size)
         if self.devices == 1 or len(blocks) == 1:
             for a in blocks:
                 block(a)
@@ -101,11 +108,19 @@ class Runner:
             with ThreadPoolExecutor(self.devices) as pool:
                 for _ in pool.map(block, blocks):
                     pass
-        results = dict(zip(cells.Summary._fields, out, strict=True))
-        if plan.record:
-            results["points"] = points[..., :count].transpose(2, 0, 1)
-            results["values"] = values[:, :count].T
-        return results
+        if not plan.record:
+            return out
+        paths = {"points": points[..., :count].transpose(2, 0, 1), "values": values[:, :count].T}
+        for name, array in paths.items():
+            if name in out:
+                out[name][...] = array
+        return paths | out
+
+    def _block(self, count: int) -> int:
+        """Cells in a call: enough for every processor, few enough to answer an interrupt soon."""
+        tile, most = self.kernel.tile, self.kernel.block
+        soon = BLOCK_STEPS // max(self.plan.steps, 1)
+        return max(tile, min(most, soon, count // (4 * self.devices)) // tile * tile)
 
 
 def processors() -> int:

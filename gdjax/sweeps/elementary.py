@@ -44,7 +44,8 @@ _SINGLE = Numbers(
     magic=1.5 * 2**23,
     half_pi=(1.5707963705062866, -4.371138828673793e-08, -1.7151245100058819e-15),
     ln2=(0.6931471824645996, -1.9046542121259336e-09),
-    sine=(-0.16666666663373741, 0.008333331691203202, -0.000198399895773847, 2.7237577241177232e-06),
+    sine=(-0.16666666663373741, 0.008333331691203202, -0.000198399895773847,
+          2.7237577241177232e-06),
     cosine=(0.041666666663919334, -0.0013888887518862508, 2.4800519285940304e-05,
             -2.729065239797453e-07),
     exponential=(0.5000000014286223, 0.16666666682534356, 0.04166645680967788,
@@ -104,7 +105,7 @@ def _whole(p: Program, x: Scalar, scale: float) -> tuple[Scalar, Scalar]:
 
 
 def _trigonometric(p: Program, x: Scalar, name: str) -> Scalar:
-    """sin or cos: x − nπ/2 by three fused subtractions, then the polynomial of the quadrant."""
+    """Sin or cos: x − nπ/2 by three fused subtractions, then the polynomial of the quadrant."""
     numbers, kind, integer = _numbers(x)
     n, quadrant = _whole(p, x, 2 / np.pi)
     rest = x

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -122,9 +123,7 @@ def plan(
         chunk = min(max(most, 2**14), 2**20)
     recorded = _recorded(record, steps)
     if precision is None:
-        import jax
-
-        precision = "float64" if jax.config.jax_enable_x64 else "float32"
+        precision = "float64" if jnp.result_type(float) == jnp.float64 else "float32"
     return Plan(
         objective=objective,
         optimizer=made,

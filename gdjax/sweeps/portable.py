@@ -53,7 +53,8 @@ class Kernel:
         """Descend the cells from ``begin`` up to ``end``, one tile at the most.
 
         Args:
-            begin, end: cells, as the columns number them.
+            begin: the first cell, as the columns number them.
+            end: the cell after the last one.
             steps: the most steps that a cell takes.
             columns: one for each scalar of the start, then of the numbers.
             out: one array for each field of the summary, ``(end - begin, …)``; filled.
@@ -80,15 +81,12 @@ class Kernel:
 
         def step(carry: Any) -> Any:
             k, cells = carry
-            return k + 1, advance(cells, numbers, steps)[0]
+            return k + 1, advance(cells, numbers, steps)
 
         def keep(carry: Any, wanted: jax.Array) -> tuple[Any, Any]:
-            k, cells = jax.lax.while_loop(lambda c: c[0] < wanted, step, carry)
-            after, values = advance(cells, numbers, steps)
-            return (k + 1, after), (cells.point.T, values)
+            carry = jax.lax.while_loop(lambda c: c[0] < wanted, step, carry)
+            return carry, (carry[1].point.T, carry[1].value)
 
         carry, recorded = jax.lax.scan(keep, (jnp.int32(0), cells), when)
-        _, cells = jax.lax.while_loop(
-            lambda c: jnp.any(c[1].outcome == RUNNING), step, carry
-        )
+        _, cells = jax.lax.while_loop(lambda c: jnp.any(c[1].outcome == RUNNING), step, carry)
         return jax.vmap(self.descent.finish)(cells), recorded

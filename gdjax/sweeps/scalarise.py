@@ -328,7 +328,7 @@ def _moved(moving: int) -> Callable:
         given = [label.astype(np.int32) for label in labels]
         given += [_known_integers(operand) for operand in operands[moving:]]
         moved = np.asarray(eqn.primitive.bind(*given, **_for_labels(eqn.params)))
-        if moved.size and not (0 <= moved.min() and moved.max() < len(pool)):
+        if moved.size and not (moved.min() >= 0 and moved.max() < len(pool)):
             raise UnsupportedError(f"{eqn.primitive.name} out of bounds")
         return pool[moved]
 
