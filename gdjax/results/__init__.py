@@ -4,21 +4,18 @@ from gdjax.results.folder import open_results
 from gdjax.results.layout import (
     Coordinate,
     Layout,
-    OnDemand,
     Variable,
     dataset,
     standard_variables,
     sweep_layout,
 )
 from gdjax.results.provenance import provenance
-from gdjax.results.store import Memory, Store
+from gdjax.results.store import Store
 from gdjax.results.table import to_parquet
 
 __all__ = [
     "Coordinate",
     "Layout",
-    "Memory",
-    "OnDemand",
     "Store",
     "Variable",
     "dataset",

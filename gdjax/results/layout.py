@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,7 +49,8 @@ class Coordinate(NamedTuple):
 
     Args:
         dims: their names.
-        values: an array, or ``OnDemand``, so that a long one is never in memory as a whole.
+        values: an array, or anything with ``shape`` and ``dtype`` that gives arrays when it is
+            sliced along its first axis, so that a long one is never in memory as a whole.
         long_name: what a table or an axis calls it.
         units: ``1`` where dimensionless.
     """
@@ -58,25 +59,6 @@ class Coordinate(NamedTuple):
     values: Any
     long_name: str
     units: str = "1"
-
-
-@dataclasses.dataclass(frozen=True)
-class OnDemand:
-    """Values of a coordinate that are made where they are needed.
-
-    Args:
-        shape: of the whole.
-        dtype: of the elements.
-        take: (first, last) → the elements from ``first`` up to ``last`` along the first axis.
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    take: Callable[[int, int], np.ndarray]
-
-    def __getitem__(self, index: slice) -> np.ndarray:
-        first, last, _ = index.indices(self.shape[0])
-        return np.asarray(self.take(first, last), self.dtype)
 
 
 def labels(item: Variable | Coordinate) -> dict[str, Any]:
@@ -135,13 +117,6 @@ class Layout:
         if not 0 <= index < self.chunks:
             raise IndexError(f"chunk {index} of {self.chunks}")
         return slice(index * self.chunk, min((index + 1) * self.chunk, self.cells))
-
-    def empty(self) -> dict[str, np.ndarray]:
-        """Flat arrays ``(cells, ...)`` in which every cell is unfinished."""
-        return {
-            name: np.full((self.cells, *variable.shape), variable.fill, variable.dtype)
-            for name, variable in self.variables.items()
-        }
 
     def check(self, index: int, arrays: Mapping[str, Any]) -> None:
         """Refuse arrays that are not exactly the results of chunk ``index``."""
@@ -213,7 +188,7 @@ def sweep_layout(
     """The layout of a sweep over start points and hyperparameters.
 
     Args:
-        starts: first points ``(n, d)``, an array or ``OnDemand``.
+        starts: first points ``(n, d)``; see ``Coordinate`` for ones that are made as needed.
         axes: one mapping an axis, from the names of its hyperparameters to their values; one
             that names several is zipped.
         precision: ``float32`` or ``float64``.
