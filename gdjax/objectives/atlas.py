@@ -80,9 +80,11 @@ def stationary_points(
 
     Example:
         >>> import gdjax
-        >>> print(stationary_points(gdjax.objectives.get("branin")))
+        >>> print(stationary_points(gdjax.objectives.get("mccormick")))
         kind                 value  point
-        minimum        ...
+        minimum          -1.913223  (-0.54719755, -1.5471976)
+        minimum          1.2283697  (2.5943951, 1.5943951)
+        saddle            1.913223  (1.5471976, 0.54719755)
     """
     low, high = np.asarray(objective.domain).T
     if isinstance(starts, int):

@@ -91,15 +91,16 @@ def bukin6() -> Objective:
     On it the root's derivative is put to 0, which leaves the 1/100 that leads along the valley.
     """
 
+    def gap(point):
+        return 100 * point[1] - point[0] ** 2  # undivided, so that it is exactly 0 at (−10, 1)
+
     def fn(point):
-        x, y = point
-        return 100 * root(jnp.abs(y - x**2 / 100)) + magnitude(x + 10) / 100
+        return 10 * root(jnp.abs(gap(point))) + magnitude(point[0] + 10) / 100
 
     def gradient(point):
-        x, y = point
-        gap = y - x**2 / 100
-        side = jnp.sign(gap) / root(jnp.where(gap == 0, 1.0, jnp.abs(gap)))
-        return jnp.stack([jnp.sign(x + 10) / 100 - x * side, 50 * side])
+        off = gap(point)
+        side = 10 * jnp.sign(off) / root(jnp.where(off == 0, 1.0, jnp.abs(off)))
+        return jnp.stack([jnp.sign(point[0] + 10) / 100 - point[0] * side, 50 * side])
 
     return Objective(
         name="bukin6",
@@ -110,7 +111,7 @@ def bukin6() -> Objective:
         minima=[[-10, 1]],
         fmin=0.0,
         smoothness="kink",
-        kink=lambda point: jnp.stack([point[1] - point[0] ** 2 / 100, point[0] + 10]),
+        kink=lambda point: jnp.stack([gap(point), point[0] + 10]),
         latex=r"100 \sqrt{|y - x^2/100|} + |x + 10|/100",
         reference="Bukin 1997; Surjanovic & Bingham, sfu.ca/~ssurjano",
     )
