@@ -1,0 +1,211 @@
+"""The basin map: from which start each minimum is reached."""
+
+import itertools
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, LogNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from gdjax import metrics
+from gdjax.errors import ArgumentError
+from gdjax.objectives import Objective
+from gdjax.outcomes import Outcome
+from gdjax.plotting import style
+from gdjax.plotting.cells import Dataset, Fate, axes_of, fates, heading, setting
+
+PANELS = 9  # more would be too small to read
+OTHERS = "#F0E442"  # minima beyond the palette
+PALEST = 0.65  # share of white in the colour of the slowest start
+GREYS = {  # what reached no known minimum: colour, hatch
+    Fate.STALLED: ("0.55", "...."),
+    Fate.MOVING: ("0.85", "////"),
+    Fate.LOST: ("0.2", ""),
+}
+
+
+def basin_map(dataset: Dataset, objective: Objective, confidence: float = 0.95) -> Figure:
+    """From which start each minimum is reached: one colour a minimum, paler where it takes longer.
+
+    A grid of starts is drawn as pixels, other starts as dots. Several hyperparameter settings
+    become panels side by side. The legend gives each basin's share of the starts, which is its
+    share of the area, with Wilson's interval. Where more than ten minima are reached, those with
+    the smallest basins share one colour.
+
+    Args:
+        dataset: a sweep over starts in two dimensions, with at most 9 hyperparameter settings.
+        objective: what was swept.
+        confidence: of the intervals.
+
+    Returns:
+        A matplotlib figure; nothing is shown or saved.
+
+    Raises:
+        ArgumentError: an objective that is not two-dimensional, one start, or too many settings.
+    """
+    axes = axes_of(dataset)
+    indices = list(itertools.product(*(range(dataset["outcome"].sizes[axis]) for axis in axes)))
+    if objective.dim != 2:
+        raise ArgumentError(f"basin_map needs 2 dimensions, {objective.name} has {objective.dim}")
+    if dataset.sizes["start"] < 2:
+        raise ArgumentError("basin_map needs several starts, got 1")
+    if len(indices) > PANELS:
+        raise ArgumentError(
+            f"basin_map draws at most {PANELS} settings, got {len(indices)}; pick first, such as "
+            f"dataset.isel({', '.join(f'{axis}=0' for axis in axes)})"
+        )
+    columns = min(len(indices), 3)
+    rows = -(-len(indices) // columns)
+    side = 6.4 if len(indices) == 1 else 4.0
+    figure = Figure(
+        figsize=(max(side * columns + 0.9, 7.6), side * rows + (1.3 if rows == 1 else 1.5)),
+        layout="constrained",
+    )
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    colours = _colours(dataset, objective)
+    norm = _norm(dataset)
+    for panel, index in zip(panels, indices, strict=False):
+        at = dict(zip(axes, index, strict=True))
+        cells = dataset.isel(at)
+        _draw(panel, cells, objective, colours, norm)
+        if axes:
+            rate = metrics.success_rate(fates(cells) == Fate.GLOBAL, confidence=confidence)
+            panel.set_title(f"{setting(dataset, **at)}:  {_percent(rate)} global", fontsize=11)
+    for panel in panels[len(indices) :]:
+        panel.set_axis_off()
+    for panel in panels[::columns]:
+        panel.set_ylabel("y")
+    for panel in panels[max(len(indices) - columns, 0) : len(indices)]:
+        panel.set_xlabel("x")
+        panel.tick_params(labelbottom=True)
+    shares = None
+    if not axes:
+        shares = metrics.basin_shares(
+            dataset["minimum"].values, max(len(objective.known_minima), 1), confidence
+        )
+    handles = _legend(dataset, objective, colours, shares)
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=2 if shares else 3, frameon=False,
+        fontsize=10, handleheight=1.2,
+    )  # fmt: skip
+    if norm is not None:
+        _step_key(figure, list(panels[: len(indices)]), norm)
+    figure.suptitle(
+        f"{style.title(objective.name, objective.latex)}\n{heading(dataset)}", fontsize=12
+    )
+    return figure
+
+
+def _colours(dataset: Dataset, objective: Objective) -> dict[int, str]:
+    """A colour for each minimum that was reached; those beyond the palette are left out."""
+    reached = dataset["minimum"].values
+    counts = np.bincount(reached[reached >= 0].ravel(), minlength=len(objective.known_minima))
+    order = np.argsort(-counts, kind="stable")[: len(style.CLASSES)]
+    kept = sorted(int(i) for i in order if counts[i])
+    return {index: style.CLASSES[i] for i, index in enumerate(kept)}
+
+
+def _norm(dataset: Dataset) -> LogNorm | None:
+    """How steps become paleness; None where every start takes equally many."""
+    steps = dataset["steps"].values[dataset["outcome"].values == Outcome.CONVERGED]
+    if not steps.size:
+        return None
+    low, high = np.quantile(np.maximum(steps, 1), [0.02, 0.98])
+    return LogNorm(low, high, clip=True) if high > low else None
+
+
+def _draw(
+    axes: Axes,
+    cells: Dataset,
+    objective: Objective,
+    colours: dict[int, str],
+    norm: LogNorm | None,
+) -> None:
+    starts, fate = cells["start_point"].values, fates(cells).reshape(-1)
+    minimum, steps = cells["minimum"].values.reshape(-1), cells["steps"].values.reshape(-1)
+    white = np.zeros(fate.shape) if norm is None else PALEST * np.asarray(norm(steps))
+    paint = np.empty((*fate.shape, 3))
+    paint[:] = style.paler(OTHERS, white)
+    for index, colour in colours.items():
+        paint[minimum == index] = style.paler(colour, white[minimum == index])
+    for kind, (grey, _) in GREYS.items():
+        paint[fate == kind] = style.paler(grey, 0.0)
+    shape = tuple(cells.attrs["starts_shape"])
+    if cells.attrs["starts_kind"] == "grid" and int(np.prod(shape)) == len(starts):
+        x, y = starts.reshape(*shape, 2)[:, 0, 0], starts.reshape(*shape, 2)[0, :, 1]
+        half = np.array([x[1] - x[0], y[1] - y[0]]) / 2
+        extent = (x[0] - half[0], x[-1] + half[0], y[0] - half[1], y[-1] + half[1])
+        axes.imshow(
+            paint.reshape(*shape, 3).transpose(1, 0, 2), origin="lower", extent=extent,
+            interpolation="nearest", aspect="auto",
+        )  # fmt: skip
+        for kind, (_, hatch) in GREYS.items():
+            mask = (fate == kind).reshape(shape).T
+            if hatch and mask.any():
+                axes.contourf(x, y, mask, levels=[0.5, 1.5], colors="none", hatches=[hatch])
+    else:
+        size = np.clip(24000 / len(starts), 4, 60)
+        axes.scatter(*starts.T, c=paint, s=size, linewidths=0)
+        (low, high) = np.asarray(objective.domain).T
+        axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    limits = axes.get_xlim(), axes.get_ylim()
+    for index, colour in colours.items():
+        axes.plot(*objective.known_minima[index], **_marker(index, objective, colour))
+    width = objective.width
+    axes.set(
+        xlim=limits[0], ylim=limits[1], aspect="equal" if max(width) < 3 * min(width) else "auto"
+    )
+
+
+def _marker(index: int, objective: Objective, colour: str) -> dict:
+    """A star for a global minimum, a circle for another, in the basin's colour."""
+    is_global = index < len(objective.minima)
+    return {
+        "marker": "*" if is_global else "o",
+        "markersize": 15 if is_global else 8,
+        "color": colour,
+        "markeredgecolor": "white",
+        "markeredgewidth": 1.2,
+        "linestyle": "none",
+        "path_effects": style.RIM,
+    }
+
+
+def _legend(
+    dataset: Dataset,
+    objective: Objective,
+    colours: dict[int, str],
+    shares: metrics.Share | None,
+) -> list:
+    handles: list = []
+    for index, colour in colours.items():
+        label = style.point(objective.known_minima[index])
+        if shares:
+            label += f"  {_percent(metrics.Share(*(part[index] for part in shares)))}"
+        handles.append(Line2D([], [], label=label, **_marker(index, objective, colour)))
+    fate, minimum = fates(dataset), dataset["minimum"].values
+    others = set(np.unique(minimum[minimum >= 0]).tolist()) - set(colours)
+    if others:
+        handles.append(Patch(color=OTHERS, label=f"{len(others)} more minima"))
+    for kind, (grey, hatch) in GREYS.items():
+        if (fate == kind).any():
+            label = kind.label
+            if shares:
+                label += f"  {_percent(metrics.success_rate(fate == kind))}"
+            handles.append(Patch(facecolor=grey, hatch=hatch, label=label))
+    return handles
+
+
+def _percent(share: metrics.Share) -> str:
+    value, low, high = (100 * float(part) for part in share)
+    digits = 2 if high - low < 0.2 else 1 if high - low < 10 else 0
+    return f"{value:.{digits}f} % ({low:.{digits}f}–{high:.{digits}f})"
+
+
+def _step_key(figure: Figure, panels: list[Axes], norm: LogNorm) -> None:
+    """A bar that reads paleness as steps."""
+    greys = ListedColormap(style.paler("0.25", np.linspace(0, PALEST, 256)))
+    style.bar(figure, ScalarMappable(norm, greys), panels, "steps")
