@@ -1,10 +1,12 @@
 """Rates: how often descents succeed, and how the steps that they need are spread."""
 
-import itertools
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -12,6 +14,7 @@ from gdjax import metrics
 from gdjax.errors import ArgumentError, unknown
 from gdjax.plotting import style
 from gdjax.plotting.cells import (
+    SYMBOLS,
     Dataset,
     Fate,
     axes_of,
@@ -19,6 +22,7 @@ from gdjax.plotting.cells import (
     axis_values,
     fates,
     heading,
+    readable,
     scale_of,
     setting,
 )
@@ -41,8 +45,8 @@ def success_rate(dataset: Dataset, against: str | None = None, confidence: float
         A matplotlib figure; nothing is shown or saved.
 
     Raises:
-        ArgumentError: no hyperparameter axis or more than two, an unknown one, or more lines
-            than colours.
+        ArgumentError: no hyperparameter axis or more than two, an unknown one, more lines than
+            colours, or no known global minimum.
 
     Reference:
         ``gdjax.metrics.wilson``.
@@ -53,6 +57,8 @@ def success_rate(dataset: Dataset, against: str | None = None, confidence: float
             f"success_rate needs a sweep over one or two hyperparameter axes, got "
             f"{', '.join(axes) or 'none'}"
         )
+    if not dataset["is_global"].values.any():
+        raise ArgumentError("success_rate needs a known global minimum, the objective has none")
     against = _chosen(dataset, "against", against)
     others = [axis for axis in axes if axis != against]
     success = (fates(dataset) == Fate.GLOBAL).reshape(dataset.sizes["start"], -1)
@@ -64,8 +70,8 @@ def success_rate(dataset: Dataset, against: str | None = None, confidence: float
             f"pick first, such as dataset.isel({others[0]}=0)"
         )
     name, values = axis_values(dataset, against)
-    figure, panel = _panel(dataset)
     starts = len(success)
+    figure, panel = _panel(dataset, height=4.8 if starts > 1 else 3.0)
     rows = success.reshape(starts, -1, len(values)).swapaxes(0, 1)
     labels = [setting(dataset, **{others[0]: i}) for i in range(len(rows))] if others else [""]
     marker = "o" if len(values) <= 60 else "."
@@ -131,7 +137,8 @@ def steps_ecdf(dataset: Dataset, by: str | None = None) -> Figure:
             setting(dataset, **{by: i}): values
             for i, values in enumerate(np.moveaxis(first_step, where, 0))
         }
-    for (label, values), colour in zip(lines.items(), _shades(len(lines)), strict=True):
+    colours = _colours(dataset, by, len(lines))
+    for (label, values), colour in zip(lines.items(), colours, strict=False):
         ecdf = metrics.steps_ecdf(values)
         steps = np.concatenate([[1], np.maximum(ecdf.steps, 1), [last]])
         share = np.concatenate([[0], ecdf.share, ecdf.share[-1:] if ecdf.share.size else [0]])
@@ -139,12 +146,13 @@ def steps_ecdf(dataset: Dataset, by: str | None = None) -> Figure:
     begin = max(first_step[first_step >= 0].min(), 1)
     panel.set(xscale="log", xlim=(max(0.8 * begin, 1), last), ylim=(0, 1.02))
     panel.set(xlabel="step", ylabel="share within tolerance")
+    style.plain_logarithmic(panel.xaxis)
     panel.yaxis.set_major_formatter(PercentFormatter(1.0))
-    if by is not None:
-        panel.legend(
-            frameon=False, loc="center left", bbox_to_anchor=(1, 0.5),
-            ncols=-(-len(lines) // 14), fontsize=10 if len(lines) <= 14 else 8,
-        )  # fmt: skip
+    if by is not None and len(lines) <= LINES:
+        panel.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    elif by is not None:
+        name, values = axis_values(dataset, by)
+        style.bar(figure, _shades(values), [panel], SYMBOLS.get(name, readable(name)))
     return figure
 
 
@@ -158,15 +166,22 @@ def _chosen(dataset: Dataset, argument: str, axis: str | None) -> str:
     return axis
 
 
-def _shades(number: int) -> list:
-    """The palette, or a range of viridis where it is too short."""
-    if number <= LINES:
-        return list(itertools.islice(style.PALETTE, number))
-    return list(colormaps["viridis"](np.linspace(0, 0.92, number)))
+def _shades(values: np.ndarray) -> ScalarMappable:
+    """Colours for more values than the palette has, along viridis without its palest end."""
+    scale = LogNorm if scale_of(values) == "log" else Normalize
+    cmap = ListedColormap(colormaps["viridis"](np.linspace(0, 0.92, 256)))
+    return ScalarMappable(scale(values.min(), values.max()), cmap)
 
 
-def _panel(dataset: Dataset) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(8.5, 4.8), layout="constrained")
+def _colours(dataset: Dataset, by: str | None, number: int) -> Sequence:
+    if by is None or number <= LINES:
+        return style.PALETTE
+    values = axis_values(dataset, by)[1]
+    return list(_shades(values).to_rgba(values))
+
+
+def _panel(dataset: Dataset, height: float = 4.8) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(8.5, height), layout="constrained")
     axes = figure.add_subplot()
     style.quiet(axes)
     title = style.title(str(dataset.attrs["objective"]), str(dataset.attrs["formula"]))

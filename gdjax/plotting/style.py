@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib import colormaps, patheffects
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
@@ -76,10 +77,15 @@ def bar(figure: Figure, shades: ScalarMappable, panels: Sequence[Axes], title: s
     drawn.ax.set_title(title, fontsize=10)
     drawn.outline.set_visible(False)  # type: ignore[operator]  # a Patch, typed as a callable
     if isinstance(shades.norm, LogNorm):
-        wide = drawn.vmax > 10 * drawn.vmin
-        drawn.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if wide else MaxNLocator(6))
-        drawn.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        drawn.ax.yaxis.set_minor_locator(NullLocator())
+        low, high = shades.get_clim()
+        plain_logarithmic(drawn.ax.yaxis, wide=bool(low and high and high > 10 * low))
+
+
+def plain_logarithmic(axis: Axis, wide: bool = True) -> None:
+    """Mark a logarithmic axis at 1, 2, 5, 10, … in plain numbers; a narrow one evenly."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)) if wide else MaxNLocator(6))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def quiet(axes: Axes) -> None:
