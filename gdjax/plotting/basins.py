@@ -32,8 +32,8 @@ def basin_map(dataset: Dataset, objective: Objective, confidence: float = 0.95) 
 
     A grid of starts is drawn as pixels, other starts as dots. Several hyperparameter settings
     become panels side by side. The legend gives each basin's share of the starts, which is its
-    share of the area, with Wilson's interval. Where more than ten minima are reached, those with
-    the smallest basins share one colour.
+    share of the area, with Wilson's interval. Where more than ten minima are reached, the local
+    ones with the smallest basins share one colour.
 
     Args:
         dataset: a sweep over starts in two dimensions, with at most 9 hyperparameter settings.
@@ -57,54 +57,66 @@ def basin_map(dataset: Dataset, objective: Objective, confidence: float = 0.95) 
             f"basin_map draws at most {PANELS} settings, got {len(indices)}; pick first, such as "
             f"dataset.isel({', '.join(f'{axis}=0' for axis in axes)})"
         )
-    columns = min(len(indices), 3)
-    rows = -(-len(indices) // columns)
-    side = 6.4 if len(indices) == 1 else 4.0
-    figure = Figure(
-        figsize=(max(side * columns + 0.9, 7.6), side * rows + (1.3 if rows == 1 else 1.5)),
-        layout="constrained",
-    )
-    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-    colours = _colours(dataset, objective)
-    norm = _norm(dataset)
-    for panel, index in zip(panels, indices, strict=False):
+    colours, norm, shares = _colours(dataset, objective), _norm(dataset), None
+    if not axes:
+        number = max(len(objective.known_minima), 1)
+        shares = metrics.basin_shares(dataset["minimum"].values, number, confidence)
+    handles, ncols = _legend(dataset, objective, colours, shares), 2 if shares else 3
+    figure, panels = _layout(len(indices), objective, legend_rows=-(-len(handles) // ncols))
+    for panel, index in zip(panels, indices, strict=True):
         at = dict(zip(axes, index, strict=True))
         cells = dataset.isel(at)
         _draw(panel, cells, objective, colours, norm)
         if axes:
             rate = metrics.success_rate(fates(cells) == Fate.GLOBAL, confidence=confidence)
             panel.set_title(f"{setting(dataset, **at)}:  {_percent(rate)} global", fontsize=11)
-    for panel in panels[len(indices) :]:
-        panel.set_axis_off()
-    for panel in panels[::columns]:
-        panel.set_ylabel("y")
-    for panel in panels[max(len(indices) - columns, 0) : len(indices)]:
-        panel.set_xlabel("x")
-        panel.tick_params(labelbottom=True)
-    shares = None
-    if not axes:
-        shares = metrics.basin_shares(
-            dataset["minimum"].values, max(len(objective.known_minima), 1), confidence
-        )
-    handles = _legend(dataset, objective, colours, shares)
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=2 if shares else 3, frameon=False,
-        fontsize=10, handleheight=1.2,
+        handles=handles, loc="outside lower center", ncols=ncols, frameon=False, fontsize=10,
+        handleheight=1.2,
     )  # fmt: skip
     if norm is not None:
-        _step_key(figure, list(panels[: len(indices)]), norm)
+        _step_key(figure, panels, norm)
     figure.suptitle(
         f"{style.title(objective.name, objective.latex)}\n{heading(dataset)}", fontsize=12
     )
     return figure
 
 
+def _layout(number: int, objective: Objective, legend_rows: int) -> tuple[Figure, list[Axes]]:
+    """A figure with that many panels of the domain's shape, at most three in a row."""
+    columns = min(number, 3)
+    rows = -(-number // columns)
+    side = 6.4 if number == 1 else 4.0
+    tall = (
+        side * min(float(objective.width[1] / objective.width[0]), 1) if _equal(objective) else side
+    )
+    figure = Figure(
+        figsize=(max(side * columns + 0.9, 7.6), tall * rows + 0.9 + 0.23 * legend_rows),
+        layout="constrained",
+    )
+    panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    for panel in panels[number:]:
+        panel.set_axis_off()
+    for panel in panels[::columns]:
+        panel.set_ylabel("y")
+    for panel in panels[number - columns : number]:
+        panel.set_xlabel("x")
+        panel.tick_params(labelbottom=True)
+    return figure, list(panels[:number])
+
+
+def _equal(objective: Objective) -> bool:
+    """Whether both axes can have one scale."""
+    return bool(max(objective.width) < 3 * min(objective.width))
+
+
 def _colours(dataset: Dataset, objective: Objective) -> dict[int, str]:
     """A colour for each minimum that was reached; those beyond the palette are left out."""
     reached = dataset["minimum"].values
     counts = np.bincount(reached[reached >= 0].ravel(), minlength=len(objective.known_minima))
-    order = np.argsort(-counts, kind="stable")[: len(style.CLASSES)]
-    kept = sorted(int(i) for i in order if counts[i])
+    is_local = np.arange(len(counts)) >= len(objective.minima)
+    order = np.lexsort((-counts, is_local))  # the global ones first, then the largest basins
+    kept = sorted([int(i) for i in order if counts[i]][: len(style.CLASSES)])
     return {index: style.CLASSES[i] for i, index in enumerate(kept)}
 
 
@@ -134,7 +146,7 @@ def _draw(
     for kind, (grey, _) in GREYS.items():
         paint[fate == kind] = style.paler(grey, 0.0)
     shape = tuple(cells.attrs["starts_shape"])
-    if cells.attrs["starts_kind"] == "grid" and int(np.prod(shape)) == len(starts):
+    if cells.attrs["starts_kind"] == "grid" and np.prod(shape) == len(starts) and min(shape) > 1:
         x, y = starts.reshape(*shape, 2)[:, 0, 0], starts.reshape(*shape, 2)[0, :, 1]
         half = np.array([x[1] - x[0], y[1] - y[0]]) / 2
         extent = (x[0] - half[0], x[-1] + half[0], y[0] - half[1], y[-1] + half[1])
@@ -154,10 +166,7 @@ def _draw(
     limits = axes.get_xlim(), axes.get_ylim()
     for index, colour in colours.items():
         axes.plot(*objective.known_minima[index], **_marker(index, objective, colour))
-    width = objective.width
-    axes.set(
-        xlim=limits[0], ylim=limits[1], aspect="equal" if max(width) < 3 * min(width) else "auto"
-    )
+    axes.set(xlim=limits[0], ylim=limits[1], aspect="equal" if _equal(objective) else "auto")
 
 
 def _marker(index: int, objective: Objective, colour: str) -> dict:
@@ -189,7 +198,10 @@ def _legend(
     fate, minimum = fates(dataset), dataset["minimum"].values
     others = set(np.unique(minimum[minimum >= 0]).tolist()) - set(colours)
     if others:
-        handles.append(Patch(color=OTHERS, label=f"{len(others)} more minima"))
+        label = f"{len(others)} more minima"
+        if shares:
+            label += f"  {_percent(metrics.success_rate(np.isin(minimum, list(others))))}"
+        handles.append(Patch(color=OTHERS, label=label))
     for kind, (grey, hatch) in GREYS.items():
         if (fate == kind).any():
             label = kind.label
