@@ -3,7 +3,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jax
 import matplotlib.colors
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ import yaml
 from matplotlib.colors import to_rgb
 
 import gdjax
-from gdjax import metrics, objectives, optimizers, plotting, theory
+from gdjax import metrics, objectives, plotting, theory
 from gdjax.outcomes import Outcome
 from gdjax.plotting import cells, style
 from gdjax.plotting.sweeps import PICTURES
@@ -49,26 +48,6 @@ def dataset(f, starts, axes, outcome, minimum, first_step, steps=None, points=No
     about = {"objective": f.name, "formula": f.latex, "optimizer": "heavy_ball", "max_steps": 200}
     kind = {"starts_kind": "array", "starts_shape": [len(starts)]}
     return xr.Dataset(data, coords, about | kind | attrs)
-
-
-def swept(f, optimizer, starts, axes, steps=200, record=False, **attrs):
-    """A sweep by ``vmap`` over ``gdjax.descend``."""
-    grids = np.meshgrid(np.arange(len(starts)), *axes.values(), indexing="ij")
-    numbers = {name: np.asarray(g.ravel(), float) for name, g in zip(axes, grids[1:], strict=True)}
-
-    def cell(start, numbers):
-        return gdjax.descend(f, optimizers.get(optimizer, **numbers), start, steps)
-
-    flat = jax.vmap(cell)(np.asarray(starts, np.float32)[grids[0].ravel()], numbers)
-    shape = grids[0].shape
-    near = np.asarray(flat.values) <= f.fmin + 1e-3
-    first_step = np.where(near.any(axis=1), near.argmax(axis=1), -1).reshape(shape)
-    return dataset(
-        f, starts, axes, np.reshape(flat.outcome, shape), np.reshape(flat.minimum, shape),
-        first_step, steps=np.where(first_step < 0, steps, first_step),
-        points=np.reshape(flat.points, (*shape, steps + 1, f.dim)) if record else None,
-        optimizer=optimizer, max_steps=steps, **attrs,
-    )  # fmt: skip
 
 
 def by_hand(fates, axes=None, starts=None, **more):
@@ -125,10 +104,7 @@ def test_the_map_of_real_descents_fits_the_basins_of_plain_descent():
     starts = square(-12, 12, 25) + np.array(
         [0.013, 0.0]
     )  # off the diagonals, which lead to saddles
-    data = swept(
-        QFSP, "gradient_descent", starts, {"learning_rate": [0.02]},
-        starts_kind="grid", starts_shape=[25, 25],
-    )  # fmt: skip
+    data = gdjax.sweep(QFSP, gdjax.gradient_descent, starts, {"learning_rate": [0.02]}, steps=400)
     reached = cells.fates(data).ravel()
     clear = np.abs(np.abs(starts.sum(axis=1)) - 4.104619850558) > 0.05
     expected = np.where(np.abs(starts.sum(axis=1)) < 4.104619850558, GLOBAL, LOCAL)
@@ -191,7 +167,7 @@ def test_settings_become_panels_with_their_share():
 @pytest.mark.parametrize("dim", [1, 3])
 def test_basins_are_drawn_in_two_dimensions_only(dim):
     f = objectives.get("sphere", dim=dim)
-    data = swept(f, "gradient_descent", np.ones((4, dim)), {"learning_rate": [0.1]}, steps=5)
+    data = gdjax.sweep(f, gdjax.gradient_descent(0.1), np.ones((4, dim)), steps=5)
     with pytest.raises(gdjax.ArgumentError, match=f"needs 2 dimensions, sphere has {dim}"):
         plotting.basin_map(data, f)
 
@@ -262,20 +238,24 @@ def test_the_map_mixes_colours_by_share_and_shows_the_median():
 
 
 @pytest.mark.parametrize(
-    ("method", "formula"),
+    ("optimizer", "look_ahead"),
     [
-        ("heavy_ball", lambda mu: 2 * (1 + mu) / 12),
-        ("nesterov", lambda mu: (2 + 2 * mu) / (12 + 24 * mu)),
+        ("heavy_ball(learning_rate=0.01, momentum=0)", 0),
+        ("nesterov(learning_rate=0.01, momentum=0)", 2),
+        ("sgd(learning_rate=0.01, momentum=0)", 0),
+        ("sgd(learning_rate=0.01, momentum=0, nesterov=True)", 2),
     ],
 )
-def test_the_limit_is_drawn_for_the_hessian_at_the_global_minimum(method, formula):
+def test_the_limit_is_drawn_for_the_hessian_at_the_global_minimum(optimizer, look_ahead):
     axes = {"learning_rate": np.geomspace(0.01, 1, 5), "momentum": np.linspace(0, 0.8, 5)}
-    data = by_hand(np.full((1, 5, 5), GLOBAL), axes, optimizer=method)
+    data = by_hand(np.full((1, 5, 5), GLOBAL), axes, optimizer=optimizer)
     figure = plotting.stability_map(data, QFSP)
     for panel in figure.axes[:2]:
         (line,) = panel.get_lines()
         alpha, momentum = line.get_data()
-        np.testing.assert_allclose(alpha, formula(np.asarray(momentum)), rtol=1e-3)  # L to 4 digits
+        momentum = np.asarray(momentum)
+        expected = 2 * (1 + momentum) / (1 + look_ahead * momentum) / 12
+        np.testing.assert_allclose(alpha, expected, rtol=1e-3)  # L is drawn to 4 digits
     assert legend(figure)[-1].endswith("L = 12")
     assert "never arrives" in legend(figure)
 
@@ -283,7 +263,7 @@ def test_the_limit_is_drawn_for_the_hessian_at_the_global_minimum(method, formul
 def test_the_limit_parts_what_arrives_from_what_diverges():
     f = objectives.get("ill_conditioned_quadratic")
     axes = {"learning_rate": np.geomspace(0.005, 0.08, 12), "momentum": np.linspace(0.2, 0.8, 4)}
-    data = swept(f, "heavy_ball", [[3.0, 2.0]], axes, steps=600)
+    data = gdjax.sweep(f, gdjax.heavy_ball, [[3.0, 2.0]], axes, steps=600)
     figure = plotting.stability_map(data, f)
     limit = figure.axes[0].get_lines()[0].get_xydata()
     lost = cells.fates(data)[0] == cells.Fate.LOST
@@ -388,7 +368,9 @@ def test_ecdf_of_many_values_has_a_colour_bar_instead_of_a_legend():
 
 def test_paths_are_drawn_setting_by_setting():
     axes = {"learning_rate": [0.01, 0.1], "momentum": [0.0, 0.5, 0.9]}
-    data = swept(QFSP, "heavy_ball", [[7.11, 6.97], [-6.0, 2.0]], axes, steps=60, record=True)
+    data = gdjax.sweep(
+        QFSP, gdjax.heavy_ball, [[7.11, 6.97], [-6.0, 2.0]], axes, steps=60, record="all"
+    )
     panels = plotting.paths_grid(data, QFSP).axes
     assert [panel.get_title() for panel in panels[:3]] == [
         "α = 0.01, μ = 0.9", "α = 0.1, μ = 0.9", "α = 0.01, μ = 0.5",
@@ -445,6 +427,24 @@ def test_a_sweep_gets_the_pictures_that_suit_it(fates, axes, expected):
                 plotting.sweep_pictures(data, QFSP, [name])
 
 
+def test_an_interrupted_sweep_is_not_drawn():
+    data = by_hand(np.zeros((9, 4)), {"momentum": np.arange(4) / 10})
+    data["outcome"][3:] = -1
+    for draw in (plotting.success_rate, plotting.steps_ecdf, lambda d: PICTURES["basins"](d, QFSP)):
+        with pytest.raises(gdjax.ArgumentError, match="24 of 36 descents are missing"):
+            draw(data)
+    with pytest.raises(gdjax.ArgumentError, match="continue the sweep first"):
+        plotting.sweep_pictures(data, QFSP)
+
+
+def test_the_heading_has_what_was_fixed_and_not_what_was_swept():
+    data = gdjax.sweep(
+        QFSP, gdjax.heavy_ball(0.05), None, {"momentum": [0.0, 0.5]}, steps=5
+    )  # fmt: skip
+    assert cells.heading(data) == "heavy ball, α = 0.05, 5 steps"
+    assert cells.heading(data.isel(momentum=1)) == "heavy ball, α = 0.05, μ = 0.5, 5 steps"
+
+
 def test_an_unknown_picture_is_refused():
     with pytest.raises(gdjax.ArgumentError, match="did you mean 'basins'"):
         plotting.sweep_pictures(by_hand(np.zeros(4)), QFSP, ["basin"])
@@ -453,7 +453,7 @@ def test_an_unknown_picture_is_refused():
 def test_every_picture_can_be_saved(tmp_path):
     starts = np.random.default_rng(0).uniform(-15, 15, (9, 2))
     axes = {"learning_rate": [0.01, 0.1], "momentum": [0.0, 0.5]}
-    data = swept(QFSP, "heavy_ball", starts, axes, steps=60, record=True)
+    data = gdjax.sweep(QFSP, gdjax.heavy_ball, starts, axes, steps=60, record="all")
     figures = plotting.sweep_pictures(data, QFSP)
     assert list(figures) == list(PICTURES)
     for name, figure in figures.items():

@@ -1,6 +1,7 @@
 """A sweep's Dataset as the pictures read it: its axes, what became of each cell, labels, scales."""
 
 import enum
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,8 +44,23 @@ _LABELS = (
 )
 
 
+def check_finished(dataset: Dataset) -> None:
+    """Refuse a sweep that was interrupted: what is missing would be drawn as failure.
+
+    Raises:
+        ArgumentError: cells that have no outcome yet.
+    """
+    outcome = dataset["outcome"].values
+    if missing := int((outcome < 0).sum()):
+        raise ArgumentError(
+            f"dataset must be finished to be drawn, {missing} of {outcome.size} descents are "
+            f"missing; continue the sweep first"
+        )
+
+
 def fates(dataset: Dataset) -> np.ndarray:
     """The ``Fate`` of each cell, as codes of shape ``(start, *axes)``."""
+    check_finished(dataset)
     outcome, minimum = dataset["outcome"].values, dataset["minimum"].values
     is_global = np.append(dataset["is_global"].values.astype(bool), False)  # −1 picks the last
     ended = np.full(outcome.shape, Fate.STALLED)
@@ -160,12 +176,16 @@ def edges(values: np.ndarray) -> np.ndarray:
 
 def heading(dataset: Dataset) -> str:
     """What was swept, in a line under a title: the optimizer, its fixed settings, the steps."""
-    fixed = [
-        f"{SYMBOLS.get(str(name), readable(str(name)))} = {coordinate.values.item():.3g}"
-        for name, coordinate in dataset.coords.items()
-        if set(coordinate.dims) <= set(dataset["outcome"].dims) - {"start"}
-        and coordinate.size == 1
-        and name != "start"
-    ]
-    optimizer = readable(str(dataset.attrs["optimizer"]).partition("(")[0])
-    return ", ".join([optimizer, *fixed, f"{dataset.attrs['max_steps']} steps"])
+    optimizer = str(dataset.attrs["optimizer"])  # such as heavy_ball(learning_rate=0.1)
+    fixed = {
+        name: value
+        for name, value in re.findall(r"(\w+)=([^,()]+)", optimizer)
+        if name not in dataset.coords
+    }
+    swept = set(dataset["outcome"].dims) - {"start"}
+    for name, coordinate in dataset.coords.items():
+        if coordinate.size == 1 and set(coordinate.dims) <= swept and name != "start":
+            fixed[str(name)] = f"{coordinate.values.item():.3g}"
+    settings = [f"{SYMBOLS.get(name, readable(name))} = {value}" for name, value in fixed.items()]
+    name = readable(optimizer.partition("(")[0])
+    return ", ".join([name, *settings, f"{dataset.attrs['max_steps']} steps"])

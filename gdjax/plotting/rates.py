@@ -20,6 +20,7 @@ from gdjax.plotting.cells import (
     axes_of,
     axis_label,
     axis_values,
+    check_finished,
     fates,
     heading,
     readable,
@@ -117,6 +118,7 @@ def steps_ecdf(dataset: Dataset, by: str | None = None) -> Figure:
     Reference:
         ``gdjax.metrics.steps_ecdf``.
     """
+    check_finished(dataset)
     first_step = dataset["first_step"].values
     if first_step.size < 2:
         raise ArgumentError("steps_ecdf needs at least two cells, got 1")

@@ -32,7 +32,6 @@ COLOURS = {
 }
 NEVER = "#F2F2F2"
 LIMITS = {
-    "gradient_descent": "α L = 2",
     "heavy_ball": "α L = 2 (1 + μ)",
     "nesterov": "α L = 2 (1 + μ) / (1 + 2 μ)",
 }
@@ -43,8 +42,9 @@ def stability_map(dataset: Dataset, objective: Objective) -> Figure:
 
     The first panel mixes the colours of what became of the starts, by their shares. The second
     has the median of the steps to tolerance, in which a start that never arrives counts as
-    infinite. For gdjax's own optimizers, over learning rate and momentum, the dashed line is the
-    stability limit at the global minima, for L the largest eigenvalue of the Hessian.
+    infinite. Over learning rate and momentum of ``heavy_ball``, ``nesterov`` or optax's ``sgd``, the
+    dashed line is the stability limit at the global minima, for L the largest eigenvalue of the
+    Hessian.
 
     Args:
         dataset: a sweep over two hyperparameter axes, such as learning rate and momentum.
@@ -130,7 +130,10 @@ def _draw_steps(
 
 def _draw_limits(axes: Axes, dataset: Dataset, objective: Objective, momenta: np.ndarray) -> None:
     """The stability limit at each global minimum; one line where several share it."""
-    method = str(dataset.attrs["optimizer"]).partition("(")[0]
+    optimizer = str(dataset.attrs["optimizer"])
+    method = optimizer.partition("(")[0]
+    if method == "sgd":  # optax's, with the momentum that is an axis here
+        method = "nesterov" if "nesterov=True" in optimizer else "heavy_ball"
     if method not in LIMITS:
         return
     try:

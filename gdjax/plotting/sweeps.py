@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from gdjax.errors import ArgumentError, unknown
 from gdjax.objectives import Objective
 from gdjax.plotting.basins import basin_map
-from gdjax.plotting.cells import Dataset
+from gdjax.plotting.cells import Dataset, check_finished
 from gdjax.plotting.multiples import paths_grid
 from gdjax.plotting.rates import steps_ecdf, success_rate
 from gdjax.plotting.stability import stability_map
@@ -36,8 +36,10 @@ def sweep_pictures(
         Figures by name; nothing is shown or saved.
 
     Raises:
-        ArgumentError: an unknown name, or a picture asked for that the sweep does not suit.
+        ArgumentError: an unfinished sweep, an unknown name, or a picture asked for that the sweep
+            does not suit.
     """
+    check_finished(dataset)
     for name in names or ():
         if name not in PICTURES:
             raise unknown("picture", name, PICTURES)
