@@ -15,7 +15,6 @@ import zarr
 import gdjax
 from gdjax.errors import ArgumentError, StorageError
 from gdjax.results import (
-    Memory,
     Store,
     dataset,
     folder,
@@ -48,7 +47,9 @@ def make_chunk(layout, index):
     bounds = layout.bounds(index)
     random = np.random.default_rng(index)
     return {
-        name: random.uniform(0, 100, (bounds.stop - bounds.start, *v.shape)).astype(v.dtype)
+        name: np.asfortranarray(
+            random.uniform(0, 100, (bounds.stop - bounds.start, *v.shape)).astype(v.dtype)
+        )
         for name, v in layout.variables.items()
     }
 
@@ -57,6 +58,17 @@ def fill(target):
     for index in target.missing():
         target.write(index, make_chunk(target.layout, index))
     return target
+
+
+def in_memory(layout, chunks=None):
+    """The Dataset of the same chunks, of all by default, without a store."""
+    arrays = {
+        n: np.full((layout.cells, *v.shape), v.fill, v.dtype) for n, v in layout.variables.items()
+    }
+    for index in range(layout.chunks) if chunks is None else chunks:
+        for name, array in make_chunk(layout, index).items():
+            arrays[name][layout.bounds(index)] = array
+    return dataset(layout, arrays, complete=chunks is None)
 
 
 def files(path):
@@ -69,8 +81,8 @@ def files(path):
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_what_is_written_is_what_is_opened(tmp_path, precision, record):
     layout = make_layout(precision=precision, record=record)
-    memory = fill(Memory(layout)).dataset()
-    stored = fill(Store.open_or_create(tmp_path / "new" / "sweep", layout)).dataset()
+    memory = in_memory(layout)
+    stored = open_results(fill(Store.open_or_create(tmp_path / "new" / "sweep", layout)).path)
     xr.testing.assert_identical(stored, memory)
     assert stored["points" if record is not None else "final_point"].dtype == precision
     assert stored["final_value"].dims == ("start", "learning_rate_and_momentum", "decay")
@@ -87,14 +99,36 @@ def test_what_is_written_is_what_is_opened(tmp_path, precision, record):
 
 def test_a_dataset_shares_the_memory_of_its_arrays():
     layout = make_layout()
-    arrays = layout.empty()
+    arrays = {
+        name: np.zeros((layout.cells, *variable.shape), variable.dtype)
+        for name, variable in layout.variables.items()
+    }
     results = dataset(layout, arrays)
     assert all(np.shares_memory(results[name].values, arrays[name]) for name in arrays)
     assert layout.bytes_per_cell * layout.cells == sum(a.nbytes for a in arrays.values())
 
 
+def test_starts_are_asked_for_piece_by_piece(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "FILE_BYTES", 96)  # twelve points
+    points = np.random.default_rng(0).uniform(-1, 1, (25, 2)).astype("float32")
+    asked = []
+
+    class Starts:
+        shape, dtype = points.shape, points.dtype
+
+        def __getitem__(self, key):
+            asked.append(len(points[key]))
+            return points[key]
+
+    layout = sweep_layout(Starts(), precision="float32", chunk=32, config={})
+    results = open_results(fill(Store.create(tmp_path, layout)).path)
+    assert asked == [12, 12, 1]
+    np.testing.assert_array_equal(results["start_point"], points)
+    np.testing.assert_array_equal(in_memory(layout)["start_point"], points)
+
+
 def test_every_variable_and_coordinate_is_labelled(tmp_path):
-    results = fill(Store.create(tmp_path, make_layout(record=[0, 1]))).dataset()
+    results = open_results(fill(Store.create(tmp_path, make_layout(record=[0, 1]))).path)
     assert all(v.attrs["long_name"] and v.attrs["units"] for v in results.variables.values())
     versions = json.loads(results.attrs["versions"])
     assert versions["zarr"] == zarr.__version__
@@ -115,7 +149,6 @@ def test_plain_xarray_and_zarr_read_the_store(tmp_path):
 
 def test_flat_results_are_read_where_they_are_indexed(tmp_path, monkeypatch):
     layout = make_layout()
-    memory = fill(Memory(layout))
     fill(Store.create(tmp_path, layout))
     flat = open_results(tmp_path, flat=True, variables=["final_point", "outcome"])
     read = []
@@ -124,7 +157,7 @@ def test_flat_results_are_read_where_they_are_indexed(tmp_path, monkeypatch):
         "read",
         lambda self, key, f=folder._Lazy.read: read.append(key) or f(self, key),
     )
-    expected = memory.dataset()["final_point"].values.reshape(-1, 2)
+    expected = in_memory(layout)["final_point"].values.reshape(-1, 2)
     for key in (3, slice(5, 90, 7), slice(140, 3, -2), [149, 0, 31, 32]):
         np.testing.assert_array_equal(flat["final_point"][key], expected[key])
     assert flat["outcome"][[0, 1]].shape == (2,)
@@ -142,7 +175,7 @@ def test_unfinished_cells_are_masked(tmp_path):
     half.write(4, make_chunk(layout, 4))
     half._arrays["final_value"][64:96] = 7.0  # a chunk in flight: data without its mark
     half._arrays["outcome"][64:96] = 1
-    results = half.dataset()
+    results = open_results(half.path)
     assert results.attrs["complete"] is False
     done = np.zeros(layout.cells, dtype=bool)
     done[:32] = done[128:] = True
@@ -152,10 +185,7 @@ def test_unfinished_cells_are_masked(tmp_path):
     flat = open_results(tmp_path, flat=True)
     for key in (70, slice(60, 100, 3), [1, 70, 140]):
         assert (np.isnan(flat["final_value"][key].values) == ~done[key]).all()
-    memory = Memory(layout)
-    memory.write(0, make_chunk(layout, 0))
-    memory.write(4, make_chunk(layout, 4))
-    xr.testing.assert_identical(results, memory.dataset())
+    xr.testing.assert_identical(results, in_memory(layout, [0, 4]))
 
 
 def write_until_killed(path, layout):
@@ -163,7 +193,7 @@ def write_until_killed(path, layout):
 
 
 def test_killed_at_any_moment_nothing_but_the_chunk_in_flight_is_lost(tmp_path, monkeypatch):
-    layout = make_layout(starts=1601, axes=(), chunk=8)
+    layout = make_layout(starts=1201, axes=(), chunk=8)
     path = tmp_path / "sweep"
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     context = multiprocessing.get_context("forkserver")  # imports once, so that a life is short
@@ -174,10 +204,11 @@ def test_killed_at_any_moment_nothing_but_the_chunk_in_flight_is_lost(tmp_path, 
         process = context.Process(target=write_until_killed, args=(path, layout))
         process.start()
         if kills < 24:
-            marks = done.sum() + moment.randrange(5) * (kills > 3)
+            made = path.exists()
+            marks = done.sum() + moment.randrange(5) * made
             while process.is_alive() and count_marks(path) < marks:
                 time.sleep(0.001)
-            time.sleep(moment.uniform(0, 0.01))
+            time.sleep(moment.uniform(0, 0.01 if made else 0.15))
             process.kill()
         process.join()
         kills += process.exitcode == -9
@@ -224,7 +255,9 @@ def test_what_is_no_store_is_refused_and_untouched(tmp_path):
     full.mkdir()
     (full / "notes.txt").write_text("mine")
     zarr.create_group(other)
-    for path in (file, full, other):
+    broken = Store.create(tmp_path / "broken", make_layout()).path
+    (broken / "zarr.json").write_text('{"attributes": {')
+    for path in (file, full, other, broken, broken / "status"):
         for call in (open_results, lambda p: Store.open_or_create(p, make_layout())):
             with pytest.raises(ArgumentError, match="must be a folder"):
                 call(path)
@@ -242,19 +275,21 @@ def test_what_is_no_store_is_refused_and_untouched(tmp_path):
         open_results(tmp_path / "sweep", variables=["outcomes"])
 
 
-def test_arrays_that_do_not_fit_are_refused():
-    memory = Memory(make_layout())
-    good = make_chunk(memory.layout, 4)
+def test_arrays_that_do_not_fit_are_refused(tmp_path):
+    kept = Store.create(tmp_path, make_layout())
+    good = make_chunk(kept.layout, 4)
     for bad in (
         good | {"steps": good["steps"].astype("int64")},
         good | {"final_point": good["final_point"][:-1]},
         {"steps": good["steps"]},
     ):
         with pytest.raises(ArgumentError):
-            memory.write(4, bad)
-    assert not memory.done.any()
-    with pytest.raises(ArgumentError, match="'steps'"):
-        make_layout(axes=[{"steps": [1.0]}])
+            kept.write(4, bad)
+    assert not kept.done.any()
+    assert not Store.open(tmp_path, kept.layout).done.any()
+    for taken in ("steps", "record", "component", "momentum"):
+        with pytest.raises(ArgumentError, match=f"'{taken}' is taken"):
+            make_layout(axes=[{"momentum": [1.0]}, {taken: [1.0]}])
 
 
 def test_a_full_disk_costs_only_the_chunk_in_flight(tmp_path, monkeypatch):
@@ -282,21 +317,20 @@ def test_a_full_disk_costs_only_the_chunk_in_flight(tmp_path, monkeypatch):
     assert files(half.path) == files(fill(Store.create(tmp_path / "second", layout)).path)
 
 
-@pytest.mark.parametrize("chunk", [32, 30, 31])
-def test_a_chunk_of_many_bytes_lies_in_files_of_its_own(tmp_path, monkeypatch, chunk):
-    monkeypatch.setattr(folder, "FILE_BYTES", 100)
-    layout = make_layout(chunk=chunk)
-    once = Store.create(tmp_path / "once", layout)
-    before = files(once.path)
-    once.write(1, make_chunk(layout, 1))
-    written = {name for name in files(once.path) if name not in before}
-    once.write(0, make_chunk(layout, 0))
-    once.write(2, make_chunk(layout, 2))
-    rest = {name for name in files(once.path) if name not in before} - written
-    assert len(written) > len(layout.variables) + 1 - (chunk == 31)
-    assert len(rest) == 2 * len(written)
-    fill(once)
-    xr.testing.assert_identical(once.dataset(), fill(Memory(layout)).dataset())
+def test_a_chunk_of_many_bytes_lies_in_files_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "FILE_BYTES", 600)
+    layout = make_layout(chunk=31, record=[0, 5, 7, 9, 10])
+    kept = Store.create(tmp_path / "sweep", layout)
+    written = []
+    for index in kept.missing():
+        before = files(kept.path)
+        kept.write(index, make_chunk(layout, index))
+        after = files(kept.path)
+        assert {name: after[name] for name in before} == before
+        written.append(len(after) - len(before))
+    # In a file fit two of the five steps of the points, or four of the values.
+    assert written == [3 + 2 + 8 + 1] * layout.chunks
+    xr.testing.assert_identical(open_results(kept.path), in_memory(layout))
 
 
 @pytest.mark.parametrize("partial", [False, True])
@@ -309,7 +343,7 @@ def test_a_parquet_table_says_what_the_dataset_says(tmp_path, monkeypatch, parti
         kept.write(2, make_chunk(layout, 2))
     else:
         fill(kept)
-    results = kept.dataset()
+    results = open_results(kept.path)
     from_path = parquet.ParquetFile(to_parquet(kept.path, tmp_path / "a.parquet"))
     from_data = parquet.ParquetFile(to_parquet(results, tmp_path / "b.parquet"))
     assert from_path.num_row_groups > 3
@@ -334,7 +368,7 @@ def test_a_parquet_table_says_what_the_dataset_says(tmp_path, monkeypatch, parti
 
 def test_a_parquet_table_of_a_part_of_a_dataset(tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
-    results = fill(Memory(make_layout())).dataset()
+    results = in_memory(make_layout())
     part = results.isel(start=3, decay=slice(1, 2)).transpose()
     rows = parquet.read_table(to_parquet(part, tmp_path / "part.parquet"))
     assert rows.num_rows == 3
@@ -351,7 +385,7 @@ def test_a_parquet_table_of_a_part_of_a_dataset(tmp_path):
 def test_without_pyarrow_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ArgumentError, match=r"gdjax\[parquet\]"):
-        to_parquet(fill(Memory(make_layout())).dataset(), "never")
+        to_parquet(in_memory(make_layout()), "never")
 
 
 def test_loaded_on_first_use():

@@ -6,17 +6,16 @@ from gdjax.results.layout import (
     Layout,
     Variable,
     dataset,
-    provenance,
     standard_variables,
     sweep_layout,
 )
-from gdjax.results.store import Memory, Store
+from gdjax.results.provenance import provenance
+from gdjax.results.store import Store
 from gdjax.results.table import to_parquet
 
 __all__ = [
     "Coordinate",
     "Layout",
-    "Memory",
     "Store",
     "Variable",
     "dataset",

@@ -17,9 +17,10 @@ from zarr.codecs import BloscCodec
 from zarr.storage import LocalStore
 
 from gdjax.errors import ArgumentError, unknown
-from gdjax.results.layout import Coordinate, Layout, Variable, dataset, labels, numbers, to_json
+from gdjax.results.layout import Coordinate, Layout, Variable, dataset, labels
+from gdjax.results.provenance import numbers, to_json
 
-FILE_BYTES = 1 << 24  # at most so much, uncompressed, in one file: beyond, files get no faster
+FILE_BYTES = 1 << 24  # uncompressed, in one file: larger ones are no faster
 # Of zstd's levels and shuffles the fastest on summaries, and within 10 % of the smallest.
 CODEC = BloscCodec(cname="zstd", clevel=2, shuffle="bitshuffle")
 
@@ -30,6 +31,10 @@ class _FlushedFolder(LocalStore):
     async def set(self, key: str, value: Any) -> None:
         await super().set(key, value)
         await asyncio.to_thread(_flush, self.root / key)
+
+    def set_sync(self, key: str, value: Any) -> None:
+        super().set_sync(key, value)
+        _flush(self.root / key)
 
 
 def _flush(path: Path) -> None:
@@ -134,7 +139,7 @@ def lay_out(folder: Path, layout: Layout) -> None:
         group.create_array(
             name,
             shape=(layout.cells, *variable.shape),
-            chunks=(_rows(layout.chunk, variable), *variable.shape),
+            chunks=_file_shape(layout.chunk, variable),
             dtype=variable.dtype,
             fill_value=variable.fill,
             compressors=CODEC,
@@ -168,10 +173,13 @@ def lay_out(folder: Path, layout: Layout) -> None:
             array[first : first + rows] = values[first : first + rows]
 
 
-def _rows(chunk: int, variable: Variable) -> int:
-    """Cells a file: the largest part of a chunk that divides it and is not too many bytes."""
-    most = max(1, FILE_BYTES // variable.nbytes)
-    return next(rows for rows in range(min(chunk, most), 0, -1) if chunk % rows == 0)
+def _file_shape(chunk: int, variable: Variable) -> tuple[int, ...]:
+    """What one file holds: all cells of a chunk, and of paths and points as much as is sensible."""
+    if not variable.shape:
+        return (chunk,)
+    first, *rest = variable.shape
+    most = FILE_BYTES // (chunk * variable.nbytes // first)
+    return (chunk, min(first, max(1, most)), *rest)
 
 
 def read_layout(group: zarr.Group) -> Layout:

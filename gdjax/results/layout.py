@@ -1,22 +1,19 @@
 """What a sweep's results look like: their dims, coordinates, variables and origin."""
 
 import dataclasses
-import datetime
-import importlib.metadata
 import json
 import math
-import platform
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 import xarray as xr
 
 from gdjax.errors import ArgumentError
+from gdjax.results.provenance import numbers, provenance, to_json
 
 START = {"long_name": "start", "units": "1"}
-PACKAGES = ("gdjax", "jax", "jaxlib", "numpy", "optax", "xarray", "zarr")
+RESERVED = ("start", "record", "known_minimum", "minimum_point", "is_global", "cell", "status")
 
 
 class Variable(NamedTuple):
@@ -53,7 +50,7 @@ class Coordinate(NamedTuple):
     Args:
         dims: their names.
         values: an array, or anything with ``shape`` and ``dtype`` that gives arrays when it is
-            sliced along its first axis, so that a long one need never be in memory as a whole.
+            sliced along its first axis, so that a long one is never in memory as a whole.
         long_name: what a table or an axis calls it.
         units: ``1`` where dimensionless.
     """
@@ -82,9 +79,6 @@ class Layout:
         chunk: cells a chunk.
         attrs: what else a reader should know; ``config`` is the JSON of everything that decides
             the results.
-
-    Raises:
-        ArgumentError: a hyperparameter that bears the name of a result.
     """
 
     dims: Mapping[str, int]
@@ -92,13 +86,6 @@ class Layout:
     variables: Mapping[str, Variable]
     chunk: int
     attrs: Mapping[str, Any]
-
-    def __post_init__(self) -> None:
-        for name in self.coordinates:
-            if name in self.variables or name in ("cell", "status", "chunk"):
-                raise ArgumentError(
-                    f"a hyperparameter of a sweep must not be called {name!r}, as a result is"
-                )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -130,13 +117,6 @@ class Layout:
         if not 0 <= index < self.chunks:
             raise IndexError(f"chunk {index} of {self.chunks}")
         return slice(index * self.chunk, min((index + 1) * self.chunk, self.cells))
-
-    def empty(self) -> dict[str, np.ndarray]:
-        """Flat arrays ``(cells, ...)`` in which every cell is unfinished."""
-        return {
-            name: np.full((self.cells, *variable.shape), variable.fill, variable.dtype)
-            for name, variable in self.variables.items()
-        }
 
     def check(self, index: int, arrays: Mapping[str, Any]) -> None:
         """Refuse arrays that are not exactly the results of chunk ``index``."""
@@ -208,7 +188,7 @@ def sweep_layout(
     """The layout of a sweep over start points and hyperparameters.
 
     Args:
-        starts: first points ``(n, d)``; see ``Coordinate`` for ones that do not fit in memory.
+        starts: first points ``(n, d)``; see ``Coordinate`` for ones that are made as needed.
         axes: one mapping an axis, from the names of its hyperparameters to their values; one
             that names several is zipped.
         precision: ``float32`` or ``float64``.
@@ -221,6 +201,9 @@ def sweep_layout(
 
     Returns:
         The layout, its attrs completed by the config and by ``provenance()``.
+
+    Raises:
+        ArgumentError: a hyperparameter that is given twice or bears the name of a result.
 
     Example:
         >>> layout = sweep_layout(np.zeros((5, 2)), [{"learning_rate": [0.1, 0.2]}],
@@ -235,10 +218,15 @@ def sweep_layout(
         "start_point": Coordinate(("start", "component"), starts, "first point"),
         "component": Coordinate(("component",), names, "component"),
     }
+    variables = standard_variables(precision, dim, 0 if record is None else len(record))
     for axis in axes:
         name = "_and_".join(axis)
         dims[name] = len(next(iter(axis.values())))
         for parameter, values in axis.items():
+            if parameter in {*variables, *coordinates, *RESERVED}:
+                raise ArgumentError(
+                    f"hyperparameters: each name must be its own, and {parameter!r} is taken"
+                )
             coordinates[parameter] = Coordinate(
                 (name,), np.asarray(values), parameter.replace("_", " ")
             )
@@ -254,7 +242,7 @@ def sweep_layout(
     return Layout(
         dims=dims,
         coordinates=coordinates,
-        variables=standard_variables(precision, dim, 0 if record is None else len(record)),
+        variables=variables,
         chunk=chunk,
         attrs={
             **provenance(),
@@ -264,22 +252,6 @@ def sweep_layout(
             "config": json.dumps(to_json(config)),
         },
     )
-
-
-def provenance() -> dict[str, str]:
-    """Where results come from: versions (JSON), devices and the time, as attrs.
-
-    Example:
-        >>> sorted(provenance())
-        ['created', 'devices', 'versions']
-    """
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
-    devices = jax.devices()
-    return {
-        "versions": json.dumps(versions | {"python": platform.python_version()}),
-        "devices": f"{len(devices)} × {devices[0].device_kind}",
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
 
 
 def dataset(layout: Layout, arrays: Mapping[str, np.ndarray], complete: bool = True) -> xr.Dataset:
@@ -310,27 +282,3 @@ def dataset(layout: Layout, arrays: Mapping[str, np.ndarray], complete: bool = T
         | {"start": ("start", np.arange(layout.dims["start"]), START)},
         {**layout.attrs, "complete": complete},
     )
-
-
-def to_json(value: Any) -> Any:
-    """``value`` in JSON's own types; what JSON cannot say is written as zarr writes it.
-
-    Example:
-        >>> to_json({"fmin": math.nan, "rates": np.array([0.5, 1.0]), "domain": ((-1, 1),)})
-        {'fmin': 'NaN', 'rates': [0.5, 1.0], 'domain': [[-1, 1]]}
-    """
-    if isinstance(value, Mapping):
-        return {str(key): to_json(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return to_json(value.tolist())
-    if isinstance(value, list | tuple):
-        return [to_json(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
-
-
-def numbers(attrs: Mapping[str, Any]) -> dict[str, Any]:
-    """Attrs as they were before ``to_json``: NaN and infinity are numbers again."""
-    words = ("NaN", "Infinity", "-Infinity")
-    return {name: float(value) if value in words else value for name, value in attrs.items()}

@@ -1,4 +1,4 @@
-"""Where the results of a sweep are written, chunk by chunk: in memory or on the disk."""
+"""The store of a sweep: made, continued, and written chunk by chunk."""
 
 import contextlib
 import os
@@ -10,40 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xarray as xr
 import zarr
 
 from gdjax.errors import ArgumentError, StorageError
-from gdjax.results.folder import finished, lay_out, open_group, open_results, read_layout, stored
-from gdjax.results.layout import Layout, dataset
-
-
-class Memory:
-    """Results kept in memory; written like a ``Store``.
-
-    Args:
-        layout: what the results look like.
-    """
-
-    def __init__(self, layout: Layout) -> None:
-        self.layout = layout
-        self.done = np.zeros(layout.chunks, dtype=bool)
-        self._arrays = layout.empty()
-
-    def missing(self) -> list[int]:
-        """The chunks that are not finished."""
-        return np.flatnonzero(~self.done).tolist()
-
-    def write(self, index: int, arrays: Mapping[str, np.ndarray]) -> None:
-        """Keep the results of chunk ``index``: by variable, an array ``(its cells, ...)``."""
-        self.layout.check(index, arrays)
-        for name, array in arrays.items():
-            self._arrays[name][self.layout.bounds(index)] = array
-        self.done[index] = True
-
-    def dataset(self) -> xr.Dataset:
-        """The labelled results; nothing is copied."""
-        return dataset(self.layout, self._arrays, complete=bool(self.done.all()))
+from gdjax.results.folder import finished, lay_out, open_group, read_layout, stored
+from gdjax.results.layout import Layout
 
 
 class Store:
@@ -55,7 +26,8 @@ class Store:
     mark is set, so a mark can be trusted after a power cut too, as far as the disk keeps its
     word; the folder entries themselves are left to the file system's journal.
 
-    Two processes that write the same store do each other no harm, but do the work twice.
+    One process writes a store at a time. A second one loses nothing that is finished, but
+    either of them may then end with a ``StorageError``. Any number may read.
 
     Make one with ``create``, ``open`` or ``open_or_create``.
 
@@ -69,8 +41,8 @@ class Store:
         >>> from gdjax.results import sweep_layout
         >>> layout = sweep_layout(np.zeros((5, 2)), precision="float32", chunk=4, config={})
         >>> store = Store.open_or_create(tempfile.mkdtemp() + "/sweep", layout)
-        >>> full = layout.empty()
-        >>> store.write(1, {name: array[layout.bounds(1)] for name, array in full.items()})
+        >>> variables = layout.variables.items()
+        >>> store.write(1, {name: np.zeros((1, *v.shape), v.dtype) for name, v in variables})
         >>> store.missing()
         [0]
     """
@@ -158,10 +130,6 @@ class Store:
             self._arrays["status"][index] = 1  # last: the only mark of done
         self.done[index] = True
 
-    def dataset(self) -> xr.Dataset:
-        """The labelled results so far, as ``open_results`` gives them."""
-        return open_results(self.path)
-
 
 def _occupied(path: Path) -> bool:
     return path.is_dir() and any(path.iterdir())
@@ -192,11 +160,9 @@ def _differences(there: Any, here: Any, name: str = "") -> list[str]:
                 name + key if key.startswith("[") else f"{name}.{key}".lstrip("."),
             )
         ]
-    return (
-        []
-        if there == here
-        else [f"{name} is {reprlib.repr(there)} there and {reprlib.repr(here)} here"]
-    )
+    if there == here:
+        return []
+    return [f"{name} is {reprlib.repr(there)} there and {reprlib.repr(here)} here"]
 
 
 def _few(phrases: list[str], most: int = 8) -> str:

@@ -11,7 +11,7 @@ import xarray as xr
 
 from gdjax.errors import ArgumentError, StorageError
 from gdjax.results.folder import open_results
-from gdjax.results.layout import to_json
+from gdjax.results.provenance import to_json
 
 GROUP_BYTES = 1 << 26  # of results in one row group: what is in memory at a time
 TRAILING = ("record", "component", "known_minimum")
@@ -40,10 +40,11 @@ def to_parquet(results: xr.Dataset | str | os.PathLike, file: str | os.PathLike)
     Example:
         >>> import tempfile
         >>> import pyarrow.parquet
-        >>> from gdjax.results import Memory, sweep_layout
+        >>> from gdjax.results import Store, sweep_layout
         >>> layout = sweep_layout(np.ones((3, 2)), [{"momentum": [0.0, 0.9]}],
         ...                       precision="float32", chunk=4, config={})
-        >>> file = to_parquet(Memory(layout).dataset(), tempfile.mkdtemp() + "/sweep.parquet")
+        >>> store = Store.create(tempfile.mkdtemp(), layout)
+        >>> file = to_parquet(store.path, store.path / "sweep.parquet")
         >>> pyarrow.parquet.read_table(file).column_names[:4]
         ['start', 'start_point_x', 'start_point_y', 'momentum']
     """

@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -21,6 +21,7 @@ CPU_TILE, ACCELERATOR_TILE = 2**11, 2**17  # on a CPU what stays in the caches
 BLOCK_STEPS = 2**26  # in a call: a fraction of a second
 
 
+@runtime_checkable
 class Kernel(Protocol):
     """What computes cells; see ``portable.Kernel``."""
 
@@ -139,7 +140,8 @@ def _aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 def _kernel(plan: Plan, fast_math: bool) -> tuple[Kernel, str]:
     recipe, numbers = optimizers.split(plan.optimizer)
     key = (plan.objective, recipe, plan.gradient, plan.rule, plan.tolerance, plan.stop)
-    return _compiled(*key, tuple(sorted(numbers)), plan.precision, fast_math)
+    kind = plan.precision, fast_math, bool(plan.record)
+    return _compiled(*key, tuple(sorted(numbers)), *kind)
 
 
 @functools.lru_cache(maxsize=64)
@@ -153,6 +155,7 @@ def _compiled(
     numbers: tuple[str, ...],
     precision: str,
     fast_math: bool,
+    record: bool,
 ) -> tuple[Kernel, str]:
     """The native kernel where it can be had, else XLA's, with the reason."""
     descent = cells.descent(objective, recipe, gradient, rule, tolerance, stop)
@@ -164,7 +167,7 @@ def _compiled(
         try:
             from gdjax.sweeps import native
 
-            return native.Kernel(descent, start, given), ""
+            return native.Kernel(descent, start, given, record), ""
         except ImportError:
             reason = "llvmlite is not installed: pip install 'gdjax[fast]'"
         except UnsupportedError as error:

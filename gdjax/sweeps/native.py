@@ -33,6 +33,7 @@ class Kernel:
         descent: the functions of one cell.
         start: shape and dtype of a start.
         numbers: shapes and dtypes of the hyperparameters.
+        record: whether it keeps paths, or summaries alone.
 
     Attributes:
         name: what the metadata call it.
@@ -47,18 +48,21 @@ class Kernel:
     name = "native"
     block = 2**14
 
-    def __init__(self, descent: Descent, start: jax.ShapeDtypeStruct, numbers: Any):
+    def __init__(
+        self, descent: Descent, start: jax.ShapeDtypeStruct, numbers: Any, record: bool = False
+    ):
         steps = jax.ShapeDtypeStruct((), np.int32)
         begin, cell = scalarise(descent.begin, start, numbers)
         advance, _ = scalarise(descent.advance, cell, numbers, steps)
         finish, self.summary = scalarise(descent.finish, cell)
         self.tile = _lanes(advance, len(begin.outputs))
-        self._engine = _compile(str(_Writer(begin, advance, finish, cell, self.tile).module))
+        writer = _Writer(begin, advance, finish, cell, self.tile)
+        name = "record" if record else "sweep"
+        (writer.write_record if record else writer.write_sweep)(name)
+        self._engine = _compile(str(writer.module))
         signature = [ctypes.c_int64] * 2 + [ctypes.c_int32] + [ctypes.c_void_p] * 4
-        prototype = ctypes.CFUNCTYPE(None, *signature)
-        self._sweep, self._record = (
-            prototype(self._engine.get_function_address(name)) for name in ("sweep", "record")
-        )
+        address = self._engine.get_function_address(name)
+        self._function = ctypes.CFUNCTYPE(None, *signature)(address)
 
     def __call__(
         self,
@@ -79,22 +83,23 @@ class Kernel:
             out: one array for each field of the summary, ``(end - begin, …)``; filled.
             paths: where to keep recorded points and values; filled.
         """
-        layout = np.array([(c.every, *c.array.shape, *c.array.strides) for c in columns], np.int64)
-        bases = np.array([c.array.ctypes.data for c in columns], np.int64)
         places = [
             (array.ctypes.data + k * array.itemsize, array.strides[0])
             for array in out
             for k in range(math.prod(array.shape[1:]))
         ]
-        outputs = np.array(places, np.int64)
-        pointers = [a.ctypes.data for a in (layout, bases, outputs)]
-        if paths is None:
-            self._sweep(begin, end, steps, *pointers, None)
-            return
-        when = np.asarray(paths.when, np.int64)
-        kept = [len(when), paths.values.strides[0], when.ctypes.data]
-        kept += [paths.points.ctypes.data, paths.values.ctypes.data]
-        self._record(begin, end, steps, *pointers, np.array(kept, np.int64).ctypes.data)
+        tables = [
+            np.array([(c.every, *c.array.shape, *c.array.strides) for c in columns], np.int64),
+            np.array([c.array.ctypes.data for c in columns], np.int64),
+            np.array(places, np.int64),
+        ]
+        if paths is not None:
+            when = np.asarray(paths.when, np.int64)
+            kept = [len(when), paths.values.strides[0]]
+            kept += [a.ctypes.data for a in (when, paths.points, paths.values)]
+            tables.append(np.array(kept, np.int64))
+        pointers = [table.ctypes.data for table in tables] + [None] * (4 - len(tables))
+        self._function(begin, end, steps, *pointers)
 
 
 def _lanes(program: Program, carried: int) -> int:
@@ -105,7 +110,7 @@ def _lanes(program: Program, carried: int) -> int:
 
 
 class _Writer(Writer):
-    """Writes the two functions of a kernel: ``sweep`` and ``record``."""
+    """Writes the function of a kernel: one that keeps summaries, or one that keeps paths."""
 
     def __init__(
         self, begin: Program, advance: Program, finish: Program, cell: Any, lanes: int
@@ -114,8 +119,6 @@ class _Writer(Writer):
         self.begin, self.advance, self.finish = begin, advance, finish
         self.outcome = [leaf is cell.outcome for leaf in _scalars(cell)].index(True)
         self.dim = math.prod(cell.point.shape)
-        self._write_sweep()
-        self._write_record()
 
     def _function(self, name: str) -> tuple[Builder, tuple[Value, ...]]:
         """A function (first, end, steps, layout, bases, outputs, paths), and its slots."""
@@ -155,9 +158,9 @@ class _Writer(Writer):
         for value, slot in zip(kept, self.results, strict=True):
             b.store(value, slot)
 
-    def _write_sweep(self) -> None:
+    def write_sweep(self, name: str) -> None:
         """Summaries: a lane whose cell has stopped gets the next one."""
-        b, (first, end, steps, layout, bases, outputs, _) = self._function("sweep")
+        b, (first, end, steps, layout, bases, outputs, _) = self._function(name)
         cells = self.slot(ir.VectorType(I64, self.lanes))
         fresh = self.slot(ir.VectorType(I8, self.lanes))
         ended = self.slot(self.type(np.int32))
@@ -207,9 +210,9 @@ class _Writer(Writer):
         b.position_at_end(done)
         b.ret_void()
 
-    def _write_record(self) -> None:
+    def write_record(self, name: str) -> None:
         """Paths: one vector of cells after the other, each step stored past the caches."""
-        b, (first, end, steps, layout, bases, outputs, paths) = self._function("record")
+        b, (first, end, steps, layout, bases, outputs, paths) = self._function(name)
         count, stride, when, points, values = (
             b.load(b.gep(paths, [I64(i)], inbounds=True)) for i in range(5)
         )

@@ -1,6 +1,7 @@
 """What a sweep is to compute: starts and axes of hyperparameters, flattened into cells."""
 
 import functools
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -190,8 +191,9 @@ def _hyperparameters(
     factory, fixed = _factory(optimizer, columns)
     made = optimizers.make(factory, **fixed | first)
     _, numbers = optimizers.split(made)
+    defaults = inspect.signature(made.factory).parameters
     for name, values in columns.items():
-        if name not in numbers:
+        if name not in numbers or isinstance(defaults[name].default, bool | int):
             raise ArgumentError(
                 f"hyperparameter {name} of {made.factory.__name__} cannot be swept: it is not a "
                 f"float; those that can are {', '.join(sorted(numbers)) or 'none'}"
