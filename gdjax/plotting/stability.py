@@ -42,9 +42,9 @@ def stability_map(dataset: Dataset, objective: Objective) -> Figure:
 
     The first panel mixes the colours of what became of the starts, by their shares. The second
     has the median of the steps to tolerance, in which a start that never arrives counts as
-    infinite. Over learning rate and momentum of ``heavy_ball``, ``nesterov`` or optax's ``sgd``, the
-    dashed line is the stability limit at the global minima, for L the largest eigenvalue of the
-    Hessian.
+    infinite. Over learning rate and momentum of ``heavy_ball``, ``nesterov`` or optax's ``sgd``,
+    the dashed line is the stability limit at the global minima, for L the largest eigenvalue of
+    the Hessian.
 
     Args:
         dataset: a sweep over two hyperparameter axes, such as learning rate and momentum.
