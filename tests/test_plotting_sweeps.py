@@ -220,9 +220,9 @@ def test_the_map_mixes_colours_by_share_and_shows_the_median():
     figure = plotting.stability_map(by_hand(fates, axes, first_step=first_step), QFSP)
     left, right, _ = figure.axes
     mixed = left.collections[0].get_array()  # (momentum, learning rate, rgb)
-    blue, amber, dark = (np.array(to_rgb(c)) for c in ("#0072B2", "#E69F00", "#333333"))
+    blue, yellow, dark = (np.array(to_rgb(c)) for c in ("#0072B2", "#F0E442", "#333333"))
     np.testing.assert_allclose(mixed[0, 3], (blue + dark) / 2)
-    np.testing.assert_allclose(mixed[1, 0], amber)
+    np.testing.assert_allclose(mixed[1, 0], yellow)
     np.testing.assert_allclose(mixed[2, 2], blue)
     median = right.collections[0].get_array()
     assert median[2, 1] == 7  # one of two starts arrived by then

@@ -159,7 +159,7 @@ def _draw(
             if hatch and mask.any():
                 axes.contourf(x, y, mask, levels=[0.5, 1.5], colors="none", hatches=[hatch])
     else:
-        size = np.clip(24000 / len(starts), 4, 60)
+        size = np.clip(50000 / len(starts), 4, 60)
         axes.scatter(*starts.T, c=paint, s=size, linewidths=0)
         (low, high) = np.asarray(objective.domain).T
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))

@@ -57,8 +57,9 @@ def paths_grid(dataset: Dataset, objective: Objective) -> Figure:
     window = landscape.frame(objective, [path for paths, _ in drawn for path in paths])
     ground = landscape.grid(objective, window, resolution=121)
     width, height = window.high - window.low
-    tall = 3.0 * float(np.clip(height / width, 0.5, 1.6))
-    figure = Figure(figsize=(3.0 * columns + 0.6, tall * rows + 1.3), layout="constrained")
+    wide = 3.0 if len(picked) > 1 else 5.0
+    tall = wide * float(np.clip(height / width, 0.5, 1.6))
+    figure = Figure(figsize=(wide * columns + 0.6, tall * rows + 1.3), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     for panel, at, (paths, ended) in zip(panels, picked, drawn, strict=False):
         landscape.contours(panel, ground, objective, window, bar=False)

@@ -23,13 +23,14 @@ from gdjax.plotting.cells import (
     scale_of,
 )
 
-COLOURS = {
+COLOURS = {  # the first two mix to greens, which are nobody else's
     Fate.GLOBAL: "#0072B2",
-    Fate.LOCAL: "#E69F00",
+    Fate.LOCAL: "#F0E442",
     Fate.STALLED: "#CC79A7",
     Fate.MOVING: "#E0E0E0",
     Fate.LOST: "#333333",
 }
+STEPS = "magma_r"
 NEVER = "#F2F2F2"
 LIMITS = {
     "heavy_ball": "α L = 2 (1 + μ)",
@@ -124,8 +125,8 @@ def _draw_steps(
         return
     norm = LogNorm(finite.min(), max(finite.max(), finite.min() + 1))
     shown = np.ma.masked_invalid(median)
-    axes.pcolormesh(edges(x), edges(y), shown, norm=norm, cmap="viridis_r", rasterized=True)
-    style.bar(figure, ScalarMappable(norm, "viridis_r"), [axes], "steps")
+    axes.pcolormesh(edges(x), edges(y), shown, norm=norm, cmap=STEPS, rasterized=True)
+    style.bar(figure, ScalarMappable(norm, STEPS), [axes], "steps")
 
 
 def _draw_limits(axes: Axes, dataset: Dataset, objective: Objective, momenta: np.ndarray) -> None:
