@@ -273,6 +273,18 @@ def test_the_limit_parts_what_arrives_from_what_diverges():
         assert at == pytest.approx(theory.stability_limit("heavy_ball", 100.0, momentum), rel=1e-3)
 
 
+def test_values_in_any_order_are_drawn_in_theirs():
+    axes = {"learning_rate": [0.1, 0.01, 1.0], "momentum": [0.5, 0.0]}
+    fates = np.array([[[GLOBAL, GLOBAL], [LOCAL, LOCAL], [LOST, GLOBAL]]])
+    data = by_hand(fates, axes)
+    mixed = plotting.stability_map(data, QFSP).axes[0].collections[0].get_array()
+    np.testing.assert_allclose(mixed[1, 2], to_rgb("#333333"))  # α = 1, μ = 0.5
+    np.testing.assert_allclose(mixed[0, 0], to_rgb("#F0E442"))
+    line = plotting.success_rate(data).axes[0].get_lines()[1]
+    np.testing.assert_allclose(line.get_xydata(), [[0.01, 0], [0.1, 1], [1, 0]])
+    assert line.get_label() == "μ = 0.5"
+
+
 def test_without_a_known_limit_or_arrival_there_is_no_line_and_no_second_panel():
     grid = np.full((3, 4, 4), LOCAL)
     axes = {"learning_rate": np.geomspace(0.01, 1, 4), "b1": np.linspace(0, 0.9, 4)}

@@ -57,11 +57,9 @@ def basin_map(dataset: Dataset, objective: Objective, confidence: float = 0.95) 
             f"basin_map draws at most {PANELS} settings, got {len(indices)}; pick first, such as "
             f"dataset.isel({', '.join(f'{axis}=0' for axis in axes)})"
         )
-    colours, norm, shares = _colours(dataset, objective), _norm(dataset), None
-    if not axes:
-        number = max(len(objective.known_minima), 1)
-        shares = metrics.basin_shares(dataset["minimum"].values, number, confidence)
-    handles, ncols = _legend(dataset, objective, colours, shares), 2 if shares else 3
+    colours, norm = _colours(dataset, objective), _norm(dataset)
+    handles = _legend(dataset, objective, colours, None if axes else confidence)
+    ncols = 3 if axes else 2  # without shares the entries are short
     figure, panels = _layout(len(indices), objective, legend_rows=-(-len(handles) // ncols))
     for panel, index in zip(panels, indices, strict=True):
         at = dict(zip(axes, index, strict=True))
@@ -187,26 +185,27 @@ def _legend(
     dataset: Dataset,
     objective: Objective,
     colours: dict[int, str],
-    shares: metrics.Share | None,
+    confidence: float | None,
 ) -> list:
-    handles: list = []
-    for index, colour in colours.items():
-        label = style.point(objective.known_minima[index])
-        if shares:
-            label += f"  {_percent(metrics.Share(*(part[index] for part in shares)))}"
-        handles.append(Line2D([], [], label=label, **_marker(index, objective, colour)))
+    """One entry for each class of cells, with its share unless ``confidence`` is None."""
     fate, minimum = fates(dataset), dataset["minimum"].values
-    others = set(np.unique(minimum[minimum >= 0]).tolist()) - set(colours)
+    handles: list = []
+
+    def share(mask: np.ndarray) -> str:
+        if confidence is None:
+            return ""
+        return f"  {_percent(metrics.success_rate(mask, confidence=confidence))}"
+
+    for index, colour in colours.items():
+        label = style.point(objective.known_minima[index]) + share(minimum == index)
+        handles.append(Line2D([], [], label=label, **_marker(index, objective, colour)))
+    others = sorted(set(np.unique(minimum[minimum >= 0]).tolist()) - set(colours))
     if others:
-        label = f"{len(others)} more minima"
-        if shares:
-            label += f"  {_percent(metrics.success_rate(np.isin(minimum, list(others))))}"
+        label = f"{len(others)} more minima" + share(np.isin(minimum, others))
         handles.append(Patch(color=OTHERS, label=label))
     for kind, (grey, hatch) in GREYS.items():
         if (fate == kind).any():
-            label = kind.label
-            if shares:
-                label += f"  {_percent(metrics.success_rate(fate == kind))}"
+            label = kind.label + share(fate == kind)
             handles.append(Patch(facecolor=grey, hatch=hatch, label=label))
     return handles
 

@@ -82,13 +82,10 @@ def axes_of(dataset: Dataset) -> tuple[str, ...]:
 
 def along(dataset: Dataset, axis: str) -> dict[str, np.ndarray]:
     """The hyperparameters of an axis and their values: one, or several that are zipped."""
-    found = {
+    return {
         str(name): np.asarray(coordinate.values)
         for name, coordinate in dataset.coords.items()
         if coordinate.dims == (axis,) and np.issubdtype(coordinate.dtype, np.number)
-    }
-    return dict(sorted(found.items(), key=lambda item: item[0] != axis)) or {
-        axis: np.arange(dataset["outcome"].sizes[axis])
     }
 
 
@@ -97,12 +94,13 @@ def axis_values(dataset: Dataset, axis: str) -> tuple[str, np.ndarray]:
     return next(iter(along(dataset, axis).items()))
 
 
-def setting(dataset: Dataset, **at: int) -> str:
-    """One setting in words, from the index on each axis.
+def ascending(dataset: Dataset) -> Dataset:
+    """The dataset with each axis sorted by the hyperparameter that it is drawn by."""
+    return dataset.sortby([axis_values(dataset, axis)[0] for axis in axes_of(dataset)])
 
-    Example:
-        ``setting(dataset, momentum=2)`` is ``"μ = 0.5"``.
-    """
+
+def setting(dataset: Dataset, **at: int) -> str:
+    """One setting in words, such as "α = 0.1, μ = 0.5", from the index on each axis."""
     return ", ".join(
         f"{SYMBOLS.get(name, readable(name))} = {values[index]:.3g}"
         for axis, index in at.items()

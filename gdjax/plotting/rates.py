@@ -17,6 +17,7 @@ from gdjax.plotting.cells import (
     SYMBOLS,
     Dataset,
     Fate,
+    ascending,
     axes_of,
     axis_label,
     axis_values,
@@ -60,7 +61,7 @@ def success_rate(dataset: Dataset, against: str | None = None, confidence: float
         )
     if not dataset["is_global"].values.any():
         raise ArgumentError("success_rate needs a known global minimum, the objective has none")
-    against = _chosen(dataset, "against", against)
+    dataset, against = ascending(dataset), _chosen(dataset, "against", against)
     others = [axis for axis in axes if axis != against]
     success = (fates(dataset) == Fate.GLOBAL).reshape(dataset.sizes["start"], -1)
     dims = [dataset["outcome"].sizes[axis] for axis in axes]
@@ -130,17 +131,14 @@ def steps_ecdf(dataset: Dataset, by: str | None = None) -> Figure:
     elif axes and (dataset.sizes["start"] > 1 or len(axes) > 1):
         by = min(axes, key=lambda axis: dataset["outcome"].sizes[axis])
     figure, panel = _panel(dataset)
-    last = int(dataset.attrs["max_steps"])
+    last = max(int(dataset.attrs["max_steps"]), 2)
     if by is None:
-        lines = {"": first_step}
+        groups, labels = first_step[None], [""]
     else:
-        where = list(dataset["first_step"].dims).index(by)
-        lines = {
-            setting(dataset, **{by: i}): values
-            for i, values in enumerate(np.moveaxis(first_step, where, 0))
-        }
-    colours = _colours(dataset, by, len(lines))
-    for (label, values), colour in zip(lines.items(), colours, strict=False):
+        groups = np.moveaxis(first_step, list(dataset["first_step"].dims).index(by), 0)
+        labels = [setting(dataset, **{by: i}) for i in range(len(groups))]
+    colours = _colours(dataset, by, len(groups))
+    for values, label, colour in zip(groups, labels, colours, strict=False):
         ecdf = metrics.steps_ecdf(values)
         steps = np.concatenate([[1], np.maximum(ecdf.steps, 1), [last]])
         share = np.concatenate([[0], ecdf.share, ecdf.share[-1:] if ecdf.share.size else [0]])
@@ -150,7 +148,7 @@ def steps_ecdf(dataset: Dataset, by: str | None = None) -> Figure:
     panel.set(xlabel="step", ylabel="share within tolerance")
     style.plain_logarithmic(panel.xaxis)
     panel.yaxis.set_major_formatter(PercentFormatter(1.0))
-    if by is not None and len(lines) <= LINES:
+    if by is not None and len(groups) <= LINES:
         panel.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     elif by is not None:
         name, values = axis_values(dataset, by)

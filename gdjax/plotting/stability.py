@@ -14,6 +14,7 @@ from gdjax.plotting import style
 from gdjax.plotting.cells import (
     Dataset,
     Fate,
+    ascending,
     axis_label,
     axis_values,
     edges,
@@ -65,6 +66,7 @@ def stability_map(dataset: Dataset, objective: Objective) -> Figure:
     timed = bool((dataset["first_step"].values >= 0).any())
     figure = Figure(figsize=(12.0 if timed else 6.4, 5.2), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, 1 + timed, sharex=True, sharey=True))
+    dataset = ascending(dataset)
     ground = dataset.transpose("start", up, across, ...)
     x, y = (axis_values(dataset, axis)[1] for axis in (across, up))
     ended = fates(ground)
