@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from gdjax import objectives, optimizers
+from gdjax import metrics, objectives, optimizers, theory
 from gdjax.descent import Trajectory, descend
 from gdjax.errors import ArgumentError
 from gdjax.gradients import GradientReport, check_gradient
@@ -28,6 +28,7 @@ __all__ = [
     "descend",
     "gradient_descent",
     "heavy_ball",
+    "metrics",
     "nesterov",
     "objectives",
     "open_results",
@@ -36,6 +37,7 @@ __all__ = [
     "results",
     "starts",
     "sweep",
+    "theory",
 ]
 
 

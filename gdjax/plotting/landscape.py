@@ -97,8 +97,10 @@ def norm(ground: Grid) -> PowerNorm:
     return PowerNorm(float(np.clip(gamma, 0.2, 1.0)), vmin=low, vmax=high)
 
 
-def contours(axes: Axes, ground: Grid, objective: Objective, window: Window) -> None:
-    """Filled contours with thin lines, the known minima in sight, and a colour bar."""
+def contours(
+    axes: Axes, ground: Grid, objective: Objective, window: Window, bar: bool = True
+) -> None:
+    """Filled contours with thin lines, the known minima in sight, and a colour bar if wanted."""
     shades = norm(ground)
     levels = np.unique(shades.inverse(np.linspace(0, 1, 29)))
     filled = axes.contourf(
@@ -127,11 +129,13 @@ def contours(axes: Axes, ground: Grid, objective: Objective, window: Window) -> 
         xlabel=coordinate(objective, window.axes[0]),
         ylabel=coordinate(objective, window.axes[1]),
     )
+    if not bar:
+        return
     ticks = MaxNLocator(8).tick_values(levels[0], levels[-1])
     ticks = ticks[(ticks >= levels[0]) & (ticks <= levels[-1])]
-    bar = axes.figure.colorbar(filled, ax=axes, pad=0.02, shrink=0.95, ticks=ticks)
-    bar.ax.set_title("f", fontsize=10)
-    bar.outline.set_visible(False)  # type: ignore[operator]  # a Patch, typed as a callable
+    key = axes.figure.colorbar(filled, ax=axes, pad=0.02, shrink=0.95, ticks=ticks)
+    key.ax.set_title("f", fontsize=10)
+    key.outline.set_visible(False)  # type: ignore[operator]  # a Patch, typed as a callable
 
 
 def surface(axes: Axes3D, ground: Grid, objective: Objective, window: Window) -> None:
