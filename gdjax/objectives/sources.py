@@ -126,7 +126,7 @@ def find(source: Any, argument: str = "fn") -> Any:
     module = _load_file(where, argument) if where.endswith(".py") else _load_module(where, argument)
     if not hasattr(module, name):
         found = [key for key, value in vars(module).items() if _is_own(value, key, module)]
-        raise unknown(f"function of {where}", name, found)
+        raise unknown(f"function in {where}:", name, found)
     found = getattr(module, name)
     if not callable(found):
         raise ArgumentError(

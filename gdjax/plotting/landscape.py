@@ -20,6 +20,7 @@ GREEK = {
     "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "kappa", "lambda", "mu",
     "nu", "xi", "rho", "sigma", "tau", "phi", "chi", "psi", "omega",
 }  # fmt: skip
+CLIFF = 1e3  # heights above the lowest point that a picture shows, in those of the middle one
 MARGIN = 0.12  # of the window, around what it must show
 
 
@@ -82,11 +83,20 @@ _evaluate = jax.jit(_evaluate_flat, static_argnums=0)
 
 
 def grid(objective: Objective, window: Window, resolution: int = 161) -> Grid:
-    """Values over a window, ``resolution`` points a side."""
+    """Values over a window, ``resolution`` points a side, cut off far above the middle one.
+
+    A pole would flatten all the rest.
+    """
     x, y = np.linspace(window.low, window.high, resolution).T
     points = np.broadcast_to(window.base, (resolution, resolution, objective.dim)).copy()
     points[..., window.axes[0]], points[..., window.axes[1]] = np.meshgrid(x, y)
-    return Grid(x, y, evaluate(objective, points))
+    z = evaluate(objective, points)
+    finite = z[np.isfinite(z)]
+    if finite.size:
+        low, middle = np.quantile(finite, [0, 0.5])
+        room = CLIFF * (middle - low)
+        z = np.minimum(z, low + room) if room > abs(low) / CLIFF else z  # else all of it is flat
+    return Grid(x, y, z)
 
 
 def norm(ground: Grid) -> PowerNorm:

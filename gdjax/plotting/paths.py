@@ -78,7 +78,7 @@ def comparison(
     start = next(iter(points.values()))[0]
     _face(hill, start, window)
     for (label, path), colour in zip(points.items(), style.colours(points).values(), strict=True):
-        _draw_on_surface(hill, objective, path, window, colour)
+        _draw_on_surface(hill, objective, path, window, ground, colour)
         _draw_on_contours(flat, path[:, list(window.axes)], window, label, colour)
     flat.scatter([], [], marker="*", s=120, c="white", edgecolors="black", label="start")
     flat.scatter([], [], marker="*", s=120, c="0.5", edgecolors="white", label="end")
@@ -109,7 +109,12 @@ def _face(axes: Axes3D, start: np.ndarray, window: landscape.Window) -> None:
 
 
 def _draw_on_surface(
-    axes: Axes3D, objective: Objective, path: np.ndarray, window: landscape.Window, colour: str
+    axes: Axes3D,
+    objective: Objective,
+    path: np.ndarray,
+    window: landscape.Window,
+    ground: landscape.Grid,
+    colour: str,
 ) -> None:
     share = np.linspace(0, 1, DRAPE, endpoint=False)[None, :, None]
     draped = (path[:-1, None] * (1 - share) + path[1:, None] * share).reshape(-1, path.shape[1])
@@ -121,6 +126,8 @@ def _draw_on_surface(
     onto = np.broadcast_to(window.base, draped.shape).copy()
     onto[:, list(window.axes)] = draped[:, list(window.axes)]
     z = np.where(inside, landscape.evaluate(objective, onto), np.nan)
+    top = np.fmax.reduce(ground.z, axis=None)
+    z = np.where(z > top, top, z)  # the surface is cut off there
     axes.plot(x, y, z, color=colour, linewidth=1.8, path_effects=style.HALO, zorder=5)
     dots = slice(None, None, DRAPE)
     axes.plot(x[dots], y[dots], z[dots], ".", color=colour, markersize=3.5, zorder=6)
