@@ -106,6 +106,15 @@ class Objective:
             ) from None
         if not self.domain or not all(-math.inf < a < b < math.inf for a, b in self.domain):
             raise ArgumentError(f"domain needs finite low < high, got {self.domain}")
+        if not self.variables:
+            names = "xy" if self.dim <= 2 else [f"x{i + 1}" for i in range(self.dim)]
+            put(self, "variables", names[: self.dim])
+        put(self, "variables", tuple(self.variables))
+        if len(self.variables) != self.dim or len(set(self.variables)) != self.dim:
+            raise ArgumentError(
+                f"variables must be different names, one for each of the {self.dim} (low, high) "
+                f"pairs of the domain, got {', '.join(self.variables)}"
+            )
         if self.start is None:
             put(
                 self,
@@ -115,15 +124,6 @@ class Objective:
         put(self, "start", self.check_point(self.start, "start"))
         for kind in ("minima", "local_minima", "saddles", "maxima"):
             put(self, kind, tuple(self.check_point(point, kind) for point in getattr(self, kind)))
-        if not self.variables:
-            names = "xy" if self.dim <= 2 else [f"x{i + 1}" for i in range(self.dim)]
-            put(self, "variables", tuple(names[: self.dim]))
-        put(self, "variables", tuple(self.variables))
-        if len(self.variables) != self.dim or len(set(self.variables)) != self.dim:
-            raise ArgumentError(
-                f"variables must be {self.dim} different names, one a component of {self.name}, "
-                f"got {self.variables}"
-            )
 
     def __call__(self, point: Any) -> Float[Array, ""]:
         """The value at one point ``(d,)``."""

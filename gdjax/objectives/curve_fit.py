@@ -116,7 +116,7 @@ def _curve_fit(
         name=name,
         fn=fn,
         gradient=gradient,
-        domain=_around(start) if domain is None else domain,
+        domain=_around(start, chosen) if domain is None else domain,
         start=start,
         minima=minima,
         fmin=fmin,
@@ -170,10 +170,15 @@ def _sort_names(
     return chosen, used
 
 
-def _around(start: Any) -> list[tuple[float, float]]:
+def _around(start: Any, names: Sequence[str]) -> list[tuple[float, float]]:
     """A domain about a start, each side as wide as the component is large."""
     if not isinstance(start, Sequence) or not all(isinstance(b, int | float) for b in start):
         raise ArgumentError(f"start must be a list of numbers, got {start!r}")
+    if len(start) != len(names):
+        raise ArgumentError(
+            f"start must have {len(names)} component{'s' * (len(names) > 1)}, one for each of "
+            f"{', '.join(names)}, got {len(start)}"
+        )
     return [(b - REACH * (abs(b) or 1), b + REACH * (abs(b) or 1)) for b in start]
 
 

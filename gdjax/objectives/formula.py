@@ -409,7 +409,7 @@ def _symbolic_functions() -> dict[str, Callable]:
     return {name: own.get(name) or getattr(sympy, name) for name in FUNCTIONS | DERIVED}
 
 
-def _exact(value: float) -> Any:
+def _exact(value: int | float) -> Any:
     """A number in sympy."""
     import sympy
 

@@ -104,7 +104,7 @@ def norm(ground: Grid) -> PowerNorm:
     z = ground.z[np.isfinite(ground.z)]
     low, middle, high = np.quantile(z, [0, 0.5, 1]) if z.size else (0.0, 0.5, 1.0)
     if not low < middle < high:
-        return PowerNorm(1.0, vmin=low, vmax=high if high > low else low + 1)
+        return PowerNorm(1.0, vmin=low, vmax=high if high > low else low + 1 + abs(low))
     gamma = np.log(0.5) / np.log((middle - low) / (high - low))
     return PowerNorm(float(np.clip(gamma, 0.2, 1.0)), vmin=low, vmax=high)
 
