@@ -202,7 +202,8 @@ def test_a_fit_from_a_csv_leaves_the_picture_of_the_fit(gdjax, tmp_path):
     (tmp_path / "points.csv").write_text("t,y\n1,2\n2,3\n3,5\n")
     code, out, err = gdjax(
         "compare", "objective=curve_fit", "objective.data=points.csv",
-        "objective.model=a + b*t + c*t**2", "start=[1,1,0]", "plot.axes=[b,c]", "learning_rate=0.002", "plot.dpi=30",
+        "objective.model=a + b*t + c*t**2", "start=[1,1,0]", "plot.axes=[b,c]",
+        "learning_rate=0.002", "plot.dpi=30",
     )  # fmt: skip
     assert (code, err) == (0, "")
     (folder,) = tmp_path.glob("outputs/compare/*")
