@@ -14,7 +14,8 @@ from matplotlib.mathtext import MathTextParser
 import gdjax
 from gdjax import objectives, plotting
 from gdjax.descent import as_precision
-from gdjax.objectives.formula import FUNCTIONS, parse
+from gdjax.objectives.formula import parse
+from gdjax.objectives.grammar import FUNCTIONS
 from gdjax.objectives.sources import find
 
 # NIST Statistical Reference Datasets, nonlinear regression: model, the data as y then x, both

@@ -13,7 +13,8 @@ import numpy as np
 
 from gdjax.errors import ArgumentError, unknown
 from gdjax.objectives.base import Fit, Objective
-from gdjax.objectives.formula import check_names, parse, symbol, vector
+from gdjax.objectives.formula import parse, symbol, vector
+from gdjax.objectives.grammar import check_names
 from gdjax.objectives.registry import maker
 
 Table = tuple[tuple[int, tuple[str, ...]], ...]  # the file's rows: their number and their cells
