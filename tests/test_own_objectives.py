@@ -274,6 +274,12 @@ def test_a_function_that_is_no_objective_is_refused_in_one_line(fn, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_sweep_refuses_it_as_a_descent_does():
+    f = gdjax.Objective(fn=branch, domain=[(-5, 5)] * 2)
+    with pytest.raises(gdjax.ArgumentError, match="branch cannot be traced by JAX"):
+        gdjax.sweep(f, gdjax.heavy_ball(0.1), starts=[[1.0, 2.0]], steps=1)
+
+
 @pytest.mark.parametrize(
     ("gradient", "message"),
     [

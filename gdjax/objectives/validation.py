@@ -26,7 +26,7 @@ UNTRACEABLE = (
 _VALID: weakref.WeakKeyDictionary[Objective, set] = weakref.WeakKeyDictionary()
 
 
-def validate(objective: Objective) -> Objective:
+def validate(objective: Objective, *, numbers: bool = True) -> Objective:
     """Refuse an objective that cannot be descended, in the precision JAX is set to.
 
     The value must be a scalar of the point's dtype, the gradient (and the Hessian) must have
@@ -36,6 +36,7 @@ def validate(objective: Objective) -> Objective:
 
     Args:
         objective: of anyone's making.
+        numbers: whether to look for NaN too; a sweep does not, where NaN is a cell's outcome.
 
     Returns:
         The same objective.
@@ -49,7 +50,7 @@ def validate(objective: Objective) -> Objective:
         gdjax.errors.ArgumentError: pair must return a scalar, got an array of shape (2,)
     """
     dtype = jnp.zeros(()).dtype
-    if dtype not in _VALID.get(objective, ()):
+    if (dtype, numbers) not in _VALID.get(objective, ()):
         name, d = objective.name, objective.dim
         with jax.ensure_compile_time_eval():  # the caller may be inside a jit of his own
             _check_result(name, objective.fn, (), d, dtype)
@@ -61,8 +62,9 @@ def validate(objective: Objective) -> Objective:
                 _check_result(f"the gradient of {name}", objective.gradient, (d,), d, dtype)
             if objective.hessian is not None:
                 _check_result(f"the Hessian of {name}", objective.hessian, (d, d), d, dtype)
-            _check_numbers(objective, dtype)
-        _VALID.setdefault(objective, set()).add(dtype)
+            if numbers:
+                _check_numbers(objective, dtype)
+        _VALID.setdefault(objective, set()).add((dtype, numbers))
     return objective
 
 
