@@ -29,6 +29,13 @@ tasks:
   check    certify a hand-derived gradient against autodiff
 
 gdjax objectives [NAME]    the catalogue, or all that is known about one objective
+your own objective, in every task:
+  fn=my_file.py:f domain=[[-5,5],[-5,5]]     a function in a file, or package.module:f; its
+                                             gradient is objective.gradient=my_file.py:grad_f,
+                                             or gradient=my_file.py:grad_f in check
+  objective=formula objective.expression="x**2 + y**2 + 10*sin(x)*sin(y)"
+  objective=curve_fit objective.data=points.csv objective.model="b1*(1 - exp(-b2*x))"
+
 gdjax TASK --help          what can be chosen, and the defaults
 gdjax TASK --cfg job       the config as it would run
 gdjax TASK -m key=a,b,c    every combination, one after the other
@@ -55,6 +62,10 @@ def main() -> None:
             raise unknown("task", task, [*TASKS, "objectives"])
         _configure_jax()
         _store_choices(task)
+        words = [_spelled_out(task, word) for word in words]
+        if any(word.startswith("objective.fn=") for word in words):
+            words = [word for word in words if word != "objective=function"]
+            words.insert(0, "objective=function")
         _check_choices(task, words)
         os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here, to be told in one line
         sys.argv = ["gdjax", *words]
@@ -80,7 +91,9 @@ def _refuse(task: str, error: Exception) -> NoReturn:
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         error = unknown(group, name, error.options)
-    lines = [line.strip() for e in (error, error.__cause__) if e for line in str(e).splitlines()]
+    # What lies behind an ArgumentError is told in it; Hydra's errors leave it to their cause.
+    cause = None if isinstance(error, ArgumentError) else error.__cause__
+    lines = [line.strip() for e in (error, cause) if e for line in str(e).splitlines()]
     message = "; ".join(dict.fromkeys(line.rstrip(".") for line in lines if line))
     print(f"gdjax {task}: {message}", file=sys.stderr)
     sys.exit(2)
@@ -93,7 +106,7 @@ def _job(task: str, tracebacks: bool) -> Callable[[DictConfig], None]:
         folder = Path(HydraConfig.get().runtime.output_dir)
         try:
             code = TASKS[task](config, Path(os.path.relpath(folder)))
-        except ArgumentError as error:
+        except (ArgumentError, OmegaConfBaseException) as error:
             _remove_unused(folder)
             if tracebacks:
                 raise
@@ -150,7 +163,15 @@ TASKS = {"run": _run, "compare": _compare, "check": _check}
 
 
 def _objective(config: DictConfig) -> objectives.Objective:
-    return objectives.get(**_plain(config.objective))
+    """The chosen objective: one of the catalogue by its name, or what a maker makes."""
+    chosen = _plain(config.objective)
+    if "maker" not in chosen:
+        return objectives.get(chosen.pop("name"), **chosen)
+    if chosen["start"] is None and config.get("start") is not None:
+        chosen["start"] = _plain(config)["start"]
+    if chosen["name"] is None:
+        del chosen["name"]
+    return objectives.get(chosen.pop("maker"), **chosen)
 
 
 def _optimizer(node: DictConfig) -> optimizers.Optimizer:
@@ -171,6 +192,11 @@ def _store_choices(task: str) -> None:
     store = ConfigStore.instance()
     for name in objectives.names():
         store.store(name, {"name": name} | objectives.parameters(name), group="objective")
+    for name in objectives.makers():
+        node = {"maker": name}
+        for key, default in objectives.parameters(name).items():
+            node[key] = "???" if default is objectives.REQUIRED else default
+        store.store(name, node, group="objective")
     if task == "check":
         store.store("all", {"name": "all"}, group="objective")
     for name in optimizers.names():
@@ -185,7 +211,10 @@ def _store_choices(task: str) -> None:
 
 def _check_choices(task: str, words: list[str]) -> None:
     """Refuse an unknown objective or optimizer before Hydra makes a folder."""
-    known = {"objective": {*objectives.names()}, "optimizer": {*optimizers.names()}}
+    known = {
+        "objective": {*objectives.names(), *objectives.makers()},
+        "optimizer": {*optimizers.names()},
+    }
     if task == "check":
         known["objective"].add("all")
     for word in words:
@@ -193,6 +222,28 @@ def _check_choices(task: str, words: list[str]) -> None:
             for name in match[2].split(","):
                 if name not in known[match[1]]:
                     raise unknown(match[1], name, known[match[1]])
+
+
+def _spelled_out(task: str, word: str) -> str:
+    """A user's shorthand in full, and a formula or a path in the quotes that Hydra wants.
+
+    ``fn=`` and ``domain=`` stand for ``objective.fn=`` and ``objective.domain=``; so do
+    ``gradient=`` and ``start=`` in ``check``, which follows no side and starts nowhere.
+    """
+    key, equals, value = word.partition("=")
+    if key in ("fn", "domain") or (task == "check" and key in ("gradient", "start")):
+        key = f"objective.{key}"
+    if key == "gradient" and ":" in value:
+        raise ArgumentError(
+            f"gradient is the side to follow, autodiff or hand; where the hand's is, "
+            f"objective.gradient says: objective.gradient={value}"
+        )
+    formula = key in ("objective.expression", "objective.model")
+    path = key in ("objective.fn", "objective.gradient", "objective.data") and "," not in value
+    if (formula or path) and value and value[0] not in "\"'":
+        value = value.replace('"', r"\"")
+        value = f'"{value}"'
+    return f"{key}{equals}{value}"
 
 
 def _config_folder() -> Path:

@@ -55,7 +55,8 @@ class Optimizer(optax.GradientTransformationExtraArgs):
         shown = ", ".join(
             f"{key}={_short(value)}"
             for key, value in self.hyperparameters.items()
-            if key in ("learning_rate", "momentum") or value != defaults[key].default
+            if (key in ("learning_rate", "momentum") and value is not None)
+            or value != defaults[key].default
         )
         return f"{self.factory.__name__}({shown})"
 
@@ -313,7 +314,8 @@ def make(factory: Factory, **hyperparameters: Any) -> Optimizer:
     floats = {
         key: _checked(key, value)
         for key, value in hyperparameters.items()
-        if key == "learning_rate" or isinstance(known[key], float)
+        if isinstance(known[key], float)
+        or (key == "learning_rate" and (value, known[key]) != (None, None))  # lbfgs needs none
     }
     return Optimizer(factory, hyperparameters | floats)
 

@@ -1,7 +1,7 @@
 """Pictures: data in, matplotlib ``Figure`` out; nothing here runs a descent or opens a window."""
 
 from gdjax.plotting.basins import basin_map
-from gdjax.plotting.curves import convergence, curve
+from gdjax.plotting.curves import convergence, curve, fit
 from gdjax.plotting.fields import gradient_field
 from gdjax.plotting.multiples import paths_grid
 from gdjax.plotting.paths import comparison, trajectory
@@ -15,6 +15,7 @@ __all__ = [
     "comparison",
     "convergence",
     "curve",
+    "fit",
     "gradient_field",
     "paths_grid",
     "save",

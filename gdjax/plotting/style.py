@@ -1,5 +1,6 @@
 """What all pictures share: a palette safe for colour-blind readers, and sizes that stay legible."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -18,6 +19,8 @@ PALETTE = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 CLASSES = (*PALETTE[:6], "#332288", "#DDCC77", "#661100", "#8C6D31")
 HALO = [patheffects.Stroke(linewidth=3.4, foreground="white", alpha=0.9), patheffects.Normal()]
 RIM = [patheffects.Stroke(linewidth=2.6, foreground="black"), patheffects.Normal()]
+
+LINE = 100  # glyphs of a formula that a title has room for
 
 
 def _pale(name: str, white: float) -> ListedColormap:
@@ -51,14 +54,20 @@ def paler(colour: str, white: float | np.ndarray) -> np.ndarray:
 
 
 def title(name: str, latex: str) -> str:
-    """An objective's title: its name, and its formula where one is known.
+    """An objective's title: its name, and its formula where one is known and not too long.
 
     Example:
         >>> title("three_hump", "x^2")
         'three hump:  $f = x^2$'
     """
     readable = name.replace("_", " ")
-    return f"{readable}:  $f = {latex}$" if latex else readable
+    return f"{readable}:  $f = {latex}$" if fits(latex) else readable
+
+
+def fits(latex: str) -> bool:
+    """Whether there is a formula, and a line of a title can hold it."""
+    glyphs = re.sub(r"\\[a-zA-Z]+", "xx", latex)
+    return 0 < len(re.sub(r"[\\{}^_ ]", "", glyphs)) <= LINE
 
 
 def point(at: Iterable[float]) -> str:
