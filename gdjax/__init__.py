@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdjax import objectives, optimizers
 from gdjax.descent import Trajectory, descend
+from gdjax.equivalence import EquivalenceReport, certify_equivalence
 from gdjax.errors import ArgumentError
 from gdjax.gradients import GradientReport, check_gradient
 from gdjax.objectives import Objective
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArgumentError",
+    "EquivalenceReport",
     "GradientReport",
     "Objective",
     "Outcome",
     "StoppingRule",
     "Trajectory",
+    "certify_equivalence",
     "check_gradient",
     "descend",
     "gradient_descent",

@@ -14,10 +14,11 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from gdjax import objectives, optimizers, tasks
 from gdjax.errors import ArgumentError, unknown
+from gdjax.optimizers import listing
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,10 @@ tasks:
   run      one descent: its picture, its path as data, its outcome
   compare  several optimizers from one start, on one landscape
   check    certify a hand-derived gradient against autodiff
+  certify  certify two optimizers as one method, step by step, on every objective
+
+gdjax optimizers           every optimizer, with its hyperparameters and their defaults
+gdjax optimizers NAME      one of them in detail
 
 gdjax TASK --help          what can be chosen, and the defaults
 gdjax TASK --cfg job       the config as it would run
@@ -45,6 +50,12 @@ def main() -> None:
         task = _complete()
     else:
         task, *words = words
+    if task == "optimizers":
+        try:
+            print(listing.one(words[0]) if words else listing.every())
+        except ArgumentError as error:
+            _refuse(task, error)
+        return
     tracebacks = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
     try:
         if task not in TASKS:
@@ -67,6 +78,13 @@ def _refuse(task: str, error: Exception) -> NoReturn:
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         error = unknown(group, name, error.options)
+    cause = error.__cause__
+    node = getattr(cause, "parent_node", None)
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(node, DictConfig):
+        key = str(cause.full_key)
+        where, _, last = key.rpartition(".")
+        error = unknown(f"setting of {where}" if where else "setting", last, map(str, node))
+        error.args = (f"{error}; there are {', '.join(map(str, node))}",)
     lines = [line.strip() for e in (error, error.__cause__) if e for line in str(e).splitlines()]
     message = "; ".join(dict.fromkeys(line.rstrip(".") for line in lines if line))
     print(f"gdjax {task}: {message}", file=sys.stderr)
@@ -107,7 +125,7 @@ def _remove_unused(folder: Path) -> None:
 
 
 def _run(config: DictConfig, folder: Path) -> int:
-    optimizer = _optimizer(config.optimizer)
+    optimizer = _optimizer(config.optimizer, config)
     tasks.compare(_objective(config), {repr(optimizer): optimizer}, folder, **_options(config))
     return 0
 
@@ -115,10 +133,11 @@ def _run(config: DictConfig, folder: Path) -> int:
 def _compare(config: DictConfig, folder: Path) -> int:
     chosen: dict[str, Any] = {}
     for key, node in config.optimizers.items():
-        optimizer = _optimizer(node)
+        optimizer = _optimizer(node, config)
         label = repr(optimizer)
         chosen[f"{label} [{key}]" if label in chosen else label] = optimizer
-    tasks.compare(_objective(config), chosen, folder, distance=config.distance, **_options(config))
+    extra = {"distance": config.distance, "certify": config.certify}
+    tasks.compare(_objective(config), chosen, folder, **extra, **_options(config))
     return 0
 
 
@@ -133,15 +152,31 @@ def _check(config: DictConfig, folder: Path) -> int:
     return 1 if wrong else 0
 
 
-TASKS = {"run": _run, "compare": _compare, "check": _check}
+def _certify(config: DictConfig, folder: Path) -> int:
+    del folder  # the log is all that a certificate leaves
+    names = objectives.names() if config.objective.name == "all" else [config.objective.name]
+    chosen = [_objective(config)] if len(names) == 1 else [objectives.get(name) for name in names]
+
+    def pair(rate: float) -> tuple[optimizers.Optimizer, optimizers.Optimizer]:
+        at = OmegaConf.merge(config, {"learning_rate": rate})
+        return _optimizer(at.a, at), _optimizer(at.b, at)  # type: ignore[arg-type]
+
+    keys = ("learning_rate", "starts", "steps", "seed", "precisions", "schedule")
+    reports = tasks.certify(chosen, pair, **{key: _plain(config)[key] for key in keys})
+    return 0 if all(report.same for report in reports) else 1
+
+
+TASKS = {"run": _run, "compare": _compare, "check": _check, "certify": _certify}
 
 
 def _objective(config: DictConfig) -> objectives.Objective:
     return objectives.get(**_plain(config.objective))
 
 
-def _optimizer(node: DictConfig) -> optimizers.Optimizer:
-    return optimizers.get(**_plain(node))
+def _optimizer(node: DictConfig, config: DictConfig) -> optimizers.Optimizer:
+    plain = _plain(node)
+    transforms = _plain(config.transforms) | plain.pop("transforms", {})
+    return optimizers.get(**plain, transforms=transforms)
 
 
 def _options(config: DictConfig) -> dict[str, Any]:
@@ -158,25 +193,41 @@ def _store_choices(task: str) -> None:
     store = ConfigStore.instance()
     for name in objectives.names():
         store.store(name, {"name": name} | objectives.parameters(name), group="objective")
-    if task == "check":
+    if task in ("check", "certify"):
         store.store("all", {"name": "all"}, group="objective")
-    for name in optimizers.names():
-        node: dict[str, Any] = {"name": name}
-        for key, default in optimizers.parameters(name).items():
-            if default is optimizers.REQUIRED:
-                node[key] = "${learning_rate}" if key == "learning_rate" else "???"
-            elif isinstance(default, bool | int | float | str | None):
-                node[key] = default
-        store.store(name, node, group="optimizer")
+    kinds = {
+        "optimizer": ("name", optimizers),
+        "transform": ("name", optimizers.TRANSFORMS),
+        "schedule": ("schedule", optimizers.schedules),
+    }
+    for group, (key, catalogue) in kinds.items():
+        for name in catalogue.names():
+            store.store(name, {key: name} | _settings(catalogue.parameters(name)), group=group)
+
+
+def _settings(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters as a config can show them; the others can still be added to it."""
+    shown = {}
+    for key, default in parameters.items():
+        if default is optimizers.REQUIRED:
+            shown[key] = "${learning_rate}" if key == "learning_rate" else "???"
+        elif isinstance(default, bool | int | float | str | None):
+            shown[key] = default
+    return shown
 
 
 def _check_choices(task: str, words: list[str]) -> None:
-    """Refuse an unknown objective or optimizer before Hydra makes a folder."""
-    known = {"objective": {*objectives.names()}, "optimizer": {*optimizers.names()}}
-    if task == "check":
+    """Refuse an unknown choice before Hydra makes a folder."""
+    known = {
+        "objective": {*objectives.names()},
+        "optimizer": {*optimizers.names()},
+        "transform": {*optimizers.TRANSFORMS.names()},
+        "schedule": {*optimizers.schedules.names()},
+    }
+    if task in ("check", "certify"):
         known["objective"].add("all")
     for word in words:
-        if match := re.fullmatch(r"\+?(objective|optimizer)(?:@[\w.]+)?=([\w,]+)", word):
+        if match := re.fullmatch(rf"\+?({'|'.join(known)})(?:@[\w.]+)?=([\w,]+)", word):
             for name in match[2].split(","):
                 if name not in known[match[1]]:
                     raise unknown(match[1], name, known[match[1]])

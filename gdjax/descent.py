@@ -110,12 +110,7 @@ def descend(
         point = jnp.asarray(start, dtype=float)
         frame = frame_of(objective, point.dtype)
         recipe, numbers = optimizers.split(optimizer)
-        args = objective, steps, gradient
-        try:
-            return _descend(*args, recipe, numbers, point, frame, rule)
-        except jax.errors.ConcretizationTypeError:
-            # This factory looks at its numbers in Python: they become part of the program.
-            return _descend(*args, optax.with_extra_args_support(optimizer), {}, point, frame, rule)
+        return _descend(objective, steps, gradient, recipe, numbers, point, frame, rule)
 
 
 def as_precision(precision: Precision | None) -> contextlib.AbstractContextManager:
@@ -143,9 +138,10 @@ def step_function(
 
     def step(point: Array, state: Any) -> tuple[tuple[Array, Any], Array, Array]:
         value, slope = value_and_gradient(point)
-        updates, state = transformation.update(
-            slope, state, point, value=value, grad=slope, value_fn=objective.fn
+        extra = optimizers.extra_arguments(
+            value, slope, objective.fn, lambda point: value_and_gradient(point)[1]
         )
+        updates, state = transformation.update(slope, state, point, **extra)
         moved = jnp.asarray(optax.apply_updates(point, updates))
         return (moved, state), value, slope
 
