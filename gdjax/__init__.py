@@ -8,6 +8,7 @@ from gdjax.descent import Trajectory, descend
 from gdjax.equivalence import EquivalenceReport, certify_equivalence
 from gdjax.errors import ArgumentError
 from gdjax.gradients import GradientReport, check_gradient
+from gdjax.hypergradients import Hypergradient, hypergradient, tune_by_gradient
 from gdjax.objectives import Objective
 from gdjax.optimizers import gradient_descent, heavy_ball, nesterov
 from gdjax.outcomes import Outcome, StoppingRule
@@ -19,6 +20,7 @@ __all__ = [
     "ArgumentError",
     "EquivalenceReport",
     "GradientReport",
+    "Hypergradient",
     "Objective",
     "Outcome",
     "StoppingRule",
@@ -28,10 +30,12 @@ __all__ = [
     "descend",
     "gradient_descent",
     "heavy_ball",
+    "hypergradient",
     "nesterov",
     "objectives",
     "optimizers",
     "plotting",
+    "tune_by_gradient",
 ]
 
 

@@ -161,7 +161,7 @@ def _certify(config: DictConfig, folder: Path) -> int:
         at = OmegaConf.merge(config, {"learning_rate": rate})
         return _optimizer(at.a, at), _optimizer(at.b, at)  # type: ignore[arg-type]
 
-    keys = ("learning_rate", "starts", "steps", "seed", "precisions", "schedule")
+    keys = ("learning_rate", "starts", "steps", "seed", "precisions", "decaying")
     reports = tasks.certify(chosen, pair, **{key: _plain(config)[key] for key in keys})
     return 0 if all(report.same for report in reports) else 1
 
@@ -174,7 +174,8 @@ def _objective(config: DictConfig) -> objectives.Objective:
 
 
 def _optimizer(node: DictConfig, config: DictConfig) -> optimizers.Optimizer:
-    plain = _plain(node)
+    plain: Any = OmegaConf.to_container(node, resolve=True)
+    plain = {key: value for key, value in plain.items() if value != "???"}  # get() tells these
     transforms = _plain(config.transforms) | plain.pop("transforms", {})
     return optimizers.get(**plain, transforms=transforms)
 

@@ -141,7 +141,7 @@ def certify(
     steps: int = 50,
     seed: int = 0,
     precisions: Sequence[Precision] = ("float32", "float64"),
-    schedule: bool = False,
+    decaying: bool = False,
 ) -> list[EquivalenceReport]:
     """Certify two optimizers as one method on every objective, and say how it went, in a table.
 
@@ -153,7 +153,7 @@ def certify(
         steps: number of steps from each start.
         seed: of the draw.
         precisions: in which the steps are taken.
-        schedule: whether to try a decaying learning rate as well.
+        decaying: whether to try a decaying learning rate as well.
 
     Raises:
         ArgumentError: as ``gdjax.certify_equivalence`` does.
@@ -164,21 +164,21 @@ def certify(
         rate = learning_rate or _inverse_curvature(objective, points)
         for precision in precisions:
             report = certify_equivalence(
-                *pair(rate), objective, points, steps, precision=precision, schedule=schedule
+                *pair(rate), objective, points, steps, precision=precision, schedule=decaying
             )
             reports.append(report)
             trial = report.trials[0]
             numbers = f"{trial.ulps:.3g}", f"{trial.carried:.3g}", str(trial.steps)
             rows.append((objective.name, precision, *numbers, report.verdict))
     log.info(table(rows))
-    first, ulps = reports[0].trials[0], [report.trials[0].ulps for report in reports]
-    within = sum(value <= 2 for value in ulps)
-    log.info("a = %s, b = %s", *(text.partition("(")[0] for text in (reports[0].a, reports[0].b)))
+    first, ulps = reports[0], [report.trials[0].ulps for report in reports]
+    log.info("a = %s\nb = %s", first.a, first.b)
     log.info(
-        "same %s at every step, learning rate %s: at most 2 ulps in %d of %d, at most %.3g in all%s",
-        first.forced, learning_rate or "1/L", within, len(ulps), max(ulps),
-        "" if within == len(ulps) else ", where the roundings of both conventions add up"
-        if all(report.same for report in reports) else "; see the verdicts",
+        "at every step the same %s; learning rate %s; the next points are at most 2 ulps apart in "
+        "%d of %d, %.3g in the worst%s",
+        first.trials[0].forced, "1/L" if learning_rate is None else learning_rate,
+        sum(value <= 2 for value in ulps), len(ulps), max(ulps),
+        ", as seven roundings can add up" * (2 < max(ulps) <= 8),
     )  # fmt: skip
     return reports
 

@@ -4,6 +4,7 @@ import pytest
 
 import gdjax
 from gdjax import objectives, plotting
+from gdjax.plotting import style
 
 QFSP = objectives.get("qfsp")
 
@@ -98,6 +99,16 @@ def test_gradient_field_points_downhill():
     assert (np.sum(np.array(slopes) * np.stack([arrows.U, arrows.V], axis=1), axis=1) <= 0).all()
     with pytest.raises(gdjax.ArgumentError, match="at least 2 dimensions"):
         plotting.gradient_field(objectives.get("parabola"))
+
+
+def test_an_optimizer_keeps_its_colour_whatever_its_company():
+    crowd = [f"{name}(learning_rate={rate})" for rate in (0.1, 0.2) for name in style.FIRST[:7]]
+    alone = style.colours(["lion(learning_rate=0.1)"])
+    together = style.colours(crowd)
+    assert alone.items() <= together.items()
+    assert style.colours(crowd[::-1]) == together
+    assert list(together) == crowd
+    assert len(set(together.values())) == len(crowd) == len(style.PALETTE)
 
 
 def test_every_objective_can_be_drawn(tmp_path):

@@ -13,7 +13,7 @@ from gdjax.optimizers.momentum import (
     scale_by_nesterov,
 )
 from gdjax.optimizers.noise import gradient_noise
-from gdjax.optimizers.recipes import cannot_trace, extra_arguments, join, split
+from gdjax.optimizers.recipes import cannot_trace, extra_arguments, join, replace, split
 
 __all__ = [
     "REQUIRED",
@@ -35,6 +35,7 @@ __all__ = [
     "nesterov",
     "nesterov_textbook",
     "parameters",
+    "replace",
     "scale_by_heavy_ball",
     "scale_by_nesterov",
     "schedules",

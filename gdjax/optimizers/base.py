@@ -130,7 +130,8 @@ def _written(factory: Factory, hyperparameters: Mapping[str, Any]) -> str:
     shown = ", ".join(
         f"{key}={_short(value)}"
         for key, value in hyperparameters.items()
-        if key in ("learning_rate", "momentum") or value != defaults.get(key, REQUIRED)
+        if value is not None
+        and (key in ("learning_rate", "momentum") or value != defaults.get(key, REQUIRED))
     )
     return f"{factory.__name__}({shown})"
 

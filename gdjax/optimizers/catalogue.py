@@ -54,9 +54,9 @@ class Catalogue:
             if value is REQUIRED:
                 raise ArgumentError(f"{name} needs {key}")
             arguments[key] = _plain(value)
-            if key in ("learning_rate", "seed") or isinstance(known[key], float):
-                if value is not known[key]:
-                    arguments[key] = checked(key, arguments[key])
+            numeric = key in ("learning_rate", "seed") or isinstance(known[key], float)
+            if numeric and value is not known[key]:
+                arguments[key] = checked(key, arguments[key])
         return arguments
 
 

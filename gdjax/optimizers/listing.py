@@ -48,14 +48,14 @@ def _setting(key: str, default: Any) -> str:
 def _example(name: str) -> Optimizer | str:
     """The optimizer with something for everything that it requires, or why it cannot be."""
     required = [key for key, value in lookup.parameters(name).items() if value is REQUIRED]
-    given = {
-        key: lookup.get("sgd", learning_rate=0.1) if "optimizer" in key else 0.1
-        for key in required
-        if key != "seed"
+    given: dict[str, Any] = {
+        key: lookup.get("sgd", learning_rate=0.1) if "optimizer" in key else 0.1 for key in required
     }
+    if "seed" in given:
+        given["seed"] = 0
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of optax, about itself
-            return lookup.get(name, **given, **{key: 0 for key in required if key == "seed"})
+            return lookup.get(name, **given)
     except ArgumentError as error:
         return str(error)

@@ -125,13 +125,15 @@ def get(name: str, *, transforms: Mapping[str, Any] | None = None, **given: Any)
     Example:
         >>> get("adam", learning_rate=0.1)
         adam(learning_rate=0.1)
-        >>> get("sgd", learning_rate=1.0, transforms={"clip": {"name": "clip", "max_delta": 0.5}})
-        sgd(learning_rate=1, clip=clip(max_delta=0.5))
+        >>> get("lion", learning_rate=0.1, transforms={"c": {"name": "clip", "max_delta": 0.5}})
+        lion(learning_rate=0.1, c=clip(max_delta=0.5))
     """
-    given = {key: _resolved(value) for key, value in given.items()}
-    optimizer = _build(OPTIMIZERS, name, given)
-    reason = _REASONS.get(name) or why_not(optimizer)
-    if reason:
+    reason, optimizer = _REASONS.get(name), None
+    if reason is None:
+        resolved = {key: _resolved(value) for key, value in given.items()}
+        optimizer = _build(OPTIMIZERS, name, resolved)
+        reason = why_not(optimizer)
+    if reason is not None or optimizer is None:
         raise ArgumentError(f"{name} cannot descend from a point: {reason}")
     before = {
         label: node if isinstance(node, optax.GradientTransformation) else transform(**node)

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from gdjax.errors import ArgumentError
 from gdjax.optimizers.base import LearningRate, Scalar, own
 
 
@@ -205,9 +206,11 @@ def nesterov_textbook(
         return TextbookVelocity(jax.tree.map(jnp.zeros_like, params)), rate.init(params)
 
     def update(
-        updates: Any, state: Any, params: Any = None, *, grad_fn: Any, **extra: Any
+        updates: Any, state: Any, params: Any = None, *, grad_fn: Any = None, **extra: Any
     ) -> tuple[Any, tuple[TextbookVelocity, Any]]:
         del updates, extra
+        if grad_fn is None:
+            raise ArgumentError("nesterov_textbook.update needs grad_fn: point → gradient")
         ahead = jax.tree.map(lambda x, v: x + momentum * v, params, state[0].velocity)
         step, rate_state = rate.update(grad_fn(ahead), state[1], params)
         velocity = jax.tree.map(lambda v, u: momentum * v + u, state[0].velocity, step)

@@ -65,6 +65,17 @@ def join(recipe: Any, numbers: Mapping[str, Any]) -> optax.GradientTransformatio
     return tolerant(_together(recipe, numbers, ""))
 
 
+def replace(made: Any, numbers: Mapping[str, Any]) -> Any:
+    """An optimizer made anew with other numbers, by the names that ``split`` gives them.
+
+    Example:
+        >>> import gdjax
+        >>> replace(gdjax.heavy_ball(0.1), {"momentum": 0.5})
+        heavy_ball(learning_rate=0.1, momentum=0.5)
+    """
+    return _replaced(made, numbers, "")
+
+
 def cannot_trace(optimizer: str, name: str) -> str:
     """The sentence for a hyperparameter whose every value is another program."""
     return (
@@ -100,6 +111,17 @@ def _together(recipe: Any, numbers: Mapping[str, Any], path: str) -> Any:
     if isinstance(recipe, tuple) and not isinstance(recipe, optax.GradientTransformation):
         return tuple(_together(part, numbers, f"{path}{i}.") for i, part in enumerate(recipe))
     return recipe
+
+
+def _replaced(made: Any, numbers: Mapping[str, Any], path: str) -> Any:
+    if path and path[:-1] in numbers:
+        return numbers[path[:-1]]
+    if isinstance(made, Optimizer | Schedule):
+        parts = made.hyperparameters.items()
+        return type(made)(made.factory, {k: _replaced(v, numbers, f"{path}{k}.") for k, v in parts})
+    if isinstance(made, tuple) and not isinstance(made, optax.GradientTransformation):
+        return tuple(_replaced(part, numbers, f"{path}{i}.") for i, part in enumerate(made))
+    return made
 
 
 def _stuck(recipe: Any, numbers: Mapping[str, Any]) -> frozenset[str]:

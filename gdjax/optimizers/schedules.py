@@ -33,8 +33,8 @@ def get(schedule: str, **hyperparameters: Any) -> Schedule:
 
     Example:
         >>> rate = get("exponential_decay", init_value=0.1, transition_steps=10, decay_rate=0.5)
-        >>> float(rate(20))
-        0.025
+        >>> f"{rate(20):.3f}"
+        '0.025'
     """
     given = {key: _resolved(value) for key, value in hyperparameters.items()}
     return Schedule(CATALOGUE.factory(schedule), CATALOGUE.arguments(schedule, given))
