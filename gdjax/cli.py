@@ -173,10 +173,11 @@ def _objective(config: DictConfig) -> objectives.Objective:
     return objectives.get(**_plain(config.objective))
 
 
-def _optimizer(node: DictConfig, config: DictConfig) -> optimizers.Optimizer:
+def _optimizer(node: DictConfig, config: DictConfig | None = None) -> optimizers.Optimizer:
+    """An optimizer, after the transforms of the whole config and then those of its own."""
     plain: Any = OmegaConf.to_container(node, resolve=True)
     plain = {key: value for key, value in plain.items() if value != "???"}  # get() tells these
-    transforms = _plain(config.transforms) | plain.pop("transforms", {})
+    transforms = (_plain(config.transforms) if config else {}) | plain.pop("transforms", {})
     return optimizers.get(**plain, transforms=transforms)
 
 
@@ -214,6 +215,8 @@ def _settings(parameters: dict[str, Any]) -> dict[str, Any]:
             shown[key] = "${learning_rate}" if key == "learning_rate" else "???"
         elif isinstance(default, bool | int | float | str | None):
             shown[key] = default
+        elif type(default) is tuple:
+            shown[key] = list(default)
     return shown
 
 

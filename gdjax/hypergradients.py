@@ -18,9 +18,9 @@ from gdjax.errors import ArgumentError, unknown
 from gdjax.objectives import GradientSide, Objective
 
 # A derivative is of use if it tells what a change does that somebody would make: here one of a
-# thousandth of the value, to a tenth.
+# thousandth of the value, up to a factor of two, which leaves room for plain curvature.
 COARSE = 1e-3
-AGREEMENT = 0.1
+AGREEMENT = 0.5
 CHAOTIC = 10.0  # beside which a displacement of 0.1 % is no longer small
 SHARES = {"momentum", "b1", "b2", "b3", "beta", "decay", "decay_rate", "rho"}  # in (0, 1)
 
@@ -34,7 +34,7 @@ class Hypergradient(NamedTuple):
         difference: the difference quotient over a change of one in a thousand.
         growth: how many times larger a small displacement of the start becomes at most, on the
             way; the measure of chaos.
-        unreliable: the hyperparameters whose derivative is not that quotient, to a tenth.
+        unreliable: the hyperparameters whose derivative is not that quotient, even roughly.
     """
 
     value: float

@@ -15,14 +15,7 @@ from gdjax.optimizers.catalogue import Catalogue, module_functions
 from gdjax.optimizers.recipes import first_step
 
 _OWN: dict[str, Factory] = {
-    factory.__name__: factory
-    for factory in (
-        momentum.gradient_descent,
-        momentum.heavy_ball,
-        momentum.nesterov,
-        momentum.averaged_momentum,
-        momentum.nesterov_textbook,
-    )
+    name: member for name, member in vars(momentum).items() if hasattr(member, "__wrapped__")
 }
 
 # Where optax's own error would not say it; whatever else fails is told in optax's words.

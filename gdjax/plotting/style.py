@@ -53,7 +53,8 @@ def colours(labels: Iterable[str]) -> dict[str, str]:
     for label in ranked:
         name, count = _name(label), len(PALETTE)
         place = FIRST.index(name) if name in FIRST else zlib.crc32(name.encode()) % count
-        tries = [(place + shift) % count for shift in range(count)]
+        shades = place, (place + count // 2) % count  # the other shade of the hue comes next
+        tries = [*shades, *((place + shift) % count for shift in range(count))]
         taken[label] = next((i for i in tries if i not in taken.values()), place)
     return {label: PALETTE[taken[label]] for label in labels}
 
