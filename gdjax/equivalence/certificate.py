@@ -128,7 +128,7 @@ def _name(optimizer: optax.GradientTransformation) -> str:
     return getattr(optimizer.update, "__qualname__", "optax").partition(".")[0] + "(…)"
 
 
-def _decaying(optimizer: optax.GradientTransformation, steps: int) -> Any:
+def _decaying(optimizer: optax.GradientTransformation, steps: int) -> optimizers.Optimizer | None:
     """The same optimizer with a learning rate that halves four times on the way."""
     if not isinstance(optimizer, optimizers.Optimizer):
         return None
@@ -139,9 +139,10 @@ def _decaying(optimizer: optax.GradientTransformation, steps: int) -> Any:
     halving = schedules.get("exponential_decay", **decay)
     changed = {**optimizer.hyperparameters, "learning_rate": halving}
     try:
-        return optimizers.Optimizer(optimizer.factory, changed)
-    except Exception:  # this optimizer takes no schedule
+        slower = optimizers.Optimizer(optimizer.factory, changed)
+    except (TypeError, ValueError):  # this optimizer takes no schedule
         return None
+    return None if optimizers.why_not(slower) else slower
 
 
 class _Conversion(NamedTuple):
@@ -200,7 +201,7 @@ def _trial(
         for x in (found.apart, found.carried)
     )
     start, step, component = np.unravel_index(int(ulps.argmax()), ulps.shape)
-    drift = np.where(np.isfinite(found.drift), found.drift, 0).max(axis=-1)
+    drift = np.where(valid, np.nan_to_num(found.drift, nan=np.inf), 0).max(axis=-1)
     passed = (drift > setting.tolerance).any(axis=0)
     same = max(ulps.max(), carried.max()) <= LIMITS[forced]
     if filter_a is None or filter_b is None:

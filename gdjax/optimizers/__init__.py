@@ -2,7 +2,7 @@
 
 from gdjax.optimizers import schedules
 from gdjax.optimizers.base import REQUIRED, LearningRate, Optimizer, Scalar, Schedule
-from gdjax.optimizers.lookup import TRANSFORMS, chain, get, names, parameters, transform
+from gdjax.optimizers.lookup import TRANSFORMS, chain, get, names, parameters, transform, why_not
 from gdjax.optimizers.momentum import (
     averaged_momentum,
     gradient_descent,
@@ -41,4 +41,5 @@ __all__ = [
     "schedules",
     "split",
     "transform",
+    "why_not",
 ]

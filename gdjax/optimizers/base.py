@@ -80,6 +80,7 @@ def own(build: Factory) -> Callable[..., Optimizer]:
         bound.apply_defaults()
         return Optimizer(build, {k: checked(k, v) for k, v in bound.arguments.items()})
 
+    factory.is_own = True  # pyright: ignore
     return factory
 
 

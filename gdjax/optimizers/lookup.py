@@ -15,7 +15,7 @@ from gdjax.optimizers.catalogue import Catalogue, module_functions
 from gdjax.optimizers.recipes import first_step
 
 _OWN: dict[str, Factory] = {
-    name: member for name, member in vars(momentum).items() if hasattr(member, "__wrapped__")
+    name: member for name, member in vars(momentum).items() if getattr(member, "is_own", False)
 }
 
 # Where optax's own error would not say it; whatever else fails is told in optax's words.
