@@ -12,9 +12,12 @@ from gdjax.hypergradients import Hypergradient, hypergradient, tune_by_gradient
 from gdjax.objectives import Objective
 from gdjax.optimizers import gradient_descent, heavy_ball, nesterov
 from gdjax.outcomes import Outcome, StoppingRule
+from gdjax.sweeps import starts
 
 if TYPE_CHECKING:
-    from gdjax import plotting
+    from gdjax import plotting, results
+    from gdjax.engine import sweep
+    from gdjax.results import open_results
 
 __all__ = [
     "ArgumentError",
@@ -33,13 +36,22 @@ __all__ = [
     "hypergradient",
     "nesterov",
     "objectives",
+    "open_results",
     "optimizers",
     "plotting",
+    "results",
+    "starts",
+    "sweep",
     "tune_by_gradient",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "plotting":  # loaded on first use: matplotlib takes longer to import than gdjax
-        return importlib.import_module("gdjax.plotting")
+    # Loaded on first use: matplotlib and xarray take longer to import than gdjax.
+    if name in ("plotting", "results"):
+        return importlib.import_module(f"gdjax.{name}")
+    if name == "open_results":
+        return importlib.import_module("gdjax.results").open_results
+    if name == "sweep":
+        return importlib.import_module("gdjax.engine").sweep
     raise AttributeError(f"module 'gdjax' has no attribute {name!r}")

@@ -138,14 +138,27 @@ def step_function(
 
     def step(point: Array, state: Any) -> tuple[tuple[Array, Any], Array, Array]:
         value, slope = value_and_gradient(point)
-        extra = optimizers.extra_arguments(
-            value, slope, objective.fn, lambda point: value_and_gradient(point)[1]
-        )
-        updates, state = transformation.update(slope, state, point, **extra)
-        moved = jnp.asarray(optax.apply_updates(point, updates))
-        return (moved, state), value, slope
+        after = move(objective, value_and_gradient, transformation, point, state, value, slope)
+        return after, value, slope
 
     return step
+
+
+def move(
+    objective: Objective,
+    value_and_gradient: Callable,
+    transformation: optax.GradientTransformationExtraArgs,
+    point: Float[Array, "d"],
+    state: Any,
+    value: Float[Array, ""],
+    slope: Float[Array, "d"],
+) -> tuple[Float[Array, "d"], Any]:
+    """The next point and state, by an optimizer that has seen the value and the gradient here."""
+    extra = optimizers.extra_arguments(
+        value, slope, objective.fn, lambda point: value_and_gradient(point)[1]
+    )
+    updates, state = transformation.update(slope, state, point, **extra)
+    return jnp.asarray(optax.apply_updates(point, updates)), state
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))

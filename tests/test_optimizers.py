@@ -138,6 +138,19 @@ def test_what_optax_decides_on_in_python_is_not_traced_and_says_so():
         jax.grad(lambda rate: gdjax.descend(f, scheduled(0.05, rate), steps=2).values[-1])(0.5)
 
 
+def test_a_sweep_runs_over_seeds_and_over_the_numbers_of_a_schedule():
+    f, start = objectives.get("sphere"), [(3.0, 2.0)]
+    axes = {"noise.seed": [0, 7], "learning_rate": [0.1, 0.2]}
+    swept = gdjax.sweep(f, noisy(0, additive=1.0), starts=start, steps=9, hyperparameters=axes)
+    one = optimizers.replace(noisy(7, additive=1.0), {"learning_rate": 0.2})
+    expected = gdjax.descend(f, one, start[0], 9).values[-1]
+    np.testing.assert_allclose(swept["final_value"].values[0, 1, 1], expected, rtol=1e-5)
+    with pytest.raises(gdjax.ArgumentError, match="those that can are learning_rate.init_value"):
+        gdjax.sweep(
+            f, scheduled(0.1), starts=start, hyperparameters={"learning_rate.decay_rate": [0.5]}
+        )
+
+
 def test_schedules_inside_schedules():
     halves = [{"schedule": "constant_schedule", "value": value} for value in (0.1, 0.2)]
     rate = optimizers.schedules.get("join_schedules", schedules=halves, boundaries=[2])

@@ -2,7 +2,17 @@
 
 from gdjax.optimizers import schedules
 from gdjax.optimizers.base import REQUIRED, LearningRate, Optimizer, Scalar, Schedule
-from gdjax.optimizers.lookup import TRANSFORMS, chain, get, names, parameters, transform, why_not
+from gdjax.optimizers.lookup import (
+    TRANSFORMS,
+    chain,
+    factory,
+    get,
+    make,
+    names,
+    parameters,
+    transform,
+    why_not,
+)
 from gdjax.optimizers.momentum import (
     averaged_momentum,
     gradient_descent,
@@ -26,11 +36,13 @@ __all__ = [
     "cannot_trace",
     "chain",
     "extra_arguments",
+    "factory",
     "get",
     "gradient_descent",
     "gradient_noise",
     "heavy_ball",
     "join",
+    "make",
     "names",
     "nesterov",
     "nesterov_textbook",

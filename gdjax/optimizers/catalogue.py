@@ -31,33 +31,38 @@ class Catalogue:
 
     def parameters(self, name: str) -> dict[str, Any]:
         """What can be chosen, with the defaults; ``REQUIRED`` where there is none."""
-        signature = inspect.signature(self.factory(name))
-        return {
-            p.name: REQUIRED if p.kind is p.VAR_POSITIONAL else p.default
-            for p in signature.parameters.values()
-            if p.kind is not p.VAR_KEYWORD
-        }
+        return parameters_of(self.factory(name))
 
-    def arguments(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        """All arguments for the factory: the given ones, checked, and the defaults.
 
-        Raises:
-            ArgumentError: an unknown name or parameter, a missing or a forbidden value.
-        """
-        known = self.parameters(name)
-        for key in given:
-            if key not in known:
-                error = unknown(f"hyperparameter of {name}", key, known)
-                raise ArgumentError(f"{error}; it takes {', '.join(known) or 'nothing'}")
-        arguments = known | dict(given)
-        for key, value in arguments.items():
-            if value is REQUIRED:
-                raise ArgumentError(f"{name} needs {key}")
-            arguments[key] = _plain(value)
-            numeric = key in ("learning_rate", "seed") or isinstance(known[key], float)
-            if numeric and value is not known[key]:
-                arguments[key] = checked(key, arguments[key])
-        return arguments
+def parameters_of(factory: Factory) -> dict[str, Any]:
+    """What can be chosen about what a factory makes, with the defaults."""
+    return {
+        p.name: REQUIRED if p.kind is p.VAR_POSITIONAL else p.default
+        for p in inspect.signature(factory).parameters.values()
+        if p.kind is not p.VAR_KEYWORD
+    }
+
+
+def arguments(factory: Factory, given: Mapping[str, Any]) -> dict[str, Any]:
+    """All arguments for a factory: the given ones, checked, and the defaults.
+
+    Raises:
+        ArgumentError: an unknown parameter, a missing or a forbidden value.
+    """
+    name, known = getattr(factory, "__name__", repr(factory)), parameters_of(factory)
+    for key in given:
+        if key not in known:
+            error = unknown(f"hyperparameter of {name}", key, known)
+            raise ArgumentError(f"{error}; it takes {', '.join(known) or 'nothing'}")
+    arguments = known | dict(given)
+    for key, value in arguments.items():
+        if value is REQUIRED:
+            raise ArgumentError(f"{name} needs {key}")
+        arguments[key] = _plain(value)
+        numeric = key in ("learning_rate", "seed") or isinstance(known[key], float)
+        if numeric and value is not known[key]:
+            arguments[key] = checked(key, arguments[key])
+    return arguments
 
 
 def module_functions(*modules: Any) -> dict[str, Callable]:

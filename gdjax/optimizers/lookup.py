@@ -8,11 +8,11 @@ from typing import Any
 import jax
 import optax
 
-from gdjax.errors import ArgumentError
+from gdjax.errors import ArgumentError, unknown
 from gdjax.optimizers import momentum, noise, schedules
 from gdjax.optimizers.base import Factory, Optimizer, random_key
-from gdjax.optimizers.catalogue import Catalogue, module_functions
-from gdjax.optimizers.recipes import first_step
+from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions
+from gdjax.optimizers.recipes import all_numbers, first_step, replace
 
 _OWN: dict[str, Factory] = {
     name: member for name, member in vars(momentum).items() if getattr(member, "is_own", False)
@@ -61,6 +61,7 @@ def _transforms() -> dict[str, Factory]:
     return found | {"gradient_noise": noise.gradient_noise}
 
 
+@functools.cache
 def _seeded(factory: Factory) -> Factory:
     """A factory that takes a random key, as one that takes a seed, which can be traced."""
     signature = inspect.signature(factory)
@@ -124,7 +125,7 @@ def get(name: str, *, transforms: Mapping[str, Any] | None = None, **given: Any)
     reason, optimizer = _REASONS.get(name), None
     if reason is None:
         resolved = {key: _resolved(value) for key, value in given.items()}
-        optimizer = _build(OPTIMIZERS, name, resolved)
+        optimizer = make(OPTIMIZERS.factory(name), **resolved)
         reason = why_not(optimizer)
     if reason is not None or optimizer is None:
         raise ArgumentError(f"{name} cannot descend from a point: {reason}")
@@ -133,6 +134,50 @@ def get(name: str, *, transforms: Mapping[str, Any] | None = None, **given: Any)
         for label, node in (transforms or {}).items()
     }
     return chain(optimizer, **before) if before else optimizer
+
+
+def factory(name: str) -> Factory:
+    """The function that makes the optimizer of that name.
+
+    Raises:
+        ArgumentError: an unknown name.
+
+    Example:
+        >>> factory("adam") is optax.adam
+        True
+    """
+    return OPTIMIZERS.factory(name)
+
+
+def make(factory: Factory, **given: Any) -> Optimizer:
+    """An optimizer by its factory: gdjax's, optax's or a user's own.
+
+    Args:
+        factory: what makes the transformation, such as ``optax.adam``.
+        **given: its keyword arguments; those with a dot are set inside the others.
+
+    Raises:
+        ArgumentError: an unknown hyperparameter, a missing or a forbidden value.
+
+    Example:
+        >>> make(optax.adam, learning_rate=0.1)
+        adam(learning_rate=0.1)
+    """
+    factory = _seeded(factory)
+    plain = {key: value for key, value in given.items() if "." not in key}
+    inside = {key: value for key, value in given.items() if "." in key}
+    chosen = arguments(factory, plain)
+    try:
+        made = factory(**chosen)
+        made = made if isinstance(made, Optimizer) else Optimizer(factory, chosen)
+    except (TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, ArgumentError):
+            raise
+        raise ArgumentError(f"{factory.__name__}: {str(error).splitlines()[0]}") from error
+    for key in inside:
+        if key not in (numbers := all_numbers(made)):
+            raise unknown(f"hyperparameter of {factory.__name__}", key, numbers)
+    return replace(made, inside) if inside else made
 
 
 def transform(name: str, **given: Any) -> Optimizer:
@@ -149,7 +194,7 @@ def transform(name: str, **given: Any) -> Optimizer:
         >>> transform("clip_by_global_norm", max_norm=1.0)
         clip_by_global_norm(max_norm=1)
     """
-    return _build(TRANSFORMS, name, given)
+    return make(TRANSFORMS.factory(name), **given)
 
 
 def chain(optimizer: Optimizer, **before: optax.GradientTransformation) -> Optimizer:
@@ -185,6 +230,9 @@ def _preceded(factory: Factory, labels: tuple[str, ...]) -> Factory:
         before = [given.pop(label) for label in labels]
         return optax.chain(*before, factory(**given))
 
+    known = inspect.signature(factory).parameters.values()
+    added = (inspect.Parameter(label, inspect.Parameter.KEYWORD_ONLY) for label in labels)
+    build.__signature__ = inspect.Signature([*known, *added])  # type: ignore[attr-defined]
     return build
 
 
@@ -196,17 +244,6 @@ def why_not(optimizer: Optimizer) -> str | None:
         return f"{type(error).__name__}: {error}".splitlines()[0]
     shape = jax.tree.map(lambda leaf: leaf.shape, update)
     return None if shape == (2,) else f"its update for a point of shape (2,) is {shape}"
-
-
-def _build(catalogue: Catalogue, name: str, given: Mapping[str, Any]) -> Optimizer:
-    factory, arguments = catalogue.factory(name), catalogue.arguments(name, given)
-    try:
-        made = factory(**arguments)
-        return made if isinstance(made, Optimizer) else Optimizer(factory, arguments)
-    except ArgumentError:
-        raise
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ArgumentError(f"{name}: {str(error).splitlines()[0]}") from error
 
 
 def _resolved(value: Any) -> Any:

@@ -60,6 +60,11 @@ def split(optimizer: optax.GradientTransformation) -> tuple[Hashable, dict[str, 
     return _apart(optimizer, keep=stuck) if stuck else (recipe, numbers)
 
 
+def all_numbers(optimizer: Optimizer) -> dict[str, Any]:
+    """Its numbers by the names that ``split`` gives them, with those that cannot be traced."""
+    return _apart(optimizer)[1]
+
+
 def join(recipe: Any, numbers: Mapping[str, Any]) -> optax.GradientTransformationExtraArgs:
     """The transformation that ``split`` took apart."""
     return tolerant(_together(recipe, numbers, ""))

@@ -7,7 +7,7 @@ from typing import Any
 import optax
 
 from gdjax.optimizers.base import Factory, Schedule
-from gdjax.optimizers.catalogue import Catalogue, module_functions
+from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions
 
 
 @functools.cache
@@ -37,7 +37,8 @@ def get(schedule: str, **hyperparameters: Any) -> Schedule:
         '0.025'
     """
     given = {key: _resolved(value) for key, value in hyperparameters.items()}
-    return Schedule(CATALOGUE.factory(schedule), CATALOGUE.arguments(schedule, given))
+    factory = CATALOGUE.factory(schedule)
+    return Schedule(factory, arguments(factory, given))
 
 
 def _resolved(value: Any) -> Any:
