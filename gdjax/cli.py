@@ -14,10 +14,11 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from gdjax import objectives, optimizers, tasks
 from gdjax.errors import ArgumentError, unknown
+from gdjax.optimizers import listing
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,10 @@ tasks:
   run      one descent: its picture, its path as data, its outcome
   compare  several optimizers from one start, on one landscape
   check    certify a hand-derived gradient against autodiff
+  certify  certify two optimizers as one method, step by step, on every objective
+
+gdjax optimizers           every optimizer, with its hyperparameters and their defaults
+gdjax optimizers NAME      one of them in detail
 
 gdjax objectives [NAME]    the catalogue, or all that is known about one objective
 your own objective, in every task:
@@ -53,6 +58,12 @@ def main() -> None:
         task = _complete()
     else:
         task, *words = words
+    if task == "optimizers":
+        try:
+            print(listing.one(words[0]) if words else listing.every())
+        except ArgumentError as error:
+            _refuse(task, error)
+        return
     tracebacks = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
     try:
         if task == "objectives":
@@ -93,6 +104,12 @@ def _refuse(task: str, error: Exception) -> NoReturn:
         error = unknown(group, name, error.options)
     # What lies behind an ArgumentError is told in it; Hydra's errors leave it to their cause.
     cause = None if isinstance(error, ArgumentError) else error.__cause__
+    node = getattr(cause, "parent_node", None)
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(node, DictConfig):
+        key = str(cause.full_key)
+        where, _, last = key.rpartition(".")
+        error = unknown(f"setting of {where}" if where else "setting", last, map(str, node))
+        error.args = (f"{error}; there are {', '.join(map(str, node))}",)
     lines = [line.strip() for e in (error, cause) if e for line in str(e).splitlines()]
     message = "; ".join(dict.fromkeys(line.rstrip(".") for line in lines if line))
     print(f"gdjax {task}: {message}", file=sys.stderr)
@@ -133,7 +150,7 @@ def _remove_unused(folder: Path) -> None:
 
 
 def _run(config: DictConfig, folder: Path) -> int:
-    optimizer = _optimizer(config.optimizer)
+    optimizer = _optimizer(config.optimizer, config)
     tasks.compare(_objective(config), {repr(optimizer): optimizer}, folder, **_options(config))
     return 0
 
@@ -141,10 +158,11 @@ def _run(config: DictConfig, folder: Path) -> int:
 def _compare(config: DictConfig, folder: Path) -> int:
     chosen: dict[str, Any] = {}
     for key, node in config.optimizers.items():
-        optimizer = _optimizer(node)
+        optimizer = _optimizer(node, config)
         label = repr(optimizer)
         chosen[f"{label} [{key}]" if label in chosen else label] = optimizer
-    tasks.compare(_objective(config), chosen, folder, distance=config.distance, **_options(config))
+    extra = {"distance": config.distance, "certify": config.certify}
+    tasks.compare(_objective(config), chosen, folder, **extra, **_options(config))
     return 0
 
 
@@ -159,7 +177,21 @@ def _check(config: DictConfig, folder: Path) -> int:
     return 1 if wrong else 0
 
 
-TASKS = {"run": _run, "compare": _compare, "check": _check}
+def _certify(config: DictConfig, folder: Path) -> int:
+    del folder  # the log is all that a certificate leaves
+    names = objectives.names() if config.objective.name == "all" else [config.objective.name]
+    chosen = [_objective(config)] if len(names) == 1 else [objectives.get(name) for name in names]
+
+    def pair(rate: float) -> tuple[optimizers.Optimizer, optimizers.Optimizer]:
+        at = OmegaConf.merge(config, {"learning_rate": rate})
+        return _optimizer(at.a, at), _optimizer(at.b, at)  # type: ignore[arg-type]
+
+    keys = ("learning_rate", "starts", "steps", "seed", "precisions", "decaying")
+    reports = tasks.certify(chosen, pair, **{key: _plain(config)[key] for key in keys})
+    return 0 if all(report.same for report in reports) else 1
+
+
+TASKS = {"run": _run, "compare": _compare, "check": _check, "certify": _certify}
 
 
 def _objective(config: DictConfig) -> objectives.Objective:
@@ -174,8 +206,12 @@ def _objective(config: DictConfig) -> objectives.Objective:
     return objectives.get(chosen.pop("maker"), **chosen)
 
 
-def _optimizer(node: DictConfig) -> optimizers.Optimizer:
-    return optimizers.get(**_plain(node))
+def _optimizer(node: DictConfig, config: DictConfig | None = None) -> optimizers.Optimizer:
+    """An optimizer, after the transforms of the whole config and then those of its own."""
+    plain: Any = OmegaConf.to_container(node, resolve=True)
+    plain = {key: value for key, value in plain.items() if value != "???"}  # get() tells these
+    transforms = (_plain(config.transforms) if config else {}) | plain.pop("transforms", {})
+    return optimizers.get(**plain, transforms=transforms)
 
 
 def _options(config: DictConfig) -> dict[str, Any]:
@@ -197,28 +233,43 @@ def _store_choices(task: str) -> None:
         for key, default in objectives.parameters(name).items():
             node[key] = "???" if default is objectives.REQUIRED else default
         store.store(name, node, group="objective")
-    if task == "check":
+    if task in ("check", "certify"):
         store.store("all", {"name": "all"}, group="objective")
-    for name in optimizers.names():
-        node: dict[str, Any] = {"name": name}
-        for key, default in optimizers.parameters(name).items():
-            if default is optimizers.REQUIRED:
-                node[key] = "${learning_rate}" if key == "learning_rate" else "???"
-            elif isinstance(default, bool | int | float | str | None):
-                node[key] = default
-        store.store(name, node, group="optimizer")
+    kinds = {
+        "optimizer": ("name", optimizers),
+        "transform": ("name", optimizers.TRANSFORMS),
+        "schedule": ("schedule", optimizers.schedules),
+    }
+    for group, (key, catalogue) in kinds.items():
+        for name in catalogue.names():
+            store.store(name, {key: name} | _settings(catalogue.parameters(name)), group=group)
+
+
+def _settings(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters as a config can show them; the others can still be added to it."""
+    shown = {}
+    for key, default in parameters.items():
+        if default is optimizers.REQUIRED:
+            shown[key] = "${learning_rate}" if key == "learning_rate" else "???"
+        elif isinstance(default, bool | int | float | str | None):
+            shown[key] = default
+        elif type(default) is tuple:
+            shown[key] = list(default)
+    return shown
 
 
 def _check_choices(task: str, words: list[str]) -> None:
-    """Refuse an unknown objective or optimizer before Hydra makes a folder."""
+    """Refuse an unknown choice before Hydra makes a folder."""
     known = {
         "objective": {*objectives.names(), *objectives.makers()},
         "optimizer": {*optimizers.names()},
+        "transform": {*optimizers.TRANSFORMS.names()},
+        "schedule": {*optimizers.schedules.names()},
     }
-    if task == "check":
+    if task in ("check", "certify"):
         known["objective"].add("all")
     for word in words:
-        if match := re.fullmatch(r"\+?(objective|optimizer)(?:@[\w.]+)?=([\w,]+)", word):
+        if match := re.fullmatch(rf"\+?({'|'.join(known)})(?:@[\w.]+)?=([\w,]+)", word):
             for name in match[2].split(","):
                 if name not in known[match[1]]:
                     raise unknown(match[1], name, known[match[1]])

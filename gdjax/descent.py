@@ -114,12 +114,7 @@ def descend(
         point = jnp.asarray(start, dtype=float)
         frame = frame_of(objective, point.dtype)
         recipe, numbers = optimizers.split(optimizer)
-        args = objective, steps, gradient
-        try:
-            return _descend(*args, recipe, numbers, point, frame, rule)
-        except jax.errors.ConcretizationTypeError:
-            # This factory looks at its numbers in Python: they become part of the program.
-            return _descend(*args, optax.with_extra_args_support(optimizer), {}, point, frame, rule)
+        return _descend(objective, steps, gradient, recipe, numbers, point, frame, rule)
 
 
 def as_precision(precision: Precision | None) -> contextlib.AbstractContextManager:
@@ -147,13 +142,15 @@ def step_function(
 
     def step(point: Array, state: Any) -> tuple[tuple[Array, Any], Array, Array]:
         value, slope = value_and_gradient(point)
-        return move(objective, transformation, point, state, value, slope), value, slope
+        after = move(objective, value_and_gradient, transformation, point, state, value, slope)
+        return after, value, slope
 
     return step
 
 
 def move(
     objective: Objective,
+    value_and_gradient: Callable,
     transformation: optax.GradientTransformationExtraArgs,
     point: Float[Array, "d"],
     state: Any,
@@ -161,9 +158,10 @@ def move(
     slope: Float[Array, "d"],
 ) -> tuple[Float[Array, "d"], Any]:
     """The next point and state, by an optimizer that has seen the value and the gradient here."""
-    updates, state = transformation.update(
-        slope, state, point, value=value, grad=slope, value_fn=objective.fn
+    extra = optimizers.extra_arguments(
+        value, slope, objective.fn, lambda point: value_and_gradient(point)[1]
     )
+    updates, state = transformation.update(slope, state, point, **extra)
     return jnp.asarray(optax.apply_updates(point, updates)), state
 
 

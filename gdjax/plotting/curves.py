@@ -57,7 +57,10 @@ def curve(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
     style.quiet(axes)
     axes.set(xlabel=landscape.coordinate(objective, 0), ylabel="f", xlim=(low, high))
     axes.set_title(style.title(objective.name, objective.latex), fontsize=13)
-    axes.legend(frameon=False)
+    if len(paths) > 3:  # inside, so many would hide the curves
+        figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    else:
+        axes.legend(frameon=False)
     return figure
 
 
@@ -88,7 +91,10 @@ def convergence(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure
     axes.set(xlabel="step", ylabel=known)
     axes.margins(x=0.01)
     axes.set_title(style.title(objective.name, objective.latex), fontsize=13)
-    axes.legend(frameon=False)
+    if len(paths) > 3:  # inside, so many would hide the curves
+        figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    else:
+        axes.legend(frameon=False)
     return figure
 
 

@@ -86,7 +86,7 @@ def comparison(
     order = sorted(range(len(labels)), key=lambda i: labels[i] not in points)  # the paths first
     figure.legend(
         [handles[i] for i in order], [labels[i] for i in order],
-        loc="outside lower center", ncols=4, frameon=False, fontsize=10,
+        loc="outside lower center", ncols=4 if len(paths) < 5 else 3, frameon=False, fontsize=10,
     )  # fmt: skip
     slice_note = "" if objective.dim == 2 else "   (slice through the last point)"
     title = style.title(objective.name, objective.latex) + slice_note

@@ -195,7 +195,9 @@ def _hyperparameters(
     _, numbers = optimizers.split(made)
     defaults = inspect.signature(made.factory).parameters
     for name, values in columns.items():
-        if name not in numbers or isinstance(defaults[name].default, bool | int):
+        whole_number = name != "seed" and name in defaults
+        whole_number = whole_number and isinstance(defaults[name].default, bool | int)
+        if name not in numbers or whole_number:
             raise ArgumentError(
                 f"hyperparameter {name} of {made.factory.__name__} cannot be swept: it is not a "
                 f"float; those that can are {', '.join(sorted(numbers)) or 'none'}"
