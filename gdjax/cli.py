@@ -10,15 +10,18 @@ from typing import Any, NoReturn
 
 import hydra
 import jax
+import numpy as np
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from gdjax import objectives, optimizers, tasks
+from gdjax import objectives, optimizers, plotting, starts
 from gdjax.errors import ArgumentError, unknown
 from gdjax.optimizers import listing
+from gdjax.sweeps.plan import whole
+from gdjax.tasks import compare
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,7 @@ USAGE = """usage: gdjax TASK [key=value ...]
 tasks:
   run      one descent: its picture, its path as data, its outcome
   compare  several optimizers from one start, on one landscape
+  sweep    many descents, over starts and hyperparameters: their share, basins, stability
   check    certify a hand-derived gradient against autodiff
   certify  certify two optimizers as one method, step by step, on every objective
 
@@ -82,6 +86,8 @@ def main() -> None:
         sys.argv = ["gdjax", *words]
         app = hydra.main(version_base="1.3", config_path=str(_config_folder()), config_name=task)
         app(_job(task, tracebacks))()
+    except KeyboardInterrupt:
+        sys.exit(130)
     except (ArgumentError, HydraException, OmegaConfBaseException) as error:
         if tracebacks:
             raise
@@ -151,7 +157,7 @@ def _remove_unused(folder: Path) -> None:
 
 def _run(config: DictConfig, folder: Path) -> int:
     optimizer = _optimizer(config.optimizer, config)
-    tasks.compare(_objective(config), {repr(optimizer): optimizer}, folder, **_options(config))
+    compare.compare(_objective(config), {repr(optimizer): optimizer}, folder, **_options(config))
     return 0
 
 
@@ -162,7 +168,7 @@ def _compare(config: DictConfig, folder: Path) -> int:
         label = repr(optimizer)
         chosen[f"{label} [{key}]" if label in chosen else label] = optimizer
     extra = {"distance": config.distance, "certify": config.certify}
-    tasks.compare(_objective(config), chosen, folder, **extra, **_options(config))
+    compare.compare(_objective(config), chosen, folder, **extra, **_options(config))
     return 0
 
 
@@ -170,7 +176,7 @@ def _check(config: DictConfig, folder: Path) -> int:
     del folder  # the log is all that a check leaves
     names = objectives.names() if config.objective.name == "all" else [config.objective.name]
     chosen = [_objective(config)] if len(names) == 1 else [objectives.get(name) for name in names]
-    reports = tasks.check(chosen, points=config.points, seed=config.seed)
+    reports = compare.check(chosen, points=config.points, seed=config.seed)
     wrong = [report.name for report in reports if not report.ok]
     if wrong:
         log.error("wrong gradient: %s", ", ".join(wrong))
@@ -187,11 +193,90 @@ def _certify(config: DictConfig, folder: Path) -> int:
         return _optimizer(at.a, at), _optimizer(at.b, at)  # type: ignore[arg-type]
 
     keys = ("learning_rate", "starts", "steps", "seed", "precisions", "decaying")
-    reports = tasks.certify(chosen, pair, **{key: _plain(config)[key] for key in keys})
+    reports = compare.certify(chosen, pair, **{key: _plain(config)[key] for key in keys})
     return 0 if all(report.same for report in reports) else 1
 
 
-TASKS = {"run": _run, "compare": _compare, "check": _check, "certify": _certify}
+def _sweep(config: DictConfig, folder: Path) -> int:
+    # Loaded here: only a sweep needs xarray and zarr, which take long to import.
+    from gdjax.engine import Sweep
+    from gdjax.sweeps.plan import plan
+    from gdjax.tasks import sweep
+
+    plain, objective = _plain(config), _objective(config)
+    plotting.check_output(plain["plot"]["format"], plain["plot"]["dpi"])
+    asked = plan(
+        objective,
+        _optimizer(config.optimizer, config),
+        _starts(plain),
+        _axes(plain["hyperparameters"], plain["zipped"]),
+        **{k: plain[k] for k in ("steps", "record", "stop", "tolerance", "gradient", "precision",
+                                 "chunk")},
+    )  # fmt: skip
+    prepared = Sweep(asked, plain["devices"], plain["fast_math"], in_memory=False)
+    sweep.sweep(
+        prepared, objective, folder,
+        **{k: plain[k] for k in ("store", "parquet", "plots")},
+        **{k: plain["plot"][k] for k in ("format", "dpi")},
+    )  # fmt: skip
+    return 0
+
+
+def _starts(plain: dict[str, Any]) -> Any:
+    """Where a sweep's descents begin, as the config has it."""
+    chosen = plain["starts"]
+    kind, points, number = chosen["kind"], chosen["points"], chosen["number"]
+    if kind == "own":
+        return plain["start"]
+    if kind == "array":
+        if points is None:
+            raise ArgumentError("starts.points must be a list of points for starts.kind=array")
+        return points
+    if number is None:
+        raise ArgumentError(f"starts.number must say how many for starts.kind={kind}")
+    seed = {} if kind == "grid" else {"seed": chosen["seed"]}
+    return starts.make(kind, number=number, **seed)
+
+
+def _axes(hyperparameters: dict[str, Any], zipped: list[list[str]]) -> dict[Any, Any]:
+    """Axes by name, lists and ranges turned into values; zipped ones under all their names."""
+    axes: dict[Any, Any] = {}
+    for name, values in hyperparameters.items():
+        axes[name] = _range(name, values) if isinstance(values, dict) else values
+    for names in zipped:
+        for name in names:
+            if name not in axes:
+                raise unknown("hyperparameter to zip", name, axes)
+        axes[tuple(names)] = tuple(axes.pop(name) for name in names)
+    return axes
+
+
+def _range(name: str, given: dict[str, Any]) -> np.ndarray:
+    """Numbers from low to high, evenly spaced or in equal ratios."""
+    wanted = {"low", "high", "number", "scale"}
+    for key in given:
+        if key not in wanted:
+            raise unknown(f"setting of hyperparameters.{name}", key, wanted)
+    scale = given.get("scale", "linear")
+    if scale not in ("linear", "log"):
+        raise unknown(f"hyperparameters.{name}.scale", scale, ("linear", "log"))
+    number = whole(f"hyperparameters.{name}.number", given.get("number"), 1)
+    try:
+        low, high = float(given["low"]), float(given["high"])
+    except (KeyError, TypeError, ValueError):
+        raise ArgumentError(
+            f"hyperparameters.{name} needs numbers low and high, got {given}"
+        ) from None
+    if scale == "log" and min(low, high) <= 0:
+        raise ArgumentError(
+            f"hyperparameters.{name} must be positive on a log scale, got {low} to {high}"
+        )
+    return (np.linspace if scale == "linear" else np.geomspace)(low, high, number)
+
+
+TASKS = {
+    "run": _run, "compare": _compare, "sweep": _sweep, "check": _check, "certify": _certify,
+}  # fmt: skip
 
 
 def _objective(config: DictConfig) -> objectives.Objective:

@@ -95,6 +95,46 @@ def test_every_experiment_runs(path, gdjax, tmp_path):
         assert 0 < distance < 1e-9
 
 
+SWEEPS = {
+    "single": ["steps=20"],
+    "starts": ["starts.number=32", "steps=20"],
+    "basins": ["starts.number=11", "steps=20"],
+    "stability": ["starts.number=4", "hyperparameters.momentum.number=4",
+                  "hyperparameters.learning_rate.number=5", "steps=20"],
+    "hyperparameters": ["starts.number=8", "hyperparameters.momentum.number=4", "steps=20"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "conf" / "sweep").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_every_sweep_runs_and_is_found_again(path, gdjax, tmp_path):
+    words = ["sweep", f"sweep={path.stem}", *SWEEPS[path.stem], "plot.dpi=30"]
+    code, out, err = gdjax(*words)
+    assert (code, err) == (0, "")
+    assert "native kernel" in out
+    (store,) = tmp_path.glob("outputs/sweep/stores/*.zarr")
+    marks = {mark: mark.stat().st_mtime_ns for mark in store.rglob("*") if mark.is_file()}
+    (summary,) = tmp_path.glob("outputs/sweep/*/summary.json")
+    assert json.loads(summary.read_text())["pictures"]
+    assert gdjax(*words)[0] == 0
+    assert marks == {mark: mark.stat().st_mtime_ns for mark in store.rglob("*") if mark.is_file()}
+
+
+def test_a_sweep_of_zipped_hyperparameters_leaves_a_table(gdjax, tmp_path):
+    import pyarrow.parquet
+
+    code, _, err = gdjax(
+        "sweep", "sweep=single", "steps=3", "+hyperparameters.learning_rate=[0.1,0.2]",
+        "+hyperparameters.momentum=[0.5,0.6]", "zipped=[[learning_rate,momentum]]",
+        "parquet=true", "plots=[paths]", "plot.dpi=30",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    (table,) = tmp_path.glob("outputs/sweep/*/results.parquet")
+    columns = pyarrow.parquet.read_table(table).to_pydict()
+    assert (columns["learning_rate"], columns["momentum"]) == ([0.1, 0.2], [0.5, 0.6])
+
+
 def test_options_of_a_run(gdjax, tmp_path):
     code, _, _ = gdjax(
         "run", "objective=ackley", "objective.dim=3", "optimizer=adam", "gradient=hand",
@@ -151,6 +191,14 @@ def test_check_says_so_and_exits_1_for_a_wrong_gradient(gdjax, monkeypatch):
         (["run", "learning_rate=0"], "learning_rate must be positive and finite, got 0"),
         (["run", "optimizer.momentum=1"], "momentum must lie in [0, 1), got 1"),
         (["run", "-m", "optimizer.momentum=1,0.5"], "momentum must lie in [0, 1), got 1"),
+        (["sweep", "starts.kind=sobl"], "unknown kind of starts 'sobl'; did you mean 'sobol'?"),
+        (["sweep", "starts.kind=sobol", "starts.number=1000"], "power of two, got 1000; take 1024"),
+        (["sweep", "+hyperparameters.momentum=[]"], "momentum must be a list of at least one"),
+        (["sweep", "+hyperparameters.momentum={low: 0}"], "hyperparameters.momentum.number must"),
+        (["sweep", "zipped=[[momentum]]"], "unknown hyperparameter to zip 'momentum'"),
+        (["sweep", "sweep=stability", "optimizer=gradient_descent"], "unknown hyperparameter of"),
+        (["sweep", "plots=[basin]"], "unknown picture 'basin'; did you mean 'basins'?"),
+        (["sweep", "store=../file"], "store must be a folder"),
         (["run", "gradient=had"], "unknown gradient 'had'; did you mean 'hand'?"),
         (["run", "plot.format=gif"], "unknown plot.format 'gif'"),
     ],
@@ -158,6 +206,7 @@ def test_check_says_so_and_exits_1_for_a_wrong_gradient(gdjax, monkeypatch):
 def test_a_bad_call_is_told_in_one_line_and_leaves_nothing_behind(
     gdjax, untyped, tmp_path, words, message
 ):
+    (tmp_path.parent / "file").touch()
     code, _, err = gdjax(*words)
     assert code == 2
     assert message in err

@@ -7,11 +7,13 @@ from gdjax.plotting.multiples import paths_grid
 from gdjax.plotting.paths import comparison, trajectory
 from gdjax.plotting.rates import steps_ecdf, success_rate
 from gdjax.plotting.stability import stability_map
-from gdjax.plotting.style import save
-from gdjax.plotting.sweeps import sweep_pictures
+from gdjax.plotting.style import check_output, save
+from gdjax.plotting.sweeps import PICTURES, sweep_pictures
 
 __all__ = [
+    "PICTURES",
     "basin_map",
+    "check_output",
     "comparison",
     "convergence",
     "curve",

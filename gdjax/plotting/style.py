@@ -14,6 +14,9 @@ from matplotlib.colors import ListedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from gdjax.errors import ArgumentError, unknown
+
+FORMATS = ("png", "svg", "pdf")
 # Okabe & Ito 2008, Color Universal Design: told apart under every common colour blindness.
 # The second seven are darker shades of the same hues (of black a grey), for crowded pictures.
 PALETTE = (
@@ -132,6 +135,18 @@ def quiet(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(True, color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)
+
+
+def check_output(format: str, dpi: int) -> None:
+    """Refuse a format or a resolution before anything is computed.
+
+    Raises:
+        ArgumentError: a format other than ``png``, ``svg`` and ``pdf``, or no positive ``dpi``.
+    """
+    if format not in FORMATS:
+        raise unknown("plot.format", format, FORMATS)
+    if not dpi > 0:
+        raise ArgumentError(f"plot.dpi must be positive, got {dpi}")
 
 
 def save(figure: Figure, path: Path, dpi: int = 150) -> Path:

@@ -14,14 +14,12 @@ import optax
 from gdjax import plotting
 from gdjax.descent import Precision, Trajectory, as_precision, descend
 from gdjax.equivalence import EquivalenceReport, certify_equivalence, start_points, table
-from gdjax.errors import ArgumentError, unknown
 from gdjax.gradients import GradientReport, check_gradient
 from gdjax.objectives import GradientSide, Objective
 from gdjax.outcomes import Outcome
 from gdjax.plotting import landscape
 
 log = logging.getLogger(__name__)
-FORMATS = ("png", "svg", "pdf")
 
 
 def compare(
@@ -61,10 +59,7 @@ def compare(
     Raises:
         ArgumentError: as ``gdjax.descend`` does, before anything is written.
     """
-    if format not in FORMATS:
-        raise unknown("plot.format", format, FORMATS)
-    if not dpi > 0:
-        raise ArgumentError(f"plot.dpi must be positive, got {dpi}")
+    plotting.check_output(format, dpi)
     landscape.pick(objective, axes)  # says early what is wrong with the choice
     paths = {
         label: descend(objective, optimizer, start, steps, gradient=gradient, precision=precision)
