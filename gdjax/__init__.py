@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from gdjax import objectives, optimizers
+from gdjax import metrics, objectives, optimizers, theory
 from gdjax.descent import Trajectory, descend
 from gdjax.equivalence import EquivalenceReport, certify_equivalence
 from gdjax.errors import ArgumentError
@@ -34,6 +34,7 @@ __all__ = [
     "gradient_descent",
     "heavy_ball",
     "hypergradient",
+    "metrics",
     "nesterov",
     "objectives",
     "open_results",
@@ -42,6 +43,7 @@ __all__ = [
     "results",
     "starts",
     "sweep",
+    "theory",
     "tune_by_gradient",
 ]
 

@@ -30,8 +30,14 @@ tasks:
   check    certify a hand-derived gradient against autodiff
   certify  certify two optimizers as one method, step by step, on every objective
 
-gdjax optimizers           every optimizer, with its hyperparameters and their defaults
-gdjax optimizers NAME      one of them in detail
+gdjax objectives [NAME]    the catalogue, or all that is known about one objective
+gdjax optimizers [NAME]    every optimizer with its defaults, or one of them in detail
+your own objective, in every task:
+  fn=my_file.py:f domain=[[-5,5],[-5,5]]     a function in a file, or package.module:f; its
+                                             gradient is objective.gradient=my_file.py:grad_f,
+                                             or gradient=my_file.py:grad_f in check
+  objective=formula objective.expression="x**2 + y**2 + 10*sin(x)*sin(y)"
+  objective=curve_fit objective.data=points.csv objective.model="b1*(1 - exp(-b2*x))"
 
 gdjax TASK --help          what can be chosen, and the defaults
 gdjax TASK --cfg job       the config as it would run
@@ -50,18 +56,22 @@ def main() -> None:
         task = _complete()
     else:
         task, *words = words
-    if task == "optimizers":
-        try:
-            print(listing.one(words[0]) if words else listing.every())
-        except ArgumentError as error:
-            _refuse(task, error)
-        return
     tracebacks = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
     try:
+        if task == "objectives":
+            print(_catalogue(words))
+            return
+        if task == "optimizers":
+            print(_listed(words))
+            return
         if task not in TASKS:
-            raise unknown("task", task, TASKS)
+            raise unknown("task", task, [*TASKS, "objectives", "optimizers"])
         _configure_jax()
         _store_choices(task)
+        words = [_spelled_out(task, word) for word in words]
+        if any(word.startswith("objective.fn=") for word in words):
+            words = [word for word in words if word != "objective=function"]
+            words.insert(0, "objective=function")
         _check_choices(task, words)
         os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here, to be told in one line
         sys.argv = ["gdjax", *words]
@@ -73,19 +83,37 @@ def main() -> None:
         _refuse(task, error)
 
 
+def _catalogue(words: list[str]) -> str:
+    """The catalogue of objectives, or the one that is named."""
+    if words and words[0] in ("-h", "--help"):
+        return USAGE.rstrip()
+    if len(words) > 1:
+        raise ArgumentError(f"objectives takes one name or none, got {' '.join(words)}")
+    return objectives.describe(words[0]) if words else str(objectives.table())
+
+
+def _listed(words: list[str]) -> str:
+    """All optimizers, or the one that is named."""
+    if words and words[0] in ("-h", "--help"):
+        return USAGE.rstrip()
+    if len(words) > 1:
+        raise ArgumentError(f"optimizers takes one name or none, got {' '.join(words)}")
+    return listing.one(words[0]) if words else listing.every()
+
+
 def _refuse(task: str, error: Exception) -> NoReturn:
     """Tell a bad call in one line, and leave with exit code 2."""
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         error = unknown(group, name, error.options)
-    cause = error.__cause__
+    # What lies behind an ArgumentError is told in it; Hydra's errors leave it to their cause.
+    cause = None if isinstance(error, ArgumentError) else error.__cause__
     node = getattr(cause, "parent_node", None)
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(node, DictConfig):
-        key = str(cause.full_key)
-        where, _, last = key.rpartition(".")
-        error = unknown(f"setting of {where}" if where else "setting", last, map(str, node))
-        error.args = (f"{error}; there are {', '.join(map(str, node))}",)
-    lines = [line.strip() for e in (error, error.__cause__) if e for line in str(e).splitlines()]
+        where, _, last = str(cause.full_key).rpartition(".")
+        near = unknown(f"setting of {where}" if where else "setting", last, map(str, node))
+        error, cause = ArgumentError(f"{near}; there are {', '.join(map(str, node))}"), None
+    lines = [line.strip() for e in (error, cause) if e for line in str(e).splitlines()]
     message = "; ".join(dict.fromkeys(line.rstrip(".") for line in lines if line))
     print(f"gdjax {task}: {message}", file=sys.stderr)
     sys.exit(2)
@@ -98,7 +126,7 @@ def _job(task: str, tracebacks: bool) -> Callable[[DictConfig], None]:
         folder = Path(HydraConfig.get().runtime.output_dir)
         try:
             code = TASKS[task](config, Path(os.path.relpath(folder)))
-        except ArgumentError as error:
+        except (ArgumentError, OmegaConfBaseException) as error:
             _remove_unused(folder)
             if tracebacks:
                 raise
@@ -170,7 +198,15 @@ TASKS = {"run": _run, "compare": _compare, "check": _check, "certify": _certify}
 
 
 def _objective(config: DictConfig) -> objectives.Objective:
-    return objectives.get(**_plain(config.objective))
+    """The chosen objective: one of the catalogue by its name, or what a maker makes."""
+    chosen = _plain(config.objective)
+    if "maker" not in chosen:
+        return objectives.get(chosen.pop("name"), **chosen)
+    if chosen["start"] is None and config.get("start") is not None:
+        chosen["start"] = _plain(config)["start"]
+    if chosen["name"] is None:
+        del chosen["name"]
+    return objectives.get(chosen.pop("maker"), **chosen)
 
 
 def _optimizer(node: DictConfig, config: DictConfig | None = None) -> optimizers.Optimizer:
@@ -195,6 +231,11 @@ def _store_choices(task: str) -> None:
     store = ConfigStore.instance()
     for name in objectives.names():
         store.store(name, {"name": name} | objectives.parameters(name), group="objective")
+    for name in objectives.makers():
+        node = {"maker": name}
+        for key, default in objectives.parameters(name).items():
+            node[key] = "???" if default is objectives.REQUIRED else default
+        store.store(name, node, group="objective")
     if task in ("check", "certify"):
         store.store("all", {"name": "all"}, group="objective")
     kinds = {
@@ -223,7 +264,7 @@ def _settings(parameters: dict[str, Any]) -> dict[str, Any]:
 def _check_choices(task: str, words: list[str]) -> None:
     """Refuse an unknown choice before Hydra makes a folder."""
     known = {
-        "objective": {*objectives.names()},
+        "objective": {*objectives.names(), *objectives.makers()},
         "optimizer": {*optimizers.names()},
         "transform": {*optimizers.TRANSFORMS.names()},
         "schedule": {*optimizers.schedules.names()},
@@ -235,6 +276,28 @@ def _check_choices(task: str, words: list[str]) -> None:
             for name in match[2].split(","):
                 if name not in known[match[1]]:
                     raise unknown(match[1], name, known[match[1]])
+
+
+def _spelled_out(task: str, word: str) -> str:
+    """A user's shorthand in full, and a formula or a path in the quotes that Hydra wants.
+
+    ``fn=`` and ``domain=`` stand for ``objective.fn=`` and ``objective.domain=``; so do
+    ``gradient=`` and ``start=`` in ``check``, which follows no side and starts nowhere.
+    """
+    key, equals, value = word.partition("=")
+    if key in ("fn", "domain") or (task == "check" and key in ("gradient", "start")):
+        key = f"objective.{key}"
+    if key == "gradient" and ":" in value:
+        raise ArgumentError(
+            f"gradient is the side to follow, autodiff or hand; where the hand's is, "
+            f"objective.gradient says: objective.gradient={value}"
+        )
+    formula = key in ("objective.expression", "objective.model")
+    path = key in ("objective.fn", "objective.gradient", "objective.data") and "," not in value
+    if (formula or path) and value and value[0] not in "\"'":
+        value = value.replace('"', r"\"")
+        value = f'"{value}"'
+    return f"{key}{equals}{value}"
 
 
 def _config_folder() -> Path:
@@ -259,7 +322,10 @@ def _complete() -> str:
     if "query=bash" not in sys.argv[2:]:
         return "run"
     if not words or (len(words) == 1 and not line.endswith(" ")):
-        print(" ".join(TASKS))
+        print(" ".join([*TASKS, "objectives"]))
+        sys.exit(0)
+    if words[0] == "objectives":
+        print(" ".join(objectives.names()))
         sys.exit(0)
     os.environ["COMP_LINE"] = line.replace(f" {words[0]}", "", 1)
     return words[0]

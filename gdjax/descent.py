@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from gdjax import optimizers
 from gdjax.errors import ArgumentError, unknown
-from gdjax.objectives import GradientSide, Objective
+from gdjax.objectives import GradientSide, Objective, as_objective, validate
 from gdjax.outcomes import (
     DEFAULT_RULE,
     Frame,
@@ -61,7 +61,7 @@ class Trajectory(NamedTuple):
 
 
 def descend(
-    objective: Objective,
+    objective: Objective | Callable,
     optimizer: optax.GradientTransformation,
     start: Sequence | Array | np.ndarray | None = None,
     steps: int = 100,
@@ -77,7 +77,8 @@ def descend(
     respect to the start and to the hyperparameters of gdjax's optimizers.
 
     Args:
-        objective: what to descend.
+        objective: what to descend: an ``Objective``, or a bare function of a point, which is taken
+            to live on [-5, 5] in each of the start's dimensions.
         optimizer: any optax transformation, gdjax's own included. Hyperparameters of those
             made by ``gdjax`` are traced, so that new values never recompile; another optax
             object compiles once.
@@ -92,7 +93,8 @@ def descend(
 
     Raises:
         ArgumentError: a start of another dimension or not finite, a negative number of steps, an
-            unknown gradient or precision, a hand gradient where there is none.
+            unknown gradient or precision, a hand gradient where there is none, or a function
+            that is no objective, as ``objectives.validate`` says.
 
     Example:
         >>> import gdjax
@@ -103,8 +105,10 @@ def descend(
     """
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
         raise ArgumentError(f"steps must be a whole number, at least 0, got {steps!r}")
+    objective = as_objective(objective, start)
     objective.value_and_gradient(gradient)  # says early what is wrong with the choice
     with as_precision(precision):
+        validate(objective)
         if not isinstance(start, Tracer):
             start = objective.check_point(objective.start if start is None else start)
         point = jnp.asarray(start, dtype=float)

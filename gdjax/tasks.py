@@ -18,6 +18,7 @@ from gdjax.errors import ArgumentError, unknown
 from gdjax.gradients import GradientReport, check_gradient
 from gdjax.objectives import GradientSide, Objective
 from gdjax.outcomes import Outcome
+from gdjax.plotting import landscape
 
 log = logging.getLogger(__name__)
 FORMATS = ("png", "svg", "pdf")
@@ -36,6 +37,7 @@ def compare(
     certify: bool = False,
     format: str = "png",
     dpi: int = 150,
+    axes: Sequence[int | str] | None = None,
 ) -> dict[str, Any]:
     """Descend with each optimizer from one start; write down and draw what happened.
 
@@ -51,6 +53,7 @@ def compare(
         certify: whether to certify that the others are the same method as the first one.
         format: of the pictures: ``png``, ``svg`` or ``pdf``.
         dpi: dots per inch of the pictures.
+        axes: the two components to draw, by number or by name; by default the first two.
 
     Returns:
         The summary, as ``summary.json`` has it.
@@ -62,6 +65,7 @@ def compare(
         raise unknown("plot.format", format, FORMATS)
     if not dpi > 0:
         raise ArgumentError(f"plot.dpi must be positive, got {dpi}")
+    landscape.pick(objective, axes)  # says early what is wrong with the choice
     paths = {
         label: descend(objective, optimizer, start, steps, gradient=gradient, precision=precision)
         for label, optimizer in optimizers.items()
@@ -70,6 +74,8 @@ def compare(
     summary = {
         "objective": objective.name,
         "formula": objective.latex,
+        "gradient_formula": objective.gradient_latex,
+        "variables": list(objective.variables),
         "start": np.asarray(first.points[0], dtype=float).tolist(),
         "steps": steps,
         "gradient": gradient,
@@ -94,8 +100,12 @@ def compare(
         ]
     folder.mkdir(parents=True, exist_ok=True)
     figures = {
-        "comparison" if len(paths) > 1 else "trajectory": plotting.comparison(objective, paths)
+        "comparison" if len(paths) > 1 else "trajectory": plotting.comparison(
+            objective, paths, axes
+        )
     }
+    if objective.fit is not None and len(objective.fit.columns) == 1:
+        figures["fit"] = plotting.fit(objective, paths)
     figures["convergence"] = plotting.convergence(objective, paths)
     summary["pictures"] = [
         plotting.save(figure, folder / f"{name}.{format}", dpi).name
@@ -220,7 +230,8 @@ def _table(summary: Mapping[str, Any]) -> str:
     start = ", ".join(f"{x:g}" for x in summary["start"])
     rows = [("optimizer", "outcome", "minimum", "final value", "final point")]
     for label, result in summary["results"].items():
-        point = [f"{x:.6g}" for x in result["final_point"][:4]]
+        named = zip(summary["variables"], result["final_point"], strict=True)
+        point = [f"{name}={x:.6g}" for name, x in list(named)[:4]]
         point += ["…"] * (len(result["final_point"]) > 4)
         minimum = f"{result['reached']} #{result['minimum']}" if result["reached"] else "none"
         rows.append(

@@ -11,7 +11,7 @@ import absl.logging
 import numpy as np
 import pytest
 
-from gdjax import cli
+from gdjax import cli, objectives
 
 ROOT = Path(cli.__file__).parents[1]
 EXPERIMENTS = sorted((ROOT / "conf" / "experiment").glob("*.yaml"))
@@ -200,6 +200,88 @@ def test_noise_and_schedules_from_the_command_line(gdjax, tmp_path):
     )
 
 
+OWN = """import jax.numpy as jnp
+
+def f(p):
+    return p[0] ** 2 + 3 * p[1] ** 2
+
+def right(p):
+    return jnp.stack([2 * p[0], 6 * p[1]])
+
+def wrong(p):
+    return jnp.stack([2 * p[0], 3 * p[1]])
+
+def pair(p):
+    return p
+"""
+
+
+def test_a_function_in_a_file_is_checked_and_descended(gdjax, tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    domain = "domain=[[-5,5],[-5,5]]"
+    assert gdjax("check", "fn=own.py:f", "gradient=own.py:right", domain)[0] == 0
+    code, out, _ = gdjax("check", "fn=own.py:f", "gradient=own.py:wrong", domain)
+    assert (code, "component 1" in out) == (1, True)
+    code, out, err = gdjax(
+        "run", "fn=own.py:f", "objective.gradient=own.py:right", "gradient=hand", "start=[1,2]",
+        "objective.minima=[[0,0]]", "objective.name=mine", "plot.dpi=30",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert "mine from (1, 2)" in out
+    assert "converged  global #0" in out
+
+
+def test_a_formula_needs_no_quotes_of_hydras(gdjax, tmp_path):
+    code, _, err = gdjax(
+        "run", "-m", "objective=formula", "objective.expression=x**2 + max(x, y)", "steps=1,2",
+        "plot.dpi=30",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    found = [json.loads(p.read_text()) for p in tmp_path.glob("multirun/run/*/*/summary.json")]
+    assert sorted(summary["steps"] for summary in found) == [1, 2]
+    assert found[0]["formula"] == r"x^{2} + \max\left(x, y\right)"
+    assert r"2 x + \theta" in found[0]["gradient_formula"]
+
+
+def test_a_fit_from_a_csv_leaves_the_picture_of_the_fit(gdjax, tmp_path):
+    (tmp_path / "points.csv").write_text("t,y\n1,2\n2,3\n3,5\n")
+    code, out, err = gdjax(
+        "compare", "objective=curve_fit", "objective.data=points.csv",
+        "objective.model=a + b*t + c*t**2", "start=[1,1,0]", "plot.axes=[b,c]",
+        "learning_rate=0.002", "plot.dpi=30",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    (folder,) = tmp_path.glob("outputs/compare/*")
+    assert (folder / "fit.png").is_file()
+    assert "(a=" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "fn=own.py:pair", "domain=[[0,1],[0,1]]"], "pair must return a scalar"),
+        (["run", "fn=own.py:g"], "unknown function in own.py: 'g'"),
+        (["run", "gradient=own.py:right"], "objective.gradient=own.py:right"),
+        (["run", "objective=function"], "Missing mandatory value: fn; full_key: objective.fn"),
+        (["run", "objective=formula", "objective.expression=x^2"], "write ** for powers"),
+        (
+            ["compare", "objective=curve_fit", "objective.data=no.csv", "objective.model=a*x"],
+            "no file",
+        ),
+        (["run", "plot.axes=[0,2]"], "axes must lie between 0 and 1, as qfsp has 2 components"),
+    ],
+)
+def test_a_bad_objective_of_ones_own_leaves_nothing_behind(
+    gdjax, untyped, tmp_path, words, message
+):
+    (tmp_path / "own.py").write_text(OWN)
+    code, _, err = gdjax(*words)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert not list(tmp_path.glob("outputs"))
+
+
 def test_help_shows_choices_and_defaults(gdjax):
     assert "gdjax TASK" in gdjax("--help")[1]
     out = gdjax("run", "--help")[1]
@@ -224,3 +306,17 @@ def test_default_folders_do_not_collide_within_a_second(gdjax, tmp_path):
     for _ in range(2):
         gdjax("check", "objective=parabola", "points=1")
     assert len(list(tmp_path.glob("outputs/check/*"))) == 2
+
+
+def test_objectives_prints_the_catalogue_or_one_of_it_and_leaves_no_files(gdjax, tmp_path):
+    code, out, _ = gdjax("objectives")
+    assert code == 0
+    assert {line.split()[0] for line in out.splitlines()[1:]} == set(objectives.names())
+    code, out, _ = gdjax("objectives", "branin")
+    assert (code, out.split()[0]) == (0, "branin")
+    code, out, err = gdjax("objectives", "branim")
+    assert (code, out) == (2, "")
+    assert err == "gdjax objectives: unknown objective 'branim'; did you mean 'branin'?\n"
+    code, _, err = gdjax("objectives", "branin", "beale")
+    assert (code, err.count("\n")) == (2, 1)
+    assert not list(tmp_path.iterdir())

@@ -27,9 +27,19 @@ def test_the_certificate_of_the_readme_does_what_it_says(capsys):
     assert "d/d momentum" in out
 
 
+def test_the_functions_of_the_readme_can_be_descended(monkeypatch, tmp_path, capsys):
+    own, use = BLOCKS[2:4]
+    (tmp_path / "my_file.py").write_text(own)
+    monkeypatch.syspath_prepend(tmp_path)
+    exec(use, {})
+    bare, known = capsys.readouterr().out.splitlines()
+    assert "max_steps" in bare
+    assert "converged" in known
+
+
 def test_the_objective_of_the_readme_is_right():
     try:
-        exec(BLOCKS[2], {"register": register, "jnp": jnp, "Objective": gdjax.Objective})
+        exec(BLOCKS[4], {"register": register, "jnp": jnp, "Objective": gdjax.Objective})
         assert gdjax.check_gradient(gdjax.objectives.get("tilted_wave")).ok
     finally:
         _FACTORIES.pop("tilted_wave", None)

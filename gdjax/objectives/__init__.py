@@ -3,13 +3,48 @@
 from gdjax.objectives import (  # noqa: F401  (importing a family registers it)
     basins,
     bowls,
+    cliffs,
+    curve_fit,
     fits,
+    formula,
     ripples,
     saddles,
     valleys,
+    waves,
     worst_cases,
 )
-from gdjax.objectives.base import GradientSide, Objective
-from gdjax.objectives.registry import get, names, parameters, register
+from gdjax.objectives.atlas import StationaryPoints, stationary_points
+from gdjax.objectives.base import Fit, GradientSide, Objective
+from gdjax.objectives.listing import Entry, Table, describe, table
+from gdjax.objectives.registry import (
+    REQUIRED,
+    family,
+    get,
+    makers,
+    names,
+    parameters,
+    register,
+)
+from gdjax.objectives.sources import as_objective
+from gdjax.objectives.validation import validate
 
-__all__ = ["GradientSide", "Objective", "get", "names", "parameters", "register"]
+__all__ = [
+    "REQUIRED",
+    "Entry",
+    "Fit",
+    "GradientSide",
+    "Objective",
+    "StationaryPoints",
+    "Table",
+    "as_objective",
+    "describe",
+    "family",
+    "get",
+    "makers",
+    "names",
+    "parameters",
+    "register",
+    "stationary_points",
+    "table",
+    "validate",
+]

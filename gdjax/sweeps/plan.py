@@ -11,9 +11,9 @@ import numpy as np
 import optax
 
 from gdjax import optimizers
-from gdjax.descent import Precision
+from gdjax.descent import Precision, as_precision
 from gdjax.errors import ArgumentError, unknown
-from gdjax.objectives import GradientSide, Objective
+from gdjax.objectives import GradientSide, Objective, validate
 from gdjax.outcomes import DEFAULT_RULE, StoppingRule
 from gdjax.sweeps.starts import Starts, as_starts
 
@@ -125,6 +125,8 @@ def plan(
     recorded = _recorded(record, steps)
     if precision is None:
         precision = "float64" if jnp.result_type(float) == jnp.float64 else "float32"
+    with as_precision(precision):
+        validate(objective, numbers=False)
     return Plan(
         objective=objective,
         optimizer=made,
