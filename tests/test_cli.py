@@ -165,41 +165,6 @@ def test_a_bad_call_is_told_in_one_line_and_leaves_nothing_behind(
     assert not list(tmp_path.iterdir())
 
 
-def test_certify_prints_a_table_and_its_exit_code_is_the_verdict(gdjax):
-    code, out, _ = gdjax("certify", "objective=sphere", "steps=9", "starts=1", "decaying=true")
-    assert code == 0
-    assert re.search(r"sphere +float32 +[\d.]+ +[\d.]+ +9 +same method.*different under", out)
-    assert "at most 2 ulps apart in 2 of 2" in out
-    other = "~pair", "+optimizer@a=heavy_ball", "+optimizer@b=nesterov"
-    code, out, _ = gdjax("certify", "objective=sphere", "steps=9", "precisions=[float64]", *other)
-    assert code == 1
-    assert re.search(r"sphere +float64 .* different", out)
-
-
-def test_optimizers_are_listed_with_their_defaults(gdjax):
-    out = gdjax("optimizers")[1]
-    assert re.search(r"^heavy_ball +learning_rate=\?, momentum=0.9$", out, re.MULTILINE)
-    assert re.search(r"^lookahead .*✗", out, re.MULTILINE)
-    assert "momentum=0.9  (a new value never recompiles)" in gdjax("optimizers", "heavy_ball")[1]
-    assert "a pair of points" in gdjax("optimizers", "lookahead")[1]
-
-
-def test_noise_and_schedules_from_the_command_line(gdjax, tmp_path):
-    noise = "+transform@transforms.noise=gradient_noise", "transforms.noise.additive=2"
-    decay = "+schedule@optimizer.learning_rate=exponential_decay"
-    numbers = "init_value=0.1", "transition_steps=10", "decay_rate=0.9"
-    code, _, err = gdjax(
-        "run", "steps=5", "optimizer=gradient_descent", *noise, decay, "plot.dpi=30",
-        *(f"optimizer.learning_rate.{number}" for number in numbers),
-    )  # fmt: skip
-    assert (code, err) == (0, "")
-    (label,) = json.loads(next(tmp_path.glob("outputs/run/*/summary.json")).read_text())["results"]
-    assert label == (
-        "gradient_descent(learning_rate=exponential_decay(init_value=0.1, transition_steps=10, "
-        "decay_rate=0.9), noise=gradient_noise(additive=2))"
-    )
-
-
 OWN = """import jax.numpy as jnp
 
 def f(p):
@@ -280,6 +245,41 @@ def test_a_bad_objective_of_ones_own_leaves_nothing_behind(
     assert message in err
     assert err.count("\n") == 1
     assert not list(tmp_path.glob("outputs"))
+
+
+def test_certify_prints_a_table_and_its_exit_code_is_the_verdict(gdjax):
+    code, out, _ = gdjax("certify", "objective=sphere", "steps=9", "starts=1", "decaying=true")
+    assert code == 0
+    assert re.search(r"sphere +float32 +[\d.]+ +[\d.]+ +9 +same method.*different under", out)
+    assert "at most 2 ulps apart in 2 of 2" in out
+    other = "~pair", "+optimizer@a=heavy_ball", "+optimizer@b=nesterov"
+    code, out, _ = gdjax("certify", "objective=sphere", "steps=9", "precisions=[float64]", *other)
+    assert code == 1
+    assert re.search(r"sphere +float64 .* different", out)
+
+
+def test_optimizers_are_listed_with_their_defaults(gdjax):
+    out = gdjax("optimizers")[1]
+    assert re.search(r"^heavy_ball +learning_rate=\?, momentum=0.9$", out, re.MULTILINE)
+    assert re.search(r"^lookahead .*✗", out, re.MULTILINE)
+    assert "momentum=0.9  (a new value never recompiles)" in gdjax("optimizers", "heavy_ball")[1]
+    assert "a pair of points" in gdjax("optimizers", "lookahead")[1]
+
+
+def test_noise_and_schedules_from_the_command_line(gdjax, tmp_path):
+    noise = "+transform@transforms.noise=gradient_noise", "transforms.noise.additive=2"
+    decay = "+schedule@optimizer.learning_rate=exponential_decay"
+    numbers = "init_value=0.1", "transition_steps=10", "decay_rate=0.9"
+    code, _, err = gdjax(
+        "run", "steps=5", "optimizer=gradient_descent", *noise, decay, "plot.dpi=30",
+        *(f"optimizer.learning_rate.{number}" for number in numbers),
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    (label,) = json.loads(next(tmp_path.glob("outputs/run/*/summary.json")).read_text())["results"]
+    assert label == (
+        "gradient_descent(learning_rate=exponential_decay(init_value=0.1, transition_steps=10, "
+        "decay_rate=0.9), noise=gradient_noise(additive=2))"
+    )
 
 
 def test_help_shows_choices_and_defaults(gdjax):

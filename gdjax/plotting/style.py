@@ -25,7 +25,7 @@ FIRST = (
     "gradient_descent", "heavy_ball", "nesterov", "adam", "rmsprop", "lion", "lbfgs",
     "averaged_momentum", "sgd", "nesterov_textbook", "adamw", "adagrad", "nadam", "adadelta",
 )  # fmt: skip
-# Four more for pictures with many classes, chosen to stay apart from the others and from the greys.
+# Ten for pictures with many classes, chosen to stay apart from each other and from the greys.
 CLASSES = (*PALETTE[:6], "#332288", "#DDCC77", "#661100", "#8C6D31")
 HALO = [patheffects.Stroke(linewidth=3.4, foreground="white", alpha=0.9), patheffects.Normal()]
 RIM = [patheffects.Stroke(linewidth=2.6, foreground="black"), patheffects.Normal()]
