@@ -110,10 +110,9 @@ def _refuse(task: str, error: Exception) -> NoReturn:
     cause = None if isinstance(error, ArgumentError) else error.__cause__
     node = getattr(cause, "parent_node", None)
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(node, DictConfig):
-        key = str(cause.full_key)
-        where, _, last = key.rpartition(".")
-        error = unknown(f"setting of {where}" if where else "setting", last, map(str, node))
-        error.args = (f"{error}; there are {', '.join(map(str, node))}",)
+        where, _, last = str(cause.full_key).rpartition(".")
+        near = unknown(f"setting of {where}" if where else "setting", last, map(str, node))
+        error, cause = ArgumentError(f"{near}; there are {', '.join(map(str, node))}"), None
     lines = [line.strip() for e in (error, cause) if e for line in str(e).splitlines()]
     message = "; ".join(dict.fromkeys(line.rstrip(".") for line in lines if line))
     print(f"gdjax {task}: {message}", file=sys.stderr)
