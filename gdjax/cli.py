@@ -34,10 +34,8 @@ tasks:
   check    certify a hand-derived gradient against autodiff
   certify  certify two optimizers as one method, step by step, on every objective
 
-gdjax optimizers           every optimizer, with its hyperparameters and their defaults
-gdjax optimizers NAME      one of them in detail
-
 gdjax objectives [NAME]    the catalogue, or all that is known about one objective
+gdjax optimizers [NAME]    every optimizer with its defaults, or one of them in detail
 your own objective, in every task:
   fn=my_file.py:f domain=[[-5,5],[-5,5]]     a function in a file, or package.module:f; its
                                              gradient is objective.gradient=my_file.py:grad_f,
@@ -62,19 +60,16 @@ def main() -> None:
         task = _complete()
     else:
         task, *words = words
-    if task == "optimizers":
-        try:
-            print(listing.one(words[0]) if words else listing.every())
-        except ArgumentError as error:
-            _refuse(task, error)
-        return
     tracebacks = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
     try:
         if task == "objectives":
             print(_catalogue(words))
             return
+        if task == "optimizers":
+            print(_listed(words))
+            return
         if task not in TASKS:
-            raise unknown("task", task, [*TASKS, "objectives"])
+            raise unknown("task", task, [*TASKS, "objectives", "optimizers"])
         _configure_jax()
         _store_choices(task)
         words = [_spelled_out(task, word) for word in words]
@@ -103,6 +98,15 @@ def _catalogue(words: list[str]) -> str:
     return objectives.describe(words[0]) if words else str(objectives.table())
 
 
+def _listed(words: list[str]) -> str:
+    """All optimizers, or the one that is named."""
+    if words and words[0] in ("-h", "--help"):
+        return USAGE.rstrip()
+    if len(words) > 1:
+        raise ArgumentError(f"optimizers takes one name or none, got {' '.join(words)}")
+    return listing.one(words[0]) if words else listing.every()
+
+
 def _refuse(task: str, error: Exception) -> NoReturn:
     """Tell a bad call in one line, and leave with exit code 2."""
     if isinstance(error, MissingConfigException) and error.options is not None:
@@ -112,10 +116,9 @@ def _refuse(task: str, error: Exception) -> NoReturn:
     cause = None if isinstance(error, ArgumentError) else error.__cause__
     node = getattr(cause, "parent_node", None)
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(node, DictConfig):
-        key = str(cause.full_key)
-        where, _, last = key.rpartition(".")
-        error = unknown(f"setting of {where}" if where else "setting", last, map(str, node))
-        error.args = (f"{error}; there are {', '.join(map(str, node))}",)
+        where, _, last = str(cause.full_key).rpartition(".")
+        near = unknown(f"setting of {where}" if where else "setting", last, map(str, node))
+        error, cause = ArgumentError(f"{near}; there are {', '.join(map(str, node))}"), None
     lines = [line.strip() for e in (error, cause) if e for line in str(e).splitlines()]
     message = "; ".join(dict.fromkeys(line.rstrip(".") for line in lines if line))
     print(f"gdjax {task}: {message}", file=sys.stderr)
