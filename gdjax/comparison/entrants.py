@@ -1,0 +1,108 @@
+"""Who takes part in a ranking, and on which objectives, of whatever a user gives."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import optax
+
+from gdjax import objectives as catalogue
+from gdjax import optimizers as lookup
+from gdjax.comparison import rivals
+from gdjax.comparison.curves import Entrant
+from gdjax.comparison.rivals import Rival
+from gdjax.errors import ArgumentError, unknown
+from gdjax.objectives import Objective, as_objective
+from gdjax.optimizers.catalogue import parameters_of
+
+PLACEHOLDER = 0.1  # where a learning rate must be given, and is tuned
+
+
+def as_objectives(given: Any) -> dict[str, Objective]:
+    """Objectives by name, of whatever names, families or makers ``rank`` is given.
+
+    Raises:
+        ArgumentError: none, an unknown name, one without minima, or one name twice.
+    """
+    found: dict[str, Objective] = {}
+    for item in given if isinstance(given, list | tuple) else [given]:
+        for f in _objectives(item):
+            label = f.name if f.name not in found else f"{f.name} ({f.dim})"
+            if label in found:
+                raise ArgumentError(f"objectives must be named once each, got {label} twice")
+            found[label] = f
+    if not found:
+        raise ArgumentError("objectives must hold at least one, got none")
+    return found
+
+
+def _objectives(item: Any) -> Iterable[Objective]:
+    families = {catalogue.family(name) for name in catalogue.names()}
+    if isinstance(item, str) and (item == "all" or item in families):
+        names = [n for n in catalogue.names() if item in ("all", catalogue.family(n))]
+        every = [f for f in map(catalogue.get, names) if f.fmin is not None]
+        if not every:
+            raise ArgumentError(f"objectives must have a least value to rank by, {item} have none")
+        return every
+    if isinstance(item, str) and item not in catalogue.names():
+        raise unknown("objective", item, [*catalogue.names(), *families, "all"])
+    if isinstance(item, str | Mapping):
+        node = {"name": item} if isinstance(item, str) else dict(item)
+        if "name" not in node:
+            raise ArgumentError(f"objectives given by a mapping need a name, got {item}")
+        f = catalogue.get(node.pop("name"), **node)
+    else:
+        f = as_objective(item, None)
+    if f.fmin is None and f.name in catalogue.names():
+        raise ArgumentError(f"objective {f.name} must have a least value to rank by, and has none")
+    return [f]
+
+
+def as_entrants(given: Any) -> dict[str, Entrant]:
+    """Who takes part, by label.
+
+    Raises:
+        ArgumentError: none, an unknown name or hyperparameter, a library that is missing.
+    """
+    if isinstance(given, Mapping) and "name" not in given:
+        found = {str(label): _entrant(item) for label, item in given.items()}
+    else:
+        items = given if isinstance(given, list | tuple) else [given]
+        found = {}
+        for item in items:
+            entrant = _entrant(item)
+            label = repr(entrant) if isinstance(entrant, Rival) else entrant.factory.__name__
+            if label in found:
+                label = repr(entrant)
+            if label in found:
+                raise ArgumentError(f"optimizers must differ or have labels, got {label} twice")
+            found[label] = entrant
+    if not found:
+        raise ArgumentError("optimizers must hold at least one, got none")
+    return found
+
+
+def _entrant(item: Any) -> Entrant:
+    if isinstance(item, Rival | lookup.Optimizer):
+        return item
+    if isinstance(item, optax.GradientTransformation):
+        raise ArgumentError(
+            "optimizers to tune must be names, factories such as optax.adam, or made by "
+            "gdjax.optimizers.get, so that their hyperparameters are known"
+        )
+    if callable(item):
+        return lookup.make(item, **_required(parameters_of(item)))
+    node = dict(item) if isinstance(item, Mapping) else {"name": item}
+    name = str(node.pop("name", ""))
+    if name.partition(".")[0] in ("scipy", "optimistix"):
+        if node:
+            raise ArgumentError(f"{name} has nothing to set, got {', '.join(node)}")
+        return rivals.get(name)
+    if name not in lookup.names():
+        raise unknown("optimizer", name, [*lookup.names(), *rivals.names()])
+    return lookup.get(**_required(lookup.parameters(name)) | node | {"name": name})
+
+
+def _required(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """A learning rate where one must be given, for the search to replace."""
+    needed = (k for k, v in parameters.items() if v is lookup.REQUIRED and "learning_rate" in k)
+    return dict.fromkeys(needed, PLACEHOLDER)

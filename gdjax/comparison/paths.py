@@ -1,0 +1,143 @@
+"""Several optimizers from one start, with the rates of theory: the public ``compare``."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import optax
+
+from gdjax import optimizers, theory
+from gdjax.descent import Precision, Trajectory, descend
+from gdjax.equivalence import table
+from gdjax.errors import ArgumentError
+from gdjax.objectives import GradientSide, Objective, as_objective
+from gdjax.outcomes import Outcome
+
+
+class Rates(NamedTuple):
+    """The linear rate of a descent near its minimum; None where it means nothing.
+
+    Args:
+        predicted: by ``theory.local_rate``, for a method whose rate is known.
+        measured: by ``theory.measured_rate``, from the distances to the minimum.
+    """
+
+    predicted: float | None
+    measured: float | None
+
+
+class Comparison(NamedTuple):
+    """What ``compare`` found.
+
+    Args:
+        objective: what was descended.
+        paths: trajectories by label.
+        rates: by label.
+    """
+
+    objective: Objective
+    paths: dict[str, Trajectory]
+    rates: dict[str, Rates]
+
+    def __str__(self) -> str:
+        rows: list[tuple[str, ...]] = [
+            ("optimizer", "outcome", "final value", "rate predicted", "measured")
+        ]
+        for label, path in self.paths.items():
+            value = float(path.values[max(path.finite - 1, 0)])
+            rates = map(rate_text, self.rates[label])
+            rows.append((label, str(Outcome(int(path.outcome))), f"{value:.6g}", *rates))
+        return table(rows)
+
+
+def compare(
+    objective: Objective | Callable,
+    optimizers: Mapping[str, optax.GradientTransformation],
+    start: Any = None,
+    steps: int = 100,
+    *,
+    gradient: GradientSide = "autodiff",
+    precision: Precision | None = None,
+) -> Comparison:
+    """Descend with each optimizer from one start.
+
+    Args:
+        objective: what to descend, as ``gdjax.descend`` takes it.
+        optimizers: optax transformations by label.
+        start: the first point, ``(d,)``; by default the objective's own.
+        steps: number of steps.
+        gradient: which gradient to follow, ``autodiff`` or ``hand``.
+        precision: ``float32`` or ``float64``; by default as JAX is configured.
+
+    Returns:
+        Paths and rates by label; ``str`` makes a table of them. ``gdjax.plotting.comparison`` and
+        ``convergence`` draw the paths.
+
+    Raises:
+        ArgumentError: no optimizers, or as ``gdjax.descend`` does.
+
+    Example:
+        >>> import gdjax
+        >>> f = gdjax.objectives.get("booth")
+        >>> found = compare(f, {"gd": gdjax.gradient_descent(0.05)}, steps=99, precision="float64")
+        >>> found.rates["gd"].predicted.__round__(4), found.rates["gd"].measured.__round__(4)
+        (0.9, 0.9)
+    """
+    if not optimizers:
+        raise ArgumentError("optimizers must hold at least one, got none")
+    f = as_objective(objective, start)
+    paths = {
+        label: descend(f, optimizer, start, steps, gradient=gradient, precision=precision)
+        for label, optimizer in optimizers.items()
+    }
+    found = {label: rates(f, optimizers[label], path) for label, path in paths.items()}
+    return Comparison(f, paths, found)
+
+
+def rates(objective: Objective, optimizer: optax.GradientTransformation, path: Trajectory) -> Rates:
+    """The rate of a descent that ended at a known minimum: predicted, and measured."""
+    if path.minimum < 0:
+        return Rates(None, None)
+    minimum = objective.known_minima[int(path.minimum)]
+    errors = np.linalg.norm(np.asarray(path.points, float) - minimum, axis=1)
+    return Rates(
+        _if_any(lambda: theory.local_rate(objective, minimum, **_method(optimizer))),
+        _if_any(lambda: theory.measured_rate(errors)),
+    )
+
+
+def rate_text(rate: float | None) -> str:
+    """A rate as a table shows it."""
+    return "n/a" if rate is None else f"{rate:.5f}"
+
+
+def _if_any(rate: Callable[[], Any]) -> float | None:
+    try:
+        return float(rate())
+    except ArgumentError:  # what theory does not cover, or a path that shows no line
+        return None
+
+
+def _method(optimizer: optax.GradientTransformation) -> dict[str, Any]:
+    """What theory calls an optimizer: its method and numbers, at a constant learning rate.
+
+    Raises:
+        ArgumentError: one that theory knows no rate of.
+    """
+    if isinstance(optimizer, optimizers.Optimizer):
+        given = dict(optimizer.hyperparameters)
+        for method in theory.METHODS:
+            if optimizer.factory is optimizers.factory(method).__wrapped__:  # type: ignore[attr-defined]
+                return {"method": method} | _constant(given)
+        if optimizer.factory is optax.sgd and given.pop("accumulator_dtype") is None:
+            nesterov, momentum = given.pop("nesterov"), given.pop("momentum") or 0.0
+            named = ("nesterov" if nesterov else "heavy_ball") if momentum else "gradient_descent"
+            return {"method": named} | _constant(given | {"momentum": momentum})
+    raise ArgumentError(f"no rate is known for {optimizer}")
+
+
+def _constant(numbers: dict[str, Any]) -> dict[str, Any]:
+    for name, number in numbers.items():
+        if not isinstance(number, float | int):
+            raise ArgumentError(f"no rate is known where {name} is {number!r}")
+    return numbers

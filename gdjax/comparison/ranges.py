@@ -1,0 +1,138 @@
+"""Which hyperparameters are tuned, and between which bounds."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdjax import optimizers
+from gdjax.errors import ArgumentError, unknown
+from gdjax.hypergradients import SHARES
+
+SCALES = ("linear", "log", "share")
+RATE = 1e-5, 10.0  # learning rates: six decades, whatever the objective
+MEMORY = 10.0  # a share is searched up to this many times the memory 1/(1 − μ) of its default
+
+
+class Range(NamedTuple):
+    """Between which bounds a hyperparameter is drawn.
+
+    Args:
+        low, high: the bounds.
+        scale: ``linear``; ``log``, every decade alike; or ``share``, every decade of 1 − x
+            alike, so that 0.9 to 0.99 counts as much as 0 to 0.9.
+    """
+
+    low: float
+    high: float
+    scale: str
+
+    def at(self, unit: np.ndarray) -> np.ndarray:
+        """The values at shares of the way from low to high, ``(n,)``.
+
+        Example:
+            >>> Range(0.0, 0.99, "share").at(np.array([0.0, 0.5, 1.0])).round(4).tolist()
+            [0.0, 0.9, 0.99]
+        """
+        if self.scale == "linear":
+            return self.low + (self.high - self.low) * unit
+        if self.scale == "log":
+            return self.low * (self.high / self.low) ** unit
+        return 1 - (1 - self.low) * ((1 - self.high) / (1 - self.low)) ** unit
+
+
+def as_range(name: str, given: Any) -> Range:
+    """A range as a user writes it: a ``Range``, ``(low, high)``, or a mapping with its fields.
+
+    Raises:
+        ArgumentError: what is none, bounds that are not low < high, or beyond their scale.
+    """
+    fields = given if isinstance(given, Mapping) else None
+    if fields is None and isinstance(given, list | tuple) and 2 <= len(given) <= 3:
+        fields = dict(zip(("low", "high", "scale"), given, strict=False))
+    if fields is None or not {"low", "high"} <= {*fields} <= {"low", "high", "scale"}:
+        raise ArgumentError(f"range of {name} must have low and high, and maybe scale, got {given}")
+    scale = fields.get("scale", "log")
+    if scale not in SCALES:
+        raise unknown(f"scale of {name}", scale, SCALES)
+    try:
+        low, high = float(fields["low"]), float(fields["high"])
+    except (TypeError, ValueError):
+        raise ArgumentError(f"range of {name} must be numbers, got {given}") from None
+    if not -np.inf < low < high < np.inf:
+        raise ArgumentError(f"range of {name} must be finite with low < high, got {given}")
+    if (scale == "log" and low <= 0) or (scale == "share" and high >= 1):
+        rule = "above 0 on the log scale" if scale == "log" else "below 1 on the share scale"
+        raise ArgumentError(f"range of {name} must lie {rule}, got {given}")
+    return Range(low, high, scale)
+
+
+def default_ranges(optimizer: optimizers.Optimizer) -> dict[str, Range]:
+    """What is tuned of an optimizer: constant learning rates, and shares such as momentum.
+
+    Learning rates on a log scale; shares from 0 to ten times the memory of their default.
+
+    Example:
+        >>> import gdjax
+        >>> default_ranges(gdjax.heavy_ball(0.1))["momentum"]
+        Range(low=0.0, high=0.99, scale='share')
+    """
+    found = {}
+    for name, number in optimizers.split(optimizer)[1].items():
+        if "learning_rate" in name.rpartition(".")[2]:
+            found[name] = Range(*RATE, "log")
+        elif name in SHARES and 0 < number < 1:
+            found[name] = Range(0.0, round(1 - (1 - number) / MEMORY, 12), "share")
+    return found
+
+
+def chosen_ranges(
+    entrants: Mapping[str, optimizers.Optimizer], given: Mapping[str, Any]
+) -> dict[str, dict[str, Range]]:
+    """What is tuned of each optimizer: the defaults, and the ranges that a user has given.
+
+    Args:
+        entrants: optimizers by label.
+        given: ranges by hyperparameter, for every optimizer that has it, or by
+            ``label.hyperparameter`` for one. None takes a hyperparameter out of the search.
+
+    Raises:
+        ArgumentError: a hyperparameter that none has, or that cannot be tuned.
+    """
+    ranges = {label: default_ranges(optimizer) for label, optimizer in entrants.items()}
+    for key, value in given.items():
+        label = next((x for x in entrants if key.startswith(f"{x}.")), None)
+        name = key if label is None else key.removeprefix(f"{label}.")
+        fitting = []
+        for one in entrants if label is None else [label]:
+            made = entrants[one]
+            if name in (numbers := optimizers.split(made)[1]):
+                fitting.append(one)
+            elif name in made.hyperparameters:
+                raise ArgumentError(
+                    f"{name} of {one} cannot be tuned: it is not a float, or decided on in "
+                    f"Python; those that can are {', '.join(numbers) or 'none'}"
+                )
+            elif label is not None:
+                error = unknown(f"hyperparameter of {one}", name, numbers)
+                raise ArgumentError(f"{error}; it has {', '.join(numbers) or 'none'}")
+        if not fitting:
+            known = {n for made in entrants.values() for n in optimizers.split(made)[1]}
+            raise unknown("hyperparameter to tune", name, known)
+        for one in fitting:
+            if value is None:
+                ranges[one].pop(name, None)
+                continue
+            ranges[one][name] = new = as_range(key, value)
+            for bound in (new.low, new.high):  # the optimizer's own rules on it
+                made = entrants[one]
+                fixed = {k: v for k, v in made.hyperparameters.items() if k != name}
+                optimizers.make(made.factory, **fixed | {name: bound})
+    return ranges
+
+
+def draw(
+    ranges: Mapping[str, Range], trials: int, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Random hyperparameters, ``(trials,)`` by name."""
+    return {name: one.at(rng.random(trials)) for name, one in ranges.items()}
