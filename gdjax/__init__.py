@@ -4,6 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from gdjax import metrics, objectives, optimizers, theory
+from gdjax.comparison.paths import Comparison, compare
 from gdjax.descent import Trajectory, descend
 from gdjax.equivalence import EquivalenceReport, certify_equivalence
 from gdjax.errors import ArgumentError
@@ -16,20 +17,25 @@ from gdjax.sweeps import starts
 
 if TYPE_CHECKING:
     from gdjax import plotting, results
+    from gdjax.comparison.ranking import Ranking
+    from gdjax.comparison.tuned import rank
     from gdjax.engine import sweep
     from gdjax.results import open_results
 
 __all__ = [
     "ArgumentError",
+    "Comparison",
     "EquivalenceReport",
     "GradientReport",
     "Hypergradient",
     "Objective",
     "Outcome",
+    "Ranking",
     "StoppingRule",
     "Trajectory",
     "certify_equivalence",
     "check_gradient",
+    "compare",
     "descend",
     "gradient_descent",
     "heavy_ball",
@@ -40,6 +46,7 @@ __all__ = [
     "open_results",
     "optimizers",
     "plotting",
+    "rank",
     "results",
     "starts",
     "sweep",
@@ -54,6 +61,10 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"gdjax.{name}")
     if name == "open_results":
         return importlib.import_module("gdjax.results").open_results
+    if name == "rank":
+        return importlib.import_module("gdjax.comparison.tuned").rank
+    if name == "Ranking":
+        return importlib.import_module("gdjax.comparison.ranking").Ranking
     if name == "sweep":
         return importlib.import_module("gdjax.engine").sweep
     raise AttributeError(f"module 'gdjax' has no attribute {name!r}")

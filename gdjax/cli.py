@@ -30,6 +30,7 @@ USAGE = """usage: gdjax TASK [key=value ...]
 tasks:
   run      one descent: its picture, its path as data, its outcome
   compare  several optimizers from one start, on one landscape
+  rank     many optimizers on many objectives, each tuned: profiles, ranks, a table
   sweep    many descents, over starts and hyperparameters: their share, basins, stability
   check    certify a hand-derived gradient against autodiff
   certify  certify two optimizers as one method, step by step, on every objective
@@ -165,14 +166,40 @@ def _run(config: DictConfig, folder: Path) -> int:
 
 
 def _compare(config: DictConfig, folder: Path) -> int:
+    if config.mode not in ("paths", "tuned"):
+        raise unknown("mode", config.mode, ("paths", "tuned"))
     chosen: dict[str, Any] = {}
     for key, node in config.optimizers.items():
         optimizer = _optimizer(node, config)
         label = repr(optimizer)
         chosen[f"{label} [{key}]" if label in chosen else label] = optimizer
+    if config.mode == "tuned":
+        _ranked([_objective(config)], [*chosen.values()], config, _plain(config.tuned), folder)
+        return 0
     extra = {"distance": config.distance, "certify": config.certify}
     compare.compare(_objective(config), chosen, folder, **extra, **_options(config))
     return 0
+
+
+def _rank(config: DictConfig, folder: Path) -> int:
+    plain = _plain(config)
+    given = [_objective(config)] if config.get("objective") else plain["objectives"]
+    _ranked(given, plain["optimizers"], config, plain, folder)
+    return 0
+
+
+def _ranked(given: Any, chosen: Any, config: DictConfig, how: dict[str, Any], folder: Path) -> None:
+    # Loaded here: only a ranking needs its modules.
+    from gdjax.tasks import rank
+
+    keys = ("budget", "trials", "starts", "held_out", "seeds", "seed", "tau", "ranges", "together")
+    plain = _plain(config)
+    rank.rank(
+        given, chosen, folder,
+        **{key: how[key] for key in keys},
+        **{key: plain[key] for key in ("gradient", "precision")},
+        **{key: plain["plot"][key] for key in ("format", "dpi")},
+    )  # fmt: skip
 
 
 def _check(config: DictConfig, folder: Path) -> int:
@@ -278,7 +305,8 @@ def _range(name: str, given: dict[str, Any]) -> np.ndarray:
 
 
 TASKS = {
-    "run": _run, "compare": _compare, "sweep": _sweep, "check": _check, "certify": _certify,
+    "run": _run, "compare": _compare, "rank": _rank, "sweep": _sweep, "check": _check,
+    "certify": _certify,
 }  # fmt: skip
 
 

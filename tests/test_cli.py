@@ -1,4 +1,5 @@
 import contextlib
+import csv
 import io
 import json
 import logging
@@ -135,6 +136,49 @@ def test_a_sweep_of_zipped_hyperparameters_leaves_a_table(gdjax, tmp_path):
     assert (columns["learning_rate"], columns["momentum"]) == ([0.1, 0.2], [0.5, 0.6])
 
 
+RANKED = {
+    "ranks.png", "performance_profiles.png", "data_profiles.png", "runtime_ecdf.png",
+    "convergence.png", "table.csv", "settings.csv", "profiles.csv", "ranking.npz", "runs.parquet",
+    "summary.json", "config.yaml", "gdjax.log",
+}  # fmt: skip
+SMALL = {"budget": 60, "trials": 4, "starts": 2, "held_out": 3, "seeds": 2}
+
+
+def test_a_ranking_leaves_tables_profiles_and_pictures(gdjax, tmp_path):
+    import pyarrow.parquet
+
+    code, out, err = gdjax(
+        "rank", "objectives=[booth,{name: sphere, dim: 3}]", "optimizers=[heavy_ball,scipy.cg]",
+        "plot.dpi=30", *(f"{key}={value}" for key, value in SMALL.items()),
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert "2 optimizers on 2 objectives" in out
+    (folder,) = tmp_path.glob("outputs/rank/*")
+    assert {path.name for path in folder.iterdir()} == RANKED
+    table = list(csv.DictReader((folder / "table.csv").open()))
+    assert len(table) == 2 * 2 * 3
+    assert {row["dim"] for row in table} == {"2", "3"}
+    settings = list(csv.DictReader((folder / "settings.csv").open()))
+    assert {row["optimizer"] for row in settings} == {"heavy_ball"}
+    assert len(settings) == 2 * 2 * 2  # learning rate and momentum
+    runs = pyarrow.parquet.read_table(folder / "runs.parquet").to_pydict()
+    with np.load(folder / "ranking.npz") as arrays:
+        np.testing.assert_array_equal(runs["evaluations_to_0.1"], arrays["costs"][..., 0].ravel())
+    profiles = list(csv.DictReader((folder / "profiles.csv").open()))
+    assert {row["profile"] for row in profiles} == {"performance", "data", "runtime"}
+
+
+def test_tuned_comparison_of_ones_own_function(gdjax, tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    code, out, err = gdjax(
+        "compare", "mode=tuned", "fn=own.py:f", "domain=[[-5,5],[-5,5]]", "plot.dpi=30",
+        *(f"tuned.{key}={value}" for key, value in SMALL.items()),
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert "f* is the lowest value that BFGS found on f" in out
+    assert re.search(r"^heavy_ball .*learning_rate .*, momentum ", out, re.MULTILINE)
+
+
 def test_options_of_a_run(gdjax, tmp_path):
     code, _, _ = gdjax(
         "run", "objective=ackley", "objective.dim=3", "optimizer=adam", "gradient=hand",
@@ -184,6 +228,13 @@ def test_check_says_so_and_exits_1_for_a_wrong_gradient(gdjax, monkeypatch):
         (["optimizers", "adma"], "unknown optimizer 'adma'; did you mean"),
         (["run", "+transform@transforms.a=gradient_nois"], "unknown transform 'gradient_nois'"),
         (["run", "learning_rate={schedule: cosin}"], "unknown schedule 'cosin'"),
+        (["compare", "mode=tund"], "unknown mode 'tund'; did you mean 'tuned'?"),
+        (["compare", "mode=tuned", "tuned.trials=0"], "trials must be a whole number"),
+        (["rank", "optimizers=[adam,adma]"], "unknown optimizer 'adma'; did you mean"),
+        (["rank", "optimizers=[{name: adam, momentum: 0.9}]"], "it takes learning_rate, b1, b2"),
+        (["rank", "+ranges.nesterov={low: 0, high: 1}"], "nesterov of adam cannot be tuned"),
+        (["rank", "objectives=[boot]"], "unknown objective 'boot'; did you mean 'booth'?"),
+        (["rank", "objective=saddle"], "saddle must have a least value to rank by"),
         (["certify", "objective=qfsp", "starts=0"], "starts must be at least 1, got 0"),
         (["run", "start=[1,2,3]"], "start must have 2 components, as qfsp has, got 3"),
         (["run", "start=[1,nan]"], "start must be finite"),

@@ -27,8 +27,8 @@ def as_objectives(given: Any) -> dict[str, Objective]:
     for item in given if isinstance(given, list | tuple) else [given]:
         for f in _objectives(item):
             label = f.name if f.name not in found else f"{f.name} ({f.dim})"
-            if label in found:
-                raise ArgumentError(f"objectives must be named once each, got {label} twice")
+            if label in found or f in found.values():
+                raise ArgumentError(f"objectives must be named once each, got {f.name} twice")
             found[label] = f
     if not found:
         raise ArgumentError("objectives must hold at least one, got none")
@@ -73,7 +73,7 @@ def as_entrants(given: Any) -> dict[str, Entrant]:
             label = repr(entrant) if isinstance(entrant, Rival) else entrant.factory.__name__
             if label in found:
                 label = repr(entrant)
-            if label in found:
+            if repr(entrant) in map(repr, found.values()):
                 raise ArgumentError(f"optimizers must differ or have labels, got {label} twice")
             found[label] = entrant
     if not found:
@@ -99,7 +99,8 @@ def _entrant(item: Any) -> Entrant:
         return rivals.get(name)
     if name not in lookup.names():
         raise unknown("optimizer", name, [*lookup.names(), *rivals.names()])
-    return lookup.get(**_required(lookup.parameters(name)) | node | {"name": name})
+    given: dict[str, Any] = _required(lookup.parameters(name)) | node
+    return lookup.get(name, **given)
 
 
 def _required(parameters: Mapping[str, Any]) -> dict[str, Any]:

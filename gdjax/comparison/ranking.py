@@ -182,9 +182,15 @@ class Ranking(NamedTuple):
             )
         return found
 
+    def _tuned(self, label: str) -> str:
+        """What tuning chose, from the least to the most of its seeds."""
+        settings = self.settings[label].items()
+        return ", ".join(f"{name} {_between(values)}" for name, values in settings)
+
     def __str__(self) -> str:
         head = "optimizer", "mean rank", "first", "success", "95 %", "evaluations"
-        rows: list[tuple[str, ...]] = [(*head, "score", "by seed")]
+        alike = self.together or len(self.objectives) == 1
+        rows: list[tuple[str, ...]] = [(*head, "score", "by seed", *["tuned to"] * alike)]
         for row in self.overall():
             share, low, high = (f"{100 * x:.0f}" for x in row["success"])
             arrived = ("never" if np.isinf(q) else f"{q:.0f}" for q in row["evaluations"])
@@ -195,9 +201,15 @@ class Ranking(NamedTuple):
                     row["optimizer"], f"{row['mean_rank']:.2f}", str(row["first"]), f"{share} %",
                     f"{low}–{high}", ", ".join(arrived), f"{row['score']:.0f}",
                     f"{low_seed:.0f}–{high_seed:.0f}" if tuned else "",
+                    *[self._tuned(row["optimizer"])] * alike,
                 )
             )  # fmt: skip
         return table(rows)
+
+
+def _between(values: np.ndarray) -> str:
+    low, high = f"{values.min():.4g}", f"{values.max():.4g}"
+    return low if low == high else f"{low}–{high}"
 
 
 def quartiles_of(costs: np.ndarray) -> np.ndarray:

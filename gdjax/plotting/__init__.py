@@ -5,6 +5,14 @@ from gdjax.plotting.curves import convergence, curve, fit
 from gdjax.plotting.fields import gradient_field
 from gdjax.plotting.multiples import paths_grid
 from gdjax.plotting.paths import comparison, trajectory
+from gdjax.plotting.profiles import (
+    RANKING_PICTURES,
+    convergence_bands,
+    data_profiles,
+    performance_profiles,
+    rank_table,
+    runtime_ecdf,
+)
 from gdjax.plotting.rates import steps_ecdf, success_rate
 from gdjax.plotting.stability import stability_map
 from gdjax.plotting.style import check_output, save
@@ -12,14 +20,20 @@ from gdjax.plotting.sweeps import PICTURES, sweep_pictures
 
 __all__ = [
     "PICTURES",
+    "RANKING_PICTURES",
     "basin_map",
     "check_output",
     "comparison",
     "convergence",
+    "convergence_bands",
     "curve",
+    "data_profiles",
     "fit",
     "gradient_field",
     "paths_grid",
+    "performance_profiles",
+    "rank_table",
+    "runtime_ecdf",
     "save",
     "stability_map",
     "steps_ecdf",

@@ -1,6 +1,7 @@
 """Rankings drawn: profiles, the distribution of runtimes, ranks, and convergence over starts."""
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -55,14 +56,19 @@ def data_profiles(ranking: Ranking) -> Figure:
     Reference:
         ``gdjax.metrics.data_profile``.
     """
-    most = ranking.budget / (ranking.dims.min() + 1)
-    budgets = np.geomspace(1 / (ranking.dims.max() + 1), most, 181)
+    budgets = simplex_gradients(ranking)
     return _profiles(
         ranking,
         lambda tau: ranking.data(budgets, tau),
         "evaluations / (dimension + 1)",
         f"Data profiles: {_size(ranking)}",
     )
+
+
+def simplex_gradients(ranking: Ranking) -> np.ndarray:
+    """The budgets of a data profile: from one evaluation to all, for every dimension."""
+    ends = 1 / (ranking.dims.max() + 1), ranking.budget / (ranking.dims.min() + 1)
+    return np.geomspace(*ends, 181)
 
 
 def runtime_ecdf(ranking: Ranking) -> Figure:
@@ -101,7 +107,7 @@ def rank_table(ranking: Ranking) -> Figure:
     """
     order, ranks = ranking.order, ranking.ranks
     p, o = ranks.shape
-    figure = Figure(figsize=(2.6 + 0.62 * o, 1.9 + 0.3 * p), layout="constrained")
+    figure = Figure(figsize=(max(2.6 + 0.62 * o, 5.2), 2.1 + 0.3 * p), layout="constrained")
     axes = figure.add_subplot()
     shown = np.vstack([ranks.mean(axis=0), ranks])[:, order]
     axes.imshow(shown, cmap=RANKS, vmin=1, vmax=max(o, 2), aspect="auto")
@@ -119,10 +125,9 @@ def rank_table(ranking: Ranking) -> Figure:
         tick.set(rotation_mode="anchor", color=colour)
     axes.tick_params(length=0, top=True, bottom=False, labeltop=True, labelbottom=False)
     axes.spines[:].set_visible(False)
+    precisions = ", ".join(f"{t:g}" for t in ranking.tau)
     axes.set_xlabel(
-        "rank by mean evaluations to τ = "
-        + ", ".join(f"{t:g}" for t in ranking.tau)
-        + f"; a failure counts {2 * ranking.budget:,}",
+        f"rank by mean evaluations to τ = {precisions};\na failure counts {2 * ranking.budget:,}",
         fontsize=9,
     )
     return figure
@@ -152,7 +157,7 @@ def convergence_bands(
     columns = min(4, len(chosen))
     rows = -(-len(chosen) // columns)
     width = max(3.0 * columns, 7.5)
-    figure = Figure(figsize=(width + 2.0, 2.1 * rows + 1.2), layout="constrained")
+    figure = Figure(figsize=(width + 2.0, max(2.1 * rows + 1.2, 4.2)), layout="constrained")
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     colours = _colours(ranking, ranking.optimizers)
     for panel, name in zip(panels.flat, chosen, strict=False):
@@ -160,9 +165,7 @@ def convergence_bands(
         for (low, middle, high), colour in zip(gaps, colours, strict=True):
             panel.plot(ranking.at, middle, color=colour, linestyle=_dash(colour), linewidth=1.6)
             if bands:
-                panel.fill_between(
-                    ranking.at, low, high, color=colour, alpha=0.18, linewidth=0, step=None
-                )
+                panel.fill_between(ranking.at, low, high, color=colour, alpha=0.18, linewidth=0)
         panel.set_title(readable(name), fontsize=10)
         style.quiet(panel)
     for panel in panels.flat[len(chosen) :]:
@@ -221,8 +224,10 @@ def _curves(axes: Axes, ranking: Ranking, profile: Profile) -> None:
         )  # fmt: skip
     style.quiet(axes)
     axes.set(xscale="log", ylim=(-0.01, 1.02))
-    style.plain_logarithmic(axes.xaxis, wide=True)
-    axes.xaxis.set_major_locator(LogLocator(numticks=7))
+    decades = np.log10(profile.x[-1] / profile.x[0])
+    style.plain_logarithmic(axes.xaxis)
+    if decades > 2:
+        axes.xaxis.set_major_locator(LogLocator(numticks=7))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 
@@ -241,15 +246,19 @@ def _colours(ranking: Ranking, labels: Sequence[str]) -> list[str]:
     return [colours[label] for label in labels]
 
 
-def _dash(colour: str) -> str:
+def _dash(colour: str) -> Literal["-", "--"]:
     return "-" if style.PALETTE.index(colour) < DASHED else "--"
 
 
 def _size(ranking: Ranking) -> str:
-    return f"{len(ranking.objectives)} objectives, {_starts(ranking)}"
+    return f"{_many(len(ranking.objectives), 'objective')}, {_starts(ranking)}"
 
 
 def _starts(ranking: Ranking) -> str:
     _, _, seeds, held_out, _ = ranking.costs.shape
-    tunings = f", {seeds} tunings" if seeds > 1 else ""
-    return f"{held_out} held-out starts each{tunings}"
+    each = " each" if len(ranking.objectives) > 1 else ""
+    return f"{_many(held_out, 'held-out start')}{each}, {_many(seeds, 'tuning')}"
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number > 1 else ''}"

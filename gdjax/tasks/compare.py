@@ -12,7 +12,8 @@ import numpy as np
 import optax
 
 from gdjax import plotting
-from gdjax.descent import Precision, Trajectory, as_precision, descend
+from gdjax.comparison import paths as side_by_side
+from gdjax.descent import Precision, Trajectory, as_precision
 from gdjax.equivalence import EquivalenceReport, certify_equivalence, start_points, table
 from gdjax.gradients import GradientReport, check_gradient
 from gdjax.objectives import GradientSide, Objective
@@ -61,10 +62,10 @@ def compare(
     """
     plotting.check_output(format, dpi)
     landscape.pick(objective, axes)  # says early what is wrong with the choice
-    paths = {
-        label: descend(objective, optimizer, start, steps, gradient=gradient, precision=precision)
-        for label, optimizer in optimizers.items()
-    }
+    found = side_by_side.compare(
+        objective, optimizers, start, steps, gradient=gradient, precision=precision
+    )
+    paths = found.paths
     first = next(iter(paths.values()))
     summary = {
         "objective": objective.name,
@@ -75,7 +76,12 @@ def compare(
         "steps": steps,
         "gradient": gradient,
         "precision": str(first.points.dtype),
-        "results": {label: _describe(objective, path) for label, path in paths.items()},
+        "results": {
+            label: _describe(objective, path)
+            | {"rate_predicted": found.rates[label].predicted}
+            | {"rate_measured": found.rates[label].measured}
+            for label, path in paths.items()
+        },
     }
     if distance:
         summary["distances"] = [_distance(paths, pair) for pair in itertools.combinations(paths, 2)]
@@ -223,7 +229,8 @@ def _distance(paths: Mapping[str, Trajectory], pair: tuple[str, str]) -> dict[st
 def _table(summary: Mapping[str, Any]) -> str:
     """The outcome as a short table."""
     start = ", ".join(f"{x:g}" for x in summary["start"])
-    rows = [("optimizer", "outcome", "minimum", "final value", "final point")]
+    head = "optimizer", "outcome", "minimum", "final value", "final point"
+    rows: list[tuple[str, ...]] = [(*head, "rate by theory", "measured")]
     for label, result in summary["results"].items():
         named = zip(summary["variables"], result["final_point"], strict=True)
         point = [f"{name}={x:.6g}" for name, x in list(named)[:4]]
@@ -236,6 +243,8 @@ def _table(summary: Mapping[str, Any]) -> str:
                 minimum,
                 f"{result['final_value']:.8g}",
                 f"({', '.join(point)})",
+                side_by_side.rate_text(result["rate_predicted"]),
+                side_by_side.rate_text(result["rate_measured"]),
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
