@@ -155,16 +155,16 @@ def test_a_ranking_leaves_tables_profiles_and_pictures(gdjax, tmp_path):
     assert "2 optimizers on 2 objectives" in out
     (folder,) = tmp_path.glob("outputs/rank/*")
     assert {path.name for path in folder.iterdir()} == RANKED
-    table = list(csv.DictReader((folder / "table.csv").open()))
+    table = [*csv.DictReader((folder / "table.csv").read_text().splitlines())]
     assert len(table) == 2 * 2 * 3
     assert {row["dim"] for row in table} == {"2", "3"}
-    settings = list(csv.DictReader((folder / "settings.csv").open()))
+    settings = [*csv.DictReader((folder / "settings.csv").read_text().splitlines())]
     assert {row["optimizer"] for row in settings} == {"heavy_ball"}
     assert len(settings) == 2 * 2 * 2  # learning rate and momentum
     runs = pyarrow.parquet.read_table(folder / "runs.parquet").to_pydict()
     with np.load(folder / "ranking.npz") as arrays:
         np.testing.assert_array_equal(runs["evaluations_to_0.1"], arrays["costs"][..., 0].ravel())
-    profiles = list(csv.DictReader((folder / "profiles.csv").open()))
+    profiles = [*csv.DictReader((folder / "profiles.csv").read_text().splitlines())]
     assert {row["profile"] for row in profiles} == {"performance", "data", "runtime"}
 
 
@@ -209,7 +209,7 @@ def test_check_says_so_and_exits_1_for_a_wrong_gradient(gdjax, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["rnu"], "gdjax rnu: unknown task 'rnu'; did you mean 'run'?"),
+        (["rnu"], "gdjax rnu: unknown task 'rnu'; did you mean 'run' or 'rank'?"),
         (["run", "objective=qfps"], "gdjax run: unknown objective 'qfps'; did you mean 'qfsp'?"),
         (["run", "optimizer=heavy_bal"], "did you mean 'heavy_ball'"),
         (["compare", "optimizer@optimizers.a=adm"], "unknown optimizer 'adm'; did you mean 'adam'"),
@@ -233,7 +233,7 @@ def test_check_says_so_and_exits_1_for_a_wrong_gradient(gdjax, monkeypatch):
         (["rank", "optimizers=[adam,adma]"], "unknown optimizer 'adma'; did you mean"),
         (["rank", "optimizers=[{name: adam, momentum: 0.9}]"], "it takes learning_rate, b1, b2"),
         (["rank", "+ranges.nesterov={low: 0, high: 1}"], "nesterov of adam cannot be tuned"),
-        (["rank", "objectives=[boot]"], "unknown objective 'boot'; did you mean 'booth'?"),
+        (["rank", "objectives=[boot]"], "unknown objective 'boot'; did you mean 'booth'"),
         (["rank", "objective=saddle"], "saddle must have a least value to rank by"),
         (["certify", "objective=qfsp", "starts=0"], "starts must be at least 1, got 0"),
         (["run", "start=[1,2,3]"], "start must have 2 components, as qfsp has, got 3"),

@@ -42,7 +42,7 @@ class Ranking(NamedTuple):
         settings: the hyperparameters that tuning chose: by label, and name, ``(p, s)``.
         tuning: evaluations that tuning spent, ``(p, o)``, each of at most ``allotted``.
         allotted: what every optimizer may spend on tuning for each objective.
-        functions, gradients: evaluations of each in all scored descents, ``(p, o)``.
+        functions, gradients: mean evaluations of each in a scored descent, ``(p, o)``.
         tuning_starts, held_out: by objective, ``(s, n, d)`` and ``(h, d)``.
         together: whether one setting was tuned for all objectives.
     """
@@ -156,8 +156,8 @@ class Ranking(NamedTuple):
                             "score_best_seed": float(scores[i, j].min()),
                             "score_worst_seed": float(scores[i, j].max()),
                             "rank": float(ranks[i, j]),
-                            "functions": int(self.functions[i, j]),
-                            "gradients": int(self.gradients[i, j]),
+                            "functions": float(self.functions[i, j]),
+                            "gradients": float(self.gradients[i, j]),
                         }
                     )  # fmt: skip
         return found

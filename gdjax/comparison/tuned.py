@@ -16,7 +16,7 @@ from gdjax.comparison.ranges import Range, chosen_ranges, draw
 from gdjax.comparison.ranking import Ranking, penalised
 from gdjax.descent import Precision, as_precision
 from gdjax.errors import ArgumentError, unknown
-from gdjax.objectives import GradientSide, Objective
+from gdjax.objectives import GradientSide, Objective, validate
 from gdjax.sweeps.plan import whole
 
 TARGETS = 10.0 ** -np.arange(0.25, 8.01, 0.25)  # of the runtime distribution
@@ -118,6 +118,8 @@ def rank(
     searched = chosen_ranges(tunable, ranges or {})
     for f in chosen.values():
         f.value_and_gradient(gradient)
+        with as_precision(precision):
+            validate(f, numbers=False)
     asked = _Asked(budget, trials, seeds, _precisions(tau), gradient, precision, together)
     arenas = [_arena(f, starts, held_out, seeds, seed) for f in chosen.values()]
     named = dict(zip(chosen, arenas, strict=True))
@@ -173,7 +175,8 @@ def _ranking(
     costs = np.empty((p, o, s, h, len(asked.tau)))
     runtimes = np.empty((p, o, s, h, len(TARGETS)))
     best, gaps = np.empty((p, o, s, h)), np.empty((p, o, 3, len(at)))
-    spent, functions, gradients = (np.zeros((p, o), int) for _ in range(3))
+    spent = np.zeros((p, o), int)
+    functions, gradients = np.empty((p, o)), np.empty((p, o))
     settings: dict[str, dict[str, np.ndarray]] = {}
     bar = tqdm(total=p * o, unit=" pairs", disable=not progress, file=sys.stderr)
     for j, (label, entrant) in enumerate(entrants.items()):
@@ -227,7 +230,7 @@ def _ranking(
 def _draws(
     searched: Mapping[str, Range], trials: int, seeds: int, seed: int
 ) -> dict[str, np.ndarray]:
-    """Random settings, ``(seeds, trials)`` by name; the same draws for every optimizer."""
+    """Random settings, ``(seeds, trials)`` by name; equal ranges get the same draws."""
     streams = np.random.SeedSequence([seed, 1]).spawn(seeds)
     each = [draw(searched, trials, np.random.default_rng(stream)) for stream in streams]
     return {name: np.stack([one[name] for one in each]) for name in searched}
@@ -280,7 +283,7 @@ def _score(
         split = array.reshape(len(arena.held_out), -1, *array.shape[1:]).swapaxes(0, 1)
         return np.broadcast_to(split, (asked.seeds, *split.shape[1:]))
 
-    counts = sum(block.functions for block in blocks), sum(block.gradients for block in blocks)
+    counts = np.sum([(block.functions, block.gradients) for block in blocks], axis=0) / len(best)
     return *map(by_seed, (costs, runtimes, best[:, -1])), gaps, *counts
 
 

@@ -121,9 +121,9 @@ def rank_table(ranking: Ranking) -> Figure:
     labels = [ranking.optimizers[j] for j in order]
     axes.set_xticks(range(o), [readable(label) for label in labels], rotation=40, ha="left")
     axes.set_yticks(range(p + 1), ["mean rank", *map(readable, ranking.objectives)])
+    axes.tick_params(length=0, top=True, bottom=False, labeltop=True, labelbottom=False)
     for tick, colour in zip(axes.get_xticklabels(), _colours(ranking, labels), strict=True):
         tick.set(rotation_mode="anchor", color=colour)
-    axes.tick_params(length=0, top=True, bottom=False, labeltop=True, labelbottom=False)
     axes.spines[:].set_visible(False)
     precisions = ", ".join(f"{t:g}" for t in ranking.tau)
     axes.set_xlabel(
