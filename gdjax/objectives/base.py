@@ -1,6 +1,7 @@
 """What an objective is: a function of one point with everything known about it."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -141,7 +142,7 @@ class Objective:
             ArgumentError: another word, or ``hand`` where the objective has no hand-derived one.
         """
         if side == "autodiff":
-            return jax.value_and_grad(self.fn)
+            return _autodiff(self.fn)
         if side != "hand":
             raise unknown("gradient", side, ("autodiff", "hand"))
         if self.gradient is None:
@@ -151,3 +152,9 @@ class Objective:
             )
         hand = self.gradient
         return lambda point: (self.fn(point), hand(point))
+
+
+@functools.lru_cache(maxsize=256)
+def _autodiff(fn: Callable) -> Callable:
+    """Made once a function: making it takes a tenth of a whole short descent."""
+    return jax.value_and_grad(fn)
