@@ -99,7 +99,10 @@ def went_wrong(
 
     Args:
         before: what had gone wrong by the point before: ``DIVERGED``, ``NONFINITE``, or −1.
-        point, value: of the path, and of the objective there.
+        point: of the path.
+        value: of the objective there.
+        frame: of the objective.
+        rule: when a point counts as lost.
     """
     broken = ~(jnp.isfinite(point).all() & jnp.isfinite(value))
     now = jnp.where(broken, Outcome.NONFINITE, -1)
