@@ -1,5 +1,6 @@
 """Where chunks run and where their results go: the public ``sweep``."""
 
+import functools
 import hashlib
 import os
 import re
@@ -187,7 +188,7 @@ def _layout(asked: Plan, runner: Runner) -> results.Layout:
     points = starts.points
     config = {
         "objective": f.name,
-        "function": _fingerprint(asked),
+        "function": _fingerprint(f, asked.gradient, asked.precision),
         "optimizer": repr(asked.optimizer),
         "starts": {
             "kind": starts.kind,
@@ -239,9 +240,10 @@ def _layout(asked: Plan, runner: Runner) -> results.Layout:
     )
 
 
-def _fingerprint(asked: Plan) -> str:
+@functools.lru_cache(maxsize=64)
+def _fingerprint(objective: Objective, gradient: GradientSide, precision: Precision) -> str:
     """A digest of what the objective computes, whatever its name."""
-    with as_precision(asked.precision):
-        at = jax.ShapeDtypeStruct((asked.objective.dim,), asked.precision)
-        traced = str(jax.make_jaxpr(asked.objective.value_and_gradient(asked.gradient))(at))
+    with as_precision(precision):
+        at = jax.ShapeDtypeStruct((objective.dim,), precision)
+        traced = str(jax.make_jaxpr(objective.value_and_gradient(gradient))(at))
     return hashlib.sha256(re.sub(r"0x[0-9a-f]+", "", traced).encode()).hexdigest()[:16]

@@ -275,6 +275,10 @@ def _needs(package: str, paths: bool = True) -> Callable[[Work], str]:
     return missing
 
 
+def _whole_path(work: Work) -> str:
+    return "" if work.keep == "path" else "it keeps the whole path"
+
+
 def _no_limit(work: Work) -> str:
     if work.keep == "path":
         return "the limit of full paths is the write bandwidth"
@@ -288,7 +292,7 @@ ROWS = {
     row.name: row
     for row in (
         Row(GDJAX, _gdjax, pilot=2**14, patience=10, note=FULL),
-        Row(DESCEND, _descend, pilot=1, note="one start after the other, with the whole path"),
+        Row(DESCEND, _descend, _whole_path, pilot=1),
         Row(
             LIMIT,
             _limit("sweep"),
