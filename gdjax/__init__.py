@@ -3,10 +3,12 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from gdjax import objectives, optimizers
+from gdjax import metrics, objectives, optimizers, theory
 from gdjax.descent import Trajectory, descend
+from gdjax.equivalence import EquivalenceReport, certify_equivalence
 from gdjax.errors import ArgumentError
 from gdjax.gradients import GradientReport, check_gradient
+from gdjax.hypergradients import Hypergradient, hypergradient, tune_by_gradient
 from gdjax.objectives import Objective
 from gdjax.optimizers import gradient_descent, heavy_ball, nesterov
 from gdjax.outcomes import Outcome, StoppingRule
@@ -19,15 +21,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArgumentError",
+    "EquivalenceReport",
     "GradientReport",
+    "Hypergradient",
     "Objective",
     "Outcome",
     "StoppingRule",
     "Trajectory",
+    "certify_equivalence",
     "check_gradient",
     "descend",
     "gradient_descent",
     "heavy_ball",
+    "hypergradient",
+    "metrics",
     "nesterov",
     "objectives",
     "open_results",
@@ -36,6 +43,8 @@ __all__ = [
     "results",
     "starts",
     "sweep",
+    "theory",
+    "tune_by_gradient",
 ]
 
 

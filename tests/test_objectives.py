@@ -81,7 +81,7 @@ def assert_atlas_agrees(f, draws=300):
         if f.smoothness == "kink" or np.any((low == point) | (point == high)):
             continue  # at a kink or an edge a minimum is not stationary
         i = gap.argmin()
-        assert gap[i] <= 1e-9 or (gap[i] <= 1e-3 and found.kinds[i] == "degenerate")
+        assert gap[i] <= 1e-12 or (gap[i] <= 1e-3 and found.kinds[i] == "degenerate")
         assert found.kinds[i] in (KINDS[kind], "degenerate")
     if f.fmin is not None:
         lowest = f.fmin - 1e-12 * abs(f.fmin)

@@ -10,6 +10,7 @@ import gdjax
 from gdjax import objectives, starts
 from gdjax.descent import as_precision
 from gdjax.outcomes import Outcome
+from gdjax.sweeps import cells, registers
 from gdjax.sweeps.chunks import Runner
 from gdjax.sweeps.plan import plan
 
@@ -97,6 +98,29 @@ def test_what_cannot_be_unrolled_runs_in_xla_and_says_why():
     assert runner.kernel.name == "xla"
     assert "cannot be unrolled" in runner.reason
     assert (found["outcome"] == Outcome.CONVERGED).all()
+
+
+def test_the_kernel_for_gpus_computes_the_same_as_the_one_for_cpus():
+    asked = plan(
+        objectives.get("ackley"), gdjax.heavy_ball, starts.uniform(150),
+        {"learning_rate": [0.001, 5.0], "momentum": [0.5]}, steps=30,
+    )  # fmt: skip
+    native = Runner(asked)
+    pallas = Runner(asked)
+    recipe, numbers = gdjax.optimizers.split(asked.optimizer)
+    functions = cells.descent(
+        asked.objective, recipe, asked.gradient, asked.rule, asked.tolerance, asked.stop
+    )
+    pallas.kernel = registers.Kernel(
+        functions,
+        jax.ShapeDtypeStruct((2,), np.float32),
+        {name: jax.ShapeDtypeStruct((), np.float32) for name in numbers},
+        interpret=True,  # step by step, on any device
+    )
+    a, b = native(0), pallas(0)
+    calm = np.arange(300) % 2 == 0  # the large learning rate makes chaos of rounding
+    for name in a:
+        np.testing.assert_allclose(a[name][calm], b[name][calm], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("fast_math", [True, False])

@@ -106,7 +106,7 @@ def stationary_points(
         slack = SAME * objective.width
         arrived &= np.all((last.point >= low - slack) & (last.point <= high + slack), axis=1)
         arrived &= ~_on_a_kink(objective, last.point, first)
-    typical = np.median(np.abs(begin.curvature).max(axis=(1, 2)))
+    typical = np.median(np.abs(_finite(begin.curvature)).max(axis=(1, 2)))
     points, values, _, curvatures = (field[arrived] for field in last)
     kinds = _classify(curvatures, typical)
     chosen = _merge(points / objective.width, kinds == "degenerate", left[arrived])

@@ -143,8 +143,8 @@ def goldstein_price() -> Objective:
 def mccormick() -> Objective:
     """f(x, y) = sin(x + y) + (x − y)² − 1.5x + 2.5y + 1: a gutter that goes down in steps.
 
-    Along x + y the function falls by π a period and has no lowest point but for the domain; the
-    minimum there, (1/2 − π/3, −1/2 − π/3), has f = −√3/2 − π/3.
+    Towards x = y = −∞ the function falls by π a period of x + y: only the domain gives it a lowest
+    point. The minimum there, (1/2 − π/3, −1/2 − π/3), has f = −√3/2 − π/3.
     """
 
     def fn(point):

@@ -92,8 +92,9 @@ def beale() -> Objective:
 def dixon_price(dim: int = 2) -> Objective:
     """f(x) = (x₁ − 1)² + Σ i (2xᵢ² − xᵢ₋₁)²: a parabolic valley with two mirrored ends.
 
-    The minima are xᵢ = 2^(2^(1−i) − 1) with either sign of x_d. Between them (1/3, 0, …, 0),
-    f = 2/3, is a saddle; it is degenerate for d > 2, where descent all but stops at it.
+    The minima are xᵢ = 2^(2^(1−i) − 1) with either sign of x_d, of which most tables list one.
+    Between them (1/3, 0, …, 0), f = 2/3, is a saddle; it is degenerate for d > 2, where descent all
+    but stops at it.
 
     Raises:
         ArgumentError: dim < 2.

@@ -1,8 +1,29 @@
 """Pictures: data in, matplotlib ``Figure`` out; nothing here runs a descent or opens a window."""
 
-from gdjax.plotting.curves import convergence, curve
+from gdjax.plotting.basins import basin_map
+from gdjax.plotting.curves import convergence, curve, fit
 from gdjax.plotting.fields import gradient_field
+from gdjax.plotting.multiples import paths_grid
 from gdjax.plotting.paths import comparison, trajectory
-from gdjax.plotting.style import save
+from gdjax.plotting.rates import steps_ecdf, success_rate
+from gdjax.plotting.stability import stability_map
+from gdjax.plotting.style import check_output, save
+from gdjax.plotting.sweeps import PICTURES, sweep_pictures
 
-__all__ = ["comparison", "convergence", "curve", "gradient_field", "save", "trajectory"]
+__all__ = [
+    "PICTURES",
+    "basin_map",
+    "check_output",
+    "comparison",
+    "convergence",
+    "curve",
+    "fit",
+    "gradient_field",
+    "paths_grid",
+    "save",
+    "stability_map",
+    "steps_ecdf",
+    "success_rate",
+    "sweep_pictures",
+    "trajectory",
+]

@@ -1,18 +1,39 @@
 """What all pictures share: a palette safe for colour-blind readers, and sizes that stay legible."""
 
-from collections.abc import Iterable
+import re
+import zlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps, patheffects
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.axis import Axis
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from gdjax.errors import ArgumentError, unknown
+
+FORMATS = ("png", "svg", "pdf")
 # Okabe & Ito 2008, Color Universal Design: told apart under every common colour blindness.
-PALETTE = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# The second seven are darker shades of the same hues (of black a grey), for crowded pictures.
+PALETTE = (
+    "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000",
+    "#7A3600", "#003E61", "#00573F", "#7C3A60", "#855C00", "#2A6788", "#8C8C8C",
+)  # fmt: skip
+# Optimizers that are often drawn together; every other one has the colour that its name hashes to.
+FIRST = (
+    "gradient_descent", "heavy_ball", "nesterov", "adam", "rmsprop", "lion", "lbfgs",
+    "averaged_momentum", "sgd", "nesterov_textbook", "adamw", "adagrad", "nadam", "adadelta",
+)  # fmt: skip
+# Ten for pictures with many classes, chosen to stay apart from each other and from the greys.
+CLASSES = (*PALETTE[:6], "#332288", "#DDCC77", "#661100", "#8C6D31")
 HALO = [patheffects.Stroke(linewidth=3.4, foreground="white", alpha=0.9), patheffects.Normal()]
 RIM = [patheffects.Stroke(linewidth=2.6, foreground="black"), patheffects.Normal()]
+
+LINE = 100  # glyphs of a formula that a title has room for
 
 
 def _pale(name: str, white: float) -> ListedColormap:
@@ -25,24 +46,88 @@ LANDSCAPE = _pale("viridis", 0.35)
 
 
 def colours(labels: Iterable[str]) -> dict[str, str]:
-    """A colour for each label, in their order; the same labels get the same in every picture.
+    """A colour for each label, by the optimizer that it begins with.
+
+    An optimizer has the same colour in every picture, whatever its hyperparameters and the
+    company it is in; only where two labels would share one does the later of them, by the
+    alphabet, take the next that is free. From the fifteenth label on colours come again.
 
     Example:
-        >>> colours(["plain", "momentum"])
-        {'plain': '#D55E00', 'momentum': '#0072B2'}
+        >>> colours(["adam(learning_rate=0.1)", "heavy_ball(learning_rate=0.1)"])
+        {'adam(learning_rate=0.1)': '#CC79A7', 'heavy_ball(learning_rate=0.1)': '#0072B2'}
     """
-    return {label: PALETTE[i % len(PALETTE)] for i, label in enumerate(labels)}
+    labels = list(labels)
+    alphabetical = sorted(labels)
+    firsts = {_name(label): label for label in reversed(alphabetical)}
+    ranked = sorted(alphabetical, key=lambda x: (firsts[_name(x)] != x, _name(x) not in FIRST))
+    taken: dict[str, int] = {}
+    for label in ranked:
+        name, count = _name(label), len(PALETTE)
+        place = FIRST.index(name) if name in FIRST else zlib.crc32(name.encode()) % count
+        shades = place, (place + count // 2) % count  # the other shade of the hue comes next
+        tries = [*shades, *((place + shift) % count for shift in range(count))]
+        taken[label] = next((i for i in tries if i not in taken.values()), place)
+    return {label: PALETTE[taken[label]] for label in labels}
+
+
+def _name(label: str) -> str:
+    """The optimizer's name in a label such as ``heavy ball (momentum 0.9)``."""
+    return label.partition("(")[0].partition("[")[0].strip().replace(" ", "_").lower()
+
+
+def paler(colour: str, white: float | np.ndarray) -> np.ndarray:
+    """A colour mixed with white, as RGB; one for each share of white, ``(..., 3)``.
+
+    Example:
+        >>> paler("#000000", 0.25).tolist()
+        [0.25, 0.25, 0.25]
+    """
+    white = np.asarray(white)[..., None]
+    return white + (1 - white) * np.asarray(to_rgb(colour))
 
 
 def title(name: str, latex: str) -> str:
-    """An objective's title: its name, and its formula where one is known.
+    """An objective's title: its name, and its formula where one is known and not too long.
 
     Example:
         >>> title("three_hump", "x^2")
         'three hump:  $f = x^2$'
     """
     readable = name.replace("_", " ")
-    return f"{readable}:  $f = {latex}$" if latex else readable
+    return f"{readable}:  $f = {latex}$" if fits(latex) else readable
+
+
+def fits(latex: str) -> bool:
+    """Whether there is a formula, and a line of a title can hold it."""
+    glyphs = re.sub(r"\\[a-zA-Z]+", "xx", latex)
+    return 0 < len(re.sub(r"[\\{}^_ ]", "", glyphs)) <= LINE
+
+
+def point(at: Iterable[float]) -> str:
+    """A point in brackets, short.
+
+    Example:
+        >>> point([1.29787, -1.29787])
+        '(1.30, −1.30)'
+    """
+    return f"({', '.join(f'{x:.2f}'.replace('-', '−') for x in at)})"
+
+
+def bar(figure: Figure, shades: ScalarMappable, panels: Sequence[Axes], title: str) -> None:
+    """A colour bar beside some axes; a logarithmic one with plain numbers."""
+    drawn = figure.colorbar(shades, ax=panels, pad=0.03, shrink=0.95, aspect=30)
+    drawn.ax.set_title(title, fontsize=10)
+    drawn.outline.set_visible(False)  # type: ignore[operator]  # a Patch, typed as a callable
+    if isinstance(shades.norm, LogNorm):
+        low, high = shades.get_clim()
+        plain_logarithmic(drawn.ax.yaxis, wide=bool(low and high and high > 10 * low))
+
+
+def plain_logarithmic(axis: Axis, wide: bool = True) -> None:
+    """Mark a logarithmic axis at 1, 2, 5, 10, … in plain numbers; a narrow one evenly."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)) if wide else MaxNLocator(6))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def quiet(axes: Axes) -> None:
@@ -50,6 +135,18 @@ def quiet(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(True, color="0.9", linewidth=0.8)
     axes.set_axisbelow(True)
+
+
+def check_output(format: str, dpi: int) -> None:
+    """Refuse a format or a resolution before anything is computed.
+
+    Raises:
+        ArgumentError: a format other than ``png``, ``svg`` and ``pdf``, or no positive ``dpi``.
+    """
+    if format not in FORMATS:
+        raise unknown("plot.format", format, FORMATS)
+    if not dpi > 0:
+        raise ArgumentError(f"plot.dpi must be positive, got {dpi}")
 
 
 def save(figure: Figure, path: Path, dpi: int = 150) -> Path:

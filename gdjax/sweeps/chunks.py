@@ -50,7 +50,8 @@ class Runner:
         self.plan = plan
         with as_precision(plan.precision):
             self.kernel, self.reason = _kernel(plan, fast_math)
-        self.devices = devices or processors()
+        one = jax.default_backend() != "cpu"  # an accelerator takes one call at a time
+        self.devices = 1 if one else devices or processors()
         recipe, numbers = optimizers.split(plan.optimizer)
         del recipe
         self._every, columns = 1, {}
@@ -161,15 +162,20 @@ def _compiled(
     descent = cells.descent(objective, recipe, gradient, rule, tolerance, stop)
     start = jax.ShapeDtypeStruct((objective.dim,), precision)
     given = {name: jax.ShapeDtypeStruct((), precision) for name in numbers}
-    on_cpu = jax.default_backend() == "cpu"
+    backend = jax.default_backend()
     reason = "" if fast_math else "fast_math is off"
-    if on_cpu and fast_math:
-        try:
+    try:
+        if fast_math and backend == "cpu":
             from gdjax.sweeps import native
 
             return native.Kernel(descent, start, given, record), ""
-        except ImportError:
-            reason = "llvmlite is not installed: pip install 'gdjax[fast]'"
-        except UnsupportedError as error:
-            reason = str(error)
-    return portable.Kernel(descent, start, given, CPU_TILE if on_cpu else ACCELERATOR_TILE), reason
+        if fast_math and backend == "gpu" and not record:
+            from gdjax.sweeps import registers
+
+            return registers.Kernel(descent, start, given), ""
+    except ImportError:
+        reason = "llvmlite is not installed: pip install 'gdjax[fast]'"
+    except UnsupportedError as error:
+        reason = str(error)
+    tile = CPU_TILE if backend == "cpu" else ACCELERATOR_TILE
+    return portable.Kernel(descent, start, given, tile), reason

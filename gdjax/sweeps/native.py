@@ -307,29 +307,28 @@ def _scalars(tree: Any) -> list[Any]:
 
 
 @functools.cache
-def _machine() -> llvm.TargetMachine:
-    """This processor, with its widest vectors."""
+def _prepare() -> tuple[str, str]:
+    """Make LLVM ready for this processor: its name and its features, with its widest vectors."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     library = ctypes.util.find_library("m")
     if library:
         llvm.load_library_permanently(library)
-    target = llvm.Target.from_default_triple()
-    found = llvm.get_host_cpu_features()
-    if not (found.get("fma") or found.get("neon")):
+    features = llvm.get_host_cpu_features()
+    if not (features.get("fma") or features.get("neon")):
         raise UnsupportedError("this processor has no fused multiply-add")
-    features = found.flatten() + ",-prefer-256-bit"
-    return target.create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=features, opt=3, jit=True
-    )
+    wide = ",-prefer-256-bit" if features.get("avx512f") else ""
+    return llvm.get_host_cpu_name(), features.flatten() + wide
 
 
 def _compile(text: str) -> llvm.ExecutionEngine:
+    name, features = _prepare()
+    target = llvm.Target.from_default_triple()
+    # A new one each time: the engine owns it, and takes it along.
+    machine = target.create_target_machine(cpu=name, features=features, opt=3, jit=True)
     module = llvm.parse_assembly(text)
     module.verify()
-    machine = _machine()
-    options = llvm.create_pipeline_tuning_options(speed_level=2)
-    passes = llvm.create_pass_builder(machine, options)
+    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
     passes.getModulePassManager().run(module, passes)
     engine = llvm.create_mcjit_compiler(module, machine)
     engine.finalize_object()

@@ -7,7 +7,7 @@ kernel can keep in registers for all the steps of a descent.
 
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -23,12 +23,15 @@ class UnsupportedError(Exception):
     """The function does something that cannot be unrolled into scalars; says what."""
 
 
-def scalarise(fn: Callable, *arguments: Any) -> tuple[Program, Any]:
+def scalarise(
+    fn: Callable, *arguments: Any, functions: Mapping[str, Callable] = elementary.FUNCTIONS
+) -> tuple[Program, Any]:
     """Trace a function and unroll it into scalars.
 
     Args:
         fn: a JAX function of pytrees of small arrays.
         *arguments: ``jax.ShapeDtypeStruct`` pytrees, one an argument.
+        functions: how the elementary functions are written into a program, by primitive.
 
     Returns:
         The program, whose inputs and outputs are the flattened numbers of the arguments and of the
@@ -43,7 +46,7 @@ def scalarise(fn: Callable, *arguments: Any) -> tuple[Program, Any]:
         _filled([program.input(v.aval.dtype) for _ in range(v.aval.size)], v.aval.shape)
         for v in closed.jaxpr.invars
     ]
-    results = _evaluate(program, closed, inputs)
+    results = _evaluate(program, closed, inputs, functions)
     for result in results:
         program.outputs += list(result.flat)
     program.fuse()
@@ -62,7 +65,9 @@ def _constant(value: Any) -> np.ndarray:
     return _filled([array.reshape(-1)[i] for i in range(array.size)], array.shape)
 
 
-def _evaluate(program: Program, closed: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
+def _evaluate(
+    program: Program, closed: Any, inputs: list[np.ndarray], functions: Mapping[str, Callable]
+) -> list[np.ndarray]:
     jaxpr = closed.jaxpr
     known: dict[Any, np.ndarray] = dict(zip(jaxpr.invars, inputs, strict=True))
     known |= {v: _constant(c) for v, c in zip(jaxpr.constvars, closed.consts, strict=True)}
@@ -74,7 +79,9 @@ def _evaluate(program: Program, closed: Any, inputs: list[np.ndarray]) -> list[n
         operands = [read(v) for v in eqn.invars]
         inner = next((eqn.params[k] for k in _INNER if k in eqn.params), None)
         if eqn.primitive.name in _CALLS and inner is not None:
-            results = _evaluate(program, inner, operands)
+            results = _evaluate(program, inner, operands, functions)
+        elif make := functions.get(eqn.primitive.name):
+            results = [_each(program, eqn, operands, make)]
         elif rule := _RULES.get(eqn.primitive.name):
             results = [rule(program, eqn, *operands)]
         else:
@@ -91,13 +98,20 @@ _INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 _RULES: dict[str, Callable] = {}
 
 
+def _each(
+    program: Program, eqn: Any, operands: Sequence[np.ndarray], make: Callable[..., Scalar]
+) -> np.ndarray:
+    """Number by number: ``make(program, *scalars)``."""
+    shape = eqn.outvars[0].aval.shape
+    columns = [np.broadcast_to(operand, shape).reshape(-1) for operand in operands]
+    return _filled([make(program, *row) for row in zip(*columns, strict=True)], shape)
+
+
 def _elementwise(name: str, make: Callable[..., Scalar]) -> None:
     """A primitive that acts number by number: ``make(program, eqn, *scalars)``."""
 
     def rule(program: Program, eqn: Any, *operands: np.ndarray) -> np.ndarray:
-        shape = eqn.outvars[0].aval.shape
-        columns = [np.broadcast_to(operand, shape).reshape(-1) for operand in operands]
-        return _filled([make(program, eqn, *row) for row in zip(*columns, strict=True)], shape)
+        return _each(program, eqn, operands, lambda p, *row: make(p, eqn, *row))
 
     _RULES[name] = rule
 
@@ -114,13 +128,6 @@ for _name, _op in {
 }.items():  # fmt: skip
     _elementwise(_name, _plain(_op))
 
-
-def _function(make: Callable[..., Scalar]) -> Callable[..., Scalar]:
-    return lambda program, eqn, *args: make(program, *args)
-
-
-for _name, _make in elementary.FUNCTIONS.items():
-    _elementwise(_name, _function(_make))
 
 _elementwise("square", lambda program, eqn, x: program.emit("mul", x, x))
 _elementwise("copy", lambda program, eqn, x: x)

@@ -153,24 +153,49 @@ class Writer:
         mask, *vectors = args
         wanted = builder.and_(mask, self.active) if self.active is not None else mask
         bits = builder.bitcast(wanted, ir.IntType(self.lanes))
-        scalar = self.type(node.dtype).element
-        suffix = "f" if node.dtype == np.float32 else ""
-        function = self.module.globals.get(name + suffix) or ir.Function(
-            self.module, ir.FunctionType(scalar, [scalar] * len(vectors)), name + suffix
-        )
-        slots = [self.slot(v.type) for v in [*vectors, vectors[0]]]
-        builder.store(vectors[0], slots[-1])
+        before = builder.block
         with builder.if_then(builder.icmp_unsigned("!=", bits, bits.type(0)), likely=False):
-            for vector, slot in zip(vectors, slots, strict=False):
+            *slots, result = (self.slot(v.type) for v in [*vectors, vectors[0]])
+            for vector, slot in zip([*vectors, vectors[0]], [*slots, result], strict=True):
                 builder.store(vector, slot)
-            marks = self.slot(ir.VectorType(I8, self.lanes))
-            builder.store(builder.zext(wanted, marks.type.pointee), marks)
-            with self.each(builder) as lane:
-                on = builder.load(self.at(builder, marks, lane))
-                with builder.if_then(builder.icmp_unsigned("!=", on, I8(0))):
-                    row = [builder.load(self.at(builder, s, lane)) for s in slots[:-1]]
-                    builder.store(builder.call(function, row), self.at(builder, slots[-1], lane))
-        return builder.load(slots[-1])
+            suffix = "f" if node.dtype == np.float32 else ""
+            function = self._lane_by_lane(name + suffix, vectors[0].type, len(vectors))
+            builder.call(function, [bits, *slots, result])
+            computed, inside = builder.load(result), builder.block
+        merged = builder.phi(vectors[0].type)
+        merged.add_incoming(vectors[0], before)
+        merged.add_incoming(computed, inside)
+        return merged
+
+    def _lane_by_lane(self, name: str, kind: Any, arity: int) -> Value:
+        """A function (marks, arguments…, result) that calls a library function for marked lanes."""
+        full = f"each_{name}"
+        if full in self.module.globals:
+            return self.module.globals[full]
+        element = kind.element
+        scalar = ir.Function(self.module, ir.FunctionType(element, [element] * arity), name)
+        marks, pointer = ir.IntType(self.lanes), kind.as_pointer()
+        function = ir.Function(
+            self.module, ir.FunctionType(ir.VoidType(), [marks, *[pointer] * (arity + 1)]), full
+        )
+        function.linkage = "internal"
+        for attribute in ("noinline", "cold"):
+            function.attributes.add(attribute)
+        outer, self.entry = self.entry, ir.IRBuilder(function.append_basic_block("entry"))
+        builder = self.entry
+        bits, *slots, result = function.args
+        body = builder.append_basic_block("body")
+        builder.branch(body)
+        builder.position_at_end(body)
+        with self.each(builder) as lane:
+            narrow = builder.trunc(lane, marks) if self.lanes < 64 else lane
+            on = builder.trunc(builder.lshr(bits, narrow), I1)
+            with builder.if_then(on):
+                row = [builder.load(self.at(builder, slot, lane)) for slot in slots]
+                builder.store(builder.call(scalar, row), self.at(builder, result, lane))
+        builder.ret_void()
+        self.entry = outer
+        return function
 
     def slot(self, kind: ir.Type) -> Value:
         """Memory for a value, made at the function's entry."""

@@ -1,0 +1,1 @@
+"""What the commands do: plain Python objects in, written files and a summary out."""
