@@ -97,6 +97,8 @@ def measure(cases: Iterable[Case], names: Iterable[str], effort: Effort) -> list
     for name in names:
         row = ROWS[name]
         reason = row.missing(work)
+        if name == DESCEND and not any(case.starts == 1 for case in cases):
+            reason = "it takes one start"
         if not reason:
             try:
                 ready[name] = _prepare(row, work, min(c.steps for c in cases), effort)
