@@ -17,6 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from yardstick import goals, growth, measure, report, rows, work
 
+from gdjax.cli import _remove_unused
 from gdjax.errors import ArgumentError, unknown
 from gdjax.plotting import style
 from gdjax.sweeps.chunks import processors
@@ -31,9 +32,11 @@ def main(config: DictConfig) -> None:
     settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     if settings["quick"]:
         settings |= settings["small"]
+    folder = Path(HydraConfig.get().runtime.output_dir)
     try:
-        run(settings, Path(HydraConfig.get().runtime.output_dir))
+        run(settings, folder)
     except ArgumentError as error:
+        _remove_unused(folder)
         print(f"benchmark: {error}", file=sys.stderr)
         sys.exit(2)
 

@@ -26,7 +26,7 @@ def growth(
     most = max(starts)
     series: dict[str, dict[Any, tuple[Case, int]]] = {
         "starts": {n: (Case(qfsp, n, 100), effort.processors) for n in starts},
-        "steps": {k: (Case(qfsp, min(1000, most), k), effort.processors) for k in steps},
+        "steps": {k: (Case(qfsp, min(10**4, most), k), effort.processors) for k in steps},
         "dimension": {
             d: (Case(qfsp._replace(name="rastrigin", dim=d), min(1000, most), 100),
                 effort.processors)
