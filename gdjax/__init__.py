@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from gdjax import objectives, optimizers
 from gdjax.descent import Trajectory, descend
 from gdjax.errors import ArgumentError
-from gdjax.gradients import GradientReport, check_gradient
+from gdjax.gradients import GradientReport, assert_gradient, check_gradient, check_hessian
 from gdjax.objectives import Objective
 from gdjax.optimizers import gradient_descent, heavy_ball, nesterov
 from gdjax.outcomes import Outcome, StoppingRule
@@ -21,7 +21,9 @@ __all__ = [
     "Outcome",
     "StoppingRule",
     "Trajectory",
+    "assert_gradient",
     "check_gradient",
+    "check_hessian",
     "descend",
     "gradient_descent",
     "heavy_ball",

@@ -26,7 +26,7 @@ USAGE = """usage: gdjax TASK [key=value ...]
 tasks:
   run      one descent: its picture, its path as data, its outcome
   compare  several optimizers from one start, on one landscape
-  check    certify a hand-derived gradient against autodiff
+  check    certify a hand-derived gradient: is it right, and if not, where and how
 
 gdjax TASK --help          what can be chosen, and the defaults
 gdjax TASK --cfg job       the config as it would run
@@ -123,13 +123,15 @@ def _compare(config: DictConfig, folder: Path) -> int:
 
 
 def _check(config: DictConfig, folder: Path) -> int:
-    del folder  # the log is all that a check leaves
     names = objectives.names() if config.objective.name == "all" else [config.objective.name]
     chosen = [_objective(config)] if len(names) == 1 else [objectives.get(name) for name in names]
-    reports = tasks.check(chosen, points=config.points, seed=config.seed)
-    wrong = [report.name for report in reports if not report.ok]
+    keys = ("points", "seed", "precision", "hessian", "draw")
+    reports = tasks.check(chosen, folder, **{key: config[key] for key in keys})
+    wrong = [f"{report.kind} of {report.name}" for report in reports if not report.ok]
+    if len(reports) > 1:
+        log.info("%d of %d are right", len(reports) - len(wrong), len(reports))
     if wrong:
-        log.error("wrong gradient: %s", ", ".join(wrong))
+        log.error("wrong: %s", ", ".join(wrong))
     return 1 if wrong else 0
 
 

@@ -1,0 +1,142 @@
+"""What a wrong derivative has in common with the right one: factors, signs, swaps, terms."""
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+SIMPLE = 1e-6  # a factor this near to a short decimal is taken for it
+
+
+def patterns(
+    mine: np.ndarray,
+    truth: np.ndarray,
+    slack: np.ndarray,
+    points: np.ndarray,
+    name: Callable[[int], int | str],
+    coordinate: Callable[[int], int | str],
+    derivative: str = "gradient",
+) -> tuple[str, ...]:
+    """Say in words how a wrong derivative differs from the true one.
+
+    A pattern is named only where it explains every point to within rounding.
+
+    Args:
+        mine: the wrong one, ``(n, c)``.
+        truth: the right one, ``(n, c)``.
+        slack: how far a component may be off by rounding, ``(n,)``.
+        points: ``(n, d)``.
+        name: what a component is called.
+        coordinate: what a coordinate of the points is called.
+        derivative: ``gradient`` or ``Hessian``.
+
+    Example:
+        >>> x = np.linspace(1.0, 2.0, 8).reshape(4, 2)
+        >>> patterns(x * [1, -1], x, np.full(4, 1e-9), x, int, int)
+        ('component 1 has its sign flipped',)
+    """
+    said = []
+    finite = np.isfinite(mine).all(axis=1)
+    for j in np.flatnonzero(~np.isfinite(mine).all(axis=0)):
+        count = int((~np.isfinite(mine[:, j])).sum())
+        said.append(f"component {name(j)} is not finite at {count:,} point{'s' * (count > 1)}")
+    mine, truth, slack, points = (a[finite] for a in (mine, truth, slack, points))
+    if not len(mine):
+        return tuple(said)
+
+    def fits(column: np.ndarray, target: np.ndarray) -> bool:
+        return bool((np.abs(column - target) <= slack + 1e-13 * np.abs(target)).all())
+
+    wrong = [j for j in range(mine.shape[1]) if not fits(mine[:, j], truth[:, j])]
+    factors = {j: _factor(mine[:, j], truth[:, j], fits) for j in wrong}
+    everywhere = {factors[j] for j in wrong}
+    if len(wrong) == mine.shape[1] > 1 and len(everywhere) == 1 and None not in everywhere:
+        (factor,) = everywhere
+        return (*said, f"the whole {derivative} {_told(factor)}")
+    left = dict.fromkeys(wrong)
+    for i, j in itertools.combinations(wrong[:64], 2):
+        if i in left and j in left and fits(mine[:, i], truth[:, j]):
+            if fits(mine[:, j], truth[:, i]):
+                said.append(f"components {name(i)} and {name(j)} are swapped")
+                del left[i], left[j]
+    for j in left:
+        if (factor := factors[j]) is not None:
+            said.append(f"component {name(j)} {_told(factor)}")
+            continue
+        gap = mine[:, j] - truth[:, j]
+        term = next(_terms(gap, slack, points, coordinate), None)
+        if term:
+            said.append(f"component {name(j)} is off by {term}: a term is missing or wrong")
+        elif place := _place(np.abs(gap) > slack, np.abs(gap), points, coordinate):
+            said.append(f"component {name(j)} is {place}")
+    return tuple(said)
+
+
+def _factor(mine: np.ndarray, truth: np.ndarray, fits: Callable) -> float | None:
+    """The factor between two columns, if there is one."""
+    weight = truth @ truth
+    if not 0 < weight < np.inf:
+        return None
+    factor = float(mine @ truth / weight)
+    short = float(f"{factor:.4g}")
+    if abs(factor - short) < SIMPLE * abs(short) and abs(short - 1) > 1e-12:
+        factor = short
+    factor = float(f"{factor:.10g}") + 0.0 if abs(factor) > 1e-12 else 0.0
+    return factor if factor != 1 and fits(mine, factor * truth) else None
+
+
+def _told(factor: float) -> str:
+    if factor == 0:
+        return "is 0 where it should not be"
+    if factor == -1:
+        return "has its sign flipped"
+    if factor < 0:
+        return f"has its sign flipped and is off by a factor {-factor:.7g}"
+    return f"is off by a factor {factor:.7g}"
+
+
+def _terms(
+    gap: np.ndarray, slack: np.ndarray, points: np.ndarray, coordinate: Callable
+) -> Iterator[str]:
+    """The simple terms, a constant or a power or product of coordinates, that a gap is."""
+    d = min(points.shape[1], 8)
+    kinds: list[tuple[str, np.ndarray]] = [("", np.ones(len(points)))]
+    for i in range(d):
+        for power in (1, 2, 3):
+            label = f" x[{coordinate(i)}]" + (f"^{power}" if power > 1 else "")
+            kinds.append((label, points[:, i] ** power))
+    for i, j in itertools.combinations(range(d), 2):
+        label = f" x[{coordinate(i)}] x[{coordinate(j)}]"
+        kinds.append((label, points[:, i] * points[:, j]))
+    for label, term in kinds:
+        weight = term @ term
+        if len(gap) < 4 or not 0 < weight < np.inf:
+            continue
+        size = gap @ term / weight
+        if (np.abs(gap - size * term) <= slack + 1e-13 * np.abs(gap)).all():
+            yield f"{size:+.6g}{label}"
+
+
+def _place(
+    wrong: np.ndarray, gap: np.ndarray, points: np.ndarray, coordinate: Callable
+) -> str | None:
+    """The region, bounded by one coordinate or by the distance from 0, that holds all errors."""
+    if wrong.all() or wrong.sum() < 2 or len(points) < 8:
+        if len(points) >= 8 and _grows(gap, np.linalg.norm(points, axis=1)):
+            return "off by more the farther the point is from 0: a term is missing or wrong"
+        return None
+    scales = [("|x|", np.linalg.norm(points, axis=1))]
+    scales += [(f"x[{coordinate(i)}]", points[:, i]) for i in range(min(points.shape[1], 8))]
+    for label, scale in scales:
+        inside, outside = scale[wrong], scale[~wrong]
+        if outside.max() < inside.min():
+            return f"wrong only where {label} > {outside.max():.4g}"
+        if outside.min() > inside.max():
+            return f"wrong only where {label} < {outside.min():.4g}"
+    return None
+
+
+def _grows(gap: np.ndarray, distance: np.ndarray) -> bool:
+    """Whether the errors, sorted by distance, are sorted by size as well, all but a few."""
+    ranks = [np.argsort(np.argsort(a)).astype(float) for a in (gap, distance)]
+    return bool(np.corrcoef(*ranks)[0, 1] > 0.95)
