@@ -10,32 +10,37 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
 # Operations that wrap others, which are walked in their stead.
-CALLS = frozenset(
-    "jit pjit closed_call core_call remat remat2 checkpoint custom_jvp_call custom_vjp_call".split()
-)
+CALLS = frozenset({
+    "checkpoint", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "jit", "pjit",
+    "remat", "remat2",
+})  # fmt: skip
 # Operations that move numbers about and round none.
-EXACT = frozenset(
-    "abs argmax argmin argsort broadcast_in_dim ceil clamp concatenate convert_element_type copy"
-    " dynamic_slice dynamic_update_slice expand_dims floor gather imag iota max min neg pad real"
-    " reduce_max reduce_min reshape rev round select_n sign slice sort split squeeze stop_gradient"
-    " transpose".split()
-)
+EXACT = frozenset({
+    "abs", "and", "argmax", "argmin", "broadcast_in_dim", "ceil", "clamp", "concatenate",
+    "convert_element_type", "copy", "dynamic_slice", "dynamic_update_slice", "eq", "expand_dims",
+    "floor", "gather", "ge", "gt", "iota", "is_finite", "le", "lt", "max", "min", "ne", "neg",
+    "not", "or", "pad", "reduce_max", "reduce_min", "reshape", "rev", "round", "select_n", "sign",
+    "slice", "sort", "split", "squeeze", "stack", "stop_gradient", "transpose",
+})  # fmt: skip
 # Operations that round once for each number they return; in all others, what happens inside counts.
-ELEMENTWISE = frozenset(
-    "acos acosh add add_any asin asinh atan atan2 atanh cbrt cos cosh digamma div erf erf_inv erfc"
-    " exp exp2 expm1 integer_pow lgamma log log1p logistic mul pow rem rsqrt sin sinh sqrt square"
-    " sub tan tanh".split()
-)
+ELEMENTWISE = frozenset({
+    "acos", "acosh", "add", "add_any", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos",
+    "cosh", "digamma", "div", "erf", "erf_inv", "erfc", "exp", "exp2", "expm1", "integer_pow",
+    "lgamma", "log", "log1p", "logistic", "mul", "pow", "rem", "rsqrt", "sin", "sinh", "sqrt",
+    "square", "sub", "tan", "tanh",
+})  # fmt: skip
 # Operations that have a complex form, which agrees with the real one on real numbers.
-ANALYTIC = frozenset(
-    "acos acosh add add_any asin asinh atan atanh broadcast_in_dim concatenate copy cos cosh cumsum"
-    " div dot_general dynamic_slice exp exp2 expand_dims expm1 gather integer_pow log log1p logistic"
-    " mul neg pad reduce_sum reshape rev rsqrt select_n sin sinh slice split sqrt square squeeze sub"
-    " tan tanh transpose".split()
-)
+ANALYTIC = frozenset({
+    "acos", "acosh", "add", "add_any", "asin", "asinh", "atan", "atanh", "broadcast_in_dim",
+    "concatenate", "copy", "cos", "cosh", "cumsum", "div", "dot_general", "dynamic_slice", "exp",
+    "exp2", "expand_dims", "expm1", "gather", "integer_pow", "log", "log1p", "logistic", "mul",
+    "neg", "pad", "reduce_sum", "reshape", "rev", "rsqrt", "select_n", "sin", "sinh", "slice",
+    "split", "sqrt", "square", "squeeze", "stack", "sub", "tan", "tanh", "transpose",
+})  # fmt: skip
 WORDS = {
     "lt": "a comparison", "le": "a comparison", "gt": "a comparison", "ge": "a comparison",
     "eq": "a comparison", "ne": "a comparison", "pow": "a real power",
@@ -99,10 +104,7 @@ def walk(
     values.update(zip(jaxpr.invars, args, strict=True))
     for eqn in jaxpr.eqns:
         operands = [read(v) for v in eqn.invars]
-        inner = None
-        if eqn.primitive.name in CALLS:
-            named = (eqn.params.get(key) for key in ("jaxpr", "call_jaxpr", "fun_jaxpr"))
-            inner = next((found for found in named if found is not None), None)
+        inner = _inner(eqn)
         if isinstance(inner, ClosedJaxpr):
             results = walk(inner.jaxpr, inner.consts, operands, rule, constant)
         elif inner is not None:
@@ -111,6 +113,14 @@ def walk(
             results = rule(eqn, operands)
         values.update(zip(eqn.outvars, results, strict=True))
     return [read(v) for v in jaxpr.outvars]
+
+
+def _inner(eqn: JaxprEqn) -> ClosedJaxpr | Jaxpr | None:
+    """What an operation wraps, if it does nothing else."""
+    if eqn.primitive.name not in CALLS:
+        return None
+    named = (eqn.params.get(key) for key in ("jaxpr", "call_jaxpr", "fun_jaxpr"))
+    return next((found for found in named if found is not None), None)
 
 
 def carry_out(eqn: JaxprEqn, operands: list[Any], **changed: Any) -> list[Any]:
@@ -161,7 +171,7 @@ def with_noise(traced: ClosedJaxpr) -> tuple[Callable, int]:
     Returns:
         A function (point, numbers, scale, unit) → results, where ``numbers`` are small integers
         drawn uniformly from −127 to 127, ``scale`` the size of the errors in roundings of
-        ``unit``, an instance of ``Unit``; and how many such numbers it takes.
+        ``unit``, an instance of ``Unit``; and how many such numbers it takes at most.
 
     Reference:
         Parker 1997, Monte Carlo Arithmetic, UCLA CSD-970002.
@@ -169,75 +179,94 @@ def with_noise(traced: ClosedJaxpr) -> tuple[Callable, int]:
 
     def fn(point: Any, numbers: Any, scale: Any, unit: Unit) -> list[Any]:
         errors = numbers * (scale * unit.rounding * math.sqrt(3) / 127)
-        return _walk_with_noise(traced, point, lambda at, n: errors[at : at + n], unit)[0]
+        noise = _Noise(errors, unit)
+        return walk(traced.jaxpr, traced.consts, [point], noise.rule, noise.constant)
 
-    def count(point: Any) -> list[Any]:
-        nonlocal needed
-        results, needed = _walk_with_noise(
-            traced, point, lambda _, n: jnp.zeros(n), Unit.of("float64")
-        )
-        return results
-
-    needed = 0
-    jax.eval_shape(count, *traced.in_avals)
-    return fn, needed
+    return fn, _count(traced.jaxpr)
 
 
-def _walk_with_noise(
-    traced: ClosedJaxpr, point: Any, draw: Callable, unit: Unit
-) -> tuple[list[Any], int]:
-    used = 0
-    floor = unit.tiny / unit.rounding
+class _Noise:
+    """Rounding errors from a stock, one for each number that rounds. In ``lax``, to trace fast."""
 
-    def perturb(x: Any, factor: float = 1.0) -> Any:
-        nonlocal used
+    def __init__(self, errors: Any, unit: Unit) -> None:
+        self.errors, self.unit = errors, unit
+        self.floor = unit.tiny / unit.rounding
+        self.used = 0
+
+    def perturb(self, x: Any, factor: float = 1.0) -> Any:
         x = jnp.asarray(x)
         if not jnp.issubdtype(x.dtype, np.floating) or not x.size:
             return x
-        error = draw(used, x.size).reshape(x.shape) * factor
-        used += x.size
+
+        def full(number: Any) -> Any:
+            return lax.broadcast(lax.convert_element_type(number, x.dtype), x.shape)
+
+        error = lax.slice_in_dim(self.errors, self.used, self.used + x.size)
+        self.used += x.size
         if x.dtype != np.float64:  # a user's own cast rounds more than the format
-            error = error * jnp.maximum(1.0, float(jnp.finfo(x.dtype).eps) / 2 / unit.rounding)
-        size = jnp.abs(x)
-        moved = x + error.astype(x.dtype) * (size + floor * (size > 0)).astype(x.dtype)
-        return jnp.where(size > unit.largest, jnp.inf * x, moved)
+            coarse = float(jnp.finfo(x.dtype).eps) / 2
+            error = error * jnp.maximum(1.0, coarse / self.unit.rounding)
+        error = lax.convert_element_type(lax.reshape(error, x.shape), x.dtype)
+        if factor != 1:
+            error = lax.mul(error, full(factor))
+        size = lax.add(x, lax.mul(lax.sign(x), full(self.floor)))
+        moved = lax.add(x, lax.mul(error, size))
+        beyond = lax.gt(lax.abs(x), full(self.unit.largest))
+        return lax.select(beyond, lax.mul(x, full(np.inf)), moved)
 
-    def constant(x: Any) -> Any:
-        if not jnp.issubdtype(jnp.result_type(x), np.floating):
-            return x
-        known = np.asarray(x)
-        with np.errstate(over="ignore"):
-            rounded = known.astype(np.float32) != known
-        return jnp.where(rounded, perturb(x), x) if rounded.any() else x
+    def constant(self, x: Any) -> Any:
+        return jnp.where(mask, self.perturb(x), x) if (mask := _inexact(x)).any() else x
 
-    def rule(eqn: JaxprEqn, operands: list[Any]) -> list[Any]:
-        name = eqn.primitive.name
-        narrowing = name == "convert_element_type" and eqn.params["new_dtype"] != np.float64
-        if name in EXACT and not narrowing:
+    def rule(self, eqn: JaxprEqn, operands: list[Any]) -> list[Any]:
+        if _exact(eqn):
             return carry_out(eqn, operands)
-        if name not in ELEMENTWISE and not narrowing:
+        if eqn.primitive.name not in ELEMENTWISE:
             factor = math.sqrt(_terms(eqn))
-            operands = [perturb(x, factor) for x in operands]
-        return [perturb(x) for x in carry_out(eqn, operands)]
+            operands = [self.perturb(x, factor) for x in operands]
+        return [self.perturb(x) for x in carry_out(eqn, operands)]
 
-    return walk(traced.jaxpr, traced.consts, [point], rule, constant), used
+
+def _exact(eqn: JaxprEqn) -> bool:
+    name = eqn.primitive.name
+    narrowing = name == "convert_element_type" and eqn.params["new_dtype"] != np.float64
+    return name in EXACT and not narrowing
+
+
+def _inexact(x: Any) -> np.ndarray:
+    """Which numbers of a constant single precision cannot hold."""
+    if not jnp.issubdtype(jnp.result_type(x), np.floating):
+        return np.zeros((), bool)
+    known = np.asarray(x)
+    with np.errstate(over="ignore"):
+        return known.astype(np.float32) != known
+
+
+def _count(jaxpr: Jaxpr) -> int:
+    """How many errors a walk with noise takes at most."""
+    total = sum(map(_size, (*jaxpr.constvars, *jaxpr.outvars)))
+    for eqn in jaxpr.eqns:
+        if (inner := _inner(eqn)) is not None:
+            total += _count(inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner)
+        total += sum(map(_size, (*eqn.invars, *eqn.outvars)))
+    return total
+
+
+def _size(v: Any) -> int:
+    return math.prod(getattr(v.aval, "shape", ()))
 
 
 def _terms(eqn: JaxprEqn) -> int:
     """How many roundings one result of an operation gathers."""
     if "length" in eqn.params:  # a scan
         return max(1, eqn.params["length"])
-    shapes = [getattr(v.aval, "shape", ()) for v in eqn.invars]
+    sizes = [_size(v) for v in eqn.invars]
     if eqn.primitive.name == "dot_general":
         (left, _), _ = eqn.params["dimension_numbers"]
-        return max(1, math.prod(shapes[0][axis] for axis in left))
-    sizes = [math.prod(shape) for shape in shapes]
+        return max(1, math.prod(eqn.invars[0].aval.shape[axis] for axis in left))  # type: ignore[attr-defined]
     if eqn.primitive.name.startswith("cum"):
         return max(1, *sizes)
-    results = min(math.prod(getattr(v.aval, "shape", ())) for v in eqn.outvars)
-    return max(1, max(sizes, default=1) // max(1, results))
+    return max(1, max(sizes, default=1) // max(1, min(map(_size, eqn.outvars), default=1)))
 
 
 def _is_complex(x: Any) -> bool:
     return jnp.issubdtype(jnp.result_type(x), np.complexfloating)
-

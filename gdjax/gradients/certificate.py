@@ -84,8 +84,13 @@ def check_hessian(
     gradient of a function right, such as the double ``where``, can make its Hessian wrong.
 
     Args:
-        function, points, domain, around, precision, seed: as in ``check_gradient``.
+        function: an objective, or any function of a point ``(d,)`` → scalar.
         hessian: point ``(d,)`` → ``(d, d)``; by default the objective's own.
+        points: as in ``check_gradient``, and so are the rest.
+        domain: where to draw.
+        around: what to draw around.
+        precision: which one the verdict is about.
+        seed: of the draw and of the rounding noise.
 
     Raises:
         ArgumentError: as in ``check_gradient``.
@@ -100,13 +105,18 @@ def check_hessian(
 
 
 def assert_gradient(
-    function: Objective | Callable, gradient: Callable | None = None, points: Any = 1000, **options: Any
+    function: Objective | Callable,
+    gradient: Callable | None = None,
+    points: Any = 1000,
+    **options: Any,
 ) -> None:
     """Fail with the table of ``check_gradient`` if a gradient is wrong: for a user's own tests.
 
     Args:
-        function, gradient, points: as in ``check_gradient``.
-        **options: the others of ``check_gradient``.
+        function: as in ``check_gradient``, and so are the rest.
+        gradient: of the function.
+        points: how many, or which.
+        **options: ``domain``, ``around``, ``precision``, ``seed``.
 
     Raises:
         AssertionError: the gradient is wrong.
@@ -143,15 +153,14 @@ def conclude(
     Args:
         problem: what was to be certified.
         precision: which one the verdict is about.
-        double, single: the evidence for the roundings of float64 and of float32.
+        double: the evidence for the roundings of float64.
+        single: that for the roundings of float32.
         computed: the derivatives in float32, at the points of ``single``.
     """
     judged = judge(problem, double)
     at = judge(problem, single)
     subject = problem.subject
-    judged32 = judge_single(
-        at.truth, computed[subject], single.roundings[subject], at.left_out
-    )
+    judged32 = judge_single(at.truth, computed[subject], single.roundings[subject], at.left_out)
     behaviour = {"float64": _behaviour(judged, double), "float32": _behaviour(judged32, single)}
     main, evidence = (judged, double) if precision == "float64" else (judged32, single)
     mine = double.sides[subject] if precision == "float64" else computed[subject]
@@ -220,11 +229,11 @@ def _behaviour(judged: Judgement, evidence: Evidence) -> Behaviour:
     )
 
 
-def _verdict(
-    problem: Problem, wrong: np.ndarray, kept: np.ndarray, counts: dict[str, int]
-) -> str:
-    what = f"the hand-derived {problem.kind}" if problem.subject == "hand" else (
-        f"the {problem.kind} by autodiff"
+def _verdict(problem: Problem, wrong: np.ndarray, kept: np.ndarray, counts: dict[str, int]) -> str:
+    what = (
+        f"the hand-derived {problem.kind}"
+        if problem.subject == "hand"
+        else (f"the {problem.kind} by autodiff")
     )
     if not wrong.any():
         return f"ok, {what} is right"
@@ -300,7 +309,7 @@ def _warnings(
         how = "not finite" if nonfinite.any() else "wrong"
         count = f"{len(at):,} point{'s' * (len(at) > 1)}"
         said.append(f"the {problem.kind} by autodiff is {how} at {count}, such as ({point})")
-    kinks = judged.left_out["on a kink"]
+    kinks = judged.left_out["on a kink or a jump"]
     for side in ("hand", "reverse"):
         if side in evidence.sides:
             lost = kinks & ~np.isfinite(evidence.sides[side]).all(axis=1)
@@ -320,12 +329,12 @@ def _details(
 ) -> Details:
     found = evidence.differences
     n, p = found.bound.shape
-    along = problem.project(judged.truth).reshape(n, -1, p, 1)
+    along = problem.project(judged.truth)
     with np.errstate(all="ignore"):
-        error = np.sqrt(np.sum((found.curve - along) ** 2, axis=(1, 2))) / scale[:, None]
-        length = found.steps[..., :1] / STEPS[0]
-        chosen = np.median(found.step / length[..., 0], axis=1)
+        off = found.curve - along.reshape(n, -1, p, 1)
+        curve = np.sqrt(np.sum(off**2, axis=(1, 2))) / scale[:, None]
+        reached = norm(found.estimate - along) / scale
     return Details(
-        evidence.points, judged.error, judged.tolerance, wrong, kept, STEPS, error, chosen,
+        evidence.points, judged.error, judged.tolerance, wrong, kept, STEPS, curve, reached,
         problem.domain, index,
     )  # fmt: skip

@@ -37,7 +37,7 @@ def patterns(
     """
     said = []
     finite = np.isfinite(mine).all(axis=1)
-    for j in np.flatnonzero(~np.isfinite(mine).all(axis=0)):
+    for j in np.flatnonzero(~np.isfinite(mine).all(axis=0)).tolist():
         count = int((~np.isfinite(mine[:, j])).sum())
         said.append(f"component {name(j)} is not finite at {count:,} point{'s' * (count > 1)}")
     mine, truth, slack, points = (a[finite] for a in (mine, truth, slack, points))
@@ -49,16 +49,15 @@ def patterns(
 
     wrong = [j for j in range(mine.shape[1]) if not fits(mine[:, j], truth[:, j])]
     factors = {j: _factor(mine[:, j], truth[:, j], fits) for j in wrong}
-    everywhere = {factors[j] for j in wrong}
-    if len(wrong) == mine.shape[1] > 1 and len(everywhere) == 1 and None not in everywhere:
-        (factor,) = everywhere
-        return (*said, f"the whole {derivative} {_told(factor)}")
+    common = factors[wrong[0]] if len(set(factors.values())) == 1 else None
+    if common is not None and len(wrong) == mine.shape[1] > 1:
+        return (*said, f"the whole {derivative} {_told(common)}")
     left = dict.fromkeys(wrong)
     for i, j in itertools.combinations(wrong[:64], 2):
-        if i in left and j in left and fits(mine[:, i], truth[:, j]):
-            if fits(mine[:, j], truth[:, i]):
-                said.append(f"components {name(i)} and {name(j)} are swapped")
-                del left[i], left[j]
+        free = i in left and j in left
+        if free and fits(mine[:, i], truth[:, j]) and fits(mine[:, j], truth[:, i]):
+            said.append(f"components {name(i)} and {name(j)} are swapped")
+            del left[i], left[j]
     for j in left:
         if (factor := factors[j]) is not None:
             said.append(f"component {name(j)} {_told(factor)}")
@@ -138,5 +137,5 @@ def _place(
 
 def _grows(gap: np.ndarray, distance: np.ndarray) -> bool:
     """Whether the errors, sorted by distance, are sorted by size as well, all but a few."""
-    ranks = [np.argsort(np.argsort(a)).astype(float) for a in (gap, distance)]
-    return bool(np.corrcoef(*ranks)[0, 1] > 0.95)
+    by_gap, by_distance = np.argsort(np.argsort([gap, distance], axis=1), axis=1)
+    return bool(np.corrcoef(by_gap, by_distance).min() > 0.95)

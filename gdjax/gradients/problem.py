@@ -62,12 +62,12 @@ class Tree(NamedTuple):
 
     def name(self, component: int) -> int | str:
         """A component as its user knows it: an index, or a path into the pytree."""
-        if self.paths == ("",) and len(self.shapes[0]) == 1:
+        if self.paths == ("",) and len(self.shapes[0]) <= 1:
             return component
         for path, shape in zip(self.paths, self.shapes, strict=True):
             if component < math.prod(shape):
                 index = np.unravel_index(component, shape) if shape else ()
-                return path + (f"[{', '.join(map(str, index))}]" if shape else "") or "the point"
+                return path + (f"[{', '.join(map(str, index))}]" if shape else "")
             component -= math.prod(shape)
         raise IndexError(component)
 
@@ -215,8 +215,11 @@ def pose(
 def _check_shapes(problem: Problem, fn: Callable, derivative: Callable | None) -> None:
     point = problem.tree.unflatten(jnp.asarray(problem.points[0]))
     returned = _shape_of(fn, point, problem.name)
-    if getattr(returned, "shape", None) != () or not jnp.issubdtype(returned.dtype, np.floating):
-        raise ArgumentError(f"{problem.name} must return one real number, got {returned}")
+    if not isinstance(returned, jax.ShapeDtypeStruct):
+        raise ArgumentError(f"{problem.name} must return one real number, got a pytree")
+    if returned.shape != () or not jnp.issubdtype(returned.dtype, np.floating):
+        kind = f"{returned.dtype} of shape {returned.shape}"
+        raise ArgumentError(f"{problem.name} must return one real number, got {kind}")
     if derivative is None:
         return
     what = f"the {'gradient' if problem.kind == 'gradient' else 'Hessian'} of {problem.name}"
@@ -273,14 +276,15 @@ def _where(
             special = [middle]
         elif box is not None:
             tree = Tree.of(np.zeros(len(box)))
-            where = rng.uniform(*box.T, (points, len(box)))
+            low, high = box.T
+            where = rng.uniform(low, high, (points, len(box)))
             special = _special(box, where, objective)
         else:
             raise ArgumentError("points must be given, or a domain or a point to draw them around")
         # Numbers that single precision holds can be looked at in both precisions.
         where = where.astype(np.float32).astype(float)
         where = np.concatenate([where, np.unique(np.stack(special), axis=0)])
-        drawn = points
+        drawn = int(points)
     if not tree.size or not np.isfinite(where).all():
         raise ArgumentError(f"points must be finite and not empty, got {points!r}")
     return tree, where, drawn

@@ -38,7 +38,7 @@ class Differences(NamedTuple):
         step: the steps chosen, ``(n, p)``.
         steps: all steps, ``(n, p, s)``.
         curve: estimates at all of them, ``(n, m, p, s)``.
-        kinked: whether the one-sided differences stay apart as the step shrinks, ``(n,)``.
+        kinked: whether they tell of a kink or a jump, as the step shrinks, ``(n,)``.
     """
 
     estimate: np.ndarray
@@ -100,16 +100,22 @@ class Referees:
                     # no reverse mode through while_loop, no forward mode through custom_vjp
                     if side == "hand":
                         raise
-                    self.missing[side] = next(iter(str(error).strip().splitlines()), "")
+                    self.missing[side] = str(error).strip().partition("\n")[0].partition(". ")[0]
             if problem.subject not in sides:
                 raise ArgumentError(
                     f"{problem.name} has no derivative to certify: {self.missing['reverse']}"
                 )
             value = trace(problem.value, point)
             noisy = {s: with_noise(t) for s, t in sides.items() if s != "forward"}
-            noisy["value"] = with_noise(value)
+            if problem.kind == "gradient" and "reverse" in sides:  # which holds the value as well
+                noisy["reverse"] = with_noise(
+                    trace(lambda at: _pull_back(problem.value, at), point)
+                )
+            else:
+                noisy["value"] = with_noise(value)
             if problem.kink is not None:
                 noisy["kink"] = with_noise(trace(problem.kink, point))
+        self.narrow = "f32[" in str(value) or "f16[" in str(value)
         self.numbers = {side: count for side, (_, count) in noisy.items()}
         functions = {side: fn for side, (fn, _) in noisy.items()}
         plain = {side: problem.sides[side] for side in sides}
@@ -145,18 +151,19 @@ class Referees:
         (sides, up, down, length), spread, complex_step = jax.tree.map(
             lambda *parts: np.concatenate(parts)[:n], *heard
         )
-        kinks = spread.pop("kink", (np.full((n, 0), np.inf), np.zeros((n, 0))))
-        value, noise = spread.pop("value")
+        kink, blur = spread.get("kink", [(np.full((n, 0), np.inf), np.zeros((n, 0)))])[0]
+        value, noise = spread["value"][0] if "value" in spread else spread["reverse"][1]
+        # The differences are taken in float64 in any case, but for what a user casts to less.
+        to_double = 1.0 if self.narrow else Unit.of("float64").rounding / unit.rounding
         with np.errstate(invalid="ignore"):
-            on_kink = ~(np.abs(kinks[0]) > kinks[1]).all(axis=1)
+            on_kink = ~(np.abs(kink) > blur).all(axis=1)
         return Evidence(
             points=points,
             unit=unit,
             values=value,
             sides=sides,
-            roundings={side: np.linalg.norm(error, axis=1) for side, (_, error) in spread.items()},
-            differences=_differences(value, noise * (Unit.of("float64").rounding / unit.rounding)
-                                     , up, down, length),
+            roundings={s: np.linalg.norm(spread[s][0][1], axis=1) for s in sides if s in spread},
+            differences=_differences(value, noise * to_double, up, down, length),
             complex_step=complex_step if self._complex else self.reason,
             missing=self.missing,
             on_kink=on_kink,
@@ -172,7 +179,7 @@ class Referees:
         return {side: value[: len(points)].astype(float) for side, value in joined.items()}
 
     def _chunks(self, points: np.ndarray) -> Iterator[np.ndarray]:
-        """Points in pieces of one size, so that each program is compiled once; the last is padded."""
+        """Points in pieces of one size, for one compiled program each; the last piece is padded."""
         d, p = self.problem.tree.size, len(self.problem.directions)
         m = d if self.problem.kind == "Hessian" else 1
         each = 4 * len(STEPS) * p * (m + d) + SAMPLES * sum(self.numbers.values())
@@ -207,6 +214,12 @@ class Referees:
         return steps
 
 
+def _pull_back(value: Callable, at: Any) -> tuple[Any, Any]:
+    """A function's gradient by reverse mode, and its value."""
+    result, pull = jax.vjp(value, at)
+    return pull(jnp.ones_like(result))[0], result
+
+
 def _compile(fn: Callable) -> Callable:
     """``fn`` of one point, compiled for many; what comes after the point is shared but noise."""
 
@@ -218,11 +231,13 @@ def _compile(fn: Callable) -> Callable:
 
 
 def _spreads(noisy: dict[str, Callable], at: Any, noise: Any, unit: Unit) -> Any:
-    """Each function's exact result, and how far noise moves it (root mean square)."""
+    """Each function's exact results, and how far noise moves them (root mean square)."""
     found = {}
     for side, fn in noisy.items():
-        moved = jax.vmap(lambda numbers, fn=fn: fn(at, numbers, ROUNDINGS, unit)[0])(noise[side])
-        found[side] = moved[0], jnp.sqrt(jnp.mean((moved[1:] - moved[0]) ** 2, axis=0))
+        results = jax.vmap(lambda numbers, fn=fn: fn(at, numbers, ROUNDINGS, unit))(noise[side])
+        found[side] = [
+            (moved[0], jnp.sqrt(jnp.mean((moved[1:] - moved[0]) ** 2, axis=0))) for moved in results
+        ]
     return found
 
 
@@ -238,7 +253,8 @@ def _differences(
     Args:
         value: of the function, ``(n, m)``.
         noise: how far roundings move it, ``(n, m)``.
-        up, down: the function a step ahead and a step behind, ``(n, p, s, m)``.
+        up: the function a step ahead, ``(n, p, s, m)``.
+        down: the same a step behind.
         length: from one to the other, ``(n, p, s)``.
     """
     with np.errstate(all="ignore"):
@@ -251,20 +267,17 @@ def _differences(
         error = np.full(length.shape, np.inf)
         error[..., 1:-1] = np.maximum(change[..., :-1], change[..., 1:])
         error = np.where(np.isfinite(rough), error + rough, np.inf)
-        # Beyond a pole or a ripple large steps agree on a wrong answer, and all smaller ones object.
+        # Beyond a pole or a ripple large steps agree on a wrong answer; all smaller ones object.
         for k in range(length.shape[2] - 1):
             apart = np.linalg.norm(curve[:, :, k + 1 :] - curve[:, :, k, None], axis=3)
             objections = apart > 2 * (error[..., k + 1 :] + error[..., k, None])
             error[..., k] = np.where(objections.any(axis=2), np.inf, error[..., k])
         best = error.argmin(axis=2)[..., None]
-        # One-sided differences: a smooth function's come together as the step shrinks.
-        jump = np.linalg.norm(up + down - 2 * value[:, None, None, :], axis=3) / length
-        clear = np.isfinite(jump) & (jump > 8 * rough)
-        tail = np.where(clear[..., 2:] & clear[..., 1:-1] & clear[..., :-2],
-                        jump[..., 2:] / jump[..., :-2], np.nan)
-        last = np.where(np.isfinite(tail), np.arange(tail.shape[2]), -1).max(axis=2)[..., None]
-        ratio = np.take_along_axis(tail, np.maximum(last, 0), axis=2)[..., 0]
-        kinked = ((last[..., 0] >= 0) & (ratio > 0.5)).any(axis=1)
+        # As the step shrinks, one-sided differences of a smooth function come together, and its
+        # central differences settle; at a kink or a jump they do not.
+        apart = np.linalg.norm(up + down - 2 * value[:, None, None, :], axis=3) / length
+        central = np.linalg.norm(curve, axis=3)
+        kinked = (_trend(apart, rough) > 0.5) | (_trend(central, rough) > 4)
     estimate = np.take_along_axis(curve, best[..., None], axis=2)[:, :, 0]
     return Differences(
         estimate=np.swapaxes(estimate, 1, 2).reshape(len(value), -1),
@@ -272,5 +285,14 @@ def _differences(
         step=np.take_along_axis(length, best, axis=2)[..., 0] / 2,
         steps=length / 2,
         curve=np.moveaxis(curve, 3, 1),
-        kinked=kinked,
+        kinked=kinked.any(axis=1),
     )
+
+
+def _trend(sizes: np.ndarray, rough: np.ndarray) -> np.ndarray:
+    """By how much a size ``(n, p, s)`` changes over the last two steps that rounding spares."""
+    clear = np.isfinite(sizes) & (sizes > 8 * rough)
+    clear = clear[..., 2:] & clear[..., 1:-1] & clear[..., :-2]
+    last = np.where(clear, np.arange(clear.shape[2]), -1).max(axis=2)[..., None]
+    first, third = (np.take_along_axis(sizes, np.maximum(last, 0) + k, axis=2) for k in (0, 2))
+    return np.where(last < 0, 0.0, third / first)[..., 0]

@@ -58,9 +58,9 @@ class Details(NamedTuple):
         kept: which points decide, ``(n,)``.
         steps: of the differences, in lengths of the point's scale, ``(s,)``.
         curve: error of the central differences with each step, norm-relative, ``(n, s)``.
-        chosen: the steps chosen (the median over directions), ``(n,)``, in the same lengths.
+        reached: the same with each direction's own step, at the bottom of its curve, ``(n,)``.
         domain: ``(d, 2)``, or None.
-        index: of the worst point.
+        worst: index of the worst point.
     """
 
     points: np.ndarray
@@ -70,9 +70,9 @@ class Details(NamedTuple):
     kept: np.ndarray
     steps: np.ndarray
     curve: np.ndarray
-    chosen: np.ndarray
+    reached: np.ndarray
     domain: np.ndarray | None
-    index: int
+    worst: int
 
 
 class GradientReport(NamedTuple):
@@ -119,7 +119,7 @@ class GradientReport(NamedTuple):
     details: Details
 
     def __str__(self) -> str:
-        special = f" and {self.special} special ones" if self.special else ""
+        special = f" and {self.special} special" if self.special else ""
         count = f"{self.points:,} point{'s' * (self.points != 1)}{special}"
         lines = [f"{self.name}: {self.verdict}", f"  looked at   {count}, in {self.precision}"]
         if left := {reason: n for reason, n in self.left_out.items() if n}:

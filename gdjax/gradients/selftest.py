@@ -16,6 +16,7 @@ from gdjax import objectives
 from gdjax.gradients.certificate import conclude
 from gdjax.gradients.problem import Problem, pose
 from gdjax.gradients.referees import Evidence, Referees
+from gdjax.gradients.report import Details
 from gdjax.gradients.verdict import relative
 from gdjax.objectives import Objective
 
@@ -39,10 +40,10 @@ class Trial(NamedTuple):
     planted: int = 0
     missed: tuple[str, ...] = ()
     invisible: tuple[str, ...] = ()
-    checks: tuple[int, int] = (0, 0)
-    decided: tuple[int, int] = (0, 0)
-    alarms: tuple[int, int] = (0, 0)
-    share: tuple[float, float] = (0.0, 0.0)
+    checks: tuple[int, ...] = (0, 0)
+    decided: tuple[int, ...] = (0, 0)
+    alarms: tuple[int, ...] = (0, 0)
+    share: tuple[float, ...] = (0.0, 0.0)
 
     def __str__(self) -> str:
         caught = self.planted - len(self.missed) - len(self.invisible)
@@ -111,9 +112,9 @@ def try_objective(objective: Objective, points: int = 1000, seed: int = 0) -> Tr
     right = [conclude(problem, p, double, single, computed) for p in ("float64", "float32")]
     trial = Trial(
         checks=(len(problem.points),) * 2,
-        decided=tuple(int(report.details.kept.sum()) for report in right),  # type: ignore[arg-type]
-        alarms=tuple(int(report.details.wrong.sum()) for report in right),  # type: ignore[arg-type]
-        share=tuple(map(_share, (report.details for report in right))),  # type: ignore[arg-type]
+        decided=tuple(int(report.details.kept.sum()) for report in right),
+        alarms=tuple(int(report.details.wrong.sum()) for report in right),
+        share=tuple(map(_share, (report.details for report in right))),
     )
     kept, hand = right[0].details.kept, double.sides["hand"]
     missed, invisible = [], []
@@ -142,7 +143,7 @@ def _caught(
     return not report.ok and report.component in spoilt
 
 
-def _share(details) -> float:  # noqa: ANN001
+def _share(details: Details) -> float:
     with np.errstate(all="ignore"):
         share = np.where(details.errors > 0, details.errors / details.tolerances, 0.0)
     return float(share[details.kept].max(initial=0.0))
@@ -160,7 +161,7 @@ def join(trials: Iterable[Trial]) -> Trial:
             add(total.checks, one.checks),
             add(total.decided, one.decided),
             add(total.alarms, one.alarms),
-            tuple(map(max, total.share, one.share)),  # type: ignore[arg-type]
+            tuple(map(max, total.share, one.share)),
         )
     return total
 

@@ -92,7 +92,7 @@ def _judge(problem: Problem, evidence: Evidence) -> Judgement:
     finite = np.isfinite(mine).all(axis=1) & np.isfinite(truth).all(axis=1)
     left_out = {
         "where the function is not finite": ~np.isfinite(evidence.values).all(axis=1),
-        "on a kink": evidence.on_kink | (suspicious & found.kinked),
+        "on a kink or a jump": evidence.on_kink | (suspicious & found.kinked),
     }
     seen = np.any(list(left_out.values()), axis=0)
     left_out["where rounding leaves nothing to decide"] = (
@@ -136,7 +136,7 @@ def norm(vectors: np.ndarray) -> np.ndarray:
 
 
 def relative(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """‖a − b‖ / max(‖a‖, ‖b‖) of each row: 0 if they are the same, infinite if one is not finite."""
+    """‖a − b‖ / max(‖a‖, ‖b‖) of each row: 0 if they are equal, infinite if one is not finite."""
     gap = norm(a - b)
     error = gap / np.fmax(norm(a), norm(b))
     return np.where(gap == 0, 0.0, np.where(np.isfinite(error), error, np.inf))

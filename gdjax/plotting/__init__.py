@@ -6,4 +6,12 @@ from gdjax.plotting.fields import gradient_field
 from gdjax.plotting.paths import comparison, trajectory
 from gdjax.plotting.style import save
 
-__all__ = ["certificate", "comparison", "convergence", "curve", "gradient_field", "save", "trajectory"]
+__all__ = [
+    "certificate",
+    "comparison",
+    "convergence",
+    "curve",
+    "gradient_field",
+    "save",
+    "trajectory",
+]

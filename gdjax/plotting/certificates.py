@@ -60,15 +60,18 @@ def _v_curve(axes: Axes, report: "GradientReport") -> None:
             label="8 of 10 points",
         )  # fmt: skip
         axes.plot(details.steps, middle, color=blue, linewidth=2, label="median point")
-    worst = np.maximum(details.curve[details.index], FLOOR)
+    worst = np.maximum(details.curve[details.worst], FLOOR)
     if np.isfinite(worst).any():
         axes.plot(
             details.steps, worst, ".-", color=orange, linewidth=1.2, markersize=6,
             label="worst point",
         )  # fmt: skip
-    chosen = details.chosen[details.kept & np.isfinite(details.chosen)]
-    if len(chosen):
-        axes.axvline(np.median(chosen), color="0.4", linestyle=":", label="step chosen (median)")
+    reached = details.reached[details.kept & np.isfinite(details.reached)]
+    if len(reached):
+        axes.axhline(
+            max(np.median(reached), FLOOR), color="0.4", linestyle=":",
+            label="with the step chosen (median)",
+        )  # fmt: skip
     axes.set(
         xscale="log",
         yscale="log",
@@ -86,12 +89,12 @@ def _map(axes: Axes, report: "GradientReport") -> None:
     errors = np.clip(np.nan_to_num(details.errors, posinf=1.0), FLOOR, None)
     low, high = _decades(errors[kept])
     dots = axes.scatter(
-        *details.points[kept & ~wrong].T, c=errors[kept & ~wrong], s=16, marker="o", linewidths=0,
+        *details.points[kept & ~wrong].T, c=errors[kept & ~wrong], s=24, marker="o", linewidths=0,
         cmap="viridis", norm=LogNorm(low, high), label="within tolerance",
     )  # fmt: skip
     if wrong.any():
         axes.scatter(
-            *details.points[wrong].T, c=errors[wrong], s=30, marker="s", linewidths=0.8,
+            *details.points[wrong].T, c=errors[wrong], s=34, marker="s", linewidths=0.8,
             edgecolors=style.PALETTE[0], cmap="viridis", norm=LogNorm(low, high), label="wrong",
         )  # fmt: skip
     if (~kept).any():
@@ -100,7 +103,7 @@ def _map(axes: Axes, report: "GradientReport") -> None:
             label="left out",
         )  # fmt: skip
     axes.scatter(
-        *details.points[details.index], s=150, facecolors="none", edgecolors="black",
+        *details.points[details.worst], s=150, facecolors="none", edgecolors="black",
         linewidths=1.5, label="worst",
     )  # fmt: skip
     if details.domain is not None:
@@ -109,8 +112,13 @@ def _map(axes: Axes, report: "GradientReport") -> None:
     axes.set(xlabel="x", ylabel="y")
     axes.set_title(f"error of the {report.kind} / norm, in {report.precision}", fontsize=11)
     axes.figure.colorbar(dots, ax=axes, pad=0.02)
-    axes.figure.legend(*axes.get_legend_handles_labels(), loc="outside lower right", ncols=4,
-                       frameon=False, fontsize=9)
+    axes.figure.legend(
+        *axes.get_legend_handles_labels(),
+        loc="outside lower right",
+        ncols=4,
+        frameon=False,
+        fontsize=9,
+    )
 
 
 def _errors(axes: Axes, report: "GradientReport") -> None:
@@ -135,7 +143,9 @@ def _errors(axes: Axes, report: "GradientReport") -> None:
         xlabel="tolerance at the point",
         ylabel=f"error of the {report.kind} / norm",
     )
-    axes.set_title(f"every point, in {report.precision}; no error is drawn at {FLOOR:g}", fontsize=11)
+    axes.set_title(
+        f"every point, in {report.precision}; no error is drawn at {FLOOR:g}", fontsize=11
+    )
     style.quiet(axes)
     axes.legend(frameon=False, fontsize=9)
 
