@@ -211,7 +211,7 @@ class _Noise:
             error = lax.mul(error, full(factor))
         size = lax.add(x, lax.mul(lax.sign(x), full(self.floor)))
         moved = lax.add(x, lax.mul(error, size))
-        beyond = lax.gt(lax.abs(x), full(self.unit.largest))
+        beyond = lax.gt(lax.abs(x), full(self.unit.largest)) & lax.ne(error, full(0))
         return lax.select(beyond, lax.mul(x, full(np.inf)), moved)
 
     def constant(self, x: Any) -> Any:
@@ -238,7 +238,7 @@ def _inexact(x: Any) -> np.ndarray:
         return np.zeros((), bool)
     known = np.asarray(x)
     with np.errstate(over="ignore"):
-        return known.astype(np.float32) != known
+        return np.asarray(known.astype(np.float32) != known)
 
 
 def _count(jaxpr: Jaxpr) -> int:

@@ -182,10 +182,7 @@ def pose(
         sides["forward"] = lambda flat: along(flat_fn, flat)
         labels = {"hand": "hand", "reverse": "reverse mode", "forward": "forward mode"}
     else:
-        slope = jax.grad(flat_fn)
-        value = slope
-        if objective is not None and objective.gradient is not None:
-            value = objective.gradient
+        value = slope = jax.grad(flat_fn)
         sides["reverse"] = lambda flat: jnp.ravel(along(slope, flat))
         sides["forward"] = lambda flat: jnp.ravel(along(lambda x: along(flat_fn, x), flat))
         if d > DIRECTIONS:
@@ -308,7 +305,8 @@ def _special(box: np.ndarray, drawn: np.ndarray, objective: Objective | None) ->
     for i in range(min(len(box), 8)):
         if low[i] <= 0 <= high[i]:
             special.append(np.where(np.arange(len(box)) == i, 0.0, drawn[i % len(drawn)]))
-    if (middle := drawn[0].mean()) and ((low <= middle) & (middle <= high)).all():
+    middle = drawn[0].mean()
+    if len(box) > 1 and ((low <= middle) & (middle <= high)).all():
         special.append(np.full(len(box), middle))
     if objective is not None:
         special.append(np.asarray(objective.start))

@@ -84,7 +84,7 @@ class Referees:
 
     Raises:
         ArgumentError: the function or its derivative cannot be traced, or the function has
-            neither a derivative by hand nor one by reverse mode.
+            neither a derivative by hand nor one by reverse mode, or no Hessian by autodiff.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -101,9 +101,10 @@ class Referees:
                     if side == "hand":
                         raise
                     self.missing[side] = str(error).strip().partition("\n")[0].partition(". ")[0]
-            if problem.subject not in sides:
+            if problem.subject not in sides or (problem.kind == "Hessian" and self.missing):
                 raise ArgumentError(
-                    f"{problem.name} has no derivative to certify: {self.missing['reverse']}"
+                    f"{problem.name} has no {problem.kind} to certify: "
+                    f"{next(iter(self.missing.values()))}"
                 )
             value = trace(problem.value, point)
             noisy = {s: with_noise(t) for s, t in sides.items() if s != "forward"}
@@ -285,7 +286,7 @@ def _differences(
         step=np.take_along_axis(length, best, axis=2)[..., 0] / 2,
         steps=length / 2,
         curve=np.moveaxis(curve, 3, 1),
-        kinked=kinked.any(axis=1),
+        kinked=np.asarray(kinked.any(axis=1)),
     )
 
 

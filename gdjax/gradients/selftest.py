@@ -75,7 +75,8 @@ def plants(points: np.ndarray, gradient: np.ndarray) -> Iterator[tuple[str, set[
     d = points.shape[1]
     distance = np.linalg.norm(points, axis=1)
     far = np.quantile(distance, 0.8)
-    size = 1e-3 * np.nanmedian(np.linalg.norm(gradient, axis=1)[distance > far])
+    norms = np.linalg.norm(gradient, axis=1)
+    size = 1e-3 * max(np.nanmedian(norms[distance > far]), 1e-6 * np.sqrt(np.nanmean(norms**2)))
     term = size * np.maximum(distance / far - 1, 0)
     for j in range(d):
         unit = np.eye(d)[j]

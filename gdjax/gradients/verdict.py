@@ -53,7 +53,10 @@ def judge(problem: Problem, evidence: Evidence) -> Judgement:
 
 def _judge(problem: Problem, evidence: Evidence) -> Judgement:
     sides, subject = evidence.sides, problem.subject
-    roundings = dict(evidence.roundings)
+    heard = {side: np.isfinite(derivative).all(axis=1) for side, derivative in sides.items()}
+    roundings = {
+        side: np.where(heard[side], rounding, 0.0) for side, rounding in evidence.roundings.items()
+    }
     roundings["forward"] = 4 * roundings.get("reverse", roundings[subject])
     found = evidence.differences
     resolved = norm(found.bound)
@@ -65,9 +68,10 @@ def _judge(problem: Problem, evidence: Evidence) -> Judgement:
         contradicted = gap > CONTRADICTION * resolved + roundings[side]
         if not isinstance(evidence.complex_step, str):
             agrees = norm(along - evidence.complex_step) <= _slack(along, roundings[side])
+            agrees &= heard[side]
             supported |= contradicted & agrees
             contradicted &= ~agrees
-        bad[side] = contradicted | ~np.isfinite(derivative).all(axis=1)
+        bad[side] = contradicted | ~heard[side]
     other = next((s for s in ("reverse", "forward") if s in sides and s != subject), None)
     mine, wrong = sides[subject], bad[subject].copy()
     differ, rounding, truth = np.zeros_like(wrong), roundings[subject], mine
@@ -75,8 +79,7 @@ def _judge(problem: Problem, evidence: Evidence) -> Judgement:
         full = mine.shape == sides[other].shape
         theirs = sides[other] if full else np.where(bad[subject][:, None], np.nan, mine)
         gap = norm(problem.project(mine) - sides[other]) if not full else norm(mine - theirs)
-        heard = np.isfinite(sides[other]).all(axis=1)
-        rounding = rounding + np.where(heard, roundings[other], 0.0)
+        rounding = rounding + roundings[other]
         differ = ~(gap <= rounding)
         if subject == "hand":
             wrong |= differ & ~bad[other]
