@@ -79,6 +79,8 @@ def planted():
         (lambda p, g: g[::-1], None, "components 0 and 1 are swapped"),
         (lambda p, g: g.at[1].add(-3 * p[0]), 1, "component 1 is off by -3 x[0]: a term is"),
         (lambda p, g: g.at[0].add(p[0] * p[1]), 0, "component 0 is off by +1 x[0] x[1]: a term"),
+        (lambda p, g: g.at[1].divide(p[0]), 1, "component 1 lacks a factor x[0]"),
+        (lambda p, g: g.at[1].multiply(p[0] ** 2), 1, "component 1 has a factor x[0]^2 too many"),
         (lambda p, g: g.at[0].add(0.5), 0, "component 0 is off by +0.5: a term is missing"),
         (lambda p, g: g.at[0].add(jnp.exp(p @ p / 40)), 0, "off by more the farther the point"),
         (lambda p, g: g.at[0].add(jnp.where(p[1] > 3, p[0], 0)), 0, "wrong only where x[1] > 2."),

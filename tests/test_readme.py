@@ -6,9 +6,14 @@ import jax.numpy as jnp
 import gdjax
 from gdjax.objectives.registry import _FACTORIES, register
 
-BLOCKS = re.findall(
-    r"```python\n(.*?)```", (Path(__file__).parents[1] / "README.md").read_text(), re.S
-)
+README = (Path(__file__).parents[1] / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.S)
+
+
+def block(word):
+    """The one block of Python that has the word."""
+    (found,) = (code for code in BLOCKS if word in code)
+    return found
 
 
 def test_the_python_of_the_readme_does_what_it_says(monkeypatch, tmp_path, capsys):
@@ -22,7 +27,19 @@ def test_the_python_of_the_readme_does_what_it_says(monkeypatch, tmp_path, capsy
 
 def test_the_objective_of_the_readme_is_right():
     try:
-        exec(BLOCKS[1], {"register": register, "jnp": jnp, "Objective": gdjax.Objective})
+        exec(
+            block("def tilted_wave"),
+            {"register": register, "jnp": jnp, "Objective": gdjax.Objective},
+        )
         assert gdjax.check_gradient(gdjax.objectives.get("tilted_wave")).ok
     finally:
         _FACTORIES.pop("tilted_wave", None)
+
+
+def test_the_certificate_of_the_readme_says_what_it_shows(capsys):
+    exec(block("check_gradient"), {"gdjax": gdjax})
+    printed = [re.sub(r"[\d.,e+-]+", "#", line) for line in capsys.readouterr().out.splitlines()]
+    shown = {re.sub(r"[\d.,e+-]+", "#", line) for line in README.splitlines()}
+    assert printed
+    assert set(printed) <= shown
+    assert "  pattern     component # lacks a factor x[#]" in printed

@@ -80,8 +80,8 @@ def check_hessian(
 
     The certificate of a gradient one order up, product by product with each unit vector (or
     with 32 random ones where there are more dimensions). The differences are those of the
-    gradient: the hand-derived one if the objective has it. A guard that keeps the
-    gradient of a function right, such as the double ``where``, can make its Hessian wrong.
+    gradient by reverse mode. A guard that keeps the gradient of a function right, such as the
+    double ``where``, can make its Hessian wrong.
 
     Args:
         function: an objective, or any function of a point ``(d,)`` → scalar.

@@ -62,6 +62,9 @@ def patterns(
         if (factor := factors[j]) is not None:
             said.append(f"component {name(j)} {_told(factor)}")
             continue
+        if told := _power(mine[:, j], truth[:, j], slack, points, coordinate):
+            said.append(f"component {name(j)} {told}")
+            continue
         gap = mine[:, j] - truth[:, j]
         term = next(_terms(gap, slack, points, coordinate), None)
         if term:
@@ -92,6 +95,25 @@ def _told(factor: float) -> str:
     if factor < 0:
         return f"has its sign flipped and is off by a factor {-factor:.7g}"
     return f"is off by a factor {factor:.7g}"
+
+
+def _power(
+    mine: np.ndarray, truth: np.ndarray, slack: np.ndarray, points: np.ndarray, coordinate: Callable
+) -> str | None:
+    """A power of one coordinate that one column lacks, or has too many, if it does."""
+    for i, power in itertools.product(range(min(points.shape[1], 8)), (1, 2)):
+        x = points[:, i] ** power
+        label = f"x[{coordinate(i)}]" + (f"^{power}" if power > 1 else "")
+        for less, more, reach, words in (
+            (mine, truth, np.abs(x), f"lacks a factor {label}"),
+            (truth, mine, np.ones_like(x), f"has a factor {label} too many"),
+        ):
+            if (
+                len(x) > 3
+                and (np.abs(less * x - more) <= slack * reach + 1e-13 * np.abs(more)).all()
+            ):
+                return words
+    return None
 
 
 def _terms(

@@ -72,7 +72,10 @@ def _v_curve(axes: Axes, report: "GradientReport") -> None:
             max(np.median(reached), FLOOR), color="0.4", linestyle=":",
             label="with the step chosen (median)",
         )  # fmt: skip
+    drawn = [line.get_ydata() for line in axes.get_lines()]
+    ends = _decades([y for y in np.concatenate(drawn) if np.isfinite(y)]) if drawn else (FLOOR, 1)
     axes.set(
+        ylim=ends,
         xscale="log",
         yscale="log",
         xlabel="step, as a share of the point's scale",
