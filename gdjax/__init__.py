@@ -3,16 +3,19 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from gdjax import objectives, optimizers
+from gdjax import metrics, objectives, optimizers, theory
 from gdjax.descent import Trajectory, descend
 from gdjax.errors import ArgumentError
 from gdjax.gradients import GradientReport, assert_gradient, check_gradient, check_hessian
 from gdjax.objectives import Objective
 from gdjax.optimizers import gradient_descent, heavy_ball, nesterov
 from gdjax.outcomes import Outcome, StoppingRule
+from gdjax.sweeps import starts
 
 if TYPE_CHECKING:
-    from gdjax import plotting
+    from gdjax import plotting, results
+    from gdjax.engine import sweep
+    from gdjax.results import open_results
 
 __all__ = [
     "ArgumentError",
@@ -27,14 +30,25 @@ __all__ = [
     "descend",
     "gradient_descent",
     "heavy_ball",
+    "metrics",
     "nesterov",
     "objectives",
+    "open_results",
     "optimizers",
     "plotting",
+    "results",
+    "starts",
+    "sweep",
+    "theory",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "plotting":  # loaded on first use: matplotlib takes longer to import than gdjax
-        return importlib.import_module("gdjax.plotting")
+    # Loaded on first use: matplotlib and xarray take longer to import than gdjax.
+    if name in ("plotting", "results"):
+        return importlib.import_module(f"gdjax.{name}")
+    if name == "open_results":
+        return importlib.import_module("gdjax.results").open_results
+    if name == "sweep":
+        return importlib.import_module("gdjax.engine").sweep
     raise AttributeError(f"module 'gdjax' has no attribute {name!r}")

@@ -28,6 +28,7 @@ tasks:
   compare  several optimizers from one start, on one landscape
   check    certify a hand-derived gradient: is it right, and if not, where and how
 
+gdjax objectives [NAME]    the catalogue, or all that is known about one objective
 gdjax TASK --help          what can be chosen, and the defaults
 gdjax TASK --cfg job       the config as it would run
 gdjax TASK -m key=a,b,c    every combination, one after the other
@@ -47,8 +48,11 @@ def main() -> None:
         task, *words = words
     tracebacks = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
     try:
+        if task == "objectives":
+            print(_catalogue(words))
+            return
         if task not in TASKS:
-            raise unknown("task", task, TASKS)
+            raise unknown("task", task, [*TASKS, "objectives"])
         _configure_jax()
         _store_choices(task)
         _check_choices(task, words)
@@ -60,6 +64,15 @@ def main() -> None:
         if tracebacks:
             raise
         _refuse(task, error)
+
+
+def _catalogue(words: list[str]) -> str:
+    """The catalogue of objectives, or the one that is named."""
+    if words and words[0] in ("-h", "--help"):
+        return USAGE.rstrip()
+    if len(words) > 1:
+        raise ArgumentError(f"objectives takes one name or none, got {' '.join(words)}")
+    return objectives.describe(words[0]) if words else str(objectives.table())
 
 
 def _refuse(task: str, error: Exception) -> NoReturn:
@@ -206,7 +219,10 @@ def _complete() -> str:
     if "query=bash" not in sys.argv[2:]:
         return "run"
     if not words or (len(words) == 1 and not line.endswith(" ")):
-        print(" ".join(TASKS))
+        print(" ".join([*TASKS, "objectives"]))
+        sys.exit(0)
+    if words[0] == "objectives":
+        print(" ".join(objectives.names()))
         sys.exit(0)
     os.environ["COMP_LINE"] = line.replace(f" {words[0]}", "", 1)
     return words[0]

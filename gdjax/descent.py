@@ -143,13 +143,24 @@ def step_function(
 
     def step(point: Array, state: Any) -> tuple[tuple[Array, Any], Array, Array]:
         value, slope = value_and_gradient(point)
-        updates, state = transformation.update(
-            slope, state, point, value=value, grad=slope, value_fn=objective.fn
-        )
-        moved = jnp.asarray(optax.apply_updates(point, updates))
-        return (moved, state), value, slope
+        return move(objective, transformation, point, state, value, slope), value, slope
 
     return step
+
+
+def move(
+    objective: Objective,
+    transformation: optax.GradientTransformationExtraArgs,
+    point: Float[Array, "d"],
+    state: Any,
+    value: Float[Array, ""],
+    slope: Float[Array, "d"],
+) -> tuple[Float[Array, "d"], Any]:
+    """The next point and state, by an optimizer that has seen the value and the gradient here."""
+    updates, state = transformation.update(
+        slope, state, point, value=value, grad=slope, value_fn=objective.fn
+    )
+    return jnp.asarray(optax.apply_updates(point, updates)), state
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))

@@ -1,4 +1,4 @@
-"""The one error for a bad call, and the sentence that suggests the nearest name."""
+"""The errors for a bad call and a bad disk, and the sentence that suggests the nearest name."""
 
 import difflib
 from collections.abc import Iterable
@@ -6,6 +6,10 @@ from collections.abc import Iterable
 
 class ArgumentError(ValueError):
     """A bad argument: the message names the argument, the rule, and what came."""
+
+
+class StorageError(ArgumentError):
+    """A disk that did not take what was written: what failed, and what is still there."""
 
 
 def unknown(kind: str, name: object, choices: Iterable[str]) -> ArgumentError:

@@ -244,6 +244,21 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_factories()))
 
 
+def factory(name: str) -> Factory:
+    """The function that makes the optimizer of that name.
+
+    Raises:
+        ArgumentError: an unknown name.
+
+    Example:
+        >>> factory("adam") is optax.adam
+        True
+    """
+    if name not in _factories():
+        raise unknown("optimizer", name, names())
+    return _factories()[name]
+
+
 def parameters(name: str) -> dict[str, Any]:
     """An optimizer's hyperparameters with their defaults; ``REQUIRED`` if there is none.
 
@@ -251,9 +266,7 @@ def parameters(name: str) -> dict[str, Any]:
         >>> parameters("heavy_ball")["momentum"]
         0.9
     """
-    if name not in _factories():
-        raise unknown("optimizer", name, names())
-    return {p.name: p.default for p in inspect.signature(_factories()[name]).parameters.values()}
+    return {p.name: p.default for p in inspect.signature(factory(name)).parameters.values()}
 
 
 def get(name: str, **hyperparameters: Any) -> Optimizer:
@@ -270,7 +283,26 @@ def get(name: str, **hyperparameters: Any) -> Optimizer:
         >>> get("adam", learning_rate=0.1)
         adam(learning_rate=0.1)
     """
-    known = parameters(name)
+    return make(factory(name), **hyperparameters)
+
+
+def make(factory: Factory, **hyperparameters: Any) -> Optimizer:
+    """An optimizer by its factory: gdjax's, optax's or a user's own.
+
+    Args:
+        factory: what makes the transformation, such as ``optax.adam``.
+        **hyperparameters: its keyword arguments.
+
+    Raises:
+        ArgumentError: an unknown hyperparameter, a missing or a forbidden value.
+
+    Example:
+        >>> make(optax.adam, learning_rate=0.1)
+        adam(learning_rate=0.1)
+    """
+    factory = inspect.unwrap(factory)
+    name = getattr(factory, "__name__", repr(factory))
+    known = {p.name: p.default for p in inspect.signature(factory).parameters.values()}
     for key in hyperparameters:
         if key not in known:
             raise unknown(f"hyperparameter of {name}", key, known)
@@ -278,9 +310,6 @@ def get(name: str, **hyperparameters: Any) -> Optimizer:
     for key, value in hyperparameters.items():
         if value is REQUIRED:
             raise ArgumentError(f"{name} needs {key}")
-    factory = _factories()[name]
-    if name in _OWN:
-        return factory(**hyperparameters)  # type: ignore[return-value]  # _own makes Optimizers
     floats = {
         key: _checked(key, value)
         for key, value in hyperparameters.items()

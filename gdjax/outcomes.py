@@ -85,7 +85,7 @@ def nearest_minimum(point: Float[Array, "d"], frame: Frame, rule: StoppingRule) 
         return jnp.int32(-1)
     distances = jnp.max(jnp.abs((point - frame.minima) / frame.width), axis=1)
     nearest = jnp.argmin(distances).astype(jnp.int32)
-    return jnp.where(distances[nearest] <= rule.radius, nearest, jnp.int32(-1))
+    return jnp.where(jnp.min(distances) <= rule.radius, nearest, jnp.int32(-1))
 
 
 def classify(

@@ -11,7 +11,7 @@ import absl.logging
 import numpy as np
 import pytest
 
-from gdjax import cli
+from gdjax import cli, objectives
 
 ROOT = Path(cli.__file__).parents[1]
 EXPERIMENTS = sorted((ROOT / "conf" / "experiment").glob("*.yaml"))
@@ -186,3 +186,17 @@ def test_default_folders_do_not_collide_within_a_second(gdjax, tmp_path):
     for _ in range(2):
         gdjax("check", "objective=parabola", "points=1")
     assert len(list(tmp_path.glob("outputs/check/*"))) == 2
+
+
+def test_objectives_prints_the_catalogue_or_one_of_it_and_leaves_no_files(gdjax, tmp_path):
+    code, out, _ = gdjax("objectives")
+    assert code == 0
+    assert {line.split()[0] for line in out.splitlines()[1:]} == set(objectives.names())
+    code, out, _ = gdjax("objectives", "branin")
+    assert (code, out.split()[0]) == (0, "branin")
+    code, out, err = gdjax("objectives", "branim")
+    assert (code, out) == (2, "")
+    assert err == "gdjax objectives: unknown objective 'branim'; did you mean 'branin'?\n"
+    code, _, err = gdjax("objectives", "branin", "beale")
+    assert (code, err.count("\n")) == (2, 1)
+    assert not list(tmp_path.iterdir())

@@ -99,7 +99,7 @@ def test_the_final_value_can_be_differentiated_in_the_hyperparameters():
 def test_importing_gdjax_loads_no_heavy_library():
     import subprocess
 
-    heavy = "matplotlib", "xarray", "hydra", "scipy", "sympy"
+    heavy = "matplotlib", "xarray", "zarr", "hydra", "scipy", "sympy"
     code = f"import sys, gdjax; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

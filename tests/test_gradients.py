@@ -203,6 +203,12 @@ def test_points_on_a_kink_are_left_out_and_counted():
         assert "abs has no complex form" in report.sides["complex step"].remark
 
 
+def test_the_edge_of_where_a_function_is_defined_is_left_out():
+    report = gdjax.check_gradient(lambda p: jnp.sum(jnp.sqrt(p)), points=50, domain=[(0, 4)] * 2)
+    assert report.ok
+    assert report.left_out["where the function is not finite"] == 3  # the origin, and on each axis
+
+
 def test_sides_that_do_not_exist_are_not_applicable():
     def loop(point):
         return lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, c[1] * point[0]), (0, 1.0))[

@@ -1,9 +1,11 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import gdjax
 from gdjax import objectives, plotting
+from gdjax.plotting import landscape
 
 QFSP = objectives.get("qfsp")
 
@@ -116,8 +118,31 @@ def test_a_certificate_is_drawn_as_the_v_curve_and_a_map_of_the_errors():
     np.testing.assert_array_equal(*limit.get_data())
 
 
-def test_every_objective_can_be_drawn(tmp_path):
-    for name in objectives.names():
-        f = objectives.get(name)
-        figure = plotting.trajectory(f, gdjax.descend(f, gdjax.heavy_ball(1e-3), steps=3))
-        assert plotting.save(figure, tmp_path / f"{name}.png", dpi=20).stat().st_size > 0
+@pytest.mark.parametrize("name", objectives.names())
+def test_every_landscape_has_levels_to_draw(name):
+    f = objectives.get(name)
+    if f.dim == 1:
+        return
+    window = landscape.frame(f, [np.array([f.start])])
+    axes = Figure().add_subplot()
+    landscape.contours(axes, landscape.grid(f, window, resolution=41), f, window)
+    filled = axes.collections[0]
+    assert len(filled.levels) > 10
+    assert (np.diff(filled.levels) > 0).all()
+
+
+@pytest.mark.parametrize("height", [0.0, 1.0, -2.18e26, 1e-35])
+def test_a_level_ground_is_drawn_too(height):
+    f = gdjax.Objective(name="level", fn=lambda p: 0 * p[0] + height, domain=[(0, 1)] * 2)
+    figure = plotting.trajectory(f, gdjax.descend(f, gdjax.gradient_descent(0.1), steps=2))
+    assert len(figure.axes[1].collections[0].levels) > 1
+
+
+def test_a_path_that_leaves_takes_neither_the_slice_nor_the_surface_along(tmp_path):
+    f = objectives.get("wood")
+    path = gdjax.descend(f, gdjax.heavy_ball(1e-2), steps=5)
+    assert np.abs(path.points[path.finite - 1]).max() > 1e6
+    assert np.abs(landscape.frame(f, [np.asarray(path.points)[: path.finite]]).base).max() <= 20
+    figure = plotting.trajectory(f, path)
+    assert np.abs(figure.axes[0].get_xlim()).max() < 60
+    assert plotting.save(figure, tmp_path / "wood.png", dpi=20).stat().st_size > 0

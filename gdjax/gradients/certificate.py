@@ -230,15 +230,12 @@ def _behaviour(judged: Judgement, evidence: Evidence) -> Behaviour:
 
 
 def _verdict(problem: Problem, wrong: np.ndarray, kept: np.ndarray, counts: dict[str, int]) -> str:
-    what = (
-        f"the hand-derived {problem.kind}"
-        if problem.subject == "hand"
-        else (f"the {problem.kind} by autodiff")
-    )
+    hand = problem.subject == "hand"
+    what = f"the hand-derived {problem.kind}" if hand else f"the {problem.kind} by autodiff"
     if not wrong.any():
         return f"ok, {what} is right"
     count = f"{wrong.sum():,} of {kept.sum():,} points"
-    if problem.subject == "hand" and counts.get("reverse", 0) >= wrong.sum():
+    if hand and counts.get("reverse", 0) >= wrong.sum():
         return f"WRONG: hand and autodiff differ from what the values say at {count}"
     return f"WRONG: {what} is the odd one out at {count}"
 
@@ -258,41 +255,32 @@ def _sides(
     scale = scale if np.isfinite(scale) else float(norm(truth[None])[0])
     scale = scale or 1.0  # at a stationary point errors are absolute
 
-    def side(value: float, remark: str = "", odd: int = 0) -> Side:
-        return Side(float(value), float((value - truth[component]) / scale), remark, odd)
+    def side(values: np.ndarray, remark: str = "", odd: int = 0) -> Side:
+        if values.shape == mine.shape:
+            value = values[index, component]
+            return Side(float(value), float((value - truth[component]) / scale), remark, odd)
+        gap = norm(values[[index]] - problem.project(truth[None]))[0] / scale
+        seen = f"{gap:.0e} off along {len(problem.directions)} random directions"
+        return Side(np.nan, np.nan, ", ".join(filter(None, (seen, remark))), odd)
 
     rows: dict[str, Side] = {}
     for key in problem.sides:
-        label = problem.labels[key]
         if key in evidence.missing:
-            rows[label] = Side(np.nan, np.nan, f"not applicable: {evidence.missing[key]}")
-            continue
-        values = mine if key == problem.subject else evidence.sides[key]
-        if values.shape == mine.shape:
-            rows[label] = side(values[index, component], odd=counts.get(key, 0))
+            row = Side(np.nan, np.nan, f"not applicable: {evidence.missing[key]}")
         else:
-            gap = norm(values[[index]] - problem.project(truth[None]))[0] / scale
-            remark = f"{gap:.0e} off along {len(problem.directions)} random directions"
-            rows[label] = Side(np.nan, np.nan, remark, counts.get(key, 0))
-    differences = evidence.differences
-    resolved = f"resolves {norm(differences.bound[[index]])[0] / scale:.0e}"
-    along = component % len(problem.directions)
-    if differences.estimate.shape == mine.shape:
-        step = f"step {differences.step[index, along]:.0e}, {resolved}"
-        value = differences.estimate[index, component]
-        rows["differences"] = side(value, step, counts.get("differences", 0))
-    else:
-        gap = norm(differences.estimate[[index]] - problem.project(truth[None]))[0] / scale
-        remark = f"{gap:.0e} off along {len(problem.directions)} random directions, {resolved}"
-        rows["differences"] = Side(np.nan, np.nan, remark, counts.get("differences", 0))
-    if isinstance(evidence.complex_step, str):
-        rows["complex step"] = Side(np.nan, np.nan, evidence.complex_step)
-    elif evidence.complex_step.shape == mine.shape:
-        rows["complex step"] = side(evidence.complex_step[index, component])
-    else:
-        gap = norm(evidence.complex_step[[index]] - problem.project(truth[None]))[0] / scale
-        remark = f"{gap:.0e} off along {len(problem.directions)} random directions"
-        rows["complex step"] = Side(np.nan, np.nan, remark)
+            values = mine if key == problem.subject else evidence.sides[key]
+            row = side(values, odd=counts.get(key, 0))
+        rows[problem.labels[key]] = row
+    found = evidence.differences
+    remark = f"resolves {norm(found.bound[[index]])[0] / scale:.0e}"
+    if found.estimate.shape == mine.shape:
+        remark = f"step {found.step[index, component % len(problem.directions)]:.0e}, {remark}"
+    rows["differences"] = side(found.estimate, remark, counts.get("differences", 0))
+    rows["complex step"] = (
+        Side(np.nan, np.nan, evidence.complex_step)
+        if isinstance(evidence.complex_step, str)
+        else side(evidence.complex_step)
+    )
     return rows
 
 

@@ -93,8 +93,10 @@ def _judge(problem: Problem, evidence: Evidence) -> Judgement:
     scale = np.fmax(norm(mine), norm(truth))
     suspicious = differ | np.any(list(bad.values()), axis=0)
     finite = np.isfinite(mine).all(axis=1) & np.isfinite(truth).all(axis=1)
+    # At the edge of where a function is defined there is no difference, nor a finite derivative.
+    edge = np.all(list(bad.values()), axis=0) & ~np.isfinite(resolved)
     left_out = {
-        "where the function is not finite": ~np.isfinite(evidence.values).all(axis=1),
+        "where the function is not finite": ~np.isfinite(evidence.values).all(axis=1) | edge,
         "on a kink or a jump": evidence.on_kink | (suspicious & found.kinked),
     }
     seen = np.any(list(left_out.values()), axis=0)

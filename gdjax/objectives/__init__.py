@@ -3,13 +3,31 @@
 from gdjax.objectives import (  # noqa: F401  (importing a family registers it)
     basins,
     bowls,
+    cliffs,
     fits,
     ripples,
     saddles,
     valleys,
+    waves,
     worst_cases,
 )
+from gdjax.objectives.atlas import StationaryPoints, stationary_points
 from gdjax.objectives.base import GradientSide, Objective
-from gdjax.objectives.registry import get, names, parameters, register
+from gdjax.objectives.listing import Entry, Table, describe, table
+from gdjax.objectives.registry import family, get, names, parameters, register
 
-__all__ = ["GradientSide", "Objective", "get", "names", "parameters", "register"]
+__all__ = [
+    "Entry",
+    "GradientSide",
+    "Objective",
+    "StationaryPoints",
+    "Table",
+    "describe",
+    "family",
+    "get",
+    "names",
+    "parameters",
+    "register",
+    "stationary_points",
+    "table",
+]

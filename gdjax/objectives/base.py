@@ -35,6 +35,7 @@ class Objective:
         local_minima: the other known minimizers.
         saddles: known saddle points.
         maxima: known local maximizers.
+        complete: whether these four lists hold every stationary point of the domain, kinks aside.
         smoothness: ``smooth``, ``removable`` (smooth, but a plain formula divides 0 by 0),
             ``kink`` (not differentiable somewhere, the minimum included) or ``smooth_at_min``
             (kinks, but not at a minimum).
@@ -64,6 +65,7 @@ class Objective:
     local_minima: Sequence[Any] = ()
     saddles: Sequence[Any] = ()
     maxima: Sequence[Any] = ()
+    complete: bool = False
     smoothness: Literal["smooth", "removable", "kink", "smooth_at_min"] = "smooth"
     kink: Callable | None = None
     hessian: Callable | None = None

@@ -28,6 +28,7 @@ def parabola() -> Objective:
         start=[8],
         minima=[[0]],
         fmin=0.0,
+        complete=True,
         latex=r"x^2",
         reference="textbook",
     )
@@ -51,6 +52,7 @@ def sphere(dim: int = 2) -> Objective:
         start=[8] * dim,
         minima=[[0] * dim],
         fmin=0.0,
+        complete=True,
         latex=r"\sum_i x_i^2",
         reference="De Jong 1975, F1",
     )
@@ -79,6 +81,7 @@ def booth() -> Objective:
         start=[-8, 6],
         minima=[[1, 3]],
         fmin=0.0,
+        complete=True,
         latex=r"(x + 2y - 7)^2 + (2x + y - 5)^2",
         reference="Jamil & Yang 2013, arXiv:1308.4008",
     )
@@ -106,6 +109,7 @@ def matyas() -> Objective:
         start=[9, 2],
         minima=[[0, 0]],
         fmin=0.0,
+        complete=True,
         latex=r"0.26\,(x^2 + y^2) - 0.48\,x y",
         reference="Jamil & Yang 2013, arXiv:1308.4008",
     )
@@ -141,6 +145,7 @@ def ill_conditioned_quadratic(dim: int = 2, kappa: float = 100.0) -> Objective:
         start=[1] * dim,
         minima=[[0] * dim],
         fmin=0.0,
+        complete=True,
         latex=r"\frac{1}{2} \sum_i \kappa^{(i-1)/(d-1)} x_i^2",
         reference="Polyak 1964; BBOB f2 family",
     )
@@ -169,6 +174,7 @@ def rotated_quadratic() -> Objective:
         start=[1, 0],
         minima=[[0, 0]],
         fmin=0.0,
+        complete=True,
         latex=r"\frac{1}{4} (101 x^2 - 198\,x y + 101 y^2)",
         reference="Goh 2017, Why Momentum Really Works, Distill",
     )
@@ -202,6 +208,7 @@ def trid(dim: int = 4) -> Objective:
         start=([-0.6 * dim**2, 0.4 * dim**2] * dim)[:dim],
         minima=[[i * (dim + 1 - i) for i in range(1, dim + 1)]],
         fmin=-dim * (dim + 4) * (dim - 1) / 6,
+        complete=True,
         latex=r"\sum_i (x_i - 1)^2 - \sum_{i>1} x_i x_{i-1}",
         reference="Neumaier 1997; Surjanovic & Bingham, sfu.ca/~ssurjano",
     )
@@ -235,6 +242,7 @@ def zakharov(dim: int = 2) -> Objective:
         start=([-4, 7] * dim)[:dim],
         minima=[[0] * dim],
         fmin=0.0,
+        complete=True,
         latex=r"\sum_i x_i^2 + s^2 + s^4,\ s = \frac{1}{2} \sum_i i\,x_i",
         reference="Surjanovic & Bingham, sfu.ca/~ssurjano",
     )
@@ -245,16 +253,23 @@ def sum_different_powers(dim: int = 2) -> Objective:
     """f(x) = Σ |xᵢ|^(i+1): every dimension flatter at the bottom than the one before.
 
     It is twice continuously differentiable; at 0 the Hessian is diag(2, 0, …, 0), so all but
-    the first dimension converge slower than geometrically. |x|^p is computed as x² |x|^(p−2),
-    which keeps autodiff right at 0.
+    the first dimension converge slower than geometrically. |x|^p is computed as x² |x|^(p−2)
+    with the second factor kept from 0, which keeps autodiff's Hessian right there too.
     """
 
+    def parts(point):
+        extra = jnp.arange(point.size, dtype=point.dtype)
+        at_zero = point == 0
+        factor = jnp.where(at_zero, 1.0, jnp.abs(point)) ** extra
+        return extra, jnp.where(at_zero, (extra == 0).astype(point.dtype), factor)
+
     def fn(point):
-        return jnp.sum(point**2 * jnp.abs(point) ** jnp.arange(point.size, dtype=point.dtype))
+        _, factor = parts(point)
+        return jnp.sum(point**2 * factor)
 
     def gradient(point):
-        extra = jnp.arange(point.size, dtype=point.dtype)
-        return (extra + 2) * point * jnp.abs(point) ** extra
+        extra, factor = parts(point)
+        return (extra + 2) * point * factor
 
     return Objective(
         name="sum_different_powers",
@@ -264,6 +279,7 @@ def sum_different_powers(dim: int = 2) -> Objective:
         start=([0.9, -0.7] * dim)[:dim],
         minima=[[0] * dim],
         fmin=0.0,
+        complete=True,
         latex=r"\sum_i \left|x_i\right|^{i+1}",
         reference="Surjanovic & Bingham, sfu.ca/~ssurjano",
     )

@@ -46,7 +46,8 @@ def jennrich_sampson() -> Objective:
         domain=[(-1, 1)] * 2,
         start=[0.3, 0.4],
         minima=[[0.2578252136703641] * 2],
-        fmin=124.3621823556149,
+        fmin=124.36218235561485,
+        complete=True,
         latex=r"\sum_{i=1}^{10} (2 + 2i - e^{i x} - e^{i y})^2",
         reference="Moré, Garbow & Hillstrom 1981, ACM TOMS 7:17, #6",
     )
@@ -99,6 +100,7 @@ def helical_valley() -> Objective:
         start=[-1, 0, 0],
         minima=[[1, 0, 0]],
         fmin=0.0,
+        complete=True,
         smoothness="smooth_at_min",
         kink=kink,
         latex=r"100\,(x_3 - 10\,\theta)^2 + 100\,(r - 1)^2 + x_3^2,"
@@ -173,8 +175,9 @@ def brown_dennis() -> Objective:
         gradient=gradient,
         domain=[(-30, 30)] * 4,
         start=[25, 5, -5, -1],
-        minima=[[-11.59443990476217, 13.2036300512072, -0.4034394881768595, 0.2367787744557363]],
+        minima=[[-11.594439904762165, 13.203630051207204, -0.4034394881768595, 0.2367787744557363]],
         fmin=85822.20162635634,
+        complete=True,
         latex=r"\sum_{i=1}^{20} ((x_1 + t x_2 - e^t)^2 + (x_3 + x_4 \sin t - \cos t)^2)^2,"
         r"\ t = i/5",
         reference="Moré, Garbow & Hillstrom 1981, ACM TOMS 7:17, #16",

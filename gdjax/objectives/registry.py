@@ -53,6 +53,23 @@ def parameters(name: str) -> dict[str, Any]:
     return {p.name: p.default for p in inspect.signature(_FACTORIES[name]).parameters.values()}
 
 
+def family(name: str) -> str:
+    """The shape of an objective's landscape: the module that its factory stands in.
+
+    Example:
+        >>> family("rosenbrock")
+        'valleys'
+    """
+    parameters(name)  # says what is wrong with a name
+    return _FACTORIES[name].__module__.rpartition(".")[2]
+
+
+def text(name: str) -> str:
+    """What an objective's factory says about it."""
+    parameters(name)
+    return inspect.getdoc(_FACTORIES[name]) or ""
+
+
 def get(name: str, **chosen: Any) -> Objective:
     """The objective of that name; the same call gives the same object, so nothing compiles twice.
 

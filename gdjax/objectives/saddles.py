@@ -29,6 +29,7 @@ def saddle() -> Objective:
         domain=[(-2, 2)] * 2,
         start=[1.5, 0.01],
         saddles=[[0, 0]],
+        complete=True,
         latex=r"x^2 - y^2",
         reference="textbook",
     )
@@ -57,6 +58,7 @@ def monkey_saddle() -> Objective:
         domain=[(-2, 2)] * 2,
         start=[1.5, 0.1],
         saddles=[[0, 0]],
+        complete=True,
         latex=r"x^3 - 3\,x y^2",
         reference="Hilbert & Cohn-Vossen 1952, Geometry and the Imagination",
     )

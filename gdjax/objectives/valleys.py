@@ -44,6 +44,7 @@ def rosenbrock(dim: int = 2) -> Objective:
         fmin=0.0,
         local_minima=[second] if dim == 4 else (),
         saddles=[between] if dim == 4 else (),
+        complete=dim <= 4,
         latex=r"\sum_i 100\,(x_{i+1} - x_i^2)^2 + (1 - x_i)^2",
         reference="Rosenbrock 1960, Comput. J. 3:175;"
         " Moré, Garbow & Hillstrom 1981, ACM TOMS 7:17, #1",
@@ -81,6 +82,7 @@ def beale() -> Objective:
         minima=[[3, 0.5]],
         fmin=0.0,
         saddles=[[0, 1], [0.1005379373241584, -2.644513585023125]],
+        complete=True,
         latex=r"(1.5 - x + x y)^2 + (2.25 - x + x y^2)^2 + (2.625 - x + x y^3)^2",
         reference="Beale 1958; Moré, Garbow & Hillstrom 1981, ACM TOMS 7:17, #5",
     )
@@ -90,8 +92,9 @@ def beale() -> Objective:
 def dixon_price(dim: int = 2) -> Objective:
     """f(x) = (x₁ − 1)² + Σ i (2xᵢ² − xᵢ₋₁)²: a parabolic valley with two mirrored ends.
 
-    The minima are xᵢ = 2^(2^(1−i) − 1) with either sign of x_d. Between them (1/3, 0, …, 0),
-    f = 2/3, is a saddle; it is degenerate for d > 2, where descent all but stops at it.
+    The minima are xᵢ = 2^(2^(1−i) − 1) with either sign of x_d, of which most tables list one.
+    Between them (1/3, 0, …, 0), f = 2/3, is a saddle; it is degenerate for d > 2, where descent all
+    but stops at it.
 
     Raises:
         ArgumentError: dim < 2.
@@ -109,9 +112,8 @@ def dixon_price(dim: int = 2) -> Objective:
 
     def gradient(point):
         index, gap = parts(point)
-        up = jnp.pad(8 * index * point[1:] * gap, (1, 0))
-        down = jnp.pad(-2 * index * gap, (0, 1))
-        return (up + down).at[0].add(2 * (point[0] - 1))
+        up = jnp.concatenate([2 * (point[:1] - 1), 8 * index * point[1:] * gap])
+        return up - jnp.pad(2 * index * gap, (0, 1))
 
     *head, last = [2 ** (2 ** (1.0 - i) - 1) for i in range(1, dim + 1)]
     return Objective(
@@ -123,6 +125,7 @@ def dixon_price(dim: int = 2) -> Objective:
         minima=[[*head, last], [*head, -last]],
         fmin=0.0,
         saddles=[[1 / 3] + [0] * (dim - 1)],
+        complete=dim == 2,
         latex=r"(x_1 - 1)^2 + \sum_{i>1} i\,(2 x_i^2 - x_{i-1})^2",
         reference="Dixon & Price 1989; Surjanovic & Bingham, sfu.ca/~ssurjano",
     )
@@ -153,6 +156,7 @@ def leon() -> Objective:
         start=[-1.2, -1],
         minima=[[1, 1]],
         fmin=0.0,
+        complete=True,
         latex=r"100\,(y - x^3)^2 + (1 - x)^2",
         reference="Leon 1966, in Lavi & Vogl (eds), Recent Advances in Optimization Techniques",
     )
@@ -196,6 +200,7 @@ def wood() -> Objective:
             [-0.9679740249375931, 0.9471391408178418, -0.9695163103315912, 0.9512476657923253],
             [-0.03125102339433596, 0.1659713868557831, -0.03125817102326406, 0.1842639346967284],
         ],
+        complete=True,
         latex=r"100 (x_2 - x_1^2)^2 + (1 - x_1)^2 + 90 (x_4 - x_3^2)^2 + (1 - x_3)^2"
         r" + 10 (x_2 + x_4 - 2)^2 + (x_2 - x_4)^2 / 10",
         reference="Colville 1968; Moré, Garbow & Hillstrom 1981, ACM TOMS 7:17, #14",
@@ -228,6 +233,7 @@ def powell_singular() -> Objective:
         start=[3, -1, 0, 1],
         minima=[[0] * 4],
         fmin=0.0,
+        complete=True,
         latex=r"(x_1 + 10 x_2)^2 + 5 (x_3 - x_4)^2 + (x_2 - 2 x_3)^4 + 10 (x_1 - x_4)^4",
         reference="Powell 1962; Moré, Garbow & Hillstrom 1981, ACM TOMS 7:17, #13",
     )
@@ -258,6 +264,7 @@ def brown_badly_scaled() -> Objective:
         start=[1, 1],
         minima=[[1e6, 2e-6]],
         fmin=0.0,
+        complete=True,
         float32=False,
         latex=r"(x - 10^6)^2 + (y - 2 \cdot 10^{-6})^2 + (x y - 2)^2",
         reference="Moré, Garbow & Hillstrom 1981, ACM TOMS 7:17, #4",
@@ -293,6 +300,7 @@ def powell_badly_scaled() -> Objective:
         fmin=0.0,
         local_minima=[[-0.00994809192580094] * 2],
         saddles=[[0.01004815694710833] * 2, [-0.0001000300205170159] * 2],
+        complete=True,
         float32=False,
         latex=r"(10^4 x y - 1)^2 + (e^{-x} + e^{-y} - 1.0001)^2",
         reference="Powell 1970; Moré, Garbow & Hillstrom 1981, ACM TOMS 7:17, #3",
@@ -331,6 +339,7 @@ def freudenstein_roth() -> Objective:
         minima=[[5, 4]],
         fmin=0.0,
         local_minima=[[(53 - 4 * root) / 3, (2 - root) / 3]],
+        complete=True,
         latex=r"(x - 13 + ((5 - y) y - 2) y)^2 + (x - 29 + ((y + 1) y - 14) y)^2",
         reference="Moré, Garbow & Hillstrom 1981, ACM TOMS 7:17, #2",
     )

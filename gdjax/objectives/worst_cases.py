@@ -1,6 +1,7 @@
 """Functions built to defeat a method: they attain the bounds of the theory."""
 
 import jax.numpy as jnp
+import numpy as np
 
 from gdjax.errors import ArgumentError
 from gdjax.objectives.base import Objective
@@ -17,11 +18,13 @@ def nesterov_worst(dim: int = 4) -> Objective:
     """
 
     def fn(point):
-        return jnp.sum(jnp.diff(jnp.pad(point, 1)) ** 2) / 8 - point[0] / 4
+        padded = jnp.pad(point, 1)
+        return jnp.sum((padded[1:] - padded[:-1]) ** 2) / 8 - point[0] / 4
 
     def gradient(point):
         padded = jnp.pad(point, 1)
-        return ((2 * point - padded[:-2] - padded[2:]) / 4).at[0].add(-0.25)
+        pull = jnp.asarray(np.eye(point.size)[0], point.dtype)
+        return (2 * point - padded[:-2] - padded[2:] - pull) / 4
 
     return Objective(
         name="nesterov_worst",
@@ -31,6 +34,7 @@ def nesterov_worst(dim: int = 4) -> Objective:
         start=[0] * dim,
         minima=[[1 - i / (dim + 1) for i in range(1, dim + 1)]],
         fmin=(1 / (dim + 1) - 1) / 8,
+        complete=True,
         latex=r"\frac{1}{8} (x_1^2 + \sum_{i<d} (x_i - x_{i+1})^2 + x_d^2) - \frac{1}{4} x_1",
         reference="Nesterov 2004, Introductory Lectures on Convex Optimization, Thm 2.1.7",
     )
@@ -69,6 +73,7 @@ def huber_worst_gd(steps: int = 10) -> Objective:
         start=[1],
         minima=[[0]],
         fmin=0.0,
+        complete=True,
         latex=rf"x^2/2\ (|x| \leq k),\ k|x| - k^2/2\ (|x| > k),\ k = \frac{{1}}{{{2 * steps + 1}}}",
         reference="Drori & Teboulle 2014, Math. Program. 145:451",
     )
@@ -101,6 +106,7 @@ def lessard_heavy_ball() -> Objective:
         start=[3.3],
         minima=[[0]],
         fmin=0.0,
+        complete=True,
         latex=r"f'(x) = 25 x\ (x < 1),\ x + 24\ (x < 2),\ 25 x - 24\ (x \geq 2)",
         reference="Lessard, Recht & Packard 2016, SIAM J. Optim. 26(1):57, eq. 4.11",
     )

@@ -1,17 +1,28 @@
 """Pictures: data in, matplotlib ``Figure`` out; nothing here runs a descent or opens a window."""
 
+from gdjax.plotting.basins import basin_map
 from gdjax.plotting.certificates import certificate
 from gdjax.plotting.curves import convergence, curve
 from gdjax.plotting.fields import gradient_field
+from gdjax.plotting.multiples import paths_grid
 from gdjax.plotting.paths import comparison, trajectory
+from gdjax.plotting.rates import steps_ecdf, success_rate
+from gdjax.plotting.stability import stability_map
 from gdjax.plotting.style import save
+from gdjax.plotting.sweeps import sweep_pictures
 
 __all__ = [
+    "basin_map",
     "certificate",
     "comparison",
     "convergence",
     "curve",
     "gradient_field",
+    "paths_grid",
     "save",
+    "stability_map",
+    "steps_ecdf",
+    "success_rate",
+    "sweep_pictures",
     "trajectory",
 ]

@@ -46,7 +46,8 @@ def frame(
     """The smallest window that shows every path and the known minima, with a margin.
 
     Points beyond twice the domain are left out of sight: one diverging path must not shrink
-    the rest to a dot.
+    the rest to a dot. Of more than two dimensions, the slice goes through the first path's last
+    point in sight.
     """
     picked = list(axes)
     reach = objective.width[picked]
@@ -59,7 +60,9 @@ def frame(
     side = np.maximum(high - low, 0.04 * reach)
     side = np.maximum(side, side.max() * np.minimum(reach / reach.max(), 1) * 0.6)
     middle, half = (low + high) / 2, side * (0.5 + MARGIN)
-    return Window(middle - half, middle + half, axes, np.asarray(paths[0][-1], dtype=float))
+    near = np.all(np.abs(paths[0] - objective.center) <= objective.width, axis=1)
+    base = paths[0][np.flatnonzero(near)[-1] if near.any() else 0]
+    return Window(middle - half, middle + half, axes, np.asarray(base, dtype=float))
 
 
 def evaluate(objective: Objective, points: np.ndarray) -> np.ndarray:
@@ -87,14 +90,17 @@ def norm(ground: Grid) -> PowerNorm:
     """Colours by a power of the height, such that half of the ground lies below the middle one."""
     z = ground.z[np.isfinite(ground.z)]
     low, middle, high = np.quantile(z, [0, 0.5, 1]) if z.size else (0.0, 0.5, 1.0)
-    if not low < middle < high:
-        return PowerNorm(1.0, vmin=low, vmax=high if high > low else low + 1)
+    spread = max(high - low, 1e-6 * max(abs(low), abs(high)), 1e-30)
+    if not low < middle < high or high - low < spread:  # level, but for rounding
+        return PowerNorm(1.0, vmin=low, vmax=low + spread)
     gamma = np.log(0.5) / np.log((middle - low) / (high - low))
     return PowerNorm(float(np.clip(gamma, 0.2, 1.0)), vmin=low, vmax=high)
 
 
-def contours(axes: Axes, ground: Grid, objective: Objective, window: Window) -> None:
-    """Filled contours with thin lines, the known minima in sight, and a colour bar."""
+def contours(
+    axes: Axes, ground: Grid, objective: Objective, window: Window, bar: bool = True
+) -> None:
+    """Filled contours with thin lines, the known minima in sight, and a colour bar if wanted."""
     shades = norm(ground)
     levels = np.unique(shades.inverse(np.linspace(0, 1, 29)))
     filled = axes.contourf(
@@ -123,11 +129,13 @@ def contours(axes: Axes, ground: Grid, objective: Objective, window: Window) -> 
         xlabel=coordinate(objective, window.axes[0]),
         ylabel=coordinate(objective, window.axes[1]),
     )
+    if not bar:
+        return
     ticks = MaxNLocator(8).tick_values(levels[0], levels[-1])
     ticks = ticks[(ticks >= levels[0]) & (ticks <= levels[-1])]
-    bar = axes.figure.colorbar(filled, ax=axes, pad=0.02, shrink=0.95, ticks=ticks)
-    bar.ax.set_title("f", fontsize=10)
-    bar.outline.set_visible(False)  # type: ignore[operator]  # a Patch, typed as a callable
+    key = axes.figure.colorbar(filled, ax=axes, pad=0.02, shrink=0.95, ticks=ticks)
+    key.ax.set_title("f", fontsize=10)
+    key.outline.set_visible(False)  # type: ignore[operator]  # a Patch, typed as a callable
 
 
 def surface(axes: Axes3D, ground: Grid, objective: Objective, window: Window) -> None:

@@ -106,7 +106,7 @@ def _draw_on_surface(
     )
     onto = np.broadcast_to(window.base, draped.shape).copy()
     onto[:, list(window.axes)] = draped[:, list(window.axes)]
-    z = np.where(inside, landscape.evaluate(objective, onto), np.nan)
+    x, y, z = np.where(inside, (x, y, landscape.evaluate(objective, onto)), np.nan)
     axes.plot(x, y, z, color=colour, linewidth=1.8, path_effects=style.HALO, zorder=5)
     dots = slice(None, None, DRAPE)
     axes.plot(x[dots], y[dots], z[dots], ".", color=colour, markersize=3.5, zorder=6)

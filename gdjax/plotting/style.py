@@ -1,16 +1,21 @@
 """What all pictures share: a palette safe for colour-blind readers, and sizes that stay legible."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps, patheffects
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.axis import Axis
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 # Okabe & Ito 2008, Color Universal Design: told apart under every common colour blindness.
 PALETTE = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Four more for pictures with many classes, chosen to stay apart from the others and from the greys.
+CLASSES = (*PALETTE[:6], "#332288", "#DDCC77", "#661100", "#8C6D31")
 HALO = [patheffects.Stroke(linewidth=3.4, foreground="white", alpha=0.9), patheffects.Normal()]
 RIM = [patheffects.Stroke(linewidth=2.6, foreground="black"), patheffects.Normal()]
 
@@ -34,6 +39,17 @@ def colours(labels: Iterable[str]) -> dict[str, str]:
     return {label: PALETTE[i % len(PALETTE)] for i, label in enumerate(labels)}
 
 
+def paler(colour: str, white: float | np.ndarray) -> np.ndarray:
+    """A colour mixed with white, as RGB; one for each share of white, ``(..., 3)``.
+
+    Example:
+        >>> paler("#000000", 0.25).tolist()
+        [0.25, 0.25, 0.25]
+    """
+    white = np.asarray(white)[..., None]
+    return white + (1 - white) * np.asarray(to_rgb(colour))
+
+
 def title(name: str, latex: str) -> str:
     """An objective's title: its name, and its formula where one is known.
 
@@ -43,6 +59,33 @@ def title(name: str, latex: str) -> str:
     """
     readable = name.replace("_", " ")
     return f"{readable}:  $f = {latex}$" if latex else readable
+
+
+def point(at: Iterable[float]) -> str:
+    """A point in brackets, short.
+
+    Example:
+        >>> point([1.29787, -1.29787])
+        '(1.30, −1.30)'
+    """
+    return f"({', '.join(f'{x:.2f}'.replace('-', '−') for x in at)})"
+
+
+def bar(figure: Figure, shades: ScalarMappable, panels: Sequence[Axes], title: str) -> None:
+    """A colour bar beside some axes; a logarithmic one with plain numbers."""
+    drawn = figure.colorbar(shades, ax=panels, pad=0.03, shrink=0.95, aspect=30)
+    drawn.ax.set_title(title, fontsize=10)
+    drawn.outline.set_visible(False)  # type: ignore[operator]  # a Patch, typed as a callable
+    if isinstance(shades.norm, LogNorm):
+        low, high = shades.get_clim()
+        plain_logarithmic(drawn.ax.yaxis, wide=bool(low and high and high > 10 * low))
+
+
+def plain_logarithmic(axis: Axis, wide: bool = True) -> None:
+    """Mark a logarithmic axis at 1, 2, 5, 10, … in plain numbers; a narrow one evenly."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)) if wide else MaxNLocator(6))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def quiet(axes: Axes) -> None:

@@ -1,0 +1,247 @@
+"""Where chunks run and where their results go: the public ``sweep``."""
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+import xarray as xr
+
+from gdjax import results
+from gdjax.descent import Precision, as_precision
+from gdjax.errors import ArgumentError
+from gdjax.objectives import GradientSide, Objective
+from gdjax.outcomes import StoppingRule
+from gdjax.sweeps.chunks import Runner
+from gdjax.sweeps.plan import Plan, plan, whole
+
+SHARE = 0.8  # of the free memory that a sweep may ask for
+
+
+def sweep(
+    objective: Objective,
+    optimizer: str | Callable | optax.GradientTransformation,
+    starts: Any = None,
+    hyperparameters: Mapping[Any, Any] | None = None,
+    steps: int = 100,
+    *,
+    record: str | int | Sequence[int] | None = None,
+    stop: StoppingRule | bool = True,
+    tolerance: float = 1e-4,
+    gradient: GradientSide = "autodiff",
+    precision: Precision | None = None,
+    chunk: int | None = None,
+    devices: int | None = None,
+    fast_math: bool = True,
+    store: str | os.PathLike | None = None,
+    progress: bool = False,
+) -> xr.Dataset:
+    """Descend from every start with every combination of hyperparameters.
+
+    Args:
+        objective: what to descend.
+        optimizer: a factory such as ``gdjax.heavy_ball`` or ``optax.adam``, the name of one, or a
+            transformation whose hyperparameters do not vary.
+        starts: points ``(n, d)``, one point ``(d,)``, or what ``gdjax.starts`` makes: a grid or a
+            sample of the domain; by default the objective's own start.
+        hyperparameters: values by name, each an axis of the result. A tuple of names with a tuple
+            of equally long lists is one axis along which they vary together.
+        steps: the most steps a descent takes, at least 0.
+        record: besides the summary, which points and values to keep: ``"all"``, every k-th step
+            (an integer), or a list of steps.
+        stop: whether a descent at rest stops, or the rule of when it is; one that is lost or
+            has met NaN always stops.
+        tolerance: ``first_step`` is the first step with f ≤ f* + tolerance.
+        gradient: which gradient to follow, ``autodiff`` or ``hand``.
+        precision: ``float32`` or ``float64``; by default as JAX is configured.
+        chunk: how many descents are computed and stored at a time.
+        devices: how many processors to use; by default all.
+        fast_math: whether the native kernel may be used on a CPU, whose sine and the like are
+            its own (see ``gdjax.sweeps.elementary``); without it all arithmetic is XLA's.
+        store: a folder to write the results to, chunk by chunk. A store of the same sweep is
+            continued.
+        progress: whether to show a progress bar.
+
+    Returns:
+        Final point, final and best value, first step within tolerance, steps taken, gradient
+        evaluations, outcome and known minimum of every descent, with the dims ``start`` and one
+        an axis; with ``record`` also ``points`` and ``values``. The results are the same bits
+        however many devices computed them, and whether or not they were interrupted.
+
+    Raises:
+        ArgumentError: an unknown hyperparameter or one that is no float, zipped axes of unequal
+            length, empty or non-finite values, more memory than there is, a store that is a file
+            or holds another sweep.
+        StorageError: a disk that does not take the results; finished chunks stay readable.
+
+    Example:
+        >>> import gdjax
+        >>> f = gdjax.objectives.get("qfsp")
+        >>> momenta = [0.0, 0.5, 0.9]
+        >>> found = sweep(f, gdjax.heavy_ball, starts=[[7.11, 6.97]], steps=300,
+        ...               hyperparameters={"learning_rate": [0.1], "momentum": momenta})
+        >>> (found.minimum < len(f.minima)).values.ravel().tolist()
+        [False, True, True]
+    """
+    asked = plan(
+        objective, optimizer, starts, hyperparameters, steps, record=record, stop=stop,
+        tolerance=tolerance, gradient=gradient, precision=precision, chunk=chunk,
+    )  # fmt: skip
+    if devices is not None:
+        whole("devices", devices, 1)
+    _check_memory(asked, in_memory=store is None)
+    runner = Runner(asked, devices, fast_math)
+    layout = _layout(asked, runner)
+    if store is None:
+        arrays = {
+            name: np.empty((asked.cells, *variable.shape), variable.dtype)
+            for name, variable in layout.variables.items()
+        }
+        with _bar(asked, 0, progress) as done:
+            for index in range(asked.chunks):
+                bounds = slice(*asked.bounds(index))
+                runner(index, {name: array[bounds] for name, array in arrays.items()}, done)
+        return results.dataset(layout, arrays)
+    folder = results.Store.open_or_create(store, layout)
+    missing = folder.missing()
+    ready = sum(b - a for a, b in map(asked.bounds, range(asked.chunks)))
+    ready -= sum(b - a for a, b in map(asked.bounds, missing))
+    with _bar(asked, ready, progress) as done, ThreadPoolExecutor(1) as writer:
+        written = None
+        for index in missing:  # a chunk is written while the next one is computed
+            arrays = runner(index, None, done)
+            if written is not None:
+                written.result()
+            written = writer.submit(folder.write, index, arrays)
+        if written is not None:
+            written.result()
+    return results.open_results(Path(store))
+
+
+@contextmanager
+def _bar(asked: Plan, ready: int, shown: bool) -> Iterator[Callable[[int], Any]]:
+    """What is told how many descents were finished, and shows it."""
+    if not shown:
+        yield lambda cells: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=asked.cells, initial=ready, unit=" descents", unit_scale=True) as bar:
+        yield bar.update
+
+
+def _check_memory(asked: Plan, in_memory: bool) -> None:
+    """Refuse a sweep that would not fit, before it starts."""
+    variables = results.standard_variables(
+        asked.precision, asked.objective.dim, len(asked.record)
+    ).values()
+    each = sum(variable.nbytes for variable in variables)
+    need = each * (asked.cells if in_memory else 2 * asked.chunk)  # one is written, one computed
+    free = available_memory()
+    if need > SHARE * free:
+        ways = ["fewer starts or values"] if in_memory else ["a smaller chunk"]
+        ways += ["fewer recorded steps"] if asked.record else []
+        ways += ["store='a folder', which keeps a chunk in memory at a time"] if in_memory else []
+        raise ArgumentError(
+            f"this sweep needs {_bytes(need)} of memory, {each} bytes for each of "
+            f"{asked.cells if in_memory else 2 * asked.chunk:,} descents, and {_bytes(free)} are "
+            f"free; take {', or '.join(ways)}"
+        )
+
+
+def available_memory() -> int:
+    """Bytes that can be had without swapping, as far as the system says."""
+    try:
+        with open("/proc/meminfo") as lines:
+            return next(1024 * int(s.split()[1]) for s in lines if s.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
+
+
+class _LazyStarts:
+    """Starts as an array that is made where it is sliced, so that it need never be whole."""
+
+    def __init__(self, asked: Plan):
+        self._asked = asked
+        self.shape = (asked.shape[0], asked.objective.dim)
+        self.dtype = np.dtype(asked.precision)
+
+    def __getitem__(self, key: slice) -> np.ndarray:
+        first, last, _ = key.indices(self.shape[0])
+        return self._asked.starts.take(self._asked.objective, first, last).astype(self.dtype)
+
+
+def _layout(asked: Plan, runner: Runner) -> results.Layout:
+    f, starts = asked.objective, asked.starts
+    points = starts.points
+    config = {
+        "objective": f.name,
+        "function": _fingerprint(asked),
+        "optimizer": repr(asked.optimizer),
+        "starts": {
+            "kind": starts.kind,
+            "number": starts.number,
+            "seed": starts.seed,
+            "points": "" if points is None else hashlib.sha256(points.tobytes()).hexdigest()[:16],
+        },
+        "hyperparameters": {
+            name: values for axis in asked.axes
+            for name, values in zip(axis.names, axis.values, strict=True)
+        },
+        "steps": asked.steps,
+        "record": asked.record,
+        "gradient": asked.gradient,
+        "stop": asked.stop,
+        "rule": {name: float(value) for name, value in asked.rule._asdict().items()},
+        "tolerance": asked.tolerance,
+        "precision": asked.precision,
+        "kernel": runner.kernel.name,
+        "tile": runner.kernel.tile,
+    }  # fmt: skip
+    attrs = {
+        "objective": f.name,
+        "formula": f.latex,
+        "fmin": np.nan if f.fmin is None else f.fmin,
+        "domain": f.domain,
+        "optimizer": repr(asked.optimizer),
+        "max_steps": asked.steps,
+        "tolerance": asked.tolerance,
+        "gradient": asked.gradient,
+        "starts_kind": starts.kind,
+        "starts_shape": starts.shape(f.dim),
+        "seed": starts.seed,
+        "kernel": runner.kernel.name,
+        "kernel_reason": runner.reason,
+        "tile": runner.kernel.tile,
+        "processors": runner.devices,
+    }
+    return results.sweep_layout(
+        _LazyStarts(asked),
+        [dict(zip(axis.names, axis.values, strict=True)) for axis in asked.axes],
+        precision=asked.precision,
+        chunk=asked.chunk,
+        config=config,
+        record=np.asarray(asked.record, np.int32) if asked.record else None,
+        minima=f.known_minima,
+        global_minima=len(f.minima),
+        attrs=attrs,
+    )
+
+
+def _fingerprint(asked: Plan) -> str:
+    """A digest of what the objective computes, whatever its name."""
+    with as_precision(asked.precision):
+        at = jax.ShapeDtypeStruct((asked.objective.dim,), asked.precision)
+        traced = str(jax.make_jaxpr(asked.objective.value_and_gradient(asked.gradient))(at))
+    return hashlib.sha256(re.sub(r"0x[0-9a-f]+", "", traced).encode()).hexdigest()[:16]

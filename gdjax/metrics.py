@@ -1,0 +1,278 @@
+"""What many descents say together: NumPy arrays in, NumPy arrays out.
+
+Where steps or costs are counted, a descent that never arrived counts as infinitely long: it is
+censored, not left out, so that failing often cannot look like being fast.
+"""
+
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+
+from gdjax.errors import ArgumentError
+
+Axes = int | tuple[int, ...] | None
+Counts = int | np.integer | np.ndarray
+
+
+class Share(NamedTuple):
+    """A share of descents, with its confidence interval; three arrays of one shape.
+
+    Args:
+        share: successes / trials.
+        low, high: ends of the interval.
+    """
+
+    share: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+class Steps(NamedTuple):
+    """An empirical distribution function: ``share[i]`` have arrived by ``steps[i]``.
+
+    Args:
+        steps: each number of steps at which someone arrived, ascending, ``(n,)``.
+        share: of all descents, those that never arrive included, ``(n,)``.
+    """
+
+    steps: np.ndarray
+    share: np.ndarray
+
+
+def wilson(successes: Counts, trials: Counts, confidence: float = 0.95) -> Share:
+    """Wilson's interval for a proportion: the p whose test at this confidence is not rejected.
+
+    With p̂ = successes / n and z the normal quantile of (1 + confidence)/2, its ends are
+    (p̂ + z²/2n ± z √(p̂(1 − p̂)/n + z²/4n²)) / (1 + z²/n). It stays within [0, 1] and is not empty at
+    0 or n successes. It is made for independent starts; over a grid of starts, where the error is
+    one of the border alone, it is wider than it need be.
+
+    Args:
+        successes: how many succeeded; any shape.
+        trials: of how many, n ≥ 1; any shape that broadcasts with it.
+        confidence: between 0 and 1.
+
+    Returns:
+        The share and both ends.
+
+    Raises:
+        ArgumentError: no trials, successes outside 0 … n, a confidence outside (0, 1).
+
+    Example:
+        >>> [round(float(x), 3) for x in wilson(8, 10)]
+        [0.8, 0.49, 0.943]
+
+    Reference:
+        Wilson 1927, Probable inference, the law of succession, and statistical inference, p. 210.
+    """
+    if not 0 < confidence < 1:
+        raise ArgumentError(f"confidence must lie between 0 and 1, got {confidence}")
+    k, n = np.broadcast_arrays(np.asarray(successes, float), np.asarray(trials, float))
+    if (n < 1).any():
+        raise ArgumentError(f"trials must be at least 1, got {trials}")
+    if (k < 0).any() or (k > n).any():
+        raise ArgumentError(f"successes must lie between 0 and trials, got {successes}")
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share = k / n
+    middle = share + z**2 / (2 * n)
+    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    scale = 1 + z**2 / n
+    low = np.where(k == 0, 0.0, (middle - half) / scale)
+    high = np.where(k == n, 1.0, (middle + half) / scale)
+    return Share(share, low, high)
+
+
+def success_rate(success: np.ndarray, axis: Axes = None, confidence: float = 0.95) -> Share:
+    """The share of descents that succeeded along some axes, with Wilson's interval.
+
+    Args:
+        success: one truth value a descent; any shape.
+        axis: the axes to count along; by default all of them.
+        confidence: of the interval, between 0 and 1.
+
+    Returns:
+        Share and interval, of the shape that is left.
+
+    Raises:
+        ArgumentError: no descents, or a confidence outside (0, 1).
+
+    Example:
+        >>> success_rate(np.array([[True, True, True, False], [False] * 4]), axis=1).share
+        array([0.75, 0.  ])
+    """
+    success = np.asarray(success, dtype=bool)
+    counted = success.sum(axis=axis)
+    if not success.size:
+        raise ArgumentError("success must hold at least one descent, got none")
+    return wilson(counted, success.size // max(np.size(counted), 1), confidence)
+
+
+def steps_quantile(
+    first_step: np.ndarray, quantile: float | np.ndarray, axis: Axes = None
+) -> np.ndarray | np.floating:
+    """Steps after which a share of all descents has arrived: min {k : F(k) ≥ quantile}.
+
+    F is the distribution that ``steps_ecdf`` gives. Where fewer than that share ever arrive the
+    quantile is infinite; no value in between is made up.
+
+    Args:
+        first_step: first step within tolerance, −1 for never; any shape.
+        quantile: one share in (0, 1], or several, ``(q,)``.
+        axis: the axes to reduce; by default all of them.
+
+    Returns:
+        Steps as floats, of the shape that is left, behind ``(q,)`` where there are several.
+
+    Raises:
+        ArgumentError: a quantile outside (0, 1], or no descents.
+
+    Example:
+        >>> steps_quantile(np.array([30, -1, 10, 20, -1]), np.array([0.5, 0.75]))
+        array([30., inf])
+    """
+    if not ((np.asarray(quantile) > 0) & (np.asarray(quantile) <= 1)).all():
+        raise ArgumentError(f"quantile must lie in (0, 1], got {quantile}")
+    return np.quantile(_censored(first_step), quantile, axis=axis, method="inverted_cdf")
+
+
+def steps_ecdf(first_step: np.ndarray) -> Steps:
+    """The empirical distribution of steps to tolerance: F(k) = share with first_step ≤ k.
+
+    Args:
+        first_step: first step within tolerance, −1 for never; any shape.
+
+    Returns:
+        The steps at which F rises, and its value there; it ends below 1 where some never arrive.
+
+    Raises:
+        ArgumentError: no descents.
+
+    Example:
+        >>> steps_ecdf(np.array([3, -1, 5, 3]))
+        Steps(steps=array([3, 5]), share=array([0.5 , 0.75]))
+    """
+    steps = _censored(first_step)
+    arrived, counts = np.unique(steps[np.isfinite(steps)].astype(int), return_counts=True)
+    return Steps(arrived, np.cumsum(counts) / steps.size)
+
+
+def basin_shares(minimum: np.ndarray, number: int, confidence: float = 0.95) -> Share:
+    """The share of starts that each known minimum catches, with Wilson's interval for each.
+
+    Over starts drawn uniformly, or on a grid, the share estimates that of the basin's area. Each
+    interval holds with this confidence by itself, not all of them at once.
+
+    Args:
+        minimum: the index of the minimum that each descent reached, −1 for none; any shape.
+        number: how many minima are known.
+        confidence: of each interval, between 0 and 1.
+
+    Returns:
+        Shares and intervals, ``(number,)``; what is missing to 1 reached none.
+
+    Raises:
+        ArgumentError: no descents, an index that is not −1 … number − 1, a confidence outside
+            (0, 1).
+
+    Example:
+        >>> basin_shares(np.array([0, 0, 1, -1]), number=3).share
+        array([0.5 , 0.25, 0.  ])
+    """
+    minimum = np.asarray(minimum).ravel()
+    if not minimum.size:
+        raise ArgumentError("minimum must hold at least one descent, got none")
+    if minimum.min() < -1 or minimum.max() >= number:
+        raise ArgumentError(
+            f"minimum must be −1 to {number - 1}, got {minimum.min()} to {minimum.max()}"
+        )
+    counts = np.bincount(minimum[minimum >= 0], minlength=number)
+    return wilson(counts, minimum.size, confidence)
+
+
+def performance_profile(costs: np.ndarray, ratios: np.ndarray) -> np.ndarray:
+    """The share of problems that each solver solves within a factor of the best solver.
+
+    ρ_s(τ) = |{p : t_ps ≤ τ · min over s of t_ps}| / problems. A problem that nobody solves counts
+    for none. Who comes second depends on who is compared: read it for the best, or for all.
+
+    Args:
+        costs: t_ps > 0, the cost that solver s needs for problem p, infinite if it fails,
+            ``(problems, solvers)``.
+        ratios: τ ≥ 1, ``(n,)``.
+
+    Returns:
+        Shares, ``(solvers, n)``.
+
+    Raises:
+        ArgumentError: costs that are not positive, or of another shape.
+
+    Example:
+        >>> costs = np.array([[1.0, 2.0], [3.0, np.inf]])
+        >>> performance_profile(costs, np.array([1.0, 2.0]))
+        array([[1. , 1. ],
+               [0. , 0.5]])
+
+    Reference:
+        Dolan & Moré 2002, Benchmarking optimization software with performance profiles, section 2.
+    """
+    costs = _costs(costs)
+    limits = costs.min(axis=1)[:, None] * np.asarray(ratios, float)  # (problems, n)
+    return _solved(costs, limits)
+
+
+def data_profile(costs: np.ndarray, dims: np.ndarray, budgets: np.ndarray) -> np.ndarray:
+    """The share of problems that each solver solves within a budget of simplex gradients.
+
+    d_s(κ) = |{p : t_ps ≤ κ (n_p + 1)}| / problems, with n_p the dimension of problem p: n + 1
+    evaluations are what a gradient by differences costs. Unlike ``performance_profile`` it does
+    not depend on the other solvers.
+
+    Args:
+        costs: t_ps > 0, evaluations that solver s needs for problem p, infinite if it fails,
+            ``(problems, solvers)``.
+        dims: n_p, ``(problems,)``.
+        budgets: κ, ``(n,)``.
+
+    Returns:
+        Shares, ``(solvers, n)``.
+
+    Raises:
+        ArgumentError: costs that are not positive, or shapes that do not fit.
+
+    Example:
+        >>> costs = np.array([[6.0, 12.0], [10.0, np.inf]])
+        >>> data_profile(costs, dims=np.array([2, 4]), budgets=np.array([2.0, 4.0]))
+        array([[1. , 1. ],
+               [0. , 0.5]])
+
+    Reference:
+        Moré & Wild 2009, Benchmarking derivative-free optimization algorithms, section 2.2.
+    """
+    costs, dims = _costs(costs), np.asarray(dims)
+    if dims.shape != costs.shape[:1] or (dims < 1).any():
+        raise ArgumentError(f"dims must be {len(costs)} dimensions, at least 1, got {dims}")
+    limits = (dims[:, None] + 1) * np.asarray(budgets, float)  # (problems, n)
+    return _solved(costs, limits)
+
+
+def _censored(first_step: np.ndarray) -> np.ndarray:
+    steps = np.asarray(first_step)
+    if not steps.size:
+        raise ArgumentError("first_step must hold at least one descent, got none")
+    return np.where(steps >= 0, steps, np.inf)
+
+
+def _solved(costs: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """The share of problems within each limit; a failure is within none."""
+    within = costs[:, :, None] <= limits[:, None, :]
+    return (within & np.isfinite(costs)[:, :, None]).mean(axis=0)
+
+
+def _costs(costs: np.ndarray) -> np.ndarray:
+    costs = np.asarray(costs, dtype=float)
+    if costs.ndim != 2 or not costs.size:
+        raise ArgumentError(f"costs must be (problems, solvers), got shape {costs.shape}")
+    if not (costs > 0).all():
+        raise ArgumentError("costs must be positive, and infinite for a failure")
+    return costs

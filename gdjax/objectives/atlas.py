@@ -1,0 +1,196 @@
+"""The atlas of a landscape: where its slope vanishes, and what is there."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from gdjax.errors import ArgumentError
+from gdjax.objectives.base import Objective
+
+STEPS = 100  # Newton doubles the digits; at a degenerate point each step gains a factor 3/2 only
+STEP_TOLERANCE = 1e-10  # of the domain's width: a last Newton step below this has arrived
+SAME = 1e-6  # of the domain's width: two arrivals closer than this are one point
+SAME_DEGENERATE = 1e-3  # the same where the curvature vanishes and arrivals scatter
+FLAT = 1e-8  # of the largest curvature: below this a direction counts as without curvature
+STUCK = 1e8  # the damping beyond which a point is given up
+ON_A_KINK = 1e-9  # of the typical distance from one
+
+
+class StationaryPoints(NamedTuple):
+    """Stationary points of an objective, the lowest first.
+
+    Args:
+        points: where they are, ``(k, d)``.
+        values: the objective there, ``(k,)``.
+        kinds: ``minimum``, ``saddle``, ``maximum``, or ``degenerate`` where the Hessian is singular
+            and does not decide, ``(k,)``.
+        eigenvalues: of the Hessian, ascending, ``(k, d)``.
+    """
+
+    points: np.ndarray
+    values: np.ndarray
+    kinds: np.ndarray
+    eigenvalues: np.ndarray
+
+    def __str__(self) -> str:
+        lines = [f"{'kind':10}  {'value':>14}  point"]
+        for point, value, kind, _ in zip(*self, strict=True):
+            shown = (f"{x if abs(x) > 1e-15 else 0:.8g}" for x in point)
+            lines.append(f"{kind:10}  {value:14.8g}  ({', '.join(shown)})")
+        return "\n".join(lines)
+
+
+class _Look(NamedTuple):
+    """What is seen at each of n points, with the domain's width as the unit of length."""
+
+    point: np.ndarray
+    value: np.ndarray
+    slope: np.ndarray
+    curvature: np.ndarray
+
+    @property
+    def steepness(self) -> np.ndarray:
+        return np.linalg.norm(self.slope, axis=1)
+
+
+def stationary_points(
+    objective: Objective, starts: int | Sequence | np.ndarray = 2000, seed: int = 0
+) -> StationaryPoints:
+    r"""Find the minima, saddles and maxima inside an objective's domain, in float64.
+
+    From many starts, damped Newton steps on the slope,
+    :math:`x \leftarrow x - V\,\mathrm{diag}(\lambda_i / (\lambda_i^2 + \mu))\,V^T \nabla f`
+    with the Hessian's eigenvalues λ and eigenvectors V, taken where they make ‖∇f‖ smaller
+    (Levenberg–Marquardt: the damping μ falls after a good step and grows after a bad one). They
+    go to whatever is near, up or down. What has arrived is merged and told apart by the Hessian.
+
+    A search from random starts proves the points that it finds, never that there are no more.
+    Points on a kink are left out, minima on the domain's boundary with a slope are not stationary,
+    and a plateau or a whole line of minima gives as many ``degenerate`` points as starts arrived.
+
+    Args:
+        objective: what to search; its function must be twice differentiable off its kinks.
+        starts: how many to draw, uniformly in the domain, or the starts themselves, ``(n, d)``.
+        seed: of the draw.
+
+    Raises:
+        ArgumentError: no starts, or starts of another dimension.
+
+    Example:
+        >>> import gdjax
+        >>> print(stationary_points(gdjax.objectives.get("mccormick")))
+        kind                 value  point
+        minimum          -1.913223  (-0.54719755, -1.5471976)
+        minimum          1.2283697  (2.5943951, 1.5943951)
+        saddle            1.913223  (1.5471976, 0.54719755)
+    """
+    low, high = np.asarray(objective.domain).T
+    if isinstance(starts, int):
+        if starts < 1:
+            raise ArgumentError(f"starts must be at least 1, got {starts}")
+        first = np.random.default_rng(seed).uniform(low, high, (starts, objective.dim))
+    else:
+        first = np.asarray(starts, dtype=float)
+        if first.ndim != 2 or first.shape[1] != objective.dim or not len(first):
+            raise ArgumentError(
+                f"starts must be a number or points (n, {objective.dim}), got shape {first.shape}"
+            )
+    with jax.enable_x64(True), np.errstate(all="ignore"):
+        look = _telescope(objective)
+        begin = look(first)
+        last = _search(look, begin, objective.width)
+        left = np.linalg.norm(_newton_step(last, 0.0), axis=1)
+        arrived = np.isfinite(last.value) & (left <= STEP_TOLERANCE)
+        slack = SAME * objective.width
+        arrived &= np.all((last.point >= low - slack) & (last.point <= high + slack), axis=1)
+        arrived &= ~_on_a_kink(objective, last.point, first)
+    typical = np.median(np.abs(_finite(begin.curvature)).max(axis=(1, 2)))
+    points, values, _, curvatures = (field[arrived] for field in last)
+    kinds = _classify(curvatures, typical)
+    chosen = _merge(points / objective.width, kinds == "degenerate", left[arrived])
+    chosen = chosen[np.argsort(values[chosen], kind="stable")]
+    eigenvalues = np.linalg.eigvalsh(
+        curvatures[chosen] / np.outer(objective.width, objective.width)
+    )
+    return StationaryPoints(points[chosen], values[chosen], kinds[chosen], eigenvalues)
+
+
+def _telescope(objective: Objective) -> Callable[[np.ndarray], _Look]:
+    """The compiled function from points ``(n, d)`` to what is seen there."""
+    width = objective.width
+
+    def one(point: Any) -> Any:
+        slope = jax.grad(objective.fn)
+        return objective.fn(point), slope(point), jax.jacfwd(slope)(point)
+
+    many = jax.jit(jax.vmap(one))
+
+    def look(points: np.ndarray) -> _Look:
+        value, slope, curvature = map(np.asarray, many(points))
+        return _Look(points, value, slope * width, curvature * np.outer(width, width))
+
+    return look
+
+
+def _search(look: Callable[[np.ndarray], _Look], here: _Look, width: np.ndarray) -> _Look:
+    """Damped Newton steps from every point at once, until all have arrived or are stuck."""
+    damping = np.full(len(here.value), 1e-2)
+    for _ in range(STEPS):
+        step = _newton_step(here, damping)
+        there = look(here.point + step * width)
+        better = np.isfinite(there.value) & (there.steepness < here.steepness)
+        here = _Look(*(np.where(_along(better, a), a, b) for a, b in zip(there, here, strict=True)))
+        damping = np.where(better, damping / 10, damping * 4)
+        if not np.any(better | (damping < STUCK)):
+            break
+    return here
+
+
+def _newton_step(here: _Look, damping: np.ndarray | float) -> np.ndarray:
+    """−(H² + μI)⁻¹ H g for every point, with μ in units of the largest eigenvalue squared."""
+    eigenvalues, vectors = np.linalg.eigh(_finite(here.curvature))
+    largest = np.abs(eigenvalues).max(axis=1, keepdims=True)
+    along = np.einsum("nij,ni->nj", vectors, here.slope)
+    damping = np.broadcast_to(damping, len(largest))[:, None] * largest**2
+    shrunk = np.where(along == 0, 0.0, along * eigenvalues / (eigenvalues**2 + damping))
+    return -np.einsum("nij,nj->ni", vectors, shrunk)
+
+
+def _classify(curvature: np.ndarray, typical: float) -> np.ndarray:
+    """What each Hessian says; too flat to say is what is flat beside the typical curvature."""
+    eigenvalues = np.linalg.eigvalsh(curvature)
+    size = np.abs(eigenvalues)
+    flat = size.min(axis=1) <= FLAT * size.max(axis=1)
+    flat |= size.max(axis=1) <= FLAT * typical
+    kinds = np.where(np.all(eigenvalues > 0, axis=1), "minimum", "saddle")
+    kinds = np.where(np.all(eigenvalues < 0, axis=1), "maximum", kinds)
+    return np.where(flat, "degenerate", kinds)
+
+
+def _finite(curvature: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(curvature, posinf=0.0, neginf=0.0)
+
+
+def _on_a_kink(objective: Objective, points: np.ndarray, typical: np.ndarray) -> np.ndarray:
+    """Which points lie on a kink, by the distances that ``typical`` points have from one."""
+    if objective.kink is None:
+        return np.zeros(len(points), dtype=bool)
+    distance = jax.jit(jax.vmap(objective.kink))
+    near = ON_A_KINK * np.median(np.abs(distance(typical)), axis=0)
+    return np.any(np.abs(distance(points)) <= near, axis=1)
+
+
+def _merge(points: np.ndarray, degenerate: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """Indices of the points to keep: of those that are one point, the one with least left to go."""
+    kept: list[int] = []
+    for i in np.lexsort((left, degenerate)):
+        same = SAME_DEGENERATE if degenerate[i] else SAME
+        if not kept or np.abs(points[kept] - points[i]).max(axis=1).min() > same:
+            kept.append(int(i))
+    return np.array(kept, dtype=int)
+
+
+def _along(mask: np.ndarray, field: np.ndarray) -> np.ndarray:
+    return mask.reshape(-1, *[1] * (field.ndim - 1))

@@ -1,0 +1,156 @@
+"""The stability map: for which hyperparameters descents arrive, go astray, or diverge."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from gdjax import metrics, theory
+from gdjax.errors import ArgumentError
+from gdjax.objectives import Objective
+from gdjax.plotting import style
+from gdjax.plotting.cells import (
+    Dataset,
+    Fate,
+    ascending,
+    axis_label,
+    axis_values,
+    edges,
+    fates,
+    heading,
+    need_axes,
+    scale_of,
+)
+
+COLOURS = {  # the first two mix to greens, which are nobody else's
+    Fate.GLOBAL: "#0072B2",
+    Fate.LOCAL: "#F0E442",
+    Fate.STALLED: "#CC79A7",
+    Fate.MOVING: "#E0E0E0",
+    Fate.LOST: "#333333",
+}
+STEPS = "magma_r"
+NEVER = "#F2F2F2"
+LIMITS = {
+    "heavy_ball": "α L = 2 (1 + μ)",
+    "nesterov": "α L = 2 (1 + μ) / (1 + 2 μ)",
+}
+
+
+def stability_map(dataset: Dataset, objective: Objective) -> Figure:
+    """For which two hyperparameters descents arrive, and in how many steps; over all starts.
+
+    The first panel mixes the colours of what became of the starts, by their shares. The second
+    has the median of the steps to tolerance, in which a start that never arrives counts as
+    infinite. Over learning rate and momentum of ``heavy_ball``, ``nesterov`` or optax's ``sgd``,
+    the dashed line is the stability limit at the global minima, for L the largest eigenvalue of
+    the Hessian.
+
+    Args:
+        dataset: a sweep over two hyperparameter axes, such as learning rate and momentum.
+        objective: what was swept.
+
+    Returns:
+        A matplotlib figure; nothing is shown or saved.
+
+    Raises:
+        ArgumentError: a sweep over more or fewer hyperparameter axes.
+
+    Reference:
+        ``gdjax.theory.stability_limit``.
+    """
+    axes = need_axes(dataset, "stability_map", 2)
+    across, up = sorted(axes, key=lambda axis: "learning_rate" not in axis)
+    timed = bool((dataset["first_step"].values >= 0).any())
+    figure = Figure(figsize=(12.0 if timed else 6.4, 5.2), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, 1 + timed, sharex=True, sharey=True))
+    dataset = ascending(dataset)
+    ground = dataset.transpose("start", up, across, ...)
+    x, y = (axis_values(dataset, axis)[1] for axis in (across, up))
+    ended = fates(ground)
+    ended = ended.reshape(len(ended), len(y), len(x))
+    _draw_fates(panels[0], ended, x, y)
+    starts = len(ended)
+    panels[0].set_title(
+        "where it ends" if starts == 1 else f"where {starts} starts end, colours mixed by share",
+        fontsize=11,
+    )
+    if timed:
+        first_step = ground["first_step"].values.reshape(ended.shape)
+        _draw_steps(figure, panels[1], first_step, x, y)
+        panels[1].set_title(
+            "steps to tolerance" if starts == 1 else "steps to tolerance, median", fontsize=11
+        )
+    if (across, up) == ("learning_rate", "momentum"):
+        for panel in panels:
+            _draw_limits(panel, dataset, objective, y)
+    for panel in panels:
+        panel.set(
+            xscale=scale_of(x), yscale=scale_of(y), xlim=edges(x)[[0, -1]], ylim=edges(y)[[0, -1]],
+            xlabel=axis_label(dataset, axis_values(dataset, across)[0]),
+        )  # fmt: skip
+    panels[0].set_ylabel(axis_label(dataset, axis_values(dataset, up)[0]))
+    handles = [
+        Patch(color=colour, label=fate.label)
+        for fate, colour in COLOURS.items()
+        if (ended == fate).any()
+    ]
+    if timed:
+        handles.append(
+            Patch(color=NEVER, label="fewer than half arrive" if starts > 1 else "never arrives")
+        )
+    handles += panels[0].get_lines()
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=10)
+    figure.suptitle(
+        f"{style.title(objective.name, objective.latex)}\n{heading(dataset)}", fontsize=12
+    )
+    return figure
+
+
+def _draw_fates(axes: Axes, ended: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
+    mixed = sum(
+        (ended == fate).mean(axis=0)[..., None] * style.paler(colour, 0.0)
+        for fate, colour in COLOURS.items()
+    )
+    axes.pcolormesh(edges(x), edges(y), mixed, rasterized=True)
+
+
+def _draw_steps(
+    figure: Figure, axes: Axes, first_step: np.ndarray, x: np.ndarray, y: np.ndarray
+) -> None:
+    median = np.maximum(metrics.steps_quantile(first_step, 0.5, axis=0), 1)
+    finite = median[np.isfinite(median)]
+    axes.set_facecolor(NEVER)
+    if not finite.size:
+        return
+    norm = LogNorm(finite.min(), max(finite.max(), finite.min() + 1))
+    shown = np.ma.masked_invalid(median)
+    axes.pcolormesh(edges(x), edges(y), shown, norm=norm, cmap=STEPS, rasterized=True)
+    style.bar(figure, ScalarMappable(norm, STEPS), [axes], "steps")
+
+
+def _draw_limits(axes: Axes, dataset: Dataset, objective: Objective, momenta: np.ndarray) -> None:
+    """The stability limit at each global minimum; one line where several share it."""
+    optimizer = str(dataset.attrs["optimizer"])
+    method = optimizer.partition("(")[0]
+    if method == "sgd":  # optax's, with the momentum that is an axis here
+        method = "nesterov" if "nesterov=True" in optimizer else "heavy_ball"
+    if method not in LIMITS:
+        return
+    try:
+        sharpest = {
+            float(f"{theory.curvatures(objective, minimum)[-1]:.4g}")
+            for minimum in objective.minima
+        }
+    except ArgumentError:  # on a kink there is no Hessian, and no such limit
+        return
+    low, high = edges(momenta)[[0, -1]]
+    momentum = np.clip(np.linspace(low, high, 200), 0, 1 - 1e-9)
+    for curvature in sorted(sharpest):
+        axes.plot(
+            theory.stability_limit(method, curvature, momentum), momentum,
+            color="white", linewidth=1.8, linestyle="--", path_effects=style.RIM,
+            label=f"stability limit {LIMITS[method]},  L = {curvature:g}",
+        )  # fmt: skip

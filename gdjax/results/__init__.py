@@ -1,0 +1,27 @@
+"""Labelled results of a sweep: in memory, on disk, and as a table."""
+
+from gdjax.results.folder import open_results
+from gdjax.results.layout import (
+    Coordinate,
+    Layout,
+    Variable,
+    dataset,
+    standard_variables,
+    sweep_layout,
+)
+from gdjax.results.provenance import provenance
+from gdjax.results.store import Store
+from gdjax.results.table import to_parquet
+
+__all__ = [
+    "Coordinate",
+    "Layout",
+    "Store",
+    "Variable",
+    "dataset",
+    "open_results",
+    "provenance",
+    "standard_variables",
+    "sweep_layout",
+    "to_parquet",
+]

@@ -1,0 +1,250 @@
+"""The folder of a sweep: how zarr lays its results out on the disk, and reads them again."""
+
+import asyncio
+import json
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+import zarr
+from xarray.backends import BackendArray
+from xarray.core import indexing
+from zarr.codecs import BloscCodec
+from zarr.storage import LocalStore
+
+from gdjax.errors import ArgumentError, unknown
+from gdjax.results.layout import Coordinate, Layout, Variable, dataset, labels
+from gdjax.results.provenance import numbers, to_json
+
+FILE_BYTES = 1 << 24  # uncompressed, in one file: larger ones are no faster
+# Of zstd's levels and shuffles the fastest on summaries, and within 10 % of the smallest.
+CODEC = BloscCodec(cname="zstd", clevel=2, shuffle="bitshuffle")
+
+
+class _FlushedFolder(LocalStore):
+    """A zarr folder whose files are on the disk, not only in the cache, once they are set."""
+
+    async def set(self, key: str, value: Any) -> None:
+        await super().set(key, value)
+        await asyncio.to_thread(_flush, self.root / key)
+
+    def set_sync(self, key: str, value: Any) -> None:
+        super().set_sync(key, value)
+        _flush(self.root / key)
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def open_results(
+    path: str | os.PathLike, *, variables: Sequence[str] | None = None, flat: bool = False
+) -> xr.Dataset:
+    """Open the results of a sweep, finished or not.
+
+    Args:
+        path: the store's folder.
+        variables: which variables to load; by default all.
+        flat: leave the cells in one dim ``cell``, numbered in C order over ``dims`` of the attr
+            ``layout`` (JSON), and load nothing before it is used: for a store larger than memory.
+
+    Returns:
+        The variables with leading dims ``start`` and one an axis. Cells that are not finished
+        hold NaN and −1 (an outcome is never −1), and the attr ``complete`` says whether there
+        are none.
+
+    Raises:
+        ArgumentError: no store there, or no such variable.
+
+    Example:
+        >>> import tempfile
+        >>> from gdjax.results import Store, sweep_layout
+        >>> layout = sweep_layout(np.zeros((5, 2)), [{"momentum": [0.0, 0.9]}],
+        ...                       precision="float32", chunk=4, config={})
+        >>> store = Store.create(tempfile.mkdtemp(), layout)
+        >>> results = open_results(store.path)
+        >>> dict(results["outcome"].sizes), results.attrs["complete"]
+        ({'start': 5, 'momentum': 2}, False)
+    """
+    group = open_group(Path(path))
+    layout, done = read_layout(group), finished(group)
+    for name in variables or ():
+        if name not in layout.variables:
+            raise unknown("variable", name, layout.variables)
+    names = layout.variables if variables is None else variables
+    complete = bool(done.all())
+    holes = None if complete else np.repeat(~done, layout.chunk)[: layout.cells]
+    lazy = {name: _Lazy(stored(group, name), holes) for name in names}
+    if not flat:
+        return dataset(layout, {name: array.read(...) for name, array in lazy.items()}, complete)
+    return xr.Dataset(
+        {
+            name: _lazy_variable(
+                ("cell", *layout.variables[name].dims), array, layout.variables[name]
+            )
+            for name, array in lazy.items()
+        },
+        {
+            name: (c.dims, c.values, labels(c))
+            if isinstance(c.values, np.ndarray)
+            else _lazy_variable(c.dims, _Lazy(c.values), c)
+            for name, c in layout.coordinates.items()
+        },
+        {**layout.attrs, "layout": json.dumps({"dims": dict(layout.dims)}), "complete": complete},
+    )
+
+
+class _Lazy(BackendArray):
+    """A stored array that is read where it is indexed, with the fill value in its holes."""
+
+    def __init__(self, array: zarr.Array, holes: np.ndarray | None = None) -> None:
+        self._array = array
+        self._holes = holes
+        self.shape = array.shape
+        self.dtype = array.dtype
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:
+        return indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.OUTER, self.read
+        )
+
+    def read(self, key: Any) -> np.ndarray:
+        """The elements at an orthogonal index."""
+        array = np.asarray(self._array.oindex[key])
+        if self._holes is not None:
+            array[self._holes[key[0] if isinstance(key, tuple) else key]] = self._array.fill_value
+        return array
+
+
+def _lazy_variable(dims: tuple[str, ...], array: _Lazy, item: Variable | Coordinate) -> xr.Variable:
+    return xr.Variable(dims, indexing.LazilyIndexedArray(array), labels(item))
+
+
+def lay_out(folder: Path, layout: Layout) -> None:
+    """Write everything but the results: the arrays that will take them, coordinates, attrs."""
+    names = {
+        "dims": layout.dims,
+        "variables": list(layout.variables),
+        "coordinates": list(layout.coordinates),
+    }
+    group = zarr.create_group(
+        _FlushedFolder(folder), attributes=to_json({**layout.attrs, "layout": json.dumps(names)})
+    )
+    for name, variable in layout.variables.items():
+        group.create_array(
+            name,
+            shape=(layout.cells, *variable.shape),
+            chunks=_file_shape(layout.chunk, variable),
+            dtype=variable.dtype,
+            fill_value=variable.fill,
+            compressors=CODEC,
+            dimension_names=("cell", *variable.dims),
+            attributes=labels(variable),
+        )
+    group.create_array(
+        "status",
+        shape=(layout.chunks,),
+        chunks=(1,),  # a file a mark: setting one never touches another
+        dtype="uint8",
+        fill_value=0,
+        compressors=None,
+        dimension_names=("chunk",),
+        attributes={"long_name": "1 where the chunk is finished", "units": "1"},
+    )
+    for name, coordinate in layout.coordinates.items():
+        values = coordinate.values
+        text = values.dtype == object
+        rows = max(1, FILE_BYTES // max(1, values.dtype.itemsize * math.prod(values.shape[1:])))
+        array = group.create_array(
+            name,
+            shape=values.shape,
+            chunks=(min(rows, max(1, values.shape[0])), *values.shape[1:]),
+            dtype="string" if text else values.dtype,
+            compressors="auto" if text else CODEC,
+            dimension_names=coordinate.dims,
+            attributes=labels(coordinate),
+        )
+        for first in range(0, values.shape[0], rows):
+            array[first : first + rows] = values[first : first + rows]
+
+
+def _file_shape(chunk: int, variable: Variable) -> tuple[int, ...]:
+    """What one file holds: all cells of a chunk, and of paths and points as much as is sensible."""
+    if not variable.shape:
+        return (chunk,)
+    first, *rest = variable.shape
+    most = FILE_BYTES // (chunk * variable.nbytes // first)
+    return (chunk, min(first, max(1, most)), *rest)
+
+
+def read_layout(group: zarr.Group) -> Layout:
+    """The layout as it was stored; start points stay on the disk until they are sliced."""
+    attrs = numbers({n: value for n, value in group.attrs.items() if n != "layout"})
+    names = json.loads(str(group.attrs["layout"]))
+    variables, coordinates = {}, {}
+    for name in names["variables"]:
+        array = stored(group, name)
+        variables[name] = Variable(
+            str(array.dtype), *_labels(array), _dims(array)[1:], array.shape[1:]
+        )
+    for name in names["coordinates"]:
+        array = stored(group, name)
+        if name == "start_point":
+            values = array
+        elif name == "component":
+            values = np.asarray(array[:]).astype(object)
+        else:
+            values = np.asarray(array[:])
+        coordinates[name] = Coordinate(_dims(array), values, *_labels(array))
+    return Layout(
+        dims=names["dims"],
+        coordinates=coordinates,
+        variables=variables,
+        chunk=int(attrs["chunk"]),
+        attrs=attrs,
+    )
+
+
+def open_group(path: Path, mode: Literal["r", "r+"] = "r") -> zarr.Group:
+    """The zarr group of a store, or an ArgumentError that says what is there instead."""
+    if not path.exists():
+        near = [entry.parent.name for entry in path.parent.glob("*/zarr.json")]
+        if near:
+            raise unknown(f"store in {path.parent}", path.name, near)
+        raise ArgumentError(f"store {path} does not exist")
+    if not path.is_dir():
+        raise ArgumentError(f"store must be a folder, and {path} is a file")
+    try:
+        group = zarr.open_group(_FlushedFolder(path, read_only=mode == "r"), mode=mode)
+    except (OSError, ValueError) as error:
+        raise ArgumentError(
+            f"store must be a folder of gdjax results, and {path} is not"
+        ) from error
+    if not {"layout", "config", "chunk"} <= set(group.attrs):
+        raise ArgumentError(f"store must be a folder of gdjax results, and {path} is not")
+    return group
+
+
+def stored(group: zarr.Group, name: str) -> zarr.Array:
+    """The stored array of that name."""
+    array = group[name]
+    assert isinstance(array, zarr.Array)
+    return array
+
+
+def _dims(array: zarr.Array) -> tuple[str, ...]:
+    return tuple(map(str, array.metadata.to_dict()["dimension_names"]))  # type: ignore[arg-type]
+
+
+def _labels(array: zarr.Array) -> tuple[str, str]:
+    return str(array.attrs["long_name"]), str(array.attrs["units"])
+
+
+def finished(group: zarr.Group) -> np.ndarray:
+    """For each chunk, whether it is finished."""
+    return np.asarray(stored(group, "status")[:]) == 1

@@ -1,0 +1,284 @@
+"""What a sweep's results look like: their dims, coordinates, variables and origin."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from gdjax.errors import ArgumentError
+from gdjax.results.provenance import numbers, provenance, to_json
+
+START = {"long_name": "start", "units": "1"}
+RESERVED = ("start", "record", "known_minimum", "minimum_point", "is_global", "cell", "status")
+
+
+class Variable(NamedTuple):
+    """One result of every cell.
+
+    Args:
+        dtype: as NumPy names it.
+        long_name: what a table or an axis calls it.
+        units: ``1`` where dimensionless.
+        dims: dims after those of the cells.
+        shape: their lengths.
+    """
+
+    dtype: str
+    long_name: str
+    units: str = "1"
+    dims: tuple[str, ...] = ()
+    shape: tuple[int, ...] = ()
+
+    @property
+    def fill(self) -> float | int:
+        """What an unfinished cell holds: NaN, or −1 where there is no NaN."""
+        return math.nan if np.dtype(self.dtype).kind == "f" else -1
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes a cell."""
+        return np.dtype(self.dtype).itemsize * math.prod(self.shape)
+
+
+class Coordinate(NamedTuple):
+    """Values along one or more dims.
+
+    Args:
+        dims: their names.
+        values: an array, or anything with ``shape`` and ``dtype`` that gives arrays when it is
+            sliced along its first axis, so that a long one is never in memory as a whole.
+        long_name: what a table or an axis calls it.
+        units: ``1`` where dimensionless.
+    """
+
+    dims: tuple[str, ...]
+    values: Any
+    long_name: str
+    units: str = "1"
+
+
+def labels(item: Variable | Coordinate) -> dict[str, Any]:
+    """Long name and units, as xarray and its plots read them."""
+    return {"long_name": item.long_name, "units": item.units}
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Layout:
+    """The plain description of a sweep's results: what computing, storing and drawing agree on.
+
+    Cells are numbered in C order over ``dims``; chunk i holds the cells from ``i * chunk`` on.
+
+    Args:
+        dims: the dims of the cells and their lengths, ``start`` first.
+        coordinates: by name; ``start`` itself needs none, it counts from 0.
+        variables: by name.
+        chunk: cells a chunk.
+        attrs: what else a reader should know; ``config`` is the JSON of everything that decides
+            the results.
+    """
+
+    dims: Mapping[str, int]
+    coordinates: Mapping[str, Coordinate]
+    variables: Mapping[str, Variable]
+    chunk: int
+    attrs: Mapping[str, Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the cells' dims."""
+        return tuple(self.dims.values())
+
+    @property
+    def cells(self) -> int:
+        """How many descents there are."""
+        return math.prod(self.shape)
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks they make, the last one perhaps shorter."""
+        return -(-self.cells // self.chunk)
+
+    @property
+    def bytes_per_cell(self) -> int:
+        """Bytes of one cell's results, uncompressed."""
+        return sum(variable.nbytes for variable in self.variables.values())
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Everything that decides the results."""
+        return json.loads(self.attrs["config"])
+
+    def bounds(self, index: int) -> slice:
+        """The cells of chunk ``index``."""
+        if not 0 <= index < self.chunks:
+            raise IndexError(f"chunk {index} of {self.chunks}")
+        return slice(index * self.chunk, min((index + 1) * self.chunk, self.cells))
+
+    def check(self, index: int, arrays: Mapping[str, Any]) -> None:
+        """Refuse arrays that are not exactly the results of chunk ``index``."""
+        bounds = self.bounds(index)
+        if arrays.keys() != self.variables.keys():
+            raise ArgumentError(
+                f"arrays must be {', '.join(self.variables)}, got {', '.join(arrays)}"
+            )
+        for name, variable in self.variables.items():
+            expected = (variable.dtype, (bounds.stop - bounds.start, *variable.shape))
+            came = (str(arrays[name].dtype), arrays[name].shape)
+            if came != expected:
+                raise ArgumentError(f"{name} of chunk {index} must be {expected}, got {came}")
+
+
+def component_names(dim: int) -> list[str]:
+    """``x, y`` in one or two dimensions, ``x1, x2, …`` beyond.
+
+    Example:
+        >>> component_names(2), component_names(3)
+        (['x', 'y'], ['x1', 'x2', 'x3'])
+    """
+    return ["x", "y"][:dim] if dim <= 2 else [f"x{i + 1}" for i in range(dim)]
+
+
+def standard_variables(precision: str, dim: int, records: int = 0) -> dict[str, Variable]:
+    """The results that every sweep keeps of a cell, and the paths where they are recorded.
+
+    Args:
+        precision: ``float32`` or ``float64``.
+        dim: dimensions of the objective.
+        records: how many steps of each path are kept.
+
+    Example:
+        >>> variables = standard_variables("float32", dim=2)
+        >>> sum(variable.nbytes for variable in variables.values())
+        31
+    """
+    point = (("component",), (dim,))
+    variables = {
+        "final_point": Variable(precision, "last point", "1", *point),
+        "final_value": Variable(precision, "last value"),
+        "best_value": Variable(precision, "best value"),
+        "first_step": Variable("int32", "first step within tolerance", "step"),
+        "steps": Variable("int32", "steps taken", "step"),
+        "evaluations": Variable("int32", "gradient evaluations"),
+        "outcome": Variable("int8", "outcome"),
+        "minimum": Variable("int16", "known minimum reached"),
+    }
+    if records:
+        record = (("record", "component"), (records, dim))
+        variables["points"] = Variable(precision, "point", "1", *record)
+        variables["values"] = Variable(precision, "value", "1", ("record",), (records,))
+    return variables
+
+
+def sweep_layout(
+    starts: Any,
+    axes: Sequence[Mapping[str, Any]] = (),
+    *,
+    precision: str,
+    chunk: int,
+    config: Mapping[str, Any],
+    record: Any = None,
+    minima: Any = None,
+    global_minima: int = 0,
+    attrs: Mapping[str, Any] | None = None,
+) -> Layout:
+    """The layout of a sweep over start points and hyperparameters.
+
+    Args:
+        starts: first points ``(n, d)``; see ``Coordinate`` for ones that are made as needed.
+        axes: one mapping an axis, from the names of its hyperparameters to their values; one
+            that names several is zipped.
+        precision: ``float32`` or ``float64``.
+        chunk: cells a chunk.
+        config: everything that decides the results, the starts and hyperparameters included.
+        record: the numbers of the recorded steps, ``(r,)``; None for the summary only.
+        minima: the known minima ``(k, d)``, the global ones first.
+        global_minima: how many of them are global.
+        attrs: what else a reader should know.
+
+    Returns:
+        The layout, its attrs completed by the config and by ``provenance()``.
+
+    Raises:
+        ArgumentError: a hyperparameter that is given twice or bears the name of a result.
+
+    Example:
+        >>> layout = sweep_layout(np.zeros((5, 2)), [{"learning_rate": [0.1, 0.2]}],
+        ...                       precision="float32", chunk=4, config={"steps": 100})
+        >>> layout.dims, layout.cells, layout.chunks
+        ({'start': 5, 'learning_rate': 2}, 10, 3)
+    """
+    count, dim = starts.shape
+    names = np.array(component_names(dim), dtype=object)
+    dims = {"start": count}
+    coordinates = {
+        "start_point": Coordinate(("start", "component"), starts, "first point"),
+        "component": Coordinate(("component",), names, "component"),
+    }
+    variables = standard_variables(precision, dim, 0 if record is None else len(record))
+    for axis in axes:
+        name = "_and_".join(axis)
+        dims[name] = len(next(iter(axis.values())))
+        for parameter, values in axis.items():
+            if parameter in {*variables, *coordinates, *RESERVED}:
+                raise ArgumentError(
+                    f"hyperparameters: each name must be its own, and {parameter!r} is taken"
+                )
+            coordinates[parameter] = Coordinate(
+                (name,), np.asarray(values), parameter.replace("_", " ")
+            )
+    points = np.zeros((0, dim)) if minima is None else np.asarray(minima)
+    coordinates["minimum_point"] = Coordinate(
+        ("known_minimum", "component"), points, "known minimum"
+    )
+    coordinates["is_global"] = Coordinate(
+        ("known_minimum",), np.arange(len(points)) < global_minima, "whether it is global"
+    )
+    if record is not None:
+        coordinates["record"] = Coordinate(("record",), np.asarray(record), "step", "step")
+    return Layout(
+        dims=dims,
+        coordinates=coordinates,
+        variables=variables,
+        chunk=chunk,
+        attrs={
+            **provenance(),
+            **numbers(to_json(attrs or {})),
+            "precision": precision,
+            "chunk": chunk,
+            "config": json.dumps(to_json(config)),
+        },
+    )
+
+
+def dataset(layout: Layout, arrays: Mapping[str, np.ndarray], complete: bool = True) -> xr.Dataset:
+    """Flat arrays as a labelled Dataset, without copying them.
+
+    Args:
+        layout: what they are.
+        arrays: by name, ``(cells, ...)``; some of the layout's variables, or all.
+        complete: whether every cell is finished; unfinished ones hold NaN and −1.
+
+    Returns:
+        The variables with leading dims ``layout.dims``, and ``layout.attrs``.
+    """
+    variables = {name: layout.variables[name] for name in arrays}
+    return xr.Dataset(
+        {
+            name: (
+                (*layout.dims, *variable.dims),
+                arrays[name].reshape(*layout.shape, *variable.shape),
+                labels(variable),
+            )
+            for name, variable in variables.items()
+        },
+        {
+            name: (c.dims, np.asarray(c.values[:]), labels(c))
+            for name, c in layout.coordinates.items()
+        }
+        | {"start": ("start", np.arange(layout.dims["start"]), START)},
+        {**layout.attrs, "complete": complete},
+    )

@@ -1,0 +1,54 @@
+"""Where results come from, and how that is written down as JSON."""
+
+import datetime
+import importlib.metadata
+import json
+import math
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+PACKAGES = ("gdjax", "jax", "jaxlib", "numpy", "optax", "xarray", "zarr")
+
+
+def provenance() -> dict[str, str]:
+    """Where results come from: versions (JSON), devices and the time, as attrs.
+
+    Example:
+        >>> sorted(provenance())
+        ['created', 'devices', 'versions']
+    """
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    devices = jax.devices()
+    return {
+        "versions": json.dumps(versions | {"python": platform.python_version()}),
+        "devices": f"{len(devices)} × {devices[0].device_kind}",
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def to_json(value: Any) -> Any:
+    """``value`` in JSON's own types; what JSON cannot say is written as zarr writes it.
+
+    Example:
+        >>> to_json({"fmin": math.nan, "rates": np.array([0.5, 1.0]), "domain": ((-1, 1),)})
+        {'fmin': 'NaN', 'rates': [0.5, 1.0], 'domain': [[-1, 1]]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return to_json(value.tolist())
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def numbers(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Attrs as they were before ``to_json``: NaN and infinity are numbers again."""
+    words = ("NaN", "Infinity", "-Infinity")
+    return {name: float(value) if value in words else value for name, value in attrs.items()}

@@ -1,0 +1,1 @@
+"""Sweeps: starts and hyperparameters, cut into chunks, computed by kernels."""

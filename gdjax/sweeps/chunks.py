@@ -1,0 +1,181 @@
+"""Chunks of a plan, computed: which kernel, on how many devices, into which arrays."""
+
+import functools
+import math
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import numpy as np
+
+from gdjax import optimizers
+from gdjax.descent import as_precision
+from gdjax.sweeps import cells, portable
+from gdjax.sweeps.cells import ALIGNED, Column, Paths
+from gdjax.sweeps.plan import Plan
+from gdjax.sweeps.scalarise import UnsupportedError
+
+CPU_TILE, ACCELERATOR_TILE = 2**11, 2**17  # on a CPU what stays in the caches
+BLOCK_STEPS = 2**26  # in a call: a fraction of a second
+
+
+@runtime_checkable
+class Kernel(Protocol):
+    """What computes cells; see ``portable.Kernel``."""
+
+    name: str
+    tile: int
+    block: int
+    summary: Any
+    __call__: Callable[..., None]
+
+
+class Runner:
+    """Computes the chunks of a plan.
+
+    Args:
+        plan: what to compute.
+        devices: how many processors to use; by default all that there are.
+        fast_math: whether the native kernel may be used, whose elementary functions are its own.
+
+    Attributes:
+        kernel: what computes the cells.
+        devices: how many processors it uses.
+        reason: why it is not the native kernel; empty if it is.
+    """
+
+    def __init__(self, plan: Plan, devices: int | None = None, fast_math: bool = True):
+        self.plan = plan
+        with as_precision(plan.precision):
+            self.kernel, self.reason = _kernel(plan, fast_math)
+        one = jax.default_backend() != "cpu"  # an accelerator takes one call at a time
+        self.devices = 1 if one else devices or processors()
+        recipe, numbers = optimizers.split(plan.optimizer)
+        del recipe
+        self._every, columns = 1, {}
+        for axis in reversed(plan.axes):
+            for name, values in zip(axis.names, axis.values, strict=True):
+                columns[name] = Column(values.astype(plan.precision), self._every)
+            self._every *= len(axis)
+        for name, value in numbers.items():
+            columns.setdefault(name, Column(np.asarray([value], plan.precision), 1))
+        self._numbers = [columns[name] for name in sorted(numbers)]
+
+    def __call__(
+        self,
+        index: int,
+        out: dict[str, np.ndarray] | None = None,
+        done: Callable[[int], Any] = lambda cells: None,
+    ) -> dict[str, np.ndarray]:
+        """The results of one chunk: for each variable an array, ``(cells, …)``.
+
+        Args:
+            index: of the chunk.
+            out: arrays to fill; by default new ones.
+            done: told how many cells were finished, from time to time.
+        """
+        plan, kernel = self.plan, self.kernel
+        first, last = plan.bounds(index)
+        count, dim = last - first, plan.objective.dim
+        begin, end = first // self._every, -(-last // self._every)
+        starts = np.asarray(plan.starts.take(plan.objective, begin, end), plan.precision)
+        columns = [Column(starts[:, i], self._every) for i in range(dim)] + self._numbers
+        offset = first - begin * self._every
+        if out is None:
+            shapes = kernel.summary._asdict().items()
+            out = {name: np.empty((count, *leaf.shape), leaf.dtype) for name, leaf in shapes}
+        summary = [out[name] for name in kernel.summary._fields]
+        padded = -(-count // kernel.tile) * kernel.tile
+        points = _aligned((len(plan.record), dim, padded), plan.precision)
+        values = _aligned((len(plan.record), padded), plan.precision)
+
+        def block(a: int) -> None:
+            b = min(a + size, count)
+            wide = slice(a, min(a + size, padded))
+            paths = Paths(plan.record, points[..., wide], values[..., wide])
+            with as_precision(plan.precision):
+                rows = [array[a:b] for array in summary]
+                recorded = paths if plan.record else None
+                kernel(offset + a, offset + b, plan.steps, columns, rows, recorded)
+            done(b - a)
+
+        size = self._block(count)
+        blocks = range(0, count, size)
+        if self.devices == 1 or len(blocks) == 1:
+            for a in blocks:
+                block(a)
+        else:
+            with ThreadPoolExecutor(self.devices) as pool:
+                for _ in pool.map(block, blocks):
+                    pass
+        if not plan.record:
+            return out
+        paths = {"points": points[..., :count].transpose(2, 0, 1), "values": values[:, :count].T}
+        for name, array in paths.items():
+            if name in out:
+                out[name][...] = array
+        return paths | out
+
+    def _block(self, count: int) -> int:
+        """Cells in a call: enough for every processor, few enough to answer an interrupt soon."""
+        tile, most = self.kernel.tile, self.kernel.block
+        soon = BLOCK_STEPS // max(self.plan.steps, 1)
+        return max(tile, min(most, soon, count // (4 * self.devices)) // tile * tile)
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """An uninitialised array whose first byte is where a whole vector may be stored."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + ALIGNED, np.uint8)
+    first = -memory.ctypes.data % ALIGNED
+    return memory[first : first + size].view(dtype).reshape(shape)
+
+
+def _kernel(plan: Plan, fast_math: bool) -> tuple[Kernel, str]:
+    recipe, numbers = optimizers.split(plan.optimizer)
+    key = (plan.objective, recipe, plan.gradient, plan.rule, plan.tolerance, plan.stop)
+    kind = plan.precision, fast_math, bool(plan.record)
+    return _compiled(*key, tuple(sorted(numbers)), *kind)
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(
+    objective: Any,
+    recipe: Any,
+    gradient: Any,
+    rule: Any,
+    tolerance: float,
+    stop: bool,
+    numbers: tuple[str, ...],
+    precision: str,
+    fast_math: bool,
+    record: bool,
+) -> tuple[Kernel, str]:
+    """The native kernel where it can be had, else XLA's, with the reason."""
+    descent = cells.descent(objective, recipe, gradient, rule, tolerance, stop)
+    start = jax.ShapeDtypeStruct((objective.dim,), precision)
+    given = {name: jax.ShapeDtypeStruct((), precision) for name in numbers}
+    backend = jax.default_backend()
+    reason = "" if fast_math else "fast_math is off"
+    try:
+        if fast_math and backend == "cpu":
+            from gdjax.sweeps import native
+
+            return native.Kernel(descent, start, given, record), ""
+        if fast_math and backend == "gpu" and not record:
+            from gdjax.sweeps import registers
+
+            return registers.Kernel(descent, start, given), ""
+    except ImportError:
+        reason = "llvmlite is not installed: pip install 'gdjax[fast]'"
+    except UnsupportedError as error:
+        reason = str(error)
+    tile = CPU_TILE if backend == "cpu" else ACCELERATOR_TILE
+    return portable.Kernel(descent, start, given, tile), reason

@@ -1,0 +1,92 @@
+"""A sweep as XLA compiles it: ``jit(vmap(while_loop))`` over tiles of one fixed shape.
+
+It runs everything that JAX runs, on any device. A tile whose cells have all stopped ends; the last
+tile is padded, so that every cell is computed in the same shape, to the same bits.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax.sweeps.cells import RUNNING, Column, Descent, Paths
+
+
+class Kernel:
+    """A compiled sweep.
+
+    Args:
+        descent: the functions of one cell.
+        start: shape and dtype of a start.
+        numbers: shapes and dtypes of the hyperparameters.
+        tile: how many cells are computed at once.
+
+    Attributes:
+        name: what the metadata call it.
+        block: how many cells to hand over in a call.
+        summary: shapes and dtypes of what is kept of a cell.
+    """
+
+    name = "xla"
+
+    def __init__(self, descent: Descent, start: jax.ShapeDtypeStruct, numbers: Any, tile: int):
+        self.tile = self.block = tile
+        self.descent = descent
+        self.dim = start.shape[0]
+        self.numbers = jax.tree.structure(numbers)
+        self.kinds = [leaf.dtype for leaf in jax.tree.leaves(numbers)]
+        cell = jax.eval_shape(descent.begin, start, numbers)
+        self.summary = jax.eval_shape(descent.finish, cell)
+        self._run = jax.jit(self._descend)
+
+    def __call__(
+        self,
+        begin: int,
+        end: int,
+        steps: int,
+        columns: Sequence[Column],
+        out: Sequence[np.ndarray],
+        paths: Paths | None = None,
+    ) -> None:
+        """Descend the cells from ``begin`` up to ``end``, one tile at the most.
+
+        Args:
+            begin: the first cell, as the columns number them.
+            end: the cell after the last one.
+            steps: the most steps that a cell takes.
+            columns: one for each scalar of the start, then of the numbers.
+            out: one array for each field of the summary, ``(end - begin, …)``; filled.
+            paths: where to keep recorded points and values; filled.
+        """
+        cells = np.minimum(np.arange(begin, begin + self.tile), end - 1)
+        rows = [c.array[(cells // c.every) % len(c.array)] for c in columns]
+        starts = np.stack(rows[: self.dim], axis=1)
+        numbers = jax.tree.unflatten(self.numbers, rows[self.dim :])
+        when = np.asarray(paths.when if paths else (), np.int32)
+        summary, recorded = self._run(starts, numbers, np.int32(steps), when)
+        for array, values in zip(out, summary, strict=True):
+            array[...] = np.asarray(values)[: end - begin]
+        if paths:
+            kept = paths.values.shape[1]
+            for array, values in zip(paths[1:], recorded, strict=True):
+                array[...] = np.asarray(values)[..., :kept]
+
+    def _descend(
+        self, starts: jax.Array, numbers: Any, steps: jax.Array, when: jax.Array
+    ) -> tuple[Any, Any]:
+        advance = jax.vmap(self.descent.advance, in_axes=(0, 0, None))
+        cells = jax.vmap(self.descent.begin)(starts, numbers)
+
+        def step(carry: Any) -> Any:
+            k, cells = carry
+            return k + 1, advance(cells, numbers, steps)
+
+        def keep(carry: Any, wanted: jax.Array) -> tuple[Any, Any]:
+            carry = jax.lax.while_loop(lambda c: c[0] < wanted, step, carry)
+            return carry, (carry[1].point.T, carry[1].value)
+
+        carry, recorded = jax.lax.scan(keep, (jnp.int32(0), cells), when)
+        _, cells = jax.lax.while_loop(lambda c: jnp.any(c[1].outcome == RUNNING), step, carry)
+        return jax.vmap(self.descent.finish)(cells), recorded

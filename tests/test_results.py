@@ -1,0 +1,393 @@
+import errno
+import json
+import multiprocessing
+import os
+import random
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+import gdjax
+from gdjax.errors import ArgumentError, StorageError
+from gdjax.results import (
+    Store,
+    dataset,
+    folder,
+    open_results,
+    standard_variables,
+    sweep_layout,
+    table,
+    to_parquet,
+)
+
+AXES = [{"learning_rate": [0.1, 0.2, 0.3], "momentum": [0.9, 0.5, 0.0]}, {"decay": [0.0, 1.0]}]
+
+
+def make_layout(starts=25, axes=AXES, chunk=32, record=None, precision="float32", **config):
+    return sweep_layout(
+        np.random.default_rng(0).uniform(-1, 1, (starts, 2)).astype(precision),
+        axes,
+        precision=precision,
+        chunk=chunk,
+        record=record,
+        minima=[[0.0, 0.0], [1.0, 1.0]],
+        global_minima=1,
+        config={"steps": 100, "fmin": np.nan, "rates": [0.1, 0.2]} | config,
+        attrs={"objective": "qfsp", "fmin": np.nan, "domain": ((-1, 1), (-1, 1)), "seed": None},
+    )
+
+
+def make_chunk(layout, index):
+    """Arrays that a chunk's number alone decides."""
+    bounds = layout.bounds(index)
+    random = np.random.default_rng(index)
+    return {
+        name: np.asfortranarray(
+            random.uniform(0, 100, (bounds.stop - bounds.start, *v.shape)).astype(v.dtype)
+        )
+        for name, v in layout.variables.items()
+    }
+
+
+def fill(target):
+    for index in target.missing():
+        target.write(index, make_chunk(target.layout, index))
+    return target
+
+
+def in_memory(layout, chunks=None):
+    """The Dataset of the same chunks, of all by default, without a store."""
+    arrays = {
+        n: np.full((layout.cells, *v.shape), v.fill, v.dtype) for n, v in layout.variables.items()
+    }
+    for index in range(layout.chunks) if chunks is None else chunks:
+        for name, array in make_chunk(layout, index).items():
+            arrays[name][layout.bounds(index)] = array
+    return dataset(layout, arrays, complete=chunks is None)
+
+
+def files(path):
+    """Every file of a store by name, without the attrs, which hold the time."""
+    found = (p for p in Path(path).rglob("*") if p.is_file())
+    return {str(p.relative_to(path)): p.read_bytes() for p in found if p.parent != Path(path)}
+
+
+@pytest.mark.parametrize("record", [None, np.array([0, 10, 100])])
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_what_is_written_is_what_is_opened(tmp_path, precision, record):
+    layout = make_layout(precision=precision, record=record)
+    memory = in_memory(layout)
+    stored = open_results(fill(Store.open_or_create(tmp_path / "new" / "sweep", layout)).path)
+    xr.testing.assert_identical(stored, memory)
+    assert stored["points" if record is not None else "final_point"].dtype == precision
+    assert stored["final_value"].dims == ("start", "learning_rate_and_momentum", "decay")
+    assert stored["component"].values.tolist() == ["x", "y"]
+    assert stored["is_global"].values.tolist() == [True, False]
+    assert np.isnan(stored.attrs["fmin"])
+    assert stored.attrs["complete"] is True
+    assert stored.attrs["domain"] == memory.attrs["domain"] == [[-1, 1], [-1, 1]]
+    # Cell 45 is start 7, second pair of the zipped axis, second decay: C order.
+    cell = stored.isel(start=7, learning_rate_and_momentum=1, decay=1)
+    assert cell["final_value"] == make_chunk(layout, 1)["final_value"][45 - 32]
+    assert (cell["learning_rate"], cell["momentum"], cell["decay"]) == (0.2, 0.5, 1.0)
+
+
+def test_a_dataset_shares_the_memory_of_its_arrays():
+    layout = make_layout()
+    arrays = {
+        name: np.zeros((layout.cells, *variable.shape), variable.dtype)
+        for name, variable in layout.variables.items()
+    }
+    results = dataset(layout, arrays)
+    assert all(np.shares_memory(results[name].values, arrays[name]) for name in arrays)
+    assert layout.bytes_per_cell * layout.cells == sum(a.nbytes for a in arrays.values())
+
+
+def test_starts_are_asked_for_piece_by_piece(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "FILE_BYTES", 96)  # twelve points
+    points = np.random.default_rng(0).uniform(-1, 1, (25, 2)).astype("float32")
+    asked = []
+
+    class Starts:
+        shape, dtype = points.shape, points.dtype
+
+        def __getitem__(self, key):
+            asked.append(len(points[key]))
+            return points[key]
+
+    layout = sweep_layout(Starts(), precision="float32", chunk=32, config={})
+    results = open_results(fill(Store.create(tmp_path, layout)).path)
+    assert asked == [12, 12, 1]
+    np.testing.assert_array_equal(results["start_point"], points)
+    np.testing.assert_array_equal(in_memory(layout)["start_point"], points)
+
+
+def test_every_variable_and_coordinate_is_labelled(tmp_path):
+    results = open_results(fill(Store.create(tmp_path, make_layout(record=[0, 1]))).path)
+    assert all(v.attrs["long_name"] and v.attrs["units"] for v in results.variables.values())
+    versions = json.loads(results.attrs["versions"])
+    assert versions["zarr"] == zarr.__version__
+    assert versions["gdjax"]
+    assert results.attrs["devices"]
+    assert results.attrs["created"]
+
+
+def test_plain_xarray_and_zarr_read_the_store(tmp_path):
+    layout = make_layout()
+    fill(Store.create(tmp_path, layout))
+    plain = xr.open_zarr(tmp_path, consolidated=False, chunks=None)
+    xr.testing.assert_equal(plain["final_point"], open_results(tmp_path, flat=True)["final_point"])
+    array = zarr.open_array(tmp_path / "final_value", mode="r")
+    assert array.metadata.zarr_format == 3
+    assert array.compressors[0].to_dict()["configuration"]["cname"] == "zstd"
+
+
+def test_flat_results_are_read_where_they_are_indexed(tmp_path, monkeypatch):
+    layout = make_layout()
+    fill(Store.create(tmp_path, layout))
+    flat = open_results(tmp_path, flat=True, variables=["final_point", "outcome"])
+    read = []
+    monkeypatch.setattr(
+        folder._Lazy,
+        "read",
+        lambda self, key, f=folder._Lazy.read: read.append(key) or f(self, key),
+    )
+    expected = in_memory(layout)["final_point"].values.reshape(-1, 2)
+    for key in (3, slice(5, 90, 7), slice(140, 3, -2), [149, 0, 31, 32]):
+        np.testing.assert_array_equal(flat["final_point"][key], expected[key])
+    assert flat["outcome"][[0, 1]].shape == (2,)
+    assert len(read) == 4  # the outcomes were not looked at
+    assert list(flat.data_vars) == ["final_point", "outcome"]
+    np.testing.assert_array_equal(
+        flat["start_point"][20:].values, layout.coordinates["start_point"].values[20:]
+    )
+
+
+def test_unfinished_cells_are_masked(tmp_path):
+    layout = make_layout()
+    half = Store.create(tmp_path, layout)
+    half.write(0, make_chunk(layout, 0))
+    half.write(4, make_chunk(layout, 4))
+    half._arrays["final_value"][64:96] = 7.0  # a chunk in flight: data without its mark
+    half._arrays["outcome"][64:96] = 1
+    results = open_results(half.path)
+    assert results.attrs["complete"] is False
+    done = np.zeros(layout.cells, dtype=bool)
+    done[:32] = done[128:] = True
+    assert (np.isnan(results["final_value"].values.ravel()) == ~done).all()
+    assert ((results["outcome"].values.ravel() == -1) == ~done).all()
+    assert np.isnan(results["final_point"].values.reshape(-1, 2)[~done]).all()
+    flat = open_results(tmp_path, flat=True)
+    for key in (70, slice(60, 100, 3), [1, 70, 140]):
+        assert (np.isnan(flat["final_value"][key].values) == ~done[key]).all()
+    xr.testing.assert_identical(results, in_memory(layout, [0, 4]))
+
+
+def write_until_killed(path, layout):
+    fill(Store.open_or_create(path, layout))
+
+
+def test_killed_at_any_moment_nothing_but_the_chunk_in_flight_is_lost(tmp_path, monkeypatch):
+    layout = make_layout(starts=1201, axes=(), chunk=8)
+    path = tmp_path / "sweep"
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    context = multiprocessing.get_context("forkserver")  # imports once, so that a life is short
+    context.set_forkserver_preload([Path(__file__).stem])
+    moment = random.Random(0)
+    kills, done = 0, np.zeros(layout.chunks, dtype=bool)
+    while not done.all():
+        process = context.Process(target=write_until_killed, args=(path, layout))
+        process.start()
+        if kills < 24:
+            made = path.exists()
+            marks = done.sum() + moment.randrange(5) * made
+            while process.is_alive() and count_marks(path) < marks:
+                time.sleep(0.001)
+            time.sleep(moment.uniform(0, 0.01 if made else 0.15))
+            process.kill()
+        process.join()
+        kills += process.exitcode == -9
+        if not path.exists():  # killed while it was made
+            continue
+        before, done = done, Store.open(path, layout).done
+        assert done[before].all()
+        finished = np.repeat(done, layout.chunk)[: layout.cells]
+        outcome = open_results(path, variables=["outcome"])["outcome"]
+        assert ((outcome >= 0) == finished).all()
+    assert kills >= 20
+    monkeypatch.setattr(folder, "_flush", lambda path: None)  # faster, and the bits are the same
+    assert files(path) == files(fill(Store.create(tmp_path / "whole", layout)).path)
+
+
+def count_marks(path):
+    marks = path / "status" / "c"
+    return len(os.listdir(marks)) if marks.is_dir() else 0
+
+
+def test_a_store_of_another_sweep_is_refused_and_untouched(tmp_path):
+    fill(Store.create(tmp_path, make_layout()))
+    before = files(tmp_path)
+    for other, words in {
+        "steps": (make_layout(steps=200), "steps is 100 there and 200 here"),
+        "rates": (make_layout(rates=[0.1, 0.3]), "rates[1] is 0.2 there and 0.3 here"),
+        "chunk": (make_layout(chunk=16), "chunk is 32 there and 16 here"),
+        "absent": (make_layout(nesterov=True), "nesterov is 'absent' there and True here"),
+        "dims": (make_layout(starts=26), "dims.start is 25 there and 26 here"),
+        "types": (make_layout(precision="float64"), "'float32' there and 'float64' here"),
+        "both": (make_layout(steps=1, seed=3), "steps is 100 there and 1 here; seed is"),
+    }.values():
+        with pytest.raises(ArgumentError) as error:
+            Store.open_or_create(tmp_path, other)
+        assert words in str(error.value)
+        assert "\n" not in str(error.value)
+    assert files(tmp_path) == before
+    assert Store.open(tmp_path, make_layout()).missing() == []
+
+
+def test_what_is_no_store_is_refused_and_untouched(tmp_path):
+    file, full, other = tmp_path / "file", tmp_path / "full", tmp_path / "other"
+    file.write_text("mine")
+    full.mkdir()
+    (full / "notes.txt").write_text("mine")
+    zarr.create_group(other)
+    broken = Store.create(tmp_path / "broken", make_layout()).path
+    (broken / "zarr.json").write_text('{"attributes": {')
+    for path in (file, full, other, broken, broken / "status"):
+        for call in (open_results, lambda p: Store.open_or_create(p, make_layout())):
+            with pytest.raises(ArgumentError, match="must be a folder"):
+                call(path)
+        with pytest.raises(ArgumentError, match="new or an empty folder"):
+            Store.create(path, make_layout())
+    assert file.read_text() == (full / "notes.txt").read_text() == "mine"
+    with pytest.raises(StorageError, match="could not be made"):
+        Store.create(file / "below", make_layout())
+    with pytest.raises(ArgumentError, match="does not exist"):
+        open_results(tmp_path / "nowhere" / "sweep")
+    Store.create(tmp_path / "sweep", make_layout())
+    with pytest.raises(ArgumentError, match="'swep'; did you mean 'sweep'"):
+        open_results(tmp_path / "swep")
+    with pytest.raises(ArgumentError, match="'outcomes'; did you mean 'outcome'"):
+        open_results(tmp_path / "sweep", variables=["outcomes"])
+
+
+def test_arrays_that_do_not_fit_are_refused(tmp_path):
+    kept = Store.create(tmp_path, make_layout())
+    good = make_chunk(kept.layout, 4)
+    for bad in (
+        good | {"steps": good["steps"].astype("int64")},
+        good | {"final_point": good["final_point"][:-1]},
+        {"steps": good["steps"]},
+    ):
+        with pytest.raises(ArgumentError):
+            kept.write(4, bad)
+    assert not kept.done.any()
+    assert not Store.open(tmp_path, kept.layout).done.any()
+    for taken in ("steps", "record", "component", "momentum"):
+        with pytest.raises(ArgumentError, match=f"'{taken}' is taken"):
+            make_layout(axes=[{"momentum": [1.0]}, {taken: [1.0]}])
+
+
+def test_a_full_disk_costs_only_the_chunk_in_flight(tmp_path, monkeypatch):
+    layout = make_layout()
+    half = Store.create(tmp_path / "sweep", layout)
+    half.write(0, make_chunk(layout, 0))
+
+    def full(path):
+        if path.parent.name != "status":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "_flush", full)
+        with pytest.raises(StorageError) as error:
+            half.write(1, make_chunk(layout, 1))
+        assert "chunk 1 of 5" in str(error.value)
+        assert "No space left on device; the 1 finished" in str(error.value)
+        assert "\n" not in str(error.value)
+        with pytest.raises(StorageError, match=r"could not be made.*No space left"):
+            Store.create(tmp_path / "second", layout)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["sweep"]
+    assert half.missing() == Store.open(half.path, layout).missing() == [1, 2, 3, 4]
+    assert (open_results(half.path)["outcome"].values.ravel()[:32] >= 0).all()
+    fill(half)
+    assert files(half.path) == files(fill(Store.create(tmp_path / "second", layout)).path)
+
+
+def test_a_chunk_of_many_bytes_lies_in_files_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "FILE_BYTES", 600)
+    layout = make_layout(chunk=31, record=[0, 5, 7, 9, 10])
+    kept = Store.create(tmp_path / "sweep", layout)
+    written = []
+    for index in kept.missing():
+        before = files(kept.path)
+        kept.write(index, make_chunk(layout, index))
+        after = files(kept.path)
+        assert {name: after[name] for name in before} == before
+        written.append(len(after) - len(before))
+    # In a file fit two of the five steps of the points, or four of the values.
+    assert written == [3 + 2 + 8 + 1] * layout.chunks
+    xr.testing.assert_identical(open_results(kept.path), in_memory(layout))
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_a_parquet_table_says_what_the_dataset_says(tmp_path, monkeypatch, partial):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(table, "GROUP_BYTES", 2000)  # several row groups
+    layout = make_layout(record=[0, 5, 9])
+    kept = Store.create(tmp_path / "sweep", layout)
+    if partial:
+        kept.write(2, make_chunk(layout, 2))
+    else:
+        fill(kept)
+    results = open_results(kept.path)
+    from_path = parquet.ParquetFile(to_parquet(kept.path, tmp_path / "a.parquet"))
+    from_data = parquet.ParquetFile(to_parquet(results, tmp_path / "b.parquet"))
+    assert from_path.num_row_groups > 3
+    rows = from_path.read()
+    assert str(rows.to_pydict()) == str(from_data.read().to_pydict())  # NaN as well
+    assert rows.num_rows == layout.cells
+    about = json.loads(rows.schema.metadata[b"gdjax"])
+    assert (about["objective"], about["record"]) == ("qfsp", [0, 5, 9])
+    stacked = results.stack(cell=list(layout.dims), create_index=False)
+    for name in ("start", "learning_rate", "momentum", "decay", "final_value", "steps", "outcome"):
+        np.testing.assert_array_equal(rows[name].to_numpy(), stacked[name])
+    for name in ("start_point", "final_point"):
+        for part in "xy":
+            np.testing.assert_array_equal(
+                rows[f"{name}_{part}"].to_numpy(), stacked[name].sel(component=part)
+            )
+    lists = np.array(rows["points_y"].to_pylist(), dtype="float32")
+    np.testing.assert_array_equal(
+        lists, stacked["points"].sel(component="y").transpose("cell", "record")
+    )
+
+
+def test_a_parquet_table_of_a_part_of_a_dataset(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    results = in_memory(make_layout())
+    part = results.isel(start=3, decay=slice(1, 2)).transpose()
+    rows = parquet.read_table(to_parquet(part, tmp_path / "part.parquet"))
+    assert rows.num_rows == 3
+    assert rows["start"].to_pylist() == [3, 3, 3]
+    assert rows["decay"].to_pylist() == [1.0, 1.0, 1.0]
+    assert rows["final_point_y"].to_pylist() == part["final_point"].values.T[:, 0, 1].tolist()
+    np.testing.assert_array_equal(rows["start_point_x"], [results["start_point"].values[3, 0]] * 3)
+    with pytest.raises(ArgumentError, match="final_value must have one value a cell"):
+        to_parquet(results.assign(final_value=results["final_value"].mean("start")), "never")
+    with pytest.raises(StorageError, match="could not be written"):
+        to_parquet(results, tmp_path / "nowhere" / "table.parquet")
+
+
+def test_without_pyarrow_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ArgumentError, match=r"gdjax\[parquet\]"):
+        to_parquet(in_memory(make_layout()), "never")
+
+
+def test_loaded_on_first_use():
+    assert gdjax.open_results is open_results
+    assert standard_variables("float64", 3).keys() == standard_variables("float32", 2).keys()

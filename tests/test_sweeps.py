@@ -1,0 +1,272 @@
+"""Kernels, plans and starts: what a sweep is made of."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import gdjax
+from gdjax import objectives, starts
+from gdjax.descent import as_precision
+from gdjax.outcomes import Outcome
+from gdjax.sweeps import cells, registers
+from gdjax.sweeps.chunks import Runner
+from gdjax.sweeps.plan import plan
+
+QFSP = objectives.get("qfsp")
+
+
+def run(asked, **options):
+    runner = Runner(asked, **options)
+    chunks = [runner(index) for index in range(asked.chunks)]
+    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}, runner
+
+
+def same(a, b):
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+@pytest.mark.parametrize("name", objectives.names())
+def test_every_objective_runs_in_the_native_kernel_and_has_its_value_and_gradient(name):
+    f = objectives.get(name)
+    points = starts.uniform(64, seed=3).take(f, 0, 64)
+    rate = 1e-3 / np.abs(np.asarray(f.domain)).max()
+    asked = plan(f, gdjax.gradient_descent(rate), points, steps=1, gradient="hand",
+                 precision="float64", record="all", stop=False)  # fmt: skip
+    found, runner = run(asked)
+    assert runner.kernel.name == "native", runner.reason
+    with as_precision("float64"):
+        value, slope = jax.vmap(f.value_and_gradient("hand"))(jnp.asarray(points))
+    expected = points - rate * np.asarray(slope)
+    # Sums in another order and elementary functions of our own: some units in the last place of
+    # the largest term, which in these domains may be a thousand times the result.
+    np.testing.assert_allclose(found["values"][:, 0], value, rtol=1e-11, atol=1e-9)
+    np.testing.assert_allclose(found["final_point"], expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("fast_math", [True, False])
+def test_a_cell_is_the_descent_from_its_start(precision, fast_math):
+    f = objectives.get("ill_conditioned_quadratic", dim=3)
+    asked = plan(
+        f, gdjax.heavy_ball, starts.uniform(3, seed=1),
+        {"learning_rate": [0.01, 0.03, 1.0], "momentum": [0.0, 0.8]},
+        steps=60, record=[0, 1, 7, 60], stop=False, precision=precision,
+    )  # fmt: skip
+    found, runner = run(asked, fast_math=fast_math)
+    assert runner.kernel.name == ("native" if fast_math else "xla")
+    tolerance = 400 * float(jnp.finfo(precision).eps)
+    cells = [(s, rate, m) for s in range(3) for rate in (0.01, 0.03, 1.0) for m in (0.0, 0.8)]
+    for i, (s, rate, momentum) in enumerate(cells):
+        start = asked.starts.take(f, s, s + 1)[0]
+        path = gdjax.descend(f, gdjax.heavy_ball(rate, momentum), start, 60, precision=precision)
+        assert found["outcome"][i] == path.outcome
+        if path.outcome != Outcome.DIVERGED:  # a sweep stops what descend follows
+            np.testing.assert_allclose(
+                found["points"][i], path.points[jnp.array([0, 1, 7, 60])], rtol=tolerance,
+                atol=tolerance,
+            )  # fmt: skip
+            assert found["minimum"][i] == path.minimum
+            assert found["steps"][i] == 60
+            assert found["evaluations"][i] == 61
+            np.testing.assert_allclose(
+                found["best_value"][i], np.asarray(path.values).min(), rtol=1e-4
+            )
+            within = np.asarray(path.values) <= 1e-4
+            assert found["first_step"][i] == (within.argmax() if within.any() else -1)
+        else:
+            assert found["steps"][i] < 60
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "lion", "rprop", "nesterov", "adagrad"])
+def test_the_native_kernel_runs_optax(optimizer):
+    f = objectives.get("booth")
+    made = gdjax.optimizers.get(optimizer, learning_rate=0.01)
+    asked = plan(f, made, starts.uniform(5), steps=20, precision="float64", stop=False)
+    found, runner = run(asked)
+    assert runner.kernel.name == "native", runner.reason
+    for i in range(5):
+        path = gdjax.descend(f, made, asked.starts.take(f, i, i + 1)[0], 20, precision="float64")
+        np.testing.assert_allclose(found["final_point"][i], path.points[-1], rtol=1e-9)
+
+
+def test_what_cannot_be_unrolled_runs_in_xla_and_says_why():
+    asked = plan(objectives.get("sphere"), optax.lbfgs(), starts.uniform(5), steps=5)
+    found, runner = run(asked)
+    assert runner.kernel.name == "xla"
+    assert "cannot be unrolled" in runner.reason
+    assert (found["outcome"] == Outcome.CONVERGED).all()
+
+
+def test_the_kernel_for_gpus_computes_the_same_as_the_one_for_cpus():
+    asked = plan(
+        objectives.get("ackley"), gdjax.heavy_ball, starts.uniform(150),
+        {"learning_rate": [0.001, 5.0], "momentum": [0.5]}, steps=30,
+    )  # fmt: skip
+    native = Runner(asked)
+    pallas = Runner(asked)
+    recipe, numbers = gdjax.optimizers.split(asked.optimizer)
+    functions = cells.descent(
+        asked.objective, recipe, asked.gradient, asked.rule, asked.tolerance, asked.stop
+    )
+    pallas.kernel = registers.Kernel(
+        functions,
+        jax.ShapeDtypeStruct((2,), np.float32),
+        {name: jax.ShapeDtypeStruct((), np.float32) for name in numbers},
+        interpret=True,  # step by step, on any device
+    )
+    a, b = native(0), pallas(0)
+    calm = np.arange(300) % 2 == 0  # the large learning rate makes chaos of rounding
+    for name in a:
+        np.testing.assert_allclose(a[name][calm], b[name][calm], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("fast_math", [True, False])
+@pytest.mark.parametrize("record", [None, 7])
+def test_results_do_not_depend_on_how_a_sweep_is_cut(fast_math, record):
+    given = starts.uniform(1500, seed=2)
+    settings = {
+        "hyperparameters": {"learning_rate": [0.05, 0.4], "momentum": [0.3, 0.95]},
+        "steps": 30, "record": record, "gradient": "hand",
+    }  # fmt: skip
+    whole, _ = run(plan(QFSP, gdjax.heavy_ball, given, **settings), fast_math=fast_math)
+    assert len({*whole["outcome"]}) > 1  # some stop, and others take their place
+    cut, _ = run(
+        plan(QFSP, gdjax.heavy_ball, given, chunk=1111, **settings),
+        devices=1, fast_math=fast_math,
+    )  # fmt: skip
+    same(whole, cut)
+    order = np.random.default_rng(0).permutation(1500)
+    points = given.take(QFSP, 0, 1500)[order]
+    mixed, _ = run(plan(QFSP, gdjax.heavy_ball, points, **settings), fast_math=fast_math)
+    same({k: v.reshape(1500, 4, *v.shape[1:])[order] for k, v in whole.items()},
+         {k: v.reshape(1500, 4, *v.shape[1:]) for k, v in mixed.items()})  # fmt: skip
+
+
+@pytest.mark.parametrize("fast_math", [True, False])
+def test_nan_in_one_cell_touches_no_other(fast_math):
+    holed = gdjax.Objective(
+        name="holed", domain=[(-2, 2)], fmin=0.0, minima=[[0]],
+        fn=lambda p: p[0] ** 2 + jnp.where(p[0] > 1, jnp.log(-jnp.abs(p[0])), 0.0),
+    )  # fmt: skip
+    points = np.linspace(-2, 2, 101)[:, None]
+    found, _ = run(plan(holed, gdjax.heavy_ball(0.1), points, steps=50), fast_math=fast_math)
+    broken = points[:, 0] > 1
+    assert (found["outcome"][broken] == Outcome.NONFINITE).all()
+    assert (found["steps"][broken] == 0).all()
+    alone, _ = run(
+        plan(holed, gdjax.heavy_ball(0.1), points[~broken], steps=50), fast_math=fast_math
+    )
+    same({k: v[~broken] for k, v in found.items()}, alone)
+
+
+def every_exponent(kind):
+    """Numbers of every exponent and either sign, and the edges."""
+    limits = np.finfo(kind)
+    exponents = np.arange(limits.minexp - limits.nmant, limits.maxexp)
+    mantissas = np.random.default_rng(0).uniform(1, 2, (len(exponents), 32))
+    x = (mantissas * 2.0 ** exponents[:, None]).astype(kind).ravel()
+    special = [0.0, -0.0, 1, np.pi, 1e4, 1e5, 100001, 88.7, -103.9, limits.max, limits.tiny, 0.5]
+    return np.concatenate([x, -x, np.array(special, kind)])
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("name", "units"),
+    [("sin", 2), ("cos", 2), ("tan", 4), ("exp", 2), ("log", 2), ("tanh", 3), ("arctan", 3)],
+)
+def test_elementary_functions_over_every_exponent(kind, name, units):
+    function = getattr(jnp, name)
+    f = gdjax.Objective(
+        name=name, fn=lambda p: function(p[0]), gradient=lambda p: p, domain=[(-1, 1)]
+    )
+    x = every_exponent(kind)
+    asked = plan(f, gdjax.gradient_descent(0.1), x.astype(float)[:, None], steps=0,
+                 precision=kind, gradient="hand")  # fmt: skip
+    found, runner = run(asked)
+    assert runner.kernel.name == "native", runner.reason
+    wide = np.longdouble if kind == "float64" else np.float64
+    with np.errstate(all="ignore"):
+        truth = getattr(np, name)(x.astype(wide))
+        rounded = truth.astype(kind)
+    value = found["final_value"]
+    np.testing.assert_array_equal(np.isnan(value), np.isnan(rounded))
+    np.testing.assert_array_equal(np.isinf(value), np.isinf(rounded))
+    finite = np.isfinite(rounded)
+    error = np.abs(value[finite].astype(wide) - truth[finite])
+    unit = np.maximum(np.spacing(np.abs(rounded[finite])), np.finfo(kind).tiny)
+    assert (error / unit).max() <= units
+    if name in ("sin", "cos") and kind == "float32":
+        assert error.max() <= 1.2e-7
+
+
+def test_powers_keep_signs_and_edges():
+    cases = [(-8.0, 3.0), (-8.0, 2.0), (-8.0, 0.5), (0.0, 0.0), (0.0, -1.0), (2.5, -3.5),
+             (np.inf, -1.0), (-0.5, 4.0), (1.5, 60.0)]  # fmt: skip
+    f = gdjax.Objective(
+        name="power", fn=lambda p: p[0] ** p[1], gradient=lambda p: p, domain=[(-1, 1)] * 2
+    )
+    finite = [c for c in cases if np.isfinite(c).all()]
+    asked = plan(f, gdjax.gradient_descent(0.1), finite, steps=0, gradient="hand")
+    found, runner = run(asked)
+    assert runner.kernel.name == "native", runner.reason
+    with np.errstate(all="ignore"):
+        expected = [np.power(np.float64(a), b) for a, b in finite]
+    np.testing.assert_allclose(found["final_value"], expected, rtol=2e-7)
+
+
+def test_starts_can_be_made_in_parts():
+    f = objectives.get("beale")
+    for made in (starts.grid(9), starts.uniform(70_000, 5), starts.sobol(1024, 1),
+                 starts.latin_hypercube(300, 2)):  # fmt: skip
+        count = made.count(2)
+        whole = made.take(f, 0, count)
+        low, high = np.asarray(f.domain).T
+        assert ((whole >= low) & (whole <= high)).all()
+        first, last = count // 3, count - 5
+        np.testing.assert_array_equal(made.take(f, first, last), whole[first:last])
+    slices = np.floor((whole - low) / (high - low) * 300)
+    np.testing.assert_array_equal(np.sort(slices, axis=0)[:, 0], np.arange(300))
+    assert starts.grid(9).take(f, 0, 2).tolist() == [[-4.5, -4.5], [-4.5, -3.375]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"hyperparameters": {"learning_rate": [0.1], "momentun": [0.5]}},
+         "unknown hyperparameter of heavy_ball 'momentun'; did you mean 'momentum'?"),
+        ({"hyperparameters": {"momentum": [0.5, 1.0]}}, "momentum must lie in [0, 1), got 1.0"),
+        ({"hyperparameters": {"momentum": []}}, "momentum must be a list of at least one number"),
+        ({"hyperparameters": {"momentum": [0.1, np.inf]}}, "momentum must be finite, got inf"),
+        ({"hyperparameters": {("learning_rate", "momentum"): ([0.1], [0.1, 0.2])}},
+         "must have equally many values, got 1 of learning_rate, 2 of momentum"),
+        ({"hyperparameters": {}}, "heavy_ball needs learning_rate"),
+        ({"starts": np.zeros((3, 4))}, "starts must have shape (n, 2), as qfsp needs, got (3, 4)"),
+        ({"starts": [[1.0, np.nan]]}, "starts must be finite, got (1.0, nan) at index 0"),
+        ({"starts": np.zeros((0, 2))}, "starts must hold at least one point"),
+        ({"record": "everything"}, "unknown record 'everything'"),
+        ({"record": [3, 200]}, "record must lie within the 100 steps, got 200"),
+        ({"steps": -1}, "steps must be a whole number, at least 0, got -1"),
+        ({"chunk": 0}, "chunk must be a whole number, at least 1, got 0"),
+        ({"tolerance": 0.0}, "tolerance must be positive and finite, got 0"),
+        ({"precision": "float16"}, "unknown precision 'float16'"),
+        ({"optimizer": optax.adam(0.1), "hyperparameters": {"b1": [0.9]}}, "is made already"),
+        ({"optimizer": "sgd", "hyperparameters": {"learning_rate": [0.1], "nesterov": [0.0]}},
+         "nesterov of sgd cannot be swept"),
+    ],
+)  # fmt: skip
+def test_bad_calls_say_what_is_wrong(untyped, arguments, message):
+    rate = {"learning_rate": [0.1]}
+    settings = {"optimizer": gdjax.heavy_ball, "hyperparameters": rate}
+    if "momentum" in arguments.get("hyperparameters", ()):
+        arguments = {"hyperparameters": rate | arguments["hyperparameters"]}
+    with pytest.raises(gdjax.ArgumentError) as caught:
+        plan(QFSP, **settings | arguments)
+    assert message in str(caught.value)
+
+
+def test_sobol_wants_a_power_of_two():
+    with pytest.raises(gdjax.ArgumentError, match="power of two, got 1000; take 1024"):
+        starts.sobol(1000)
