@@ -12,8 +12,8 @@ from gdjax.errors import ArgumentError
 from gdjax.gradients.arithmetic import NotAnalyticError, Unit, in_complex, trace, with_noise
 from gdjax.gradients.problem import Problem
 
-# So many roundings of every operation are allowed. The error of a right gradient was never more than
-# 0.04 of that in float64 and 0.13 in float32, in 200,000 points of each all over the catalogue.
+# So many roundings of every operation are allowed. The error of a right gradient was never more
+# than 0.04 of that in float64 and 0.13 in float32, in 200,000 points of each over the catalogue.
 ROUNDINGS = 32.0
 SAMPLES = 8  # of rounding noise at each point
 # Steps of the central differences, in widths: from a quarter down to 9e-13, each a quarter of the
