@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from gdjax import metrics, objectives, optimizers, theory
 from gdjax.descent import Trajectory, descend
+from gdjax.equivalence import EquivalenceReport, certify_equivalence
 from gdjax.errors import ArgumentError
 from gdjax.gradients import GradientReport, assert_gradient, check_gradient, check_hessian
+from gdjax.hypergradients import Hypergradient, hypergradient, tune_by_gradient
 from gdjax.objectives import Objective
 from gdjax.optimizers import gradient_descent, heavy_ball, nesterov
 from gdjax.outcomes import Outcome, StoppingRule
@@ -19,17 +21,21 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArgumentError",
+    "EquivalenceReport",
     "GradientReport",
+    "Hypergradient",
     "Objective",
     "Outcome",
     "StoppingRule",
     "Trajectory",
     "assert_gradient",
+    "certify_equivalence",
     "check_gradient",
     "check_hessian",
     "descend",
     "gradient_descent",
     "heavy_ball",
+    "hypergradient",
     "metrics",
     "nesterov",
     "objectives",
@@ -40,6 +46,7 @@ __all__ = [
     "starts",
     "sweep",
     "theory",
+    "tune_by_gradient",
 ]
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from gdjax import optimizers
 from gdjax.errors import ArgumentError, unknown
-from gdjax.objectives import GradientSide, Objective
+from gdjax.objectives import GradientSide, Objective, as_objective, validate
 from gdjax.outcomes import (
     DEFAULT_RULE,
     Frame,
@@ -61,7 +61,7 @@ class Trajectory(NamedTuple):
 
 
 def descend(
-    objective: Objective,
+    objective: Objective | Callable,
     optimizer: optax.GradientTransformation,
     start: Sequence | Array | np.ndarray | None = None,
     steps: int = 100,
@@ -77,7 +77,8 @@ def descend(
     respect to the start and to the hyperparameters of gdjax's optimizers.
 
     Args:
-        objective: what to descend.
+        objective: what to descend: an ``Objective``, or a bare function of a point, which is taken
+            to live on [-5, 5] in each of the start's dimensions.
         optimizer: any optax transformation, gdjax's own included. Hyperparameters of those
             made by ``gdjax`` are traced, so that new values never recompile; another optax
             object compiles once.
@@ -92,7 +93,8 @@ def descend(
 
     Raises:
         ArgumentError: a start of another dimension or not finite, a negative number of steps, an
-            unknown gradient or precision, a hand gradient where there is none.
+            unknown gradient or precision, a hand gradient where there is none, or a function
+            that is no objective, as ``objectives.validate`` says.
 
     Example:
         >>> import gdjax
@@ -103,19 +105,16 @@ def descend(
     """
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
         raise ArgumentError(f"steps must be a whole number, at least 0, got {steps!r}")
+    objective = as_objective(objective, start)
     objective.value_and_gradient(gradient)  # says early what is wrong with the choice
     with as_precision(precision):
+        validate(objective)
         if not isinstance(start, Tracer):
             start = objective.check_point(objective.start if start is None else start)
         point = jnp.asarray(start, dtype=float)
         frame = frame_of(objective, point.dtype)
         recipe, numbers = optimizers.split(optimizer)
-        args = objective, steps, gradient
-        try:
-            return _descend(*args, recipe, numbers, point, frame, rule)
-        except jax.errors.ConcretizationTypeError:
-            # This factory looks at its numbers in Python: they become part of the program.
-            return _descend(*args, optax.with_extra_args_support(optimizer), {}, point, frame, rule)
+        return _descend(objective, steps, gradient, recipe, numbers, point, frame, rule)
 
 
 def as_precision(precision: Precision | None) -> contextlib.AbstractContextManager:
@@ -143,13 +142,15 @@ def step_function(
 
     def step(point: Array, state: Any) -> tuple[tuple[Array, Any], Array, Array]:
         value, slope = value_and_gradient(point)
-        return move(objective, transformation, point, state, value, slope), value, slope
+        after = move(objective, value_and_gradient, transformation, point, state, value, slope)
+        return after, value, slope
 
     return step
 
 
 def move(
     objective: Objective,
+    value_and_gradient: Callable,
     transformation: optax.GradientTransformationExtraArgs,
     point: Float[Array, "d"],
     state: Any,
@@ -157,9 +158,10 @@ def move(
     slope: Float[Array, "d"],
 ) -> tuple[Float[Array, "d"], Any]:
     """The next point and state, by an optimizer that has seen the value and the gradient here."""
-    updates, state = transformation.update(
-        slope, state, point, value=value, grad=slope, value_fn=objective.fn
+    extra = optimizers.extra_arguments(
+        value, slope, objective.fn, lambda point: value_and_gradient(point)[1]
     )
+    updates, state = transformation.update(slope, state, point, **extra)
     return jnp.asarray(optax.apply_updates(point, updates)), state
 
 

@@ -90,39 +90,85 @@ def sweep(
         >>> (found.minimum < len(f.minima)).values.ravel().tolist()
         [False, True, True]
     """
-    asked = plan(
-        objective, optimizer, starts, hyperparameters, steps, record=record, stop=stop,
-        tolerance=tolerance, gradient=gradient, precision=precision, chunk=chunk,
-    )  # fmt: skip
-    if devices is not None:
-        whole("devices", devices, 1)
-    _check_memory(asked, in_memory=store is None)
-    runner = Runner(asked, devices, fast_math)
-    layout = _layout(asked, runner)
-    if store is None:
-        arrays = {
-            name: np.empty((asked.cells, *variable.shape), variable.dtype)
-            for name, variable in layout.variables.items()
-        }
-        with _bar(asked, 0, progress) as done:
-            for index in range(asked.chunks):
-                bounds = slice(*asked.bounds(index))
-                runner(index, {name: array[bounds] for name, array in arrays.items()}, done)
-        return results.dataset(layout, arrays)
-    folder = results.Store.open_or_create(store, layout)
-    missing = folder.missing()
-    ready = sum(b - a for a, b in map(asked.bounds, range(asked.chunks)))
-    ready -= sum(b - a for a, b in map(asked.bounds, missing))
-    with _bar(asked, ready, progress) as done, ThreadPoolExecutor(1) as writer:
-        written = None
-        for index in missing:  # a chunk is written while the next one is computed
-            arrays = runner(index, None, done)
+    return Sweep(
+        plan(
+            objective, optimizer, starts, hyperparameters, steps, record=record, stop=stop,
+            tolerance=tolerance, gradient=gradient, precision=precision, chunk=chunk,
+        ),
+        devices,
+        fast_math,
+        in_memory=store is None,
+    ).run(store, progress)  # fmt: skip
+
+
+class Sweep:
+    """A sweep that has been checked and compiled, and is yet to run.
+
+    Args:
+        asked: what to compute.
+        devices: how many processors to use; by default all.
+        fast_math: whether the native kernel may be used.
+        in_memory: whether all results are to be in memory at once.
+
+    Raises:
+        ArgumentError: more memory than there is, or a number of devices below 1.
+
+    Attributes:
+        layout: what its results look like.
+        digest: short name of everything that decides the results.
+    """
+
+    def __init__(
+        self,
+        asked: Plan,
+        devices: int | None = None,
+        fast_math: bool = True,
+        in_memory: bool = True,
+    ):
+        if devices is not None:
+            whole("devices", devices, 1)
+        _check_memory(asked, in_memory)
+        self._plan = asked
+        self._runner = Runner(asked, devices, fast_math)
+        self.layout = _layout(asked, self._runner)
+        decides = [self.layout.attrs["config"], self.layout.dims, self.layout.chunk]
+        self.digest = hashlib.sha256(repr(decides).encode()).hexdigest()[:10]
+
+    def run(self, store: str | os.PathLike | None = None, progress: bool = False) -> xr.Dataset:
+        """The labelled results: computed, or read from a store as far as they are there.
+
+        Args:
+            store: a folder to write them to, or to continue.
+            progress: whether to show a progress bar.
+
+        Raises:
+            ArgumentError: a store that is a file or holds another sweep.
+            StorageError: a disk that does not take the results; finished chunks stay readable.
+        """
+        asked, runner, layout = self._plan, self._runner, self.layout
+        if store is None:
+            arrays = {
+                name: np.empty((asked.cells, *variable.shape), variable.dtype)
+                for name, variable in layout.variables.items()
+            }
+            with _bar(asked, 0, progress) as done:
+                for index in range(asked.chunks):
+                    bounds = slice(*asked.bounds(index))
+                    runner(index, {name: array[bounds] for name, array in arrays.items()}, done)
+            return results.dataset(layout, arrays)
+        folder = results.Store.open_or_create(store, layout)
+        missing = folder.missing()
+        ready = asked.cells - sum(last - first for first, last in map(asked.bounds, missing))
+        with _bar(asked, ready, progress) as done, ThreadPoolExecutor(1) as writer:
+            written = None
+            for index in missing:  # a chunk is written while the next one is computed
+                arrays = runner(index, None, done)
+                if written is not None:
+                    written.result()
+                written = writer.submit(folder.write, index, arrays)
             if written is not None:
                 written.result()
-            written = writer.submit(folder.write, index, arrays)
-        if written is not None:
-            written.result()
-    return results.open_results(Path(store))
+        return results.open_results(Path(store))
 
 
 @contextmanager

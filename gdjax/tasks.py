@@ -4,20 +4,23 @@ import itertools
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import optax
 
 from gdjax import plotting
-from gdjax.descent import Precision, Trajectory, descend
+from gdjax.descent import Precision, Trajectory, as_precision, descend
+from gdjax.equivalence import EquivalenceReport, certify_equivalence, start_points, table
 from gdjax.errors import ArgumentError, unknown
 from gdjax.gradients import GradientReport, check_gradient, check_hessian
 from gdjax.objectives import GradientSide, Objective
 from gdjax.outcomes import Outcome
+from gdjax.plotting import landscape
 
 log = logging.getLogger(__name__)
 FORMATS = ("png", "svg", "pdf")
@@ -33,8 +36,10 @@ def compare(
     gradient: GradientSide = "autodiff",
     precision: Precision | None = None,
     distance: bool = False,
+    certify: bool = False,
     format: str = "png",
     dpi: int = 150,
+    axes: Sequence[int | str] | None = None,
 ) -> dict[str, Any]:
     """Descend with each optimizer from one start; write down and draw what happened.
 
@@ -47,8 +52,10 @@ def compare(
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
         precision: ``float32`` or ``float64``.
         distance: whether to measure how far the paths drift apart, pair by pair.
+        certify: whether to certify that the others are the same method as the first one.
         format: of the pictures: ``png``, ``svg`` or ``pdf``.
         dpi: dots per inch of the pictures.
+        axes: the two components to draw, by number or by name; by default the first two.
 
     Returns:
         The summary, as ``summary.json`` has it.
@@ -60,6 +67,7 @@ def compare(
         raise unknown("plot.format", format, FORMATS)
     if not dpi > 0:
         raise ArgumentError(f"plot.dpi must be positive, got {dpi}")
+    landscape.pick(objective, axes)  # says early what is wrong with the choice
     paths = {
         label: descend(objective, optimizer, start, steps, gradient=gradient, precision=precision)
         for label, optimizer in optimizers.items()
@@ -68,6 +76,8 @@ def compare(
     summary = {
         "objective": objective.name,
         "formula": objective.latex,
+        "gradient_formula": objective.gradient_latex,
+        "variables": list(objective.variables),
         "start": np.asarray(first.points[0], dtype=float).tolist(),
         "steps": steps,
         "gradient": gradient,
@@ -76,10 +86,28 @@ def compare(
     }
     if distance:
         summary["distances"] = [_distance(paths, pair) for pair in itertools.combinations(paths, 2)]
+    reports = []
+    if certify:
+        (_, first_one), *others = optimizers.items()
+        reports = [
+            certify_equivalence(
+                first_one, other, objective, [first.points[0]], max(steps, 1),
+                gradient=gradient, precision=str(first.points.dtype),  # type: ignore[arg-type]
+            )
+            for _, other in others
+        ]  # fmt: skip
+        summary["certificates"] = [
+            {"a": r.a, "b": r.b, "verdict": r.verdict, "trials": [t._asdict() for t in r.trials]}
+            for r in reports
+        ]
     folder.mkdir(parents=True, exist_ok=True)
     figures = {
-        "comparison" if len(paths) > 1 else "trajectory": plotting.comparison(objective, paths)
+        "comparison" if len(paths) > 1 else "trajectory": plotting.comparison(
+            objective, paths, axes
+        )
     }
+    if objective.fit is not None and len(objective.fit.columns) == 1:
+        figures["fit"] = plotting.fit(objective, paths)
     figures["convergence"] = plotting.convergence(objective, paths)
     summary["pictures"] = [
         plotting.save(figure, folder / f"{name}.{format}", dpi).name
@@ -94,6 +122,8 @@ def compare(
     np.savez(folder / "trajectory.npz", **arrays)  # pyright: ignore
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     log.info(_table(summary))
+    for report in reports:
+        log.info("%s", report)
     for name in summary["pictures"]:
         log.info("%s", folder / name)
     return summary
@@ -144,6 +174,65 @@ def check(
     return reports
 
 
+def certify(
+    objectives: Iterable[Objective],
+    pair: Callable[[float], tuple[optax.GradientTransformation, optax.GradientTransformation]],
+    *,
+    learning_rate: float | None = None,
+    starts: int = 3,
+    steps: int = 50,
+    seed: int = 0,
+    precisions: Sequence[Precision] = ("float32", "float64"),
+    decaying: bool = False,
+) -> list[EquivalenceReport]:
+    """Certify two optimizers as one method on every objective, and say how it went, in a table.
+
+    Args:
+        objectives: what to descend, one after the other.
+        pair: learning rate → the two optimizers.
+        learning_rate: None takes 1/L on each, with L the largest curvature at the starts.
+        starts: how many; the objective's own and others drawn in the domain.
+        steps: number of steps from each start.
+        seed: of the draw.
+        precisions: in which the steps are taken.
+        decaying: whether to try a decaying learning rate as well.
+
+    Raises:
+        ArgumentError: as ``gdjax.certify_equivalence`` does.
+    """
+    reports, rows = [], [("objective", "precision", "point", "carried", "steps", "verdict")]
+    for objective in objectives:
+        points = start_points(objective, starts, seed)
+        rate = learning_rate or _inverse_curvature(objective, points)
+        for precision in precisions:
+            report = certify_equivalence(
+                *pair(rate), objective, points, steps, precision=precision, schedule=decaying
+            )
+            reports.append(report)
+            trial = report.trials[0]
+            numbers = f"{trial.ulps:.3g}", f"{trial.carried:.3g}", str(trial.steps)
+            rows.append((objective.name, precision, *numbers, report.verdict))
+    log.info(table(rows))
+    first, ulps = reports[0], [report.trials[0].ulps for report in reports]
+    log.info("a = %s\nb = %s", first.a, first.b)
+    log.info(
+        "at every step the same %s; learning rate %s; the next points are at most 2 ulps apart in "
+        "%d of %d, %.3g in the worst%s",
+        first.trials[0].forced, "1/L" if learning_rate is None else learning_rate,
+        sum(value <= 2 for value in ulps), len(ulps), max(ulps),
+        ", as seven roundings can add up" * (2 < max(ulps) <= 8),
+    )  # fmt: skip
+    return reports
+
+
+def _inverse_curvature(objective: Objective, points: np.ndarray) -> float:
+    """1/L, with L the largest curvature at the points; where all are flat, a slow 1/100."""
+    with as_precision("float64"):
+        hessians = np.asarray(jax.jit(jax.vmap(jax.hessian(objective.fn)))(points))
+    curvature = np.linalg.norm(hessians[np.isfinite(hessians).all((1, 2))], 2, (1, 2))
+    return 1 / float(curvature.max()) if curvature.any() else 0.01
+
+
 def _describe(objective: Objective, path: Trajectory) -> dict[str, Any]:
     """One path as plain numbers; a path that was lost is described at its last finite point."""
     last = max(path.finite - 1, 0)
@@ -173,7 +262,8 @@ def _table(summary: Mapping[str, Any]) -> str:
     start = ", ".join(f"{x:g}" for x in summary["start"])
     rows = [("optimizer", "outcome", "minimum", "final value", "final point")]
     for label, result in summary["results"].items():
-        point = [f"{x:.6g}" for x in result["final_point"][:4]]
+        named = zip(summary["variables"], result["final_point"], strict=True)
+        point = [f"{name}={x:.6g}" for name, x in list(named)[:4]]
         point += ["…"] * (len(result["final_point"]) > 4)
         minimum = f"{result['reached']} #{result['minimum']}" if result["reached"] else "none"
         rows.append(

@@ -139,7 +139,17 @@ def test_check_says_so_and_exits_1_for_a_wrong_gradient(gdjax, monkeypatch, tmp_
             ["compare", "experiment=optax_sdg"],
             "unknown experiment 'optax_sdg'; did you mean 'optax_sgd'?",
         ),
-        (["run", "optimizer.mometum=0.5"], "Could not override 'optimizer.mometum'"),
+        (
+            ["run", "optimizer.mometum=0.5"],
+            "unknown setting of optimizer 'mometum'; did you mean 'momentum'?; there are name, "
+            "learning_rate, momentum",
+        ),
+        (["run", "optimizer=dpsgd"], "dpsgd cannot descend from a point: it needs one gradient"),
+        (["run", "optimizer=sam"], "sam needs optimizer"),
+        (["optimizers", "adma"], "unknown optimizer 'adma'; did you mean"),
+        (["run", "+transform@transforms.a=gradient_nois"], "unknown transform 'gradient_nois'"),
+        (["run", "learning_rate={schedule: cosin}"], "unknown schedule 'cosin'"),
+        (["certify", "objective=qfsp", "starts=0"], "starts must be at least 1, got 0"),
         (["run", "start=[1,2,3]"], "start must have 2 components, as qfsp has, got 3"),
         (["run", "start=[1,nan]"], "start must be finite"),
         (["run", "steps=-1"], "steps must be a whole number, at least 0, got -1"),
@@ -160,6 +170,123 @@ def test_a_bad_call_is_told_in_one_line_and_leaves_nothing_behind(
     assert message in err
     assert err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+OWN = """import jax.numpy as jnp
+
+def f(p):
+    return p[0] ** 2 + 3 * p[1] ** 2
+
+def right(p):
+    return jnp.stack([2 * p[0], 6 * p[1]])
+
+def wrong(p):
+    return jnp.stack([2 * p[0], 3 * p[1]])
+
+def pair(p):
+    return p
+"""
+
+
+def test_a_function_in_a_file_is_checked_and_descended(gdjax, tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    domain = "domain=[[-5,5],[-5,5]]"
+    assert gdjax("check", "fn=own.py:f", "gradient=own.py:right", domain)[0] == 0
+    code, out, _ = gdjax("check", "fn=own.py:f", "gradient=own.py:wrong", domain)
+    assert (code, "component 1" in out) == (1, True)
+    code, out, err = gdjax(
+        "run", "fn=own.py:f", "objective.gradient=own.py:right", "gradient=hand", "start=[1,2]",
+        "objective.minima=[[0,0]]", "objective.name=mine", "plot.dpi=30",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert "mine from (1, 2)" in out
+    assert "converged  global #0" in out
+
+
+def test_a_formula_needs_no_quotes_of_hydras(gdjax, tmp_path):
+    code, _, err = gdjax(
+        "run", "-m", "objective=formula", "objective.expression=x**2 + max(x, y)", "steps=1,2",
+        "plot.dpi=30",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    found = [json.loads(p.read_text()) for p in tmp_path.glob("multirun/run/*/*/summary.json")]
+    assert sorted(summary["steps"] for summary in found) == [1, 2]
+    assert found[0]["formula"] == r"x^{2} + \max\left(x, y\right)"
+    assert r"2 x + \theta" in found[0]["gradient_formula"]
+
+
+def test_a_fit_from_a_csv_leaves_the_picture_of_the_fit(gdjax, tmp_path):
+    (tmp_path / "points.csv").write_text("t,y\n1,2\n2,3\n3,5\n")
+    code, out, err = gdjax(
+        "compare", "objective=curve_fit", "objective.data=points.csv",
+        "objective.model=a + b*t + c*t**2", "start=[1,1,0]", "plot.axes=[b,c]",
+        "learning_rate=0.002", "plot.dpi=30",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    (folder,) = tmp_path.glob("outputs/compare/*")
+    assert (folder / "fit.png").is_file()
+    assert "(a=" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "fn=own.py:pair", "domain=[[0,1],[0,1]]"], "pair must return a scalar"),
+        (["run", "fn=own.py:g"], "unknown function in own.py: 'g'"),
+        (["run", "gradient=own.py:right"], "objective.gradient=own.py:right"),
+        (["run", "objective=function"], "Missing mandatory value: fn; full_key: objective.fn"),
+        (["run", "objective=formula", "objective.expression=x^2"], "write ** for powers"),
+        (
+            ["compare", "objective=curve_fit", "objective.data=no.csv", "objective.model=a*x"],
+            "no file",
+        ),
+        (["run", "plot.axes=[0,2]"], "axes must lie between 0 and 1, as qfsp has 2 components"),
+    ],
+)
+def test_a_bad_objective_of_ones_own_leaves_nothing_behind(
+    gdjax, untyped, tmp_path, words, message
+):
+    (tmp_path / "own.py").write_text(OWN)
+    code, _, err = gdjax(*words)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert not list(tmp_path.glob("outputs"))
+
+
+def test_certify_prints_a_table_and_its_exit_code_is_the_verdict(gdjax):
+    code, out, _ = gdjax("certify", "objective=sphere", "steps=9", "starts=1", "decaying=true")
+    assert code == 0
+    assert re.search(r"sphere +float32 +[\d.]+ +[\d.]+ +9 +same method.*different under", out)
+    assert "at most 2 ulps apart in 2 of 2" in out
+    other = "~pair", "+optimizer@a=heavy_ball", "+optimizer@b=nesterov"
+    code, out, _ = gdjax("certify", "objective=sphere", "steps=9", "precisions=[float64]", *other)
+    assert code == 1
+    assert re.search(r"sphere +float64 .* different", out)
+
+
+def test_optimizers_are_listed_with_their_defaults(gdjax):
+    out = gdjax("optimizers")[1]
+    assert re.search(r"^heavy_ball +learning_rate=\?, momentum=0.9$", out, re.MULTILINE)
+    assert re.search(r"^lookahead .*✗", out, re.MULTILINE)
+    assert "momentum=0.9  (a new value never recompiles)" in gdjax("optimizers", "heavy_ball")[1]
+    assert "a pair of points" in gdjax("optimizers", "lookahead")[1]
+
+
+def test_noise_and_schedules_from_the_command_line(gdjax, tmp_path):
+    noise = "+transform@transforms.noise=gradient_noise", "transforms.noise.additive=2"
+    decay = "+schedule@optimizer.learning_rate=exponential_decay"
+    numbers = "init_value=0.1", "transition_steps=10", "decay_rate=0.9"
+    code, _, err = gdjax(
+        "run", "steps=5", "optimizer=gradient_descent", *noise, decay, "plot.dpi=30",
+        *(f"optimizer.learning_rate.{number}" for number in numbers),
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    (label,) = json.loads(next(tmp_path.glob("outputs/run/*/summary.json")).read_text())["results"]
+    assert label == (
+        "gradient_descent(learning_rate=exponential_decay(init_value=0.1, transition_steps=10, "
+        "decay_rate=0.9), noise=gradient_noise(additive=2))"
+    )
 
 
 def test_help_shows_choices_and_defaults(gdjax):

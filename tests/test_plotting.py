@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 import gdjax
 from gdjax import objectives, plotting
-from gdjax.plotting import landscape
+from gdjax.plotting import landscape, style
 
 QFSP = objectives.get("qfsp")
 
@@ -146,3 +146,13 @@ def test_a_path_that_leaves_takes_neither_the_slice_nor_the_surface_along(tmp_pa
     figure = plotting.trajectory(f, path)
     assert np.abs(figure.axes[0].get_xlim()).max() < 60
     assert plotting.save(figure, tmp_path / "wood.png", dpi=20).stat().st_size > 0
+
+
+def test_an_optimizer_keeps_its_colour_whatever_its_company():
+    crowd = [f"{name}(learning_rate={rate})" for rate in (0.1, 0.2) for name in style.FIRST[:7]]
+    alone = style.colours(["lion(learning_rate=0.1)"])
+    together = style.colours(crowd)
+    assert alone.items() <= together.items()
+    assert style.colours(crowd[::-1]) == together
+    assert list(together) == crowd
+    assert len(set(together.values())) == len(crowd) == len(style.PALETTE)

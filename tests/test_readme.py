@@ -25,6 +25,23 @@ def test_the_python_of_the_readme_does_what_it_says(monkeypatch, tmp_path, capsy
     assert "= -5.90449" in ball
 
 
+def test_the_certificate_of_the_readme_does_what_it_says(capsys):
+    exec(block("certify_equivalence"), {})
+    out = capsys.readouterr().out
+    assert "a remembers steps, b gradients; different under a schedule" in out
+    assert "d/d momentum" in out
+
+
+def test_the_functions_of_the_readme_can_be_descended(monkeypatch, tmp_path, capsys):
+    own, use = (block(word) for word in ("def bowl(point)", "from my_file import"))
+    (tmp_path / "my_file.py").write_text(own)
+    monkeypatch.syspath_prepend(tmp_path)
+    exec(use, {})
+    bare, known = capsys.readouterr().out.splitlines()
+    assert "max_steps" in bare
+    assert "converged" in known
+
+
 def test_the_objective_of_the_readme_is_right():
     try:
         exec(

@@ -4,7 +4,9 @@ from gdjax.objectives import (  # noqa: F401  (importing a family registers it)
     basins,
     bowls,
     cliffs,
+    curve_fit,
     fits,
+    formula,
     ripples,
     saddles,
     valleys,
@@ -12,22 +14,37 @@ from gdjax.objectives import (  # noqa: F401  (importing a family registers it)
     worst_cases,
 )
 from gdjax.objectives.atlas import StationaryPoints, stationary_points
-from gdjax.objectives.base import GradientSide, Objective
+from gdjax.objectives.base import Fit, GradientSide, Objective
 from gdjax.objectives.listing import Entry, Table, describe, table
-from gdjax.objectives.registry import family, get, names, parameters, register
+from gdjax.objectives.registry import (
+    REQUIRED,
+    family,
+    get,
+    makers,
+    names,
+    parameters,
+    register,
+)
+from gdjax.objectives.sources import as_objective
+from gdjax.objectives.validation import validate
 
 __all__ = [
+    "REQUIRED",
     "Entry",
+    "Fit",
     "GradientSide",
     "Objective",
     "StationaryPoints",
     "Table",
+    "as_objective",
     "describe",
     "family",
     "get",
+    "makers",
     "names",
     "parameters",
     "register",
     "stationary_points",
     "table",
+    "validate",
 ]

@@ -2,8 +2,8 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,22 @@ from gdjax.errors import ArgumentError, unknown
 GradientSide = Literal["autodiff", "hand"]
 
 
+class Fit(NamedTuple):
+    """The data behind a least-squares objective, and the curve that a point draws through it.
+
+    Args:
+        columns: the independent variables, each ``(n,)``, by name.
+        response: the name of the dependent one.
+        observed: its values, ``(n,)``.
+        predict: point ``(d,)`` and columns → what the model says, ``(n,)``.
+    """
+
+    columns: Mapping[str, np.ndarray]
+    response: str
+    observed: np.ndarray
+    predict: Callable
+
+
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Objective:
     """A function of one point, its hand-derived gradient, and what is known about it.
@@ -24,7 +40,7 @@ class Objective:
     batch (use ``jax.vmap``).
 
     Args:
-        name: what tables and pictures call it.
+        name: what tables and pictures call it; by default the function's own name.
         fn: point ``(d,)`` → scalar of the point's dtype.
         gradient: point ``(d,)`` → gradient ``(d,)``, derived by hand; None if there is none.
         domain: one ``(low, high)`` pair a dimension; where starts are drawn and pictures look.
@@ -43,11 +59,14 @@ class Objective:
         hessian: point ``(d,)`` → Hessian ``(d, d)``, derived by hand; None if there is none.
         float32: whether single precision can resolve the landscape.
         latex: the formula, as LaTeX without dollar signs.
+        gradient_latex: the gradient's formula likewise, where one was derived.
+        variables: the names of the components; by default x and y, or x1, x2, … in more than two.
+        fit: the data, where the objective is the misfit of a curve to them.
         reference: where the function and its facts come from.
 
     Raises:
         ArgumentError: a domain that is not pairs ``low < high``, or a start or a stationary
-            point that is not a finite point of the same dimension.
+            point that is not a finite point of the same dimension, or not one name a component.
 
     Example:
         >>> f = Objective(name="bowl", fn=lambda p: (p**2).sum(), domain=((-5, 5), (-5, 5)))
@@ -55,7 +74,7 @@ class Objective:
         (2, 25.0)
     """
 
-    name: str
+    name: str = ""
     fn: Callable
     gradient: Callable | None = None
     domain: Sequence[Any]
@@ -71,10 +90,16 @@ class Objective:
     hessian: Callable | None = None
     float32: bool = True
     latex: str = ""
+    gradient_latex: str = ""
+    variables: Sequence[str] = ()
+    fit: Fit | None = None
     reference: str = ""
 
     def __post_init__(self) -> None:
         put = object.__setattr__  # the instance is frozen; lists from YAML become tuples here
+        if not callable(self.fn):
+            raise ArgumentError(f"fn must be a function of one point, got {self.fn!r}")
+        put(self, "name", self.name or getattr(self.fn, "__name__", "objective").strip("<>"))
         try:
             put(self, "domain", tuple((float(low), float(high)) for low, high in self.domain))
         except (TypeError, ValueError):
@@ -83,6 +108,15 @@ class Objective:
             ) from None
         if not self.domain or not all(-math.inf < a < b < math.inf for a, b in self.domain):
             raise ArgumentError(f"domain needs finite low < high, got {self.domain}")
+        if not self.variables:
+            names = "xy" if self.dim <= 2 else [f"x{i + 1}" for i in range(self.dim)]
+            put(self, "variables", names[: self.dim])
+        put(self, "variables", tuple(self.variables))
+        if len(self.variables) != self.dim or len(set(self.variables)) != self.dim:
+            raise ArgumentError(
+                f"variables must be different names, one for each of the {self.dim} (low, high) "
+                f"pairs of the domain, got {', '.join(self.variables)}"
+            )
         if self.start is None:
             put(
                 self,

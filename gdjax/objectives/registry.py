@@ -9,7 +9,10 @@ from gdjax.errors import ArgumentError, unknown
 from gdjax.objectives.base import Objective
 
 Factory = Callable[..., Objective]
+REQUIRED = inspect.Parameter.empty  # stands where a parameter has no default
+
 _FACTORIES: dict[str, Factory] = {}
+_MAKERS: dict[str, Factory] = {}
 
 
 def register(factory: Factory) -> Factory:
@@ -31,6 +34,16 @@ def register(factory: Factory) -> Factory:
     return factory
 
 
+def maker(factory: Factory) -> Factory:
+    """Register a way to make an objective out of what the user brings (a decorator).
+
+    ``get`` and the command line know it by its name, but it is no entry of the catalogue: it may
+    have parameters without a default, and ``names`` does not list it.
+    """
+    _MAKERS[factory.__name__] = factory
+    return factory
+
+
 def names() -> tuple[str, ...]:
     """Every objective's name, sorted.
 
@@ -41,16 +54,27 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_FACTORIES))
 
 
+def makers() -> tuple[str, ...]:
+    """The ways to make an objective of one's own, sorted.
+
+    Example:
+        >>> makers()
+        ('curve_fit', 'formula', 'function')
+    """
+    return tuple(sorted(_MAKERS))
+
+
 def parameters(name: str) -> dict[str, Any]:
-    """What can be chosen about an objective, with the defaults.
+    """What can be chosen about an objective, with the defaults; ``REQUIRED`` if there is none.
 
     Example:
         >>> parameters("ackley")
         {'dim': 2}
     """
-    if name not in _FACTORIES:
-        raise unknown("objective", name, names())
-    return {p.name: p.default for p in inspect.signature(_FACTORIES[name]).parameters.values()}
+    factory = _FACTORIES.get(name) or _MAKERS.get(name)
+    if factory is None:
+        raise unknown("objective", name, names() + makers())
+    return {p.name: p.default for p in inspect.signature(factory).parameters.values()}
 
 
 def family(name: str) -> str:
@@ -70,26 +94,33 @@ def text(name: str) -> str:
     return inspect.getdoc(_FACTORIES[name]) or ""
 
 
-def get(name: str, **chosen: Any) -> Objective:
+def get(name: str, /, **chosen: Any) -> Objective:
     """The objective of that name; the same call gives the same object, so nothing compiles twice.
 
     Args:
-        name: one of ``names()``.
+        name: one of ``names()`` or of ``makers()``.
         **chosen: values for its ``parameters(name)``, such as ``dim=10``.
 
     Raises:
-        ArgumentError: an unknown name or parameter, or a dimension the objective cannot have.
+        ArgumentError: an unknown name or parameter, a missing or a forbidden value.
 
     Example:
         >>> get("sphere", dim=3).dim
         3
+        >>> get("formula", expression="x**2 + 3*y**2").variables
+        ('x', 'y')
     """
     defaults = parameters(name)
     for key in chosen:
-        if key == "dim" and key not in defaults:
+        if key == "dim" and name in _FACTORIES and key not in defaults:
             raise ArgumentError(f"dim cannot be chosen: {name} has {get(name).dim} by definition")
         if key not in defaults:
             raise unknown(f"parameter of {name}", key, defaults)
+    if name in _MAKERS:
+        for key, default in defaults.items():
+            if default is REQUIRED and chosen.get(key) is None:
+                raise ArgumentError(f"objective {name} needs {key}")
+        return _MAKERS[name](**{key: _hashable(value) for key, value in chosen.items()})
     dim = chosen.get("dim", 1)
     if not isinstance(dim, int) or dim < 1:
         raise ArgumentError(f"dim must be a positive integer, got {dim!r}")
@@ -99,3 +130,8 @@ def get(name: str, **chosen: Any) -> Objective:
 @functools.cache
 def _build(name: str, **chosen: Any) -> Objective:
     return _FACTORIES[name](**chosen)
+
+
+def _hashable(value: Any) -> Any:
+    """Lists, as YAML gives them, become tuples, so that a maker can remember its calls."""
+    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value

@@ -2,7 +2,7 @@
 
 from gdjax.plotting.basins import basin_map
 from gdjax.plotting.certificates import certificate
-from gdjax.plotting.curves import convergence, curve
+from gdjax.plotting.curves import convergence, curve, fit
 from gdjax.plotting.fields import gradient_field
 from gdjax.plotting.multiples import paths_grid
 from gdjax.plotting.paths import comparison, trajectory
@@ -17,6 +17,7 @@ __all__ = [
     "comparison",
     "convergence",
     "curve",
+    "fit",
     "gradient_field",
     "paths_grid",
     "save",

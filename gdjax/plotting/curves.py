@@ -1,6 +1,7 @@
 """Curves: a one-dimensional objective with its descents, and convergence against the step."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -8,9 +9,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from gdjax.descent import Trajectory
+from gdjax.errors import ArgumentError
 from gdjax.objectives import Objective
 from gdjax.plotting import landscape, style
 
+HEADROOM = 0.35  # of the data's height, above and below: a curve that went astray is cut there
 TANGENTS = 8  # more would cover the curve
 
 
@@ -52,9 +55,12 @@ def curve(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
         axes.scatter(path[0], y[0], marker="*", s=170, c="white", edgecolors="black", zorder=5)
         axes.scatter(path[-1], y[-1], marker="*", s=210, c=colour, edgecolors="white", zorder=6)
     style.quiet(axes)
-    axes.set(xlabel="x", ylabel="f", xlim=(low, high))
+    axes.set(xlabel=landscape.coordinate(objective, 0), ylabel="f", xlim=(low, high))
     axes.set_title(style.title(objective.name, objective.latex), fontsize=13)
-    axes.legend(frameon=False)
+    if len(paths) > 3:  # inside, so many would hide the curves
+        figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    else:
+        axes.legend(frameon=False)
     return figure
 
 
@@ -84,6 +90,59 @@ def convergence(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure
     known = "f − f*" if objective.fmin is not None else "f − best value met"
     axes.set(xlabel="step", ylabel=known)
     axes.margins(x=0.01)
+    axes.set_title(style.title(objective.name, objective.latex), fontsize=13)
+    if len(paths) > 3:  # inside, so many would hide the curves
+        figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    else:
+        axes.legend(frameon=False)
+    return figure
+
+
+def fit(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
+    """The data of a fit, with the curve at the start and at the end of each descent.
+
+    Args:
+        objective: made by ``gdjax.objectives.get("curve_fit", ...)``, of one independent column.
+        paths: trajectories by the label that the legend shows.
+
+    Returns:
+        A matplotlib figure; nothing is shown or saved.
+
+    Raises:
+        ArgumentError: an objective without data, or with more than one independent column.
+    """
+    data = objective.fit
+    if data is None or len(data.columns) != 1:
+        has = "none" if data is None else len(data.columns)
+        raise ArgumentError(
+            f"fit needs data with one independent column, and {objective.name} has {has}"
+        )
+    ((column, x),) = data.columns.items()
+    figure = Figure(figsize=(8.5, 5), layout="constrained")
+    axes = figure.add_subplot()
+    low, high = x.min(), x.max()
+    margin = 0.04 * (high - low or 1.0)
+    along = np.linspace(low - margin, high + margin, 401)
+
+    def draw(point: np.ndarray, **how: Any) -> None:
+        y = data.predict(jnp.asarray(point, dtype=float), {column: along})
+        axes.plot(along, np.broadcast_to(y, along.shape), **how)
+
+    points = {k: np.asarray(t.points, float)[: max(t.finite, 1)] for k, t in paths.items()}
+    first = next(iter(points.values()))[0]
+    draw(first, color="0.45", linewidth=1.4, linestyle="--", label="start", zorder=2)
+    for (label, path), colour in zip(points.items(), style.colours(points).values(), strict=True):
+        misfit = float(objective(path[-1].tolist()))
+        draw(path[-1], color=colour, linewidth=2, label=f"{label}:  f = {misfit:.5g}", zorder=3)
+    axes.plot(
+        x, data.observed, "o", color="white", markeredgecolor="black", markersize=6,
+        label="data", zorder=4,
+    )  # fmt: skip
+    bottom, top = data.observed.min(), data.observed.max()
+    room = HEADROOM * (top - bottom or 1.0)
+    style.quiet(axes)
+    axes.set(xlabel=column, ylabel=data.response, xlim=(along[0], along[-1]))
+    axes.set_ylim(max(axes.get_ylim()[0], bottom - room), min(axes.get_ylim()[1], top + room))
     axes.set_title(style.title(objective.name, objective.latex), fontsize=13)
     axes.legend(frameon=False)
     return figure

@@ -1,5 +1,6 @@
 """The ground that paths are drawn on: a window on an objective, as surface and as contours."""
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,9 +12,15 @@ from matplotlib.colors import PowerNorm
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d import Axes3D
 
+from gdjax.errors import ArgumentError, unknown
 from gdjax.objectives import Objective
 from gdjax.plotting import style
 
+GREEK = {
+    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "kappa", "lambda", "mu",
+    "nu", "xi", "rho", "sigma", "tau", "phi", "chi", "psi", "omega",
+}  # fmt: skip
+CLIFF = 1e3  # heights above the lowest point that a picture shows, in those of the middle one
 MARGIN = 0.12  # of the window, around what it must show
 
 
@@ -79,11 +86,20 @@ _evaluate = jax.jit(_evaluate_flat, static_argnums=0)
 
 
 def grid(objective: Objective, window: Window, resolution: int = 161) -> Grid:
-    """Values over a window, ``resolution`` points a side."""
+    """Values over a window, ``resolution`` points a side, cut off far above the middle one.
+
+    A pole would flatten all the rest.
+    """
     x, y = np.linspace(window.low, window.high, resolution).T
     points = np.broadcast_to(window.base, (resolution, resolution, objective.dim)).copy()
     points[..., window.axes[0]], points[..., window.axes[1]] = np.meshgrid(x, y)
-    return Grid(x, y, evaluate(objective, points))
+    z = evaluate(objective, points)
+    finite = z[np.isfinite(z)]
+    if finite.size:
+        low, middle = np.quantile(finite, [0, 0.5])
+        room = CLIFF * (middle - low)
+        z = np.minimum(z, low + room) if room > abs(low) / CLIFF else z  # else all of it is flat
+    return Grid(x, y, z)
 
 
 def norm(ground: Grid) -> PowerNorm:
@@ -157,13 +173,47 @@ def surface(axes: Axes3D, ground: Grid, objective: Objective, window: Window) ->
         xlabel=coordinate(objective, window.axes[0]),
         ylabel=coordinate(objective, window.axes[1]),
         zlabel="f",
+        xlim=(window.low[0], window.high[0]),
+        ylim=(window.low[1], window.high[1]),
     )
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
         axis.set_major_locator(MaxNLocator(5))
+        axis.set_rotate_label(False)  # type: ignore[attr-defined]  # an index is small enough
         axis.pane.set_facecolor("white")  # type: ignore[attr-defined]
         axis._axinfo["grid"].update(color="0.88", linewidth=0.6)  # type: ignore[attr-defined]
 
 
 def coordinate(objective: Objective, axis: int) -> str:
-    """What an axis is called: x and y in two dimensions, x₁, x₂, … in more."""
-    return "xy"[axis] if objective.dim <= 2 else f"$x_{{{axis + 1}}}$"
+    """What an axis is called: the component's name, a number at its end as an index."""
+    name = objective.variables[axis]
+    index = re.fullmatch(r"([A-Za-z])_?(\d+)", name)
+    if index:
+        return f"${index[1]}_{{{index[2]}}}$"
+    return rf"$\{name}$" if name in GREEK else name
+
+
+def pick(objective: Objective, axes: Sequence[int | str] | None) -> tuple[int, int]:
+    """The two components to draw, by number or by name; by default the first two.
+
+    Raises:
+        ArgumentError: not two different components of the objective.
+    """
+    if axes is None:
+        return 0, 1
+    if isinstance(axes, str) or len(axes) != 2:
+        raise ArgumentError(f"axes must be two components of {objective.name}, got {axes!r}")
+    found = []
+    for axis in axes:
+        if isinstance(axis, str):
+            if axis not in objective.variables:
+                raise unknown(f"component of {objective.name}", axis, objective.variables)
+            axis = objective.variables.index(axis)
+        if not 0 <= axis < objective.dim:
+            raise ArgumentError(
+                f"axes must lie between 0 and {objective.dim - 1}, as {objective.name} has "
+                f"{objective.dim} components, got {axis}"
+            )
+        found.append(axis)
+    if found[0] == found[1]:
+        raise ArgumentError(f"axes must be two different components, got {axes[0]!r} twice")
+    return found[0], found[1]

@@ -1,6 +1,6 @@
 """Paths on a landscape: one or several, on the surface and on its contours."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,17 +16,23 @@ from gdjax.plotting.curves import curve
 DRAPE = 12  # samples a step, so that a path lies on the surface instead of cutting through it
 
 
-def trajectory(objective: Objective, path: Trajectory, label: str = "path") -> Figure:
+def trajectory(
+    objective: Objective,
+    path: Trajectory,
+    label: str = "path",
+    axes: Sequence[int | str] | None = None,
+) -> Figure:
     """One path: the surface with the path on it, beside contours with arrows along the path.
 
     In one dimension it is the curve with the points and their tangents; in more than two, the
-    slice through the last point, along the first two coordinates. A path that diverges is cut
+    slice through the last point, along two of the coordinates. A path that diverges is cut
     at its last finite point.
 
     Args:
         objective: what was descended.
         path: the result of ``gdjax.descend``.
         label: what the legend calls it.
+        axes: the two components to draw, by number or by name; by default the first two.
 
     Returns:
         A matplotlib figure; nothing is shown or saved.
@@ -36,28 +42,33 @@ def trajectory(objective: Objective, path: Trajectory, label: str = "path") -> F
         >>> f = gdjax.objectives.get("sphere")
         >>> figure = trajectory(f, gdjax.descend(f, gdjax.heavy_ball(0.1), steps=30))
     """
-    return comparison(objective, {label: path})
+    return comparison(objective, {label: path}, axes)
 
 
-def comparison(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
+def comparison(
+    objective: Objective,
+    paths: Mapping[str, Trajectory],
+    axes: Sequence[int | str] | None = None,
+) -> Figure:
     """Several paths on one landscape, on the surface and on its contours.
 
     Args:
         objective: what was descended.
         paths: trajectories by the label that the legend shows.
+        axes: the two components to draw, by number or by name; by default the first two.
 
     Returns:
         A matplotlib figure; nothing is shown or saved.
 
     Raises:
-        ArgumentError: no paths.
+        ArgumentError: no paths, or axes that are not two different components.
     """
     if not paths:
         raise ArgumentError("paths must name at least one trajectory, got none")
     if objective.dim == 1:
         return curve(objective, paths)
     points = {label: finite_points(path) for label, path in paths.items()}
-    window = landscape.frame(objective, list(points.values()))
+    window = landscape.frame(objective, list(points.values()), landscape.pick(objective, axes))
     ground = landscape.grid(objective, window)
     figure = Figure(figsize=(12.5, 5.4), layout="constrained")
     hill = figure.add_subplot(1, 2, 1, projection="3d", computed_zorder=False)
@@ -67,7 +78,7 @@ def comparison(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
     start = next(iter(points.values()))[0]
     _face(hill, start, window)
     for (label, path), colour in zip(points.items(), style.colours(points).values(), strict=True):
-        _draw_on_surface(hill, objective, path, window, colour)
+        _draw_on_surface(hill, objective, path, window, ground, colour)
         _draw_on_contours(flat, path[:, list(window.axes)], window, label, colour)
     flat.scatter([], [], marker="*", s=120, c="white", edgecolors="black", label="start")
     flat.scatter([], [], marker="*", s=120, c="0.5", edgecolors="white", label="end")
@@ -75,10 +86,13 @@ def comparison(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
     order = sorted(range(len(labels)), key=lambda i: labels[i] not in points)  # the paths first
     figure.legend(
         [handles[i] for i in order], [labels[i] for i in order],
-        loc="outside lower center", ncols=4, frameon=False, fontsize=10,
+        loc="outside lower center", ncols=4 if len(paths) < 5 else 3, frameon=False, fontsize=10,
     )  # fmt: skip
     slice_note = "" if objective.dim == 2 else "   (slice through the last point)"
-    figure.suptitle(style.title(objective.name, objective.latex) + slice_note, fontsize=13)
+    title = style.title(objective.name, objective.latex) + slice_note
+    if style.fits(objective.gradient_latex):
+        title += f"\n$\\nabla f = {objective.gradient_latex}$"
+    figure.suptitle(title, fontsize=13)
     return figure
 
 
@@ -95,7 +109,12 @@ def _face(axes: Axes3D, start: np.ndarray, window: landscape.Window) -> None:
 
 
 def _draw_on_surface(
-    axes: Axes3D, objective: Objective, path: np.ndarray, window: landscape.Window, colour: str
+    axes: Axes3D,
+    objective: Objective,
+    path: np.ndarray,
+    window: landscape.Window,
+    ground: landscape.Grid,
+    colour: str,
 ) -> None:
     share = np.linspace(0, 1, DRAPE, endpoint=False)[None, :, None]
     draped = (path[:-1, None] * (1 - share) + path[1:, None] * share).reshape(-1, path.shape[1])
@@ -106,7 +125,9 @@ def _draw_on_surface(
     )
     onto = np.broadcast_to(window.base, draped.shape).copy()
     onto[:, list(window.axes)] = draped[:, list(window.axes)]
-    x, y, z = np.where(inside, (x, y, landscape.evaluate(objective, onto)), np.nan)
+    z = landscape.evaluate(objective, onto)
+    z = np.minimum(z, np.fmax.reduce(ground.z, axis=None))  # the surface is cut off there
+    x, y, z = np.where(inside, (x, y, z), np.nan)
     axes.plot(x, y, z, color=colour, linewidth=1.8, path_effects=style.HALO, zorder=5)
     dots = slice(None, None, DRAPE)
     axes.plot(x[dots], y[dots], z[dots], ".", color=colour, markersize=3.5, zorder=6)

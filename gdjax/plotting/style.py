@@ -1,5 +1,7 @@
 """What all pictures share: a palette safe for colour-blind readers, and sizes that stay legible."""
 
+import re
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -13,11 +15,22 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 # Okabe & Ito 2008, Color Universal Design: told apart under every common colour blindness.
-PALETTE = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-# Four more for pictures with many classes, chosen to stay apart from the others and from the greys.
+# The second seven are darker shades of the same hues (of black a grey), for crowded pictures.
+PALETTE = (
+    "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000",
+    "#7A3600", "#003E61", "#00573F", "#7C3A60", "#855C00", "#2A6788", "#8C8C8C",
+)  # fmt: skip
+# Optimizers that are often drawn together; every other one has the colour that its name hashes to.
+FIRST = (
+    "gradient_descent", "heavy_ball", "nesterov", "adam", "rmsprop", "lion", "lbfgs",
+    "averaged_momentum", "sgd", "nesterov_textbook", "adamw", "adagrad", "nadam", "adadelta",
+)  # fmt: skip
+# Ten for pictures with many classes, chosen to stay apart from each other and from the greys.
 CLASSES = (*PALETTE[:6], "#332288", "#DDCC77", "#661100", "#8C6D31")
 HALO = [patheffects.Stroke(linewidth=3.4, foreground="white", alpha=0.9), patheffects.Normal()]
 RIM = [patheffects.Stroke(linewidth=2.6, foreground="black"), patheffects.Normal()]
+
+LINE = 100  # glyphs of a formula that a title has room for
 
 
 def _pale(name: str, white: float) -> ListedColormap:
@@ -30,13 +43,33 @@ LANDSCAPE = _pale("viridis", 0.35)
 
 
 def colours(labels: Iterable[str]) -> dict[str, str]:
-    """A colour for each label, in their order; the same labels get the same in every picture.
+    """A colour for each label, by the optimizer that it begins with.
+
+    An optimizer has the same colour in every picture, whatever its hyperparameters and the
+    company it is in; only where two labels would share one does the later of them, by the
+    alphabet, take the next that is free. From the fifteenth label on colours come again.
 
     Example:
-        >>> colours(["plain", "momentum"])
-        {'plain': '#D55E00', 'momentum': '#0072B2'}
+        >>> colours(["adam(learning_rate=0.1)", "heavy_ball(learning_rate=0.1)"])
+        {'adam(learning_rate=0.1)': '#CC79A7', 'heavy_ball(learning_rate=0.1)': '#0072B2'}
     """
-    return {label: PALETTE[i % len(PALETTE)] for i, label in enumerate(labels)}
+    labels = list(labels)
+    alphabetical = sorted(labels)
+    firsts = {_name(label): label for label in reversed(alphabetical)}
+    ranked = sorted(alphabetical, key=lambda x: (firsts[_name(x)] != x, _name(x) not in FIRST))
+    taken: dict[str, int] = {}
+    for label in ranked:
+        name, count = _name(label), len(PALETTE)
+        place = FIRST.index(name) if name in FIRST else zlib.crc32(name.encode()) % count
+        shades = place, (place + count // 2) % count  # the other shade of the hue comes next
+        tries = [*shades, *((place + shift) % count for shift in range(count))]
+        taken[label] = next((i for i in tries if i not in taken.values()), place)
+    return {label: PALETTE[taken[label]] for label in labels}
+
+
+def _name(label: str) -> str:
+    """The optimizer's name in a label such as ``heavy ball (momentum 0.9)``."""
+    return label.partition("(")[0].partition("[")[0].strip().replace(" ", "_").lower()
 
 
 def paler(colour: str, white: float | np.ndarray) -> np.ndarray:
@@ -51,14 +84,20 @@ def paler(colour: str, white: float | np.ndarray) -> np.ndarray:
 
 
 def title(name: str, latex: str) -> str:
-    """An objective's title: its name, and its formula where one is known.
+    """An objective's title: its name, and its formula where one is known and not too long.
 
     Example:
         >>> title("three_hump", "x^2")
         'three hump:  $f = x^2$'
     """
     readable = name.replace("_", " ")
-    return f"{readable}:  $f = {latex}$" if latex else readable
+    return f"{readable}:  $f = {latex}$" if fits(latex) else readable
+
+
+def fits(latex: str) -> bool:
+    """Whether there is a formula, and a line of a title can hold it."""
+    glyphs = re.sub(r"\\[a-zA-Z]+", "xx", latex)
+    return 0 < len(re.sub(r"[\\{}^_ ]", "", glyphs)) <= LINE
 
 
 def point(at: Iterable[float]) -> str:

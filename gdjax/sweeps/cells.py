@@ -142,8 +142,9 @@ def descent(
         goes_on = outcome == RUNNING
         transformation = optimizers.join(recipe, numbers)
         moved, state = move(
-            objective, transformation, cell.point, cell.state, cell.value, cell.slope
-        )
+            objective, value_and_gradient, transformation,
+            cell.point, cell.state, cell.value, cell.slope,
+        )  # fmt: skip
         point = jnp.where(goes_on, moved, cell.point)
         step = jnp.where(goes_on, cell.step + 1, cell.step)
         # In the carry, so that XLA computes them once and not again for every use.

@@ -11,9 +11,9 @@ import numpy as np
 import optax
 
 from gdjax import optimizers
-from gdjax.descent import Precision
+from gdjax.descent import Precision, as_precision
 from gdjax.errors import ArgumentError, unknown
-from gdjax.objectives import GradientSide, Objective
+from gdjax.objectives import GradientSide, Objective, validate
 from gdjax.outcomes import DEFAULT_RULE, StoppingRule
 from gdjax.sweeps.starts import Starts, as_starts
 
@@ -125,6 +125,8 @@ def plan(
     recorded = _recorded(record, steps)
     if precision is None:
         precision = "float64" if jnp.result_type(float) == jnp.float64 else "float32"
+    with as_precision(precision):
+        validate(objective, numbers=False)
     return Plan(
         objective=objective,
         optimizer=made,
@@ -193,7 +195,9 @@ def _hyperparameters(
     _, numbers = optimizers.split(made)
     defaults = inspect.signature(made.factory).parameters
     for name, values in columns.items():
-        if name not in numbers or isinstance(defaults[name].default, bool | int):
+        whole_number = name != "seed" and name in defaults
+        whole_number = whole_number and isinstance(defaults[name].default, bool | int)
+        if name not in numbers or whole_number:
             raise ArgumentError(
                 f"hyperparameter {name} of {made.factory.__name__} cannot be swept: it is not a "
                 f"float; those that can are {', '.join(sorted(numbers)) or 'none'}"

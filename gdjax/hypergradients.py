@@ -1,0 +1,351 @@
+"""Derivatives of where a descent ends in its own learning rate, momentum and other numbers."""
+
+import functools
+import math
+import warnings
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array
+
+from gdjax import optimizers
+from gdjax.descent import Precision, as_precision, step_function
+from gdjax.equivalence import start_points
+from gdjax.errors import ArgumentError, unknown
+from gdjax.objectives import GradientSide, Objective
+
+# A derivative is of use if it tells what a change does that somebody would make: here one of a
+# thousandth of the value, up to a factor of two, which leaves room for plain curvature.
+COARSE = 1e-3
+AGREEMENT = 0.5
+CHAOTIC = 10.0  # beside which a displacement of 0.1 % is no longer small
+SHARES = {"momentum", "b1", "b2", "b3", "beta", "decay", "decay_rate", "rho"}  # in (0, 1)
+
+
+class Hypergradient(NamedTuple):
+    """What a small change of each hyperparameter does to the final value.
+
+    Args:
+        value: the final value.
+        gradient: its derivative in each hyperparameter, by autodiff through all steps.
+        difference: the difference quotient over a change of one in a thousand.
+        growth: how many times larger a small displacement of the start becomes at most, on the
+            way; the measure of chaos.
+        unreliable: the hyperparameters whose derivative is not that quotient, even roughly.
+    """
+
+    value: float
+    gradient: dict[str, float]
+    difference: dict[str, float]
+    growth: float
+    unreliable: tuple[str, ...]
+
+    @property
+    def warning(self) -> str:
+        """Why the derivative means nothing, or an empty string if it does mean something."""
+        if not self.unreliable:
+            return ""
+        if not math.isfinite(self.value):
+            why = "the path ends nowhere finite"
+        elif self.growth > CHAOTIC:
+            why = f"the path is chaotic, a displacement of its start grows {self.growth:.1e} times"
+        else:
+            why = "the path crosses a kink, or the border of a basin"
+        return (
+            f"the derivative in {', '.join(self.unreliable)} does not tell what a change of 0.1 % "
+            f"does: {why}"
+        )
+
+    def __str__(self) -> str:
+        lines = [f"final value {self.value:.8g}"]
+        for name, slope in self.gradient.items():
+            lines.append(f"d/d {name}: {slope:.6g}; over 0.1 %: {self.difference[name]:.6g}")
+        return "\n".join([*lines, *filter(None, [self.warning])])
+
+
+def hypergradient(
+    objective: Objective,
+    optimizer: optimizers.Optimizer,
+    start: Any = None,
+    steps: int = 100,
+    *,
+    of: tuple[str, ...] | None = None,
+    gradient: GradientSide = "autodiff",
+    precision: Precision = "float64",
+) -> Hypergradient:
+    """Differentiate the final value of a descent in its hyperparameters.
+
+    Forward mode, through the compiled descent. Where the path is chaotic the derivative is right,
+    and yet says nothing about any change that can be made: a ``RuntimeWarning`` says so.
+
+    Args:
+        objective: what to descend.
+        optimizer: made by gdjax, so that its numbers are known.
+        start: the first point, ``(d,)``; by default the objective's own.
+        steps: number of steps, at least 1.
+        of: which hyperparameters; by default the learning rate and the momentum, as far as the
+            optimizer has them.
+        gradient: which gradient to follow, ``autodiff`` or ``hand``.
+        precision: ``float32`` or ``float64``.
+
+    Raises:
+        ArgumentError: an unknown hyperparameter or one that cannot be traced, no steps, a start
+            of another dimension.
+
+    Example:
+        On the parabola x² a step multiplies by 1 − 2α, so that f = x₀² (1 − 2α)^{2N}.
+
+        >>> import gdjax
+        >>> f = gdjax.objectives.get("parabola")
+        >>> found = hypergradient(f, gdjax.gradient_descent(0.1), [1.0], steps=3)
+        >>> f"{found.gradient['learning_rate']:.6f}"  # −12 (1 − 2α)⁵
+        '-3.932160'
+
+    Reference:
+        Maclaurin, Duvenaud & Adams 2015, Gradient-based hyperparameter optimization through
+        reversible learning, sec. 4; Metz et al. 2021, Gradients are not all you need.
+    """
+    if steps < 1:
+        raise ArgumentError(f"steps must be at least 1, got {steps}")
+    point = objective.check_point(objective.start if start is None else start)
+    with as_precision(precision):
+        recipe, chosen, others = _chosen(optimizer, of)
+        at = jnp.asarray(point, dtype=float)
+        value, slopes, growth = jax.tree.map(
+            float, _differentiated(objective, steps, gradient, recipe, chosen, others, at)
+        )
+        numbers, difference, unreliable = chosen | others, {}, []
+        for name, number in chosen.items():
+            move = COARSE * (abs(number) or 1.0)
+            low, high = (
+                float(_end(objective, steps, gradient, recipe, {**numbers, name: x}, at)[0])
+                for x in (number - move, number + move)
+            )
+            difference[name] = (high - low) / (2 * move)
+            sizes = abs(slopes[name]), abs(difference[name])
+            # Below this the value does not change in all but its last four digits.
+            rounding = 1e4 * float(jnp.finfo(at.dtype).eps) * max(abs(value), 1) / move
+            if not abs(slopes[name] - difference[name]) <= max(AGREEMENT * max(sizes), rounding):
+                unreliable.append(name)
+    found = Hypergradient(value, slopes, difference, growth, tuple(unreliable))
+    if unreliable:
+        warnings.warn(found.warning, RuntimeWarning, stacklevel=2)
+    return found
+
+
+class Tuning(NamedTuple):
+    """What ``tune_by_gradient`` found.
+
+    Args:
+        optimizer: with the best hyperparameters that were met.
+        losses: the mean loss over the starts in each round, ``(rounds + 1,)``; infinite where a
+            path ends nowhere finite.
+        history: the hyperparameters of each round, by name, each ``(rounds + 1,)``.
+        unreliable: from how many of the starts the derivative means nothing in the end.
+    """
+
+    optimizer: optimizers.Optimizer
+    losses: np.ndarray
+    history: dict[str, np.ndarray]
+    unreliable: int
+
+
+def tune_by_gradient(
+    objective: Objective,
+    optimizer: optimizers.Optimizer,
+    starts: Any = 4,
+    steps: int = 50,
+    *,
+    of: tuple[str, ...] | None = None,
+    rounds: int = 50,
+    rate: float = 0.1,
+    seed: int = 0,
+    gradient: GradientSide = "autodiff",
+    precision: Precision = "float64",
+) -> Tuning:
+    """Tune hyperparameters by following their own gradient, from a few starts.
+
+    The loss is the mean over the starts of log(f − f*), or of f where the minimum is not known,
+    at the last point. Adam follows it in log α, and in logit μ for what lies between 0 and 1.
+    A round that ends nowhere finite is taken back, and the next one is shorter.
+
+    Args:
+        objective: what to descend.
+        optimizer: made by gdjax; its hyperparameters are where the search begins.
+        starts: points ``(n, d)``, or how many: the objective's own and others drawn in the domain.
+        steps: number of steps of each descent.
+        of: which hyperparameters; by default the learning rate and the momentum.
+        rounds: number of rounds.
+        rate: learning rate of the search.
+        seed: of the draw.
+        gradient: which gradient to follow, ``autodiff`` or ``hand``.
+        precision: ``float32`` or ``float64``.
+
+    Raises:
+        ArgumentError: as ``hypergradient`` does, or a number where no search can begin.
+
+    Example:
+        >>> import gdjax
+        >>> f = gdjax.objectives.get("sphere")
+        >>> found = tune_by_gradient(f, gdjax.gradient_descent(0.1), starts=2, steps=5)
+        >>> bool(found.losses.min() < found.losses[0] - 5)
+        True
+    """
+    points = start_points(objective, starts, seed)
+    with as_precision(precision):
+        recipe, chosen, others = _chosen(optimizer, of)
+        kinds = tuple((name, _kind(name, number)) for name, number in chosen.items())
+        free = {name: _opened(kind, chosen[name]) for name, kind in kinds}
+        at = jnp.asarray(points, dtype=float)
+        search = optax.adam(1.0)
+        state, size = search.init(free), rate
+        best, best_loss, losses, history = free, np.inf, [], []
+        for _ in range(rounds + 1):
+            loss, slopes = _loss(objective, steps, gradient, recipe, kinds, free, others, at)
+            losses.append(float(loss) if np.isfinite(loss) else np.inf)
+            history.append({name: float(_closed(kind, free[name])) for name, kind in kinds})
+            if not np.isfinite([losses[-1], *map(float, slopes.values())]).all():
+                size /= 2
+                free, state = best, search.init(best)
+                continue
+            if losses[-1] < best_loss:
+                best, best_loss = free, losses[-1]
+            moves, state = search.update(slopes, state)
+            updates: Any = moves
+            free = {name: x + size * updates[name] for name, x in free.items()}
+    if not np.isfinite(best_loss):
+        raise ArgumentError(f"starts must let {optimizer} end at a finite value, and none do")
+    numbers = history[int(np.argmin(losses))]
+    tuned = optimizers.replace(optimizer, numbers)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # said once below, for all starts
+        checks = [
+            hypergradient(
+                objective, tuned, point, steps, of=tuple(numbers), gradient=gradient,
+                precision=precision,
+            )
+            for point in points
+        ]  # fmt: skip
+    doubtful = [check for check in checks if check.unreliable]
+    if doubtful:
+        warnings.warn(
+            f"from {len(doubtful)} of {len(points)} starts {doubtful[0].warning}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    columns = {name: np.array([row[name] for row in history]) for name in numbers}
+    return Tuning(tuned, np.array(losses), columns, len(doubtful))
+
+
+def _chosen(
+    optimizer: optimizers.Optimizer, of: tuple[str, ...] | None
+) -> tuple[Any, dict[str, float], dict[str, Any]]:
+    """The recipe, the numbers to differentiate in, and the other numbers."""
+    if not isinstance(optimizer, optimizers.Optimizer):
+        raise ArgumentError(
+            "optimizer must be made by gdjax, such as gdjax.optimizers.get('adam', "
+            f"learning_rate=0.1), so that its numbers are known; got {type(optimizer).__name__}"
+        )
+    recipe, numbers = optimizers.split(optimizer)
+    if of is None:
+        usual = [n for n in numbers if n.partition(".")[0] in ("learning_rate", "momentum")]
+        of = tuple(usual or (name for name in numbers if not name.endswith("seed")))
+    for name in of:
+        if name in numbers:
+            continue
+        if name in optimizer.hyperparameters:
+            raise ArgumentError(optimizers.cannot_trace(optimizer.factory.__name__, name))
+        raise unknown(f"hyperparameter of {optimizer.factory.__name__}", name, numbers)
+    others = {name: number for name, number in numbers.items() if name not in of}
+    return recipe, {name: float(numbers[name]) for name in of}, others
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _end(
+    objective: Objective,
+    steps: int,
+    gradient: GradientSide,
+    recipe: Any,
+    numbers: dict[str, Any],
+    start: Array,
+) -> tuple[Array, Array]:
+    """The last value, and all points after the start."""
+    transformation = optimizers.join(recipe, numbers)
+    step = step_function(objective, gradient, transformation)
+
+    def body(carry: Any, _: None) -> tuple[Any, Array]:
+        after, _value, _slope = step(*carry)
+        return after, after[0]
+
+    first = start, transformation.init(start)
+    (last, _), points = jax.lax.scan(body, first, length=steps)
+    return objective.fn(last), points
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _differentiated(
+    objective: Objective,
+    steps: int,
+    gradient: GradientSide,
+    recipe: Any,
+    chosen: dict[str, Any],
+    others: dict[str, Any],
+    start: Array,
+) -> tuple[Array, dict[str, Array], Array]:
+    """The last value, its derivatives, and the largest growth of a displacement of the start."""
+
+    def end(chosen: dict[str, Any], start: Array) -> tuple[Array, Array]:
+        return _end(objective, steps, gradient, recipe, chosen | others, start)
+
+    slopes = jax.jacfwd(lambda chosen: end(chosen, start)[0])(chosen)
+    aside = 1 / jnp.sqrt(jnp.arange(1.0, 1 + start.size))  # no axis, and no diagonal
+    aside = (aside / jnp.linalg.norm(aside)).astype(start.dtype)
+    (value, _), (_, moved) = jax.jvp(lambda start: end(chosen, start), (start,), (aside,))
+    return value, slopes, jnp.max(jnp.linalg.norm(moved, axis=1))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
+def _loss(
+    objective: Objective,
+    steps: int,
+    gradient: GradientSide,
+    recipe: Any,
+    kinds: tuple[tuple[str, str], ...],
+    free: dict[str, Array],
+    others: dict[str, Any],
+    starts: Array,
+) -> tuple[Array, dict[str, Array]]:
+    def loss(free: dict[str, Array]) -> tuple[Array, Array]:
+        chosen = {name: _closed(kind, free[name]) for name, kind in kinds}
+        ends = jax.vmap(
+            lambda start: _end(objective, steps, gradient, recipe, chosen | others, start)[0]
+        )(starts)
+        if objective.fmin is not None:
+            rounding = jnp.finfo(ends.dtype).eps * (1 + abs(objective.fmin))
+            gap = ends - objective.fmin
+            ends = jnp.log(jnp.where(gap < rounding, rounding, gap))  # where, so that NaN stays
+        return jnp.mean(ends), jnp.mean(ends)
+
+    slopes, value = jax.jacfwd(loss, has_aux=True)(free)
+    return value, slopes
+
+
+def _kind(name: str, number: float) -> str:
+    """How a hyperparameter is searched: a share between 0 and 1, a positive number, or any."""
+    if name.rpartition(".")[2] in SHARES:
+        if not 0 < number < 1:
+            raise ArgumentError(f"{name} must lie between 0 and 1 to be tuned, got {number:g}")
+        return "share"
+    return "positive" if number > 0 else "any"
+
+
+def _opened(kind: str, number: float) -> Array:
+    x = jnp.asarray(number, dtype=float)
+    return {"share": jax.scipy.special.logit, "positive": jnp.log, "any": jnp.asarray}[kind](x)
+
+
+def _closed(kind: str, x: Array) -> Array:
+    return {"share": jax.nn.sigmoid, "positive": jnp.exp, "any": jnp.asarray}[kind](x)

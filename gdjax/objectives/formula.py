@@ -1,0 +1,254 @@
+"""Formulas as objectives: their values by ``jax.numpy``, their gradients by sympy."""
+
+import ast
+import functools
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+
+from gdjax.errors import ArgumentError, unknown
+from gdjax.objectives.base import Objective
+from gdjax.objectives.grammar import (
+    CONSTANTS,
+    DERIVED,
+    FUNCTIONS,
+    Parsed,
+    check,
+    check_names,
+    evaluate,
+    functions_of,
+    guard,
+    nodes,
+    short,
+)
+from gdjax.objectives.registry import maker
+from gdjax.objectives.sources import DEFAULT_SIDE
+
+
+class Formula(Parsed):
+    """A formula that has passed the whitelist, with its value and its derivatives."""
+
+    def __call__(self, values: Mapping[str, Any]) -> Any:
+        """The value where the names have these values, with ``jax.numpy``."""
+        return evaluate(self.tree, CONSTANTS | dict(values), functions_of("jax.numpy"), float)
+
+    def derivatives(self, names: Sequence[str]) -> tuple["Formula", ...]:
+        """The partial derivatives, derived by sympy: each a formula again.
+
+        At a kink they are the subgradient that ``sign(0) = 0`` and ``heaviside(0) = ½`` give.
+        """
+        try:
+            expression, symbols = self._symbolic()
+            found = [_in_python(expression.diff(symbols[name])) for name in names]
+        except RecursionError:
+            raise ArgumentError(f"{short(self.text)} is too deeply nested to derive") from None
+        slopes = tuple(Formula(*check(text, "derivative", FUNCTIONS | DERIVED)) for text in found)
+        for slope in slopes:  # sympy says zoo, nan or oo where there is none
+            if strange := {*slope.names} - {*self.names}:
+                raise ArgumentError(
+                    f"{short(self.text)} has no derivative: sympy finds {', '.join(strange)}"
+                )
+        return slopes
+
+    def latex(self) -> str:
+        """The formula as LaTeX."""
+        import sympy
+
+        return sympy.latex(self._symbolic()[0])
+
+    @property
+    def kinked(self) -> bool:
+        """Whether it holds an ``abs``, ``max`` or ``min``."""
+        return bool(self._kinked_calls())
+
+    def kinks(self, values: Mapping[str, Any]) -> list[Any]:
+        """Signed quantities that vanish where ``abs``, ``max`` or ``min`` make a kink."""
+        names, found = CONSTANTS | dict(values), []
+        for call in self._kinked_calls():
+            at = [evaluate(a, names, functions_of("jax.numpy"), float) for a in call.args]
+            found += [a - b for a, b in itertools.combinations(at, 2)] or at
+        return found
+
+    def _kinked_calls(self) -> list[ast.Call]:
+        calls = (node for node in nodes(self.tree) if isinstance(node, ast.Call))
+        return [call for call in calls if call.func.id in ("abs", "max", "min")]  # type: ignore[attr-defined]
+
+    def _symbolic(self) -> tuple[Any, dict[str, Any]]:
+        """The formula in sympy, over the real numbers, and its symbols by name."""
+        import sympy
+
+        symbols = {name: sympy.Symbol(name, real=True) for name in self.names}
+        constants = {"pi": sympy.pi, "e": sympy.E}
+        expression = evaluate(self.tree, constants | symbols, _symbolic_functions(), _exact)
+        return sympy.sympify(expression), symbols
+
+
+def parse(text: str, argument: str = "expression") -> Formula:
+    """A formula, if it holds nothing but what the whitelist allows; nothing is ever executed.
+
+    Args:
+        text: such as ``x**2 + y**2 + 10*sin(x)*sin(y)``.
+        argument: what an error calls it.
+
+    Raises:
+        ArgumentError: anything else, with its name, its position and what is allowed.
+
+    Example:
+        >>> f = parse("x1**2 + x10 * pi + x2")
+        >>> f.names
+        ('x1', 'x2', 'x10')
+        >>> f.derivatives(["x1"])[0].text
+        '2*x1'
+        >>> parse("x^2")
+        Traceback (most recent call last):
+        gdjax.errors.ArgumentError: expression: 'x^2' is not allowed, at column 1 of 'x^2'; write
+        ** for powers, not ^
+    """
+    parsed = check(text, argument, FUNCTIONS)
+    guard(parsed, argument)
+    return Formula(*parsed)
+
+
+@maker
+def formula(
+    expression: str,
+    variables: Any = None,
+    domain: Any = None,
+    start: Any = None,
+    name: str = "formula",
+) -> Objective:
+    """A formula such as ``x**2 + y**2 + 10*sin(x)*sin(y)``; its hand gradient is sympy's.
+
+    Args:
+        expression: the formula, in Python's notation.
+        variables: its names in the order of the point's components; by default in natural
+            order, x2 before x10.
+        domain: one ``(low, high)`` pair a variable; by default (-5, 5).
+        start: the customary first point.
+        name: what tables and pictures call it.
+
+    Raises:
+        ArgumentError: something that is not on the whitelist, or variables that do not fit.
+
+    Reference:
+        Meurer et al. 2017, SymPy: symbolic computing in Python, PeerJ Computer Science 3:e103.
+    """
+    return _formula(expression, variables, domain, start, name)
+
+
+@functools.cache
+def _formula(expression: str, variables: Any, domain: Any, start: Any, name: str) -> Objective:
+    parsed = parse(expression)
+    chosen = parsed.names if variables is None else check_names(variables, "variables")
+    for free in parsed.names:
+        if free not in chosen:
+            raise unknown("variable", free, chosen)
+    if not chosen:
+        raise ArgumentError(f"expression needs at least one variable, got {expression!r}")
+    slopes = parsed.derivatives(chosen)
+
+    def fn(point):
+        return _as(point, parsed(named(point)))
+
+    def gradient(point):
+        return jnp.stack([_as(point, slope(named(point))) for slope in slopes])
+
+    def kink(point):
+        return jnp.stack([_as(point, each) for each in parsed.kinks(named(point))])
+
+    def named(point):
+        return dict(zip(chosen, point, strict=True))
+
+    return Objective(
+        name=name,
+        fn=fn,
+        gradient=gradient,
+        domain=[DEFAULT_SIDE] * len(chosen) if domain is None else domain,
+        start=start,
+        smoothness="kink" if parsed.kinked else "smooth",
+        kink=kink if parsed.kinked else None,
+        variables=chosen,
+        latex=parsed.latex(),
+        gradient_latex=vector([slope.latex() for slope in slopes]),
+        reference=expression,
+    )
+
+
+def vector(components: Sequence[str]) -> str:
+    """A vector in LaTeX, of components in LaTeX."""
+    return r"\left(" + r",\ ".join(components) + r"\right)"
+
+
+def symbol(name: str) -> str:
+    """A name in LaTeX: alpha is a Greek letter, b1 has an index; y if it cannot stand there."""
+    import sympy
+
+    return sympy.latex(sympy.Symbol(name)) if name.isidentifier() else "y"
+
+
+def _as(point: Any, value: Any) -> Any:
+    return jnp.asarray(value, point.dtype)
+
+
+@functools.cache
+def _symbolic_functions() -> dict[str, Callable]:
+    """The functions in sympy."""
+    import sympy
+
+    class Absolute(sympy.Function):  # sympy's own Abs makes real and imaginary parts of log(x)
+        nargs = 1
+
+        def fdiff(self, argindex: int = 1) -> Any:
+            return sympy.sign(self.args[0])
+
+        def _latex(self, printer: Any, exp: str = "") -> str:
+            inside = printer._print(self.args[0])
+            return rf"\left|{{{inside}}}\right|" + (f"^{{{exp}}}" if exp else "")
+
+        def _sympystr(self, printer: Any) -> str:
+            return f"abs({printer._print(self.args[0])})"
+
+    own = {
+        "abs": Absolute,
+        "max": sympy.Max,
+        "min": sympy.Min,
+        "log10": lambda x: sympy.log(x) / sympy.log(10),
+        "sign": sympy.sign,
+        "heaviside": lambda x, _: sympy.Heaviside(x),
+    }
+    return {name: own.get(name) or getattr(sympy, name) for name in FUNCTIONS | DERIVED}
+
+
+def _exact(value: int | float) -> Any:
+    """A number in sympy."""
+    import sympy
+
+    return sympy.Integer(value) if isinstance(value, int) else sympy.Float(repr(value))
+
+
+def _in_python(expression: Any) -> str:
+    """A sympy expression in the notation of formulas."""
+    from sympy.printing.str import StrPrinter
+
+    class Printer(StrPrinter):
+        def _print_Exp1(self, expr: Any) -> Any:  # noqa: N802  (sympy's names)
+            return "e"
+
+        def _print_Float(self, expr: Any) -> str:  # noqa: N802
+            return repr(float(expr))
+
+        def _print_Abs(self, expr: Any) -> str:  # noqa: N802
+            return f"abs({self._print(expr.args[0])})"
+
+        def _print_Max(self, expr: Any) -> str:  # noqa: N802
+            return f"max({', '.join(map(self._print, expr.args))})"
+
+        def _print_Min(self, expr: Any) -> str:  # noqa: N802
+            return f"min({', '.join(map(self._print, expr.args))})"
+
+        def _print_Heaviside(self, expr: Any) -> str:  # noqa: N802
+            return f"heaviside({self._print(expr.args[0])}, 0.5)"
+
+    return Printer().doprint(expression)

@@ -1,0 +1,200 @@
+"""A user's own function as an objective: handed over as it is, or named on the command line."""
+
+import dataclasses
+import difflib
+import functools
+import importlib
+import importlib.util
+import pkgutil
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from gdjax.errors import ArgumentError, unknown
+from gdjax.objectives.base import Objective
+from gdjax.objectives.registry import maker
+
+DEFAULT_SIDE = (-5.0, 5.0)  # of the domain, where nothing else is known
+
+
+@maker
+def function(
+    fn: Any,
+    gradient: Any = None,
+    domain: Any = None,
+    start: Any = None,
+    minima: Any = (),
+    fmin: Any = None,
+    variables: Any = (),
+    name: str | None = None,
+) -> Objective:
+    """A function of the user's own.
+
+    Args:
+        fn: the function itself, or where it is: ``file.py:function``, ``package.module:function``.
+            What is found may be an ``Objective`` already; it is then used as it is, but for what
+            is chosen below.
+        gradient: its hand-derived gradient, likewise.
+        domain: one ``(low, high)`` pair a dimension; by default (-5, 5) for each component of
+            the start.
+        start: the customary first point.
+        minima: the global minimizers, where they are known.
+        fmin: the value there.
+        variables: the names of the components.
+        name: what tables and pictures call it; by default the function's own name.
+
+    Raises:
+        ArgumentError: no such file, module or function, or neither domain nor start.
+    """
+    fn, gradient = find(fn, "fn"), gradient and find(gradient, "gradient")
+    return _function(
+        fn, domain, start,
+        gradient=gradient, minima=minima, fmin=fmin, variables=variables, name=name,
+    )  # fmt: skip
+
+
+@functools.cache
+def _function(fn: Any, domain: Any, start: Any, **chosen: Any) -> Objective:
+    chosen |= {"domain": domain, "start": start}
+    chosen = {key: value for key, value in chosen.items() if value not in (None, ())}
+    if isinstance(fn, Objective):
+        return dataclasses.replace(fn, **chosen) if chosen else fn
+    if domain is None:
+        if not isinstance(start, Sequence):
+            raise ArgumentError(
+                "objective function needs a domain, one [low, high] pair a dimension, such as "
+                "domain=[[-5,5],[-5,5]], or a start"
+            )
+        chosen["domain"] = (DEFAULT_SIDE,) * len(start)
+    return Objective(fn=fn, **chosen)
+
+
+def as_objective(function: Objective | Callable, start: Any = None) -> Objective:
+    """An objective as it is; a bare function on [-5, 5] in each of the start's dimensions.
+
+    The same function gives the same objective, so nothing compiles twice.
+
+    Args:
+        function: an ``Objective``, or point ``(d,)`` → scalar.
+        start: a point ``(d,)``, which says how many dimensions there are; needed for a function.
+
+    Raises:
+        ArgumentError: a function without a start.
+
+    Example:
+        >>> as_objective(lambda p: (p**2).sum(), start=(1.0, 2.0)).domain
+        ((-5.0, 5.0), (-5.0, 5.0))
+    """
+    if isinstance(function, Objective):
+        return function
+    if not callable(function):
+        raise ArgumentError(f"objective must be an Objective or a function, got {function!r}")
+    try:
+        dim = len(start)
+    except TypeError:
+        raise ArgumentError(
+            "a bare function needs a start, a list of its components; or hand over "
+            "gdjax.Objective(fn=..., domain=[(low, high), ...])"
+        ) from None
+    return _bare(function, dim)
+
+
+@functools.lru_cache(maxsize=256)
+def _bare(fn: Callable, dim: int) -> Objective:
+    return Objective(fn=fn, domain=(DEFAULT_SIDE,) * dim)
+
+
+def find(source: Any, argument: str = "fn") -> Any:
+    """What ``file.py:name`` or ``package.module:name`` stands for; a callable is itself.
+
+    A file is loaded again once it has changed. Its own folder is searched for what it imports,
+    and so is the current one.
+
+    Raises:
+        ArgumentError: no such file, module or name, with the nearest ones; or the import fails.
+    """
+    if callable(source):
+        return source
+    where, colon, name = str(source).rpartition(":")
+    if not colon or not where or not name:
+        raise ArgumentError(
+            f"{argument} must be file.py:function or package.module:function, got {str(source)!r}"
+        )
+    module = _load_file(where, argument) if where.endswith(".py") else _load_module(where, argument)
+    if not hasattr(module, name):
+        found = [key for key, value in vars(module).items() if _is_own(value, key, module)]
+        raise unknown(f"function in {where}:", name, found)
+    found = getattr(module, name)
+    if not callable(found):
+        raise ArgumentError(
+            f"{argument} must name a function, and {source} is a {type(found).__name__}"
+        )
+    return found
+
+
+def _is_own(value: Any, name: str, module: ModuleType) -> bool:
+    if isinstance(value, Objective):
+        return True
+    defined_here = getattr(value, "__module__", None) == module.__name__
+    return callable(value) and defined_here and not name.startswith("_")
+
+
+def _load_file(where: str, argument: str) -> ModuleType:
+    path = Path(where).resolve()
+    if not path.is_file():
+        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.py")])
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "is the path right?"
+        raise ArgumentError(f"{argument}: there is no file {where!r}; {hint}")
+    return _execute(path, path.stat().st_mtime_ns, argument)
+
+
+@functools.cache
+def _execute(path: Path, changed: int, argument: str) -> ModuleType:
+    del changed  # part of the key: an edited file is another one
+    _search_also(path.parent)
+    spec = importlib.util.spec_from_file_location(f"_gdjax_own_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]  # a .py has a loader
+    sys.modules[module.__name__] = module  # as an import does: dataclasses and pickle look there
+    try:
+        spec.loader.exec_module(module)  # type: ignore[union-attr]
+    except Exception as error:
+        raise _broken(path.name, argument, error, str(path)) from error
+    return module
+
+
+def _load_module(where: str, argument: str) -> ModuleType:
+    _search_also(Path.cwd())
+    try:
+        return importlib.import_module(where)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{where}.".startswith(f"{error.name}."):
+            raise _broken(where, argument, error) from error  # one that the module imports
+        package, _, last = error.name.rpartition(".")
+        path = getattr(sys.modules.get(package), "__path__", None) if package else None
+        known = [m.name for m in pkgutil.iter_modules(path)] if path or not package else []
+        near = difflib.get_close_matches(last, known)
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "is it installed?"
+        raise ArgumentError(f"{argument}: there is no module {error.name!r}; {hint}") from None
+    except Exception as error:
+        raise _broken(where, argument, error) from error
+
+
+def _search_also(folder: Path) -> None:
+    """Let imports find what lies in a folder, after everything that is installed."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+def _broken(what: str, argument: str, error: Exception, file: str | None = None) -> ArgumentError:
+    if isinstance(error, SyntaxError):
+        line, reason = error.lineno, error.msg
+    else:
+        lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+        line, reason = (lines[-1] if lines else None), " ".join(str(error).split())
+    place = f", line {line}" if line else ""
+    return ArgumentError(
+        f"{argument}: {what} cannot be imported: {type(error).__name__}: {reason}{place}"
+    )

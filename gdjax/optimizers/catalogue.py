@@ -1,0 +1,89 @@
+"""A catalogue of factories by name, whose signatures say what can be chosen."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gdjax.errors import ArgumentError, unknown
+from gdjax.optimizers.base import REQUIRED, Factory, checked
+
+
+class Catalogue:
+    """Factories by name, found when first asked for.
+
+    Args:
+        kind: what messages call an entry.
+        find: gives all factories by name.
+    """
+
+    def __init__(self, kind: str, find: Callable[[], Mapping[str, Factory]]) -> None:
+        self.kind, self._find = kind, find
+
+    def names(self) -> tuple[str, ...]:
+        """Every name, sorted."""
+        return tuple(sorted(self._find()))
+
+    def factory(self, name: str) -> Factory:
+        """The factory of that name, or an ArgumentError with the nearest ones."""
+        if name not in self._find():
+            raise unknown(self.kind, name, self.names())
+        return self._find()[name]
+
+    def parameters(self, name: str) -> dict[str, Any]:
+        """What can be chosen, with the defaults; ``REQUIRED`` where there is none."""
+        return parameters_of(self.factory(name))
+
+
+def parameters_of(factory: Factory) -> dict[str, Any]:
+    """What can be chosen about what a factory makes, with the defaults."""
+    return {
+        p.name: REQUIRED if p.kind is p.VAR_POSITIONAL else p.default
+        for p in inspect.signature(factory).parameters.values()
+        if p.kind is not p.VAR_KEYWORD
+    }
+
+
+def arguments(factory: Factory, given: Mapping[str, Any]) -> dict[str, Any]:
+    """All arguments for a factory: the given ones, checked, and the defaults.
+
+    Raises:
+        ArgumentError: an unknown parameter, a missing or a forbidden value.
+    """
+    name, known = getattr(factory, "__name__", repr(factory)), parameters_of(factory)
+    for key in given:
+        if key not in known:
+            error = unknown(f"hyperparameter of {name}", key, known)
+            raise ArgumentError(f"{error}; it takes {', '.join(known) or 'nothing'}")
+    arguments = known | dict(given)
+    for key, value in arguments.items():
+        if value is REQUIRED:
+            raise ArgumentError(f"{name} needs {key}")
+        arguments[key] = _plain(value)
+        numeric = key in ("learning_rate", "seed") or isinstance(known[key], float)
+        if numeric and value is not known[key]:
+            arguments[key] = checked(key, arguments[key])
+    return arguments
+
+
+def module_functions(*modules: Any) -> dict[str, Callable]:
+    """The public functions of modules by name; a later module wins."""
+    return {
+        name: member
+        for module in modules
+        for name, member in vars(module).items()
+        if not name.startswith("_") and inspect.isfunction(member)
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Lists and mappings, as a config has them, made hashable."""
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return tuple(_plain(item) for item in value)
+    return _Fixed(value) if isinstance(value, dict) else value
+
+
+class _Fixed(dict):
+    """A dictionary that nobody changes, so that it can be part of a compiled program's key."""
+
+    def __hash__(self) -> int:  # pyright: ignore
+        return hash(frozenset(self.items()))

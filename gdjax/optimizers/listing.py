@@ -1,0 +1,61 @@
+"""The optimizers as text: what there is, and what can be chosen about each."""
+
+import inspect
+import warnings
+from typing import Any
+
+from gdjax.errors import ArgumentError
+from gdjax.optimizers import lookup
+from gdjax.optimizers.base import REQUIRED, Optimizer
+from gdjax.optimizers.recipes import split
+
+
+def every() -> str:
+    """All optimizers, a line each, with their hyperparameters and defaults."""
+    width = max(map(len, lookup.names()))
+    lines = []
+    for name in lookup.names():
+        shown = ", ".join(_setting(*item) for item in lookup.parameters(name).items())
+        made = _example(name)
+        lines.append(f"{name:{width}}  {shown}{'' if isinstance(made, Optimizer) else ' (✗)'}")
+    return "\n".join([*lines, "", "✗: cannot descend from a point; gdjax optimizers NAME says why"])
+
+
+def one(name: str) -> str:
+    """One optimizer: what it is, its hyperparameters, and which of them can be swept.
+
+    Raises:
+        ArgumentError: an unknown name.
+    """
+    factory, made = lookup.OPTIMIZERS.factory(name), _example(name)
+    about = (inspect.getdoc(factory) or "").split("\n\n")[0].replace("\n", " ")
+    lines = [f"{name}: {about}"]
+    traced = split(made)[1] if isinstance(made, Optimizer) else {}
+    for key, default in lookup.parameters(name).items():
+        note = "  (a new value never recompiles)" if key in traced else ""
+        lines.append(f"  {_setting(key, default)}{note}")
+    return "\n".join(lines if isinstance(made, Optimizer) else [*lines, made])
+
+
+def _setting(key: str, default: Any) -> str:
+    if default is REQUIRED:
+        return f"{key}=?"
+    plain = isinstance(default, bool | int | float | str | tuple | None)
+    plain = plain and not hasattr(default, "_fields")
+    return f"{key}={default if plain else getattr(default, '__name__', '…')}"
+
+
+def _example(name: str) -> Optimizer | str:
+    """The optimizer with something for everything that it requires, or why it cannot be."""
+    required = [key for key, value in lookup.parameters(name).items() if value is REQUIRED]
+    given: dict[str, Any] = {
+        key: lookup.get("sgd", learning_rate=0.1) if "optimizer" in key else 0.1 for key in required
+    }
+    if "seed" in given:
+        given["seed"] = 0
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of optax, about itself
+            return lookup.get(name, **given)
+    except ArgumentError as error:
+        return str(error)

@@ -1,0 +1,59 @@
+"""Stochastic gradients on the same landscapes: seeded noise, as a transformation."""
+
+from typing import Any, NamedTuple
+
+import jax
+import optax
+from jaxtyping import Array
+
+from gdjax.optimizers.base import Scalar, own, random_key
+
+
+class NoiseState(NamedTuple):
+    """The state of ``gradient_noise``: the random key of the next step."""
+
+    key: Array
+
+
+@own
+def gradient_noise(
+    additive: Scalar = 0.0, relative: Scalar = 0.0, seed: Scalar = 0
+) -> optax.GradientTransformation:
+    """Stochastic gradients: g ← g + (a + r ‖g‖) ξ, with ξ standard normal, new at every step.
+
+    The additive part is the noise of sampled data, which keeps plain descent moving round a
+    minimum; the relative one fades with the gradient, as where one model fits all the data.
+    Line searches still see the objective without noise.
+
+    Args:
+        additive: a, the standard deviation of each component.
+        relative: r, the standard deviation as a share of the gradient's norm.
+        seed: of the noise; the same seed gives the same noise. It is traced: a new one never
+            recompiles, and ``jax.vmap`` runs over many.
+
+    Returns:
+        An optax transformation.
+
+    Example:
+        >>> import gdjax
+        >>> f, noise = gdjax.objectives.get("sphere"), gradient_noise(additive=0.5, seed=1)
+        >>> sgd = gdjax.optimizers.chain(gdjax.gradient_descent(0.1), noise=noise)
+        >>> sgd
+        gradient_descent(learning_rate=0.1, noise=gradient_noise(additive=0.5, seed=1))
+        >>> gdjax.descend(f, sgd, steps=9).points.shape
+        (10, 2)
+    """
+
+    def init(params: Any) -> NoiseState:
+        del params
+        return NoiseState(random_key(seed))
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, NoiseState]:
+        del params
+        key, now = jax.random.split(state.key)
+        size = additive + relative * optax.tree.norm(updates)
+        noise = optax.tree.random_like(now, updates, jax.random.normal)
+        noisy = jax.tree.map(lambda g, n: g + (size * n).astype(g.dtype), updates, noise)
+        return noisy, NoiseState(key)
+
+    return optax.GradientTransformation(init, update)

@@ -1,0 +1,47 @@
+"""Every schedule of optax by name: a learning rate that changes from step to step."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import optax
+
+from gdjax.optimizers.base import Factory, Schedule
+from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions
+
+
+@functools.cache
+def _find() -> dict[str, Factory]:
+    found = module_functions(optax.schedules)
+    return {name: factory for name, factory in found.items() if not name.startswith("inject_")}
+
+
+CATALOGUE = Catalogue("schedule", _find)
+names, parameters = CATALOGUE.names, CATALOGUE.parameters
+
+
+def get(schedule: str, **hyperparameters: Any) -> Schedule:
+    """The schedule of that name, with its numbers.
+
+    Args:
+        schedule: one of ``names()``.
+        **hyperparameters: what its ``parameters(name)`` lists; a schedule inside another, as
+            ``join_schedules`` takes them, may be a mapping with its name under ``schedule``.
+
+    Raises:
+        ArgumentError: an unknown name or hyperparameter, or a missing value.
+
+    Example:
+        >>> rate = get("exponential_decay", init_value=0.1, transition_steps=10, decay_rate=0.5)
+        >>> f"{rate(20):.3f}"
+        '0.025'
+    """
+    given = {key: _resolved(value) for key, value in hyperparameters.items()}
+    factory = CATALOGUE.factory(schedule)
+    return Schedule(factory, arguments(factory, given))
+
+
+def _resolved(value: Any) -> Any:
+    if isinstance(value, Mapping) and "schedule" in value:
+        return get(**value)
+    return [_resolved(item) for item in value] if isinstance(value, list | tuple) else value

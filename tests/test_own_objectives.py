@@ -1,0 +1,422 @@
+"""The user's own objective: functions, sources, formulas, fits to data, and what is refused."""
+
+import math
+import os
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from matplotlib.mathtext import MathTextParser
+
+import gdjax
+from gdjax import objectives, plotting
+from gdjax.descent import as_precision
+from gdjax.objectives.formula import parse
+from gdjax.objectives.grammar import FUNCTIONS
+from gdjax.objectives.sources import find
+
+# NIST Statistical Reference Datasets, nonlinear regression: model, the data as y then x, both
+# published starts, the certified parameters and residual sum of squares.
+MISRA1A = (
+    "b1*(1 - exp(-b2*x))",
+    """10.07 14.73 17.94 23.93 29.61 35.18 40.02 44.82 50.76 55.05 61.01 66.40 75.47 81.78
+    77.6 114.9 141.1 190.8 239.9 289.0 332.8 378.4 434.8 477.3 536.8 593.1 689.1 760.0""",
+    [(500, 0.0001), (250, 0.0005)],
+    (2.3894212918e02, 5.5015643181e-04),
+    1.2455138894e-01,
+)
+THURBER = (
+    "(b1 + b2*x + b3*x**2 + b4*x**3) / (1 + b5*x + b6*x**2 + b7*x**3)",
+    """80.574 84.248 87.264 87.195 89.076 89.608 89.868 90.101 92.405 95.854 100.696 101.060 401.672
+    390.724 567.534 635.316 733.054 759.087 894.206 990.785 1090.109 1080.914 1122.643 1178.351
+    1260.531 1273.514 1288.339 1327.543 1353.863 1414.509 1425.208 1421.384 1442.962 1464.350
+    1468.705 1447.894 1457.628
+    -3.067 -2.981 -2.921 -2.912 -2.840 -2.797 -2.702 -2.699 -2.633 -2.481 -2.363 -2.322 -1.501
+    -1.460 -1.274 -1.212 -1.100 -1.046 -0.915 -0.714 -0.566 -0.545 -0.400 -0.309 -0.109 -0.103 0.010
+    0.119 0.377 0.790 0.963 1.006 1.115 1.572 1.841 2.047 2.200""",
+    [(1000, 1000, 400, 40, 0.7, 0.3, 0.03), (1300, 1500, 500, 75, 1, 0.4, 0.05)],
+    (
+        1.2881396800e03, 1.4910792535e03, 5.8323836877e02, 7.5416644291e01, 9.6629502864e-01,
+        3.9797285797e-01, 4.9727297349e-02,
+    ),
+    5.6427082397e03,
+)  # fmt: skip
+
+
+def write(path, rows):
+    """A CSV file with the columns y and x, from NIST's listing."""
+    y, x = np.reshape(rows.split(), (2, -1))
+    path.write_text("\n".join(["y,x", *map(",".join, zip(y, x, strict=True))]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("problem", [MISRA1A, THURBER], ids=["Misra1a", "Thurber"])
+@pytest.mark.parametrize("start", [0, 1])
+def test_lbfgs_finds_the_certified_parameters_from_both_published_starts(tmp_path, problem, start):
+    model, rows, starts, certified, squares = problem
+    data = write(tmp_path / "data.csv", rows)
+    f = objectives.get("curve_fit", data=data, model=model, start=starts[start])
+    path = gdjax.descend(f, optax.lbfgs(), steps=300, precision="float64")
+    # NIST certifies 11 digits; at the minimum parameters have half of float64's, so 1e-8 is safe.
+    np.testing.assert_allclose(path.points[-1], certified, rtol=1e-8)
+    assert float(path.values[-1]) == pytest.approx(squares, rel=1e-9)
+    assert gdjax.check_gradient(f, points=50).ok
+
+
+def test_heavy_ball_finds_them_where_the_model_scales_its_parameters(tmp_path):
+    _, rows, starts, certified, _ = MISRA1A
+    data, scale = write(tmp_path / "data.csv", rows), np.array([100, 1e-3])
+    f = objectives.get("curve_fit", data=data, model="100*b1*(1 - exp(-b2*x/1000))")
+    for start in starts:
+        path = gdjax.descend(
+            f, gdjax.heavy_ball(1e-7, 0.999), start / scale, steps=20_000, precision="float64"
+        )
+        # Condition number 6.5e3: after 20,000 steps of this rate about 1e-5 is left.
+        np.testing.assert_allclose(np.asarray(path.points)[-1] * scale, certified, rtol=1e-4)
+
+
+def test_a_fit_is_drawn_with_its_data_and_the_curves_before_and_after(tmp_path):
+    model, rows, starts, certified, _ = MISRA1A
+    data = write(tmp_path / "data.csv", rows)
+    f = objectives.get("curve_fit", data=data, model=model, start=starts[1], minima=[certified])
+    path = gdjax.descend(f, optax.lbfgs(), steps=60, precision="float64")
+    (axes,) = plotting.fit(f, {"lbfgs": path}).axes
+    start, end, dots = axes.get_lines()
+    np.testing.assert_array_equal(
+        dots.get_xydata(), np.column_stack([f.fit.columns["x"], f.fit.observed])
+    )
+    for line, (a, b) in ((start, starts[1]), (end, certified)):
+        x, y = line.get_xydata().T
+        np.testing.assert_allclose(y, a * (1 - np.exp(-b * x)), rtol=1e-3)
+    flat = plotting.comparison(f, {"lbfgs": path}, axes=["b2", "b1"]).axes[1]
+    assert (flat.get_xlabel(), flat.get_ylabel()) == ("$b_{2}$", "$b_{1}$")
+    with pytest.raises(gdjax.ArgumentError, match="independent column, and qfsp has none"):
+        plotting.fit(objectives.get("qfsp"), {"lbfgs": path})
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ([0, 4], "axes must lie between 0 and 3"),
+        ([1, 1], "axes must be two different components"),
+        (["x1", "x5"], "unknown component of sphere 'x5'"),
+        ([0], "axes must be two components of sphere"),
+    ],
+)
+def test_axes_that_cannot_be_drawn(axes, message):
+    with pytest.raises(gdjax.ArgumentError, match=message):
+        plotting.landscape.pick(objectives.get("sphere", dim=4), axes)
+
+
+def test_a_formula_is_the_function_it_says_with_the_gradient_sympy_derives():
+    f = objectives.get("formula", expression="x**2 + y**2 + 10*sin(x)*sin(y)")
+    known = objectives.get("qfsp")
+    assert f is objectives.get("formula", expression="x**2 + y**2 + 10*sin(x)*sin(y)")
+    assert f.domain == ((-5, 5), (-5, 5))
+    assert r"2 x + 10 \sin{\left(y \right)} \cos{\left(x \right)}" in f.gradient_latex
+    for point in np.random.default_rng(0).uniform(-5, 5, (5, 2)):
+        point = jnp.asarray(point, dtype=float)
+        np.testing.assert_allclose(f.fn(point), known.fn(point), rtol=1e-5)
+        np.testing.assert_allclose(f.gradient(point), known.gradient(point), rtol=1e-5, atol=1e-5)
+    assert gdjax.check_gradient(f).ok
+
+
+def arguments(name):
+    count = FUNCTIONS[name][1] or 3
+    return {"acosh": "2 + x**2", "log": "3 + x", "log10": "3 + x", "sqrt": "3 + x"}.get(
+        name, ", ".join(["x/3", "y", "1/4"][:count])
+    )
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_of_a_formula_has_value_gradient_and_a_title(name):
+    expression = f"{name}({arguments(name)})**2 + pi*y"
+    f = objectives.get("formula", expression=expression, domain=[(-2, 2)] * 2)
+    point = (0.7, -1.1)
+    scope = vars(math) | {"abs": abs, "max": max, "min": min} | dict(zip("xy", point, strict=True))
+    with as_precision("float64"):
+        assert float(f(point)) == pytest.approx(eval(expression, scope), rel=1e-14)
+    assert gdjax.check_gradient(f, points=100).ok
+    parser = MathTextParser("agg")  # what matplotlib cannot typeset would spoil every picture
+    for latex in (f.latex, f.gradient_latex):
+        parser.parse(f"$f = {latex}$")
+
+
+def test_names_of_a_formula_are_symbols_whatever_sympy_calls_so():
+    f = objectives.get("formula", expression="E*x10 + e*x2 + I**2 + S*N")
+    assert f.variables == ("E", "I", "N", "S", "x2", "x10")
+    assert f.gradient(jnp.arange(6.0))[4] == pytest.approx(math.e)
+    assert objectives.get("formula", expression="y - x", variables=["y", "x"])((3, 1)) == 2
+
+
+def test_kinks_of_a_formula_are_told():
+    f = objectives.get("formula", expression="abs(x - 1) + max(x, y, 3)")
+    assert f.smoothness == "kink"
+    assert f.kink(jnp.array([1.5, 2.0])).tolist() == [0.5, -0.5, -1.5, -1.0]
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("x^2", "'x^2' is not allowed, at column 1 of 'x^2'; write ** for powers, not ^"),
+        (
+            "x + sinn(y)",
+            "unknown function 'sinn', at column 5 of 'x + sinn(y)'; did you mean 'sin'",
+        ),
+        ("x + __import__('os').system('ls')", "at column 5"),
+        ("x.__class__", "'x.__class__' is not allowed"),
+        ("ä*np.sin(x)", "'np.sin' is not allowed, at column 3"),
+        ("x[0]**2", "write x1, x2, … for components"),
+        ("x if x > 0 else y", "there are no conditions"),
+        ("x < 3", "there are no comparisons"),
+        ("[x for x in y]", "is not allowed, at column 1"),
+        ("sin(x, y)", "sin takes 1 argument, at column 1 of 'sin(x, y)'; got 2"),
+        ("sin + x", "sin is a function"),
+        ("sin x", "invalid syntax at column 5"),
+        ("x**1000", "the power 1000 is too large, at column 4 of 'x**1000'; at most 100"),
+        ("x*9**9**9**9", "'9**9**9**9' has no finite value"),
+        ("x/0", "division by zero, at column 3"),
+        ("(" * 300 + "x" + ")" * 300, "too many nested parentheses"),
+        ("sin(" * 70 + "x" + ")" * 70, "nested more than 60 levels deep"),
+        ("-" * 5000 + "x", "too large"),
+        ("+".join(["x"] * 400), "may hold 500 names, numbers and operations, got 799"),
+        ("sign*x", "sign cannot be a name"),
+        ("2*pi", "needs at least one variable"),
+        ("", "expression must be a formula, got ''"),
+    ],
+)
+def test_anything_but_a_formula_is_refused(expression, message):
+    with pytest.raises(gdjax.ArgumentError) as caught:
+        objectives.get("formula", expression=expression)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_formula_nested_as_deeply_as_allowed_still_has_its_gradient():
+    f = parse("sin(" * 55 + "x" + ")" * 55)
+    assert np.isfinite(f.derivatives(["x"])[0]({"x": 1.0}))
+
+
+def bowl(point):
+    return jnp.sum(point**2)
+
+
+def test_a_bare_function_can_be_descended_and_compiles_once():
+    count = []
+
+    def counted(point):
+        count.append(1)
+        return bowl(point)
+
+    for start in ((3.0, 4.0), (1.0, 2.0)):
+        path = gdjax.descend(counted, gdjax.heavy_ball(0.1), start, steps=5)
+        np.testing.assert_array_equal(path.points[0], start)
+        traced = len(count)
+        gdjax.descend(counted, gdjax.heavy_ball(0.2), start, steps=5)
+        assert len(count) == traced
+    with pytest.raises(gdjax.ArgumentError, match="a bare function needs a start"):
+        gdjax.descend(bowl, gdjax.heavy_ball(0.1))
+
+
+def test_a_descent_of_a_bare_function_can_be_differentiated():
+    def end(start):
+        return gdjax.descend(bowl, gdjax.gradient_descent(0.1), start, steps=3).values[-1]
+
+    slope = jax.jit(jax.grad(end))(jnp.array([1.0, 2.0]))
+    np.testing.assert_allclose(slope, 2 * 0.8**6 * np.array([1.0, 2.0]), rtol=1e-5)
+
+
+def branch(point):
+    return point[0] if point[0] > 0 else point[1]
+
+
+def nothing(point):
+    point.sum()
+
+
+def three(point):
+    x, y, z = point
+    return x + y + z
+
+
+def halved(point):
+    return jnp.float32(point[0])
+
+
+@pytest.mark.parametrize(
+    ("fn", "message"),
+    [
+        (lambda p: p, "lambda must return a scalar, got an array of shape (2,)"),
+        (lambda p: [p[0]], "lambda must return a scalar, got a list"),
+        (nothing, "nothing must return a scalar, got None (is a `return` missing?)"),
+        (lambda p: jnp.argmax(p), "lambda must return the point's dtype, float64, got int"),
+        (halved, "halved must return the point's dtype, float64, got float32"),
+        (lambda p: np.sin(p[0]), "cannot be traced by JAX: The numpy.ndarray conversion"),
+        (lambda p: math.sin(p[0]), "use jax.numpy instead of numpy and math"),
+        (branch, "branch cannot be traced by JAX: Attempted boolean conversion"),
+        (three, "three fails on a point of shape (2,): ValueError: not enough values to unpack"),
+        (lambda p: jnp.log(p[0]) + p[1], "lambda is NaN at (-5, -5), and at "),
+        (lambda p: jnp.sin(p[0]) / p[0], "lambda is NaN at (0, 0), and at 1 of 260 points"),
+        (
+            lambda p: jax.lax.while_loop(lambda x: x < 3, lambda x: x + 1, p[0]),
+            "autodiff's gradient of lambda fails",
+        ),
+    ],
+)
+def test_a_function_that_is_no_objective_is_refused_in_one_line(fn, message):
+    f = gdjax.Objective(fn=fn, domain=[(-5, 5)] * 2)
+    with pytest.raises(gdjax.ArgumentError) as caught:
+        gdjax.descend(f, gdjax.heavy_ball(0.1), precision="float64")
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_sweep_refuses_it_as_a_descent_does():
+    f = gdjax.Objective(fn=branch, domain=[(-5, 5)] * 2)
+    with pytest.raises(gdjax.ArgumentError, match="branch cannot be traced by JAX"):
+        gdjax.sweep(f, gdjax.heavy_ball(0.1), starts=[[1.0, 2.0]], steps=1)
+
+
+@pytest.mark.parametrize(
+    ("gradient", "message"),
+    [
+        (
+            lambda p: 2 * p.sum(),
+            "the gradient of bowl must return an array of shape (2,), got a scalar",
+        ),
+        (lambda p: [2 * p[0], 2 * p[1]], "got a list; wrap it in jnp.stack([...])"),
+        (lambda p: jnp.outer(p, p), "got an array of shape (2, 2)"),
+        (lambda p: p.astype(int), "must return the point's dtype, float32, got int32"),
+        (lambda p: np.sin(p), "the gradient of bowl cannot be traced by JAX"),
+    ],
+)
+def test_a_gradient_that_is_none_is_refused(gradient, message):
+    f = gdjax.Objective(fn=bowl, gradient=gradient, domain=[(-5, 5)] * 2)
+    with pytest.raises(gdjax.ArgumentError) as caught:
+        objectives.validate(f)
+    assert message in str(caught.value)
+
+
+def test_a_valid_objective_is_not_looked_at_twice():
+    count = []
+    f = gdjax.Objective(fn=lambda p: count.append(1) or bowl(p), domain=[(-5, 5)] * 2)
+    assert objectives.validate(f) is f
+    looked = len(count)
+    objectives.validate(f)
+    assert looked == len(count)
+    with as_precision("float64"):
+        objectives.validate(f)
+    assert looked < len(count)
+
+
+def test_makers_are_no_entries_of_the_catalogue():
+    assert not {*objectives.makers()} & {*objectives.names()}
+    assert objectives.parameters("formula")["expression"] is objectives.REQUIRED
+
+
+def test_a_function_is_found_in_a_file_and_again_once_it_has_changed(tmp_path, monkeypatch):
+    file = tmp_path / "mine.py"
+    file.write_text("import beside\n\ndef f(p):\n    return beside.factor * p.sum()\n")
+    (tmp_path / "beside.py").write_text("factor = 3\n")
+    source = f"{file}:f"
+    f = objectives.get("function", fn=source, domain=[[0, 1]] * 2)
+    assert f is objectives.get("function", fn=source, domain=[[0, 1]] * 2)
+    assert (f.name, float(f((1, 2)))) == ("f", 9)
+    file.write_text("def f(p):\n    return p.sum()\n")
+    os.utime(file, ns=(1, 1))
+    assert objectives.get("function", fn=source, domain=[[0, 1]] * 2)((1, 2)) == 3
+
+
+def test_what_is_found_may_be_an_objective_already(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import gdjax\n\nf = gdjax.Objective(name='own', fn=lambda p: p.sum(), domain=[(0, 1)])\n"
+    )
+    f = objectives.get("function", fn=f"{file}:f")
+    assert (f, f.name) == (find(f"{file}:f"), "own")
+    assert objectives.get("function", fn=f"{file}:f", domain=[[0, 2]]).domain == ((0, 2),)
+    qfsp = objectives.get("qfsp")
+    assert objectives.get("function", fn=qfsp) is qfsp
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("mine.py", "fn must be file.py:function or package.module:function, got 'mine.py'"),
+        ("min.py:f", "fn: there is no file 'min.py'; did you mean 'mine.py'?"),
+        ("mine.py:bwol", "unknown function in mine.py: 'bwol'; did you mean 'bowl'?"),
+        ("mine.py:number", "fn must name a function, and mine.py:number is a int"),
+        (
+            "broken.py:f",
+            "fn: broken.py cannot be imported: NameError: name 'y' is not defined, line 2",
+        ),
+        ("wrong.py:f", "fn: wrong.py cannot be imported: SyntaxError: "),
+        ("needs.py:f", "ModuleNotFoundError: No module named 'not_there', line 1"),
+        ("gdjaxx:f", "fn: there is no module 'gdjaxx'; did you mean 'gdjax'"),
+        ("gdjax.objectivs:f", "there is no module 'gdjax.objectivs'; did you mean 'objectives'?"),
+        ("gdjax.objectives:gte", "unknown function in gdjax.objectives: 'gte'"),
+        ("mine.py:bowl", "objective function needs a domain"),
+    ],
+)
+def test_a_source_that_leads_nowhere_is_told_with_near_names(
+    source, message, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text("number = 3\n\ndef bowl(p):\n    return p.sum()\n")
+    (tmp_path / "broken.py").write_text("x = 3\nx = y\n")
+    (tmp_path / "wrong.py").write_text("def f(:\n")
+    (tmp_path / "needs.py").write_text("import not_there\n")
+    with pytest.raises(gdjax.ArgumentError) as caught:
+        objectives.get("function", fn=source)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+GOOD = "t,y\n1,2\n2,3\n3,5\n"
+
+
+@pytest.mark.parametrize(
+    ("table", "chosen", "message"),
+    [
+        ("t,y\n1,2\n2,\n", {}, "data: points.csv, row 3, column 'y' must be a finite number; the"),
+        ("t,y\n1,2\nn/a,3\n", {}, "row 3, column 't' must be a finite number; got 'n/a'"),
+        ("t,y\n1,2\n2,nan\n", {}, "row 3, column 'y' must be a finite number; got 'nan'"),
+        ("t,y\n1,2\n2\n", {}, "row 3: 2 cells expected, as in the header (t, y), got 1"),
+        ("t,t\n1,2\n", {}, "points.csv has two columns named 't'"),
+        ("t,,y\n1,2,3\n", {}, "has no name for column 2"),
+        ("1,2\n3,4\n", {}, "needs a header with the names of its columns, got the numbers 1, 2"),
+        ("t,y\n", {}, "needs a header and at least one row"),
+        (GOOD, {"model": "a*T"}, "unknown column 'T' in model; did you mean 't'?"),
+        (GOOD, {"model": "a*b"}, "model names no column of points.csv; columns are t, y"),
+        (GOOD, {"model": "t**2"}, "model needs at least one parameter"),
+        (GOOD, {"model": "a*y"}, "model must not hold the response 'y'"),
+        (GOOD, {"model": "a*t^2"}, "model: 'a*t^2' is not allowed, at column 1"),
+        (GOOD, {"response": "z"}, "unknown response, a column of points.csv, 'z'; choose from"),
+        (GOOD, {"parameters": ["b"]}, "unknown column or parameter of points.csv 'a'"),
+        (GOOD, {"data": "pionts.csv"}, "there is no file 'pionts.csv'; did you mean 'points.csv'?"),
+        (GOOD, {"start": [1, 2]}, "start must have 1 component, one for each of a, got 2"),
+        (GOOD, {"domain": [[0, 1]] * 2}, "one for each of the 2 (low, high) pairs"),
+    ],
+)  # fmt: skip
+def test_data_that_cannot_be_fitted_are_told_by_row_and_column(
+    table, chosen, message, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "points.csv").write_text(table)
+    with pytest.raises(gdjax.ArgumentError) as caught:
+        objectives.get("curve_fit", **({"data": "points.csv", "model": "a*t"} | chosen))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_line_is_fitted_to_the_rows_as_its_normal_equations_have_it(tmp_path):
+    (tmp_path / "points.csv").write_text("label,t,y\nfirst,1,2\nsecond,2,3\nthird,3,5\n")
+    f = objectives.get("curve_fit", data=tmp_path / "points.csv", model="a + b*t")
+    assert (f.variables, f.start, f.domain) == (("a", "b"), (1, 1), ((-4, 6), (-4, 6)))
+    best = np.linalg.lstsq(np.array([[1, 1], [1, 2], [1, 3]]), np.array([2, 3, 5]))[0]
+    path = gdjax.descend(f, gdjax.heavy_ball(0.02, 0.8), steps=400)
+    np.testing.assert_allclose(path.points[-1], best, rtol=1e-4, atol=1e-4)
+    assert re.fullmatch(r"\\sum .*\^2", f.latex)
