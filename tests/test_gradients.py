@@ -268,7 +268,9 @@ def test_patterns_are_named_only_where_they_explain_every_point():
     slack = np.full(50, 1e-12)
     almost = x * [1, 2]
     almost[7, 1] += 0.01
-    assert patterns(almost, x, slack, x, int, int) == ()
+    assert patterns(almost, x, slack, x, int, int) == ("component 1 is wrong at 50 points",)
+    many = np.tile(x, 10)
+    assert patterns(many * almost[:, :1], many, slack, x, int, int)[-1] == "and 12 more of the kind"
     assert patterns(x * [1, 2], x, slack, x, int, int) == ("component 1 is off by a factor 2",)
 
 

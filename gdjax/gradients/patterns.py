@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+MOST = 8  # patterns told
 SIMPLE = 1e-6  # a factor this near to a short decimal is taken for it
 
 
@@ -19,7 +20,8 @@ def patterns(
 ) -> tuple[str, ...]:
     """Say in words how a wrong derivative differs from the true one.
 
-    A pattern is named only where it explains every point to within rounding.
+    A pattern is named only where it explains every point to within rounding; a component that
+    follows none is still named as wrong.
 
     Args:
         mine: the wrong one, ``(n, c)``.
@@ -71,6 +73,10 @@ def patterns(
             said.append(f"component {name(j)} is off by {term}: a term is missing or wrong")
         elif place := _place(np.abs(gap) > slack, np.abs(gap), points, coordinate):
             said.append(f"component {name(j)} is {place}")
+        else:
+            said.append(f"component {name(j)} is wrong at {(np.abs(gap) > slack).sum():,} points")
+    if len(said) > MOST:
+        said[MOST:] = [f"and {len(said) - MOST:,} more of the kind"]
     return tuple(said)
 
 
