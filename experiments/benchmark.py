@@ -17,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from yardstick import goals, growth, measure, report, rows, work
 
-from gdjax.cli import _remove_unused
+from gdjax.cli.app import _remove_unused
 from gdjax.errors import ArgumentError, unknown
 from gdjax.plotting import style
 from gdjax.sweeps.chunks import processors
