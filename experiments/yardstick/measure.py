@@ -104,7 +104,7 @@ def measure(cases: Iterable[Case], names: Iterable[str], effort: Effort) -> list
                 ready[name] = _prepare(row, work, min(c.steps for c in cases), effort)
                 continue
             except Exception as error:  # a rival that fails must not end the whole benchmark
-                reason = f"{type(error).__name__}: {str(error).splitlines()[0][:120]}"
+                reason = f"{type(error).__name__}: {error}".splitlines()[0][:150]
         log.info("  %s skipped: %s", name, reason)
         results += [_blank(name, case)._replace(reason=reason) for case in cases]
     for case in cases:

@@ -169,6 +169,11 @@ class Objective:
             raise ArgumentError(f"{argument} must be finite, got {values}")
         return values
 
+    @functools.cached_property
+    def _autodiff(self) -> Callable:
+        """Made once: making it takes a tenth of a whole short descent."""
+        return jax.value_and_grad(self.fn)
+
     def value_and_gradient(self, side: GradientSide = "autodiff") -> Callable:
         """A function point → (value, gradient), the gradient by ``autodiff`` or by ``hand``.
 
@@ -176,7 +181,7 @@ class Objective:
             ArgumentError: another word, or ``hand`` where the objective has no hand-derived one.
         """
         if side == "autodiff":
-            return _autodiff(self.fn)
+            return self._autodiff
         if side != "hand":
             raise unknown("gradient", side, ("autodiff", "hand"))
         if self.gradient is None:
@@ -186,9 +191,3 @@ class Objective:
             )
         hand = self.gradient
         return lambda point: (self.fn(point), hand(point))
-
-
-@functools.lru_cache(maxsize=256)
-def _autodiff(fn: Callable) -> Callable:
-    """Made once a function: making it takes a tenth of a whole short descent."""
-    return jax.value_and_grad(fn)
