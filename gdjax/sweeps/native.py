@@ -105,7 +105,7 @@ class Kernel:
 def _lanes(program: Program, carried: int) -> int:
     """How many cells a vector holds: enough to hide latencies, few enough to stay in registers."""
     wide = any(node.dtype == np.float64 for node in program.nodes)
-    lanes = 64 if carried <= 12 else 32 if carried <= 24 else 16
+    lanes = 64 if carried <= 10 else 32 if carried <= 64 else 16
     return lanes // 2 if wide else lanes
 
 
