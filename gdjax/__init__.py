@@ -8,7 +8,7 @@ from gdjax.comparison.paths import Comparison, compare
 from gdjax.descent import Trajectory, descend
 from gdjax.equivalence import EquivalenceReport, certify_equivalence
 from gdjax.errors import ArgumentError
-from gdjax.gradients import GradientReport, check_gradient
+from gdjax.gradients import GradientReport, assert_gradient, check_gradient, check_hessian
 from gdjax.hypergradients import Hypergradient, hypergradient, tune_by_gradient
 from gdjax.objectives import Objective
 from gdjax.optimizers import gradient_descent, heavy_ball, nesterov
@@ -33,8 +33,10 @@ __all__ = [
     "Ranking",
     "StoppingRule",
     "Trajectory",
+    "assert_gradient",
     "certify_equivalence",
     "check_gradient",
+    "check_hessian",
     "compare",
     "descend",
     "gradient_descent",

@@ -22,8 +22,8 @@ from gdjax.outcomes import (
     StoppingRule,
     at_rest,
     classify,
-    lost,
     nearest_minimum,
+    went_wrong,
 )
 
 Precision = Literal["float32", "float64"]
@@ -110,11 +110,9 @@ def descend(
     with as_precision(precision):
         validate(objective)
         if not isinstance(start, Tracer):
-            start = objective.check_point(objective.start if start is None else start)
-        point = jnp.asarray(start, dtype=float)
-        frame = frame_of(objective, point.dtype)
+            start = np.array(objective.check_point(objective.start if start is None else start))
         recipe, numbers = optimizers.split(optimizer)
-        return _descend(objective, steps, gradient, recipe, numbers, point, frame, rule)
+        return _descend(objective, steps, gradient, recipe, numbers, start, rule)
 
 
 def as_precision(precision: Precision | None) -> contextlib.AbstractContextManager:
@@ -173,30 +171,31 @@ def _descend(
     recipe: Any,
     numbers: dict[str, Any],
     start: Float[Array, "d"],
-    frame: Frame,
     rule: StoppingRule,
 ) -> Trajectory:
+    start = jnp.asarray(start, dtype=float)
+    frame = frame_of(objective, start.dtype)
     transformation = optimizers.join(recipe, numbers)
     step = step_function(objective, gradient, transformation)
 
-    def body(carry: tuple[Array, Any], _: None) -> tuple[tuple[Array, Any], tuple[Array, Array]]:
-        after, value, _slope = step(*carry)
-        return after, (carry[0], value)
+    def body(carry: tuple, _: None) -> tuple[tuple, tuple[Array, Array]]:
+        point, state, wrong = carry
+        after, value, _slope = step(point, state)
+        # Seen on the way: a second pass over the path costs more than the descent itself.
+        return (*after, went_wrong(wrong, point, value, frame, rule)), (point, value)
 
-    (last, _), (points, values) = jax.lax.scan(
-        body, (start, transformation.init(start)), length=steps
+    (last, _, wrong), (points, values) = jax.lax.scan(
+        body, (start, transformation.init(start), jnp.int32(-1)), length=steps
     )
     value_and_gradient = objective.value_and_gradient(gradient)
     value, slope = value_and_gradient(last)
     points = jnp.concatenate([points, last[None]])
     values = jnp.append(values, value)
     minimum = nearest_minimum(last, frame, rule)
+    moved = last - points[max(steps - 1, 0)]
     outcome = classify(
-        finite=jnp.isfinite(points).all(axis=1) & jnp.isfinite(values),
-        away=jax.vmap(lambda point: lost(point, frame, rule))(points),
-        rest=at_rest(
-            slope, value_and_gradient(start)[1], last - points[max(steps - 1, 0)], frame, rule
-        ),
+        wrong=went_wrong(wrong, last, value, frame, rule),
+        rest=at_rest(slope, value_and_gradient(start)[1], moved, frame, rule),
         minimum=minimum,
     )
     return Trajectory(points, values, outcome, minimum)

@@ -1,5 +1,6 @@
 """Where chunks run and where their results go: the public ``sweep``."""
 
+import functools
 import hashlib
 import os
 import re
@@ -108,7 +109,7 @@ class Sweep:
         asked: what to compute.
         devices: how many processors to use; by default all.
         fast_math: whether the native kernel may be used.
-        in_memory: whether all results are to be in memory at once.
+        in_memory: whether all results are to be in memory at once, and not in a store.
 
     Raises:
         ArgumentError: more memory than there is, or a number of devices below 1.
@@ -130,7 +131,7 @@ class Sweep:
         _check_memory(asked, in_memory)
         self._plan = asked
         self._runner = Runner(asked, devices, fast_math)
-        self.layout = _layout(asked, self._runner)
+        self.layout = _layout(asked, self._runner, in_memory)
         decides = [self.layout.attrs["config"], self.layout.dims, self.layout.chunk]
         self.digest = hashlib.sha256(repr(decides).encode()).hexdigest()[:10]
 
@@ -215,6 +216,10 @@ def _bytes(count: int) -> str:
     return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
 
 
+def _digest(points: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(points).data).hexdigest()[:16]
+
+
 class _LazyStarts:
     """Starts as an array that is made where it is sliced, so that it need never be whole."""
 
@@ -225,21 +230,23 @@ class _LazyStarts:
 
     def __getitem__(self, key: slice) -> np.ndarray:
         first, last, _ = key.indices(self.shape[0])
-        return self._asked.starts.take(self._asked.objective, first, last).astype(self.dtype)
+        return self._asked.starts.take(self._asked.objective, first, last).astype(
+            self.dtype, copy=False
+        )
 
 
-def _layout(asked: Plan, runner: Runner) -> results.Layout:
+def _layout(asked: Plan, runner: Runner, in_memory: bool) -> results.Layout:
     f, starts = asked.objective, asked.starts
-    points = starts.points
     config = {
         "objective": f.name,
-        "function": _fingerprint(asked),
+        "function": _fingerprint(f, asked.gradient, asked.precision),
         "optimizer": repr(asked.optimizer),
         "starts": {
             "kind": starts.kind,
             "number": starts.number,
             "seed": starts.seed,
-            "points": "" if points is None else hashlib.sha256(points.tobytes()).hexdigest()[:16],
+            # A store is known again by it; without one there is nothing to compare.
+            "points": "" if in_memory or starts.points is None else _digest(starts.points),
         },
         "hyperparameters": {
             name: values for axis in asked.axes
@@ -285,9 +292,10 @@ def _layout(asked: Plan, runner: Runner) -> results.Layout:
     )
 
 
-def _fingerprint(asked: Plan) -> str:
+@functools.lru_cache(maxsize=64)
+def _fingerprint(objective: Objective, gradient: GradientSide, precision: Precision) -> str:
     """A digest of what the objective computes, whatever its name."""
-    with as_precision(asked.precision):
-        at = jax.ShapeDtypeStruct((asked.objective.dim,), asked.precision)
-        traced = str(jax.make_jaxpr(asked.objective.value_and_gradient(asked.gradient))(at))
+    with as_precision(precision):
+        at = jax.ShapeDtypeStruct((objective.dim,), precision)
+        traced = str(jax.make_jaxpr(objective.value_and_gradient(gradient))(at))
     return hashlib.sha256(re.sub(r"0x[0-9a-f]+", "", traced).encode()).hexdigest()[:16]

@@ -88,25 +88,38 @@ def nearest_minimum(point: Float[Array, "d"], frame: Frame, rule: StoppingRule) 
     return jnp.where(jnp.min(distances) <= rule.radius, nearest, jnp.int32(-1))
 
 
-def classify(
-    finite: Bool[Array, "n"],
-    away: Bool[Array, "n"],
-    rest: Bool[Array, ""],
-    minimum: Int[Array, ""],
+def went_wrong(
+    before: Int[Array, ""],
+    point: Float[Array, "d"],
+    value: Float[Array, ""],
+    frame: Frame,
+    rule: StoppingRule,
 ) -> Int[Array, ""]:
-    """The outcome of a whole path; of NaN and out of bounds, what came first counts.
+    """What has gone wrong by this point of a path; of NaN and out of bounds, the first one counts.
 
     Args:
-        finite: for each point, whether it and its value are finite.
-        away: for each point, whether it is ``lost``.
-        rest: whether the last point is ``at_rest``.
-        minimum: ``nearest_minimum`` of the last point.
+        before: what had gone wrong by the point before: ``DIVERGED``, ``NONFINITE``, or −1.
+        point: of the path.
+        value: of the objective there.
+        frame: of the objective.
+        rule: when a point counts as lost.
     """
-    first_away = jnp.where(jnp.any(away), jnp.argmax(away), away.size)
-    first_broken = jnp.where(jnp.all(finite), away.size, jnp.argmin(finite))
+    broken = ~(jnp.isfinite(point).all() & jnp.isfinite(value))
+    now = jnp.where(broken, Outcome.NONFINITE, -1)
+    now = jnp.where(lost(point, frame, rule), Outcome.DIVERGED, now)
+    return jnp.where(before < 0, now, before).astype(jnp.int32)
+
+
+def classify(
+    wrong: Int[Array, ""], rest: Bool[Array, ""], minimum: Int[Array, ""]
+) -> Int[Array, ""]:
+    """The outcome of a whole path.
+
+    Args:
+        wrong: ``went_wrong`` by the last point.
+        rest: whether that point is ``at_rest``.
+        minimum: ``nearest_minimum`` of it.
+    """
     still = jnp.where(minimum >= 0, Outcome.CONVERGED, Outcome.STALLED)
     ended = jnp.where(rest, still, Outcome.MAX_STEPS)
-    ended = jnp.where(first_broken < first_away, Outcome.NONFINITE, ended)
-    return jnp.where((first_away <= first_broken) & jnp.any(away), Outcome.DIVERGED, ended).astype(
-        jnp.int32
-    )
+    return jnp.where(wrong < 0, ended, wrong).astype(jnp.int32)

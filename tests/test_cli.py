@@ -14,7 +14,7 @@ import pytest
 
 from gdjax import cli, objectives
 
-ROOT = Path(cli.__file__).parents[1]
+ROOT = Path(cli.__file__).parents[2]
 EXPERIMENTS = sorted((ROOT / "conf" / "experiment").glob("*.yaml"))
 
 
@@ -191,19 +191,24 @@ def test_options_of_a_run(gdjax, tmp_path):
     assert (summary["start"], summary["precision"]) == ([1.0, 2.0, 3.0], "float64")
 
 
-def test_check_says_so_and_exits_1_for_a_wrong_gradient(gdjax, monkeypatch):
+def test_check_says_so_and_exits_1_for_a_wrong_gradient(gdjax, monkeypatch, tmp_path):
     code, out, _ = gdjax("check", "objective=sphere")
     assert code == 0
-    assert "sphere: ok at 1000 points" in out
+    assert "sphere: ok, the hand-derived gradient is right" in out
+    assert "looked at   1,000 points" in out
     from gdjax import objectives
 
     wrong = objectives.Objective(
         name="qfsp", fn=lambda p: (p**2).sum(), gradient=lambda p: 3 * p, domain=[(-1, 1)] * 2
     )
     monkeypatch.setattr(objectives, "get", lambda name: wrong)
-    code, out, _ = gdjax("check")
+    code, out, _ = gdjax("check", "draw=true", "hessian=true", "points=50")
     assert code == 1
-    assert "qfsp: WRONG" in out
+    assert "qfsp: WRONG: the hand-derived gradient is the odd one out" in out
+    assert "the whole gradient is off by a factor 1.5" in out
+    assert "qfsp: ok, the Hessian by autodiff is right" in out
+    assert "wrong: gradient of qfsp" in out
+    assert len(list(tmp_path.glob("outputs/check/*/qfsp_*.png"))) == 2
 
 
 @pytest.mark.parametrize(
@@ -251,6 +256,8 @@ def test_check_says_so_and_exits_1_for_a_wrong_gradient(gdjax, monkeypatch):
         (["sweep", "plots=[basin]"], "unknown picture 'basin'; did you mean 'basins'?"),
         (["sweep", "store=../file"], "store must be a folder"),
         (["run", "gradient=had"], "unknown gradient 'had'; did you mean 'hand'?"),
+        (["check", "precision=float16"], "unknown precision 'float16'"),
+        (["check", "points=0"], "points must be at least 1, got 0"),
         (["run", "plot.format=gif"], "unknown plot.format 'gif'"),
     ],
 )

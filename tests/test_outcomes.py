@@ -2,7 +2,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gdjax.outcomes import DEFAULT_RULE, Frame, Outcome, at_rest, classify, lost, nearest_minimum
+from gdjax.outcomes import (
+    DEFAULT_RULE,
+    Frame,
+    Outcome,
+    at_rest,
+    classify,
+    lost,
+    nearest_minimum,
+    went_wrong,
+)
 
 FRAME = Frame(
     center=jnp.array([0.0, 500.0]),
@@ -41,9 +50,11 @@ def test_at_rest_needs_both_a_small_gradient_and_a_small_step():
     ],
 )
 def test_what_came_first_decides(finite, away, rest, minimum, expected):
-    def flags(word):
-        return jnp.array([c == "1" for c in word])
-
-    code = classify(flags(finite), flags(away), jnp.array(rest), jnp.int32(minimum))
+    wrong = jnp.int32(-1)
+    for good, far in zip(finite, away, strict=True):
+        point = jnp.array([300.0 if far == "1" else 0.0, 500.0])
+        value = jnp.float32(1.0 if good == "1" else jnp.nan)
+        wrong = went_wrong(wrong, point, value, FRAME, DEFAULT_RULE)
+    code = classify(wrong, jnp.array(rest), jnp.int32(minimum))
     assert Outcome(int(code)) == expected
     assert np.dtype(code.dtype) == np.int32

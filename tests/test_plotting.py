@@ -102,6 +102,22 @@ def test_gradient_field_points_downhill():
         plotting.gradient_field(objectives.get("parabola"))
 
 
+def test_a_certificate_is_drawn_as_the_v_curve_and_a_map_of_the_errors():
+    wrong = gdjax.check_gradient(QFSP, lambda p: QFSP.gradient(p) * jnp.array([1, 2]), 100)
+    left, right, bar = wrong.plot().axes
+    (median,) = lines(left, "median point")
+    steps, errors = median.get_data()
+    bottom = int(np.argmin(errors))
+    assert 1e-7 < steps[bottom] < 1e-4
+    assert errors[bottom] < 1e-8 < min(errors[0], errors[-1])
+    shown = sum(len(dots.get_offsets()) for dots in right.collections)
+    assert shown == len(wrong.details.points) + 1  # the worst one is ringed
+    assert bar.get_ylim()[1] >= wrong.error
+    left, right = gdjax.check_gradient(objectives.get("parabola"), points=20).plot().axes
+    (limit,) = lines(right, "error = tolerance")
+    np.testing.assert_array_equal(*limit.get_data())
+
+
 @pytest.mark.parametrize("name", objectives.names())
 def test_every_landscape_has_levels_to_draw(name):
     f = objectives.get(name)

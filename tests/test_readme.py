@@ -6,9 +6,14 @@ import jax.numpy as jnp
 import gdjax
 from gdjax.objectives.registry import _FACTORIES, register
 
-BLOCKS = re.findall(
-    r"```python\n(.*?)```", (Path(__file__).parents[1] / "README.md").read_text(), re.S
-)
+README = (Path(__file__).parents[1] / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.S)
+
+
+def block(word):
+    """The one block of Python that has the word."""
+    (found,) = (code for code in BLOCKS if word in code)
+    return found
 
 
 def test_the_python_of_the_readme_does_what_it_says(monkeypatch, tmp_path, capsys):
@@ -21,14 +26,14 @@ def test_the_python_of_the_readme_does_what_it_says(monkeypatch, tmp_path, capsy
 
 
 def test_the_certificate_of_the_readme_does_what_it_says(capsys):
-    exec(BLOCKS[1], {})
+    exec(block("certify_equivalence"), {})
     out = capsys.readouterr().out
     assert "a remembers steps, b gradients; different under a schedule" in out
     assert "d/d momentum" in out
 
 
 def test_the_functions_of_the_readme_can_be_descended(monkeypatch, tmp_path, capsys):
-    own, use = BLOCKS[2:4]
+    own, use = (block(word) for word in ("def bowl(point)", "from my_file import"))
     (tmp_path / "my_file.py").write_text(own)
     monkeypatch.syspath_prepend(tmp_path)
     exec(use, {})
@@ -39,7 +44,20 @@ def test_the_functions_of_the_readme_can_be_descended(monkeypatch, tmp_path, cap
 
 def test_the_objective_of_the_readme_is_right():
     try:
-        exec(BLOCKS[4], {"register": register, "jnp": jnp, "Objective": gdjax.Objective})
+        exec(
+            block("def tilted_wave"),
+            {"register": register, "jnp": jnp, "Objective": gdjax.Objective},
+        )
         assert gdjax.check_gradient(gdjax.objectives.get("tilted_wave")).ok
     finally:
         _FACTORIES.pop("tilted_wave", None)
+
+
+def test_the_certificate_of_the_readme_says_what_it_shows(capsys):
+    exec(block("check_gradient"), {"gdjax": gdjax})
+    printed, shown = (
+        [re.sub(r"\W*\d[\d.,e+-]*\W*", " # ", line) for line in text.splitlines()]
+        for text in (capsys.readouterr().out, README)
+    )
+    assert "  pattern     component # lacks a factor x # " in printed
+    assert set(printed) <= set(shown)

@@ -49,7 +49,8 @@ def validate(objective: Objective, *, numbers: bool = True) -> Objective:
         Traceback (most recent call last):
         gdjax.errors.ArgumentError: pair must return a scalar, got an array of shape (2,)
     """
-    dtype = jnp.zeros(()).dtype
+    wide = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
+    dtype = np.dtype("float64" if wide else "float32")  # as every other way takes microseconds
     if (dtype, numbers) not in _VALID.get(objective, ()):
         name, d = objective.name, objective.dim
         with jax.ensure_compile_time_eval():  # the caller may be inside a jit of his own

@@ -1,6 +1,7 @@
 """Pictures: data in, matplotlib ``Figure`` out; nothing here runs a descent or opens a window."""
 
 from gdjax.plotting.basins import basin_map
+from gdjax.plotting.certificates import certificate
 from gdjax.plotting.curves import convergence, curve, fit
 from gdjax.plotting.fields import gradient_field
 from gdjax.plotting.multiples import paths_grid
@@ -22,6 +23,7 @@ __all__ = [
     "PICTURES",
     "RANKING_PICTURES",
     "basin_map",
+    "certificate",
     "check_output",
     "comparison",
     "convergence",

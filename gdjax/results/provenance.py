@@ -1,6 +1,7 @@
 """Where results come from, and how that is written down as JSON."""
 
 import datetime
+import functools
 import importlib.metadata
 import json
 import math
@@ -21,13 +22,19 @@ def provenance() -> dict[str, str]:
         >>> sorted(provenance())
         ['created', 'devices', 'versions']
     """
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     devices = jax.devices()
     return {
-        "versions": json.dumps(versions | {"python": platform.python_version()}),
+        "versions": _versions(),
         "devices": f"{len(devices)} × {devices[0].device_kind}",
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+@functools.cache
+def _versions() -> str:
+    """Read once: it takes longer than a small sweep."""
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return json.dumps(versions | {"python": platform.python_version()})
 
 
 def to_json(value: Any) -> Any:

@@ -15,37 +15,33 @@ from jaxtyping import Array, Bool, Float, Int
 from gdjax import optimizers
 from gdjax.descent import frame_of, move
 from gdjax.objectives import GradientSide, Objective
-from gdjax.outcomes import Outcome, StoppingRule, lost, nearest_minimum
+from gdjax.outcomes import StoppingRule, classify, nearest_minimum, went_wrong
 
-RUNNING = -1
 ALIGNED = 64  # bytes: a whole vector can be stored past the caches from such an address
 
 
 class Cell(NamedTuple):
-    """What one descent carries from step to step.
+    """What one descent carries from step to step: little, for it is to stay in registers.
 
     Args:
         point: where it is, ``(d,)``.
-        value, slope: of the objective there.
         state: of the optimizer.
         step: how many steps it has taken.
-        best: the smallest value met so far.
-        first_step: the first step at which the value was within tolerance, or −1.
+        best: the smallest value met before this point.
+        first_step: the first step before this one with a value within tolerance, or −1.
         flat: the square of the gradient norm that counts as at rest.
         small: whether the last step was small enough for being at rest.
-        outcome: an ``Outcome`` code, or ``RUNNING``.
+        running: whether it has not been seen to stop.
     """
 
     point: Float[Array, "d"]
-    value: Float[Array, ""]
-    slope: Float[Array, "d"]
     state: Any
     step: Int[Array, ""]
     best: Float[Array, ""]
     first_step: Int[Array, ""]
     flat: Float[Array, ""]
     small: Bool[Array, ""]
-    outcome: Int[Array, ""]
+    running: Bool[Array, ""]
 
 
 class Summary(NamedTuple):
@@ -92,7 +88,8 @@ class Descent(NamedTuple):
 
     Args:
         begin: (start, numbers) → ``Cell``.
-        advance: (cell, numbers, steps) → cell, one step on; a stopped cell stays as it is.
+        advance: (cell, numbers, steps) → (cell, value): judged at its point, and if it does not
+            stop there one step on; with the value at the point that it came with.
         finish: cell → ``Summary``.
     """
 
@@ -120,75 +117,65 @@ def descent(
         stop: whether a cell at rest stops; lost and broken ones always do.
     """
     value_and_gradient = objective.value_and_gradient(gradient)
+    within = -jnp.inf if objective.fmin is None else objective.fmin + tolerance
 
     def begin(start: Array, numbers: Mapping[str, Any]) -> Cell:
-        value, slope = value_and_gradient(start)
+        _, slope = value_and_gradient(start)
         norm = jnp.sqrt(jnp.sum(slope * slope))
         return Cell(
             point=start,
-            value=value,
-            slope=slope,
             state=optimizers.join(recipe, numbers).init(start),
             step=jnp.int32(0),
-            best=value,
-            first_step=jnp.where(within(value), 0, -1).astype(jnp.int32),
+            best=jnp.full_like(start[0], jnp.inf),
+            first_step=jnp.int32(-1),
             flat=(rule.gradient * (1 + norm)) ** 2,
             small=jnp.array(True),
-            outcome=jnp.int32(RUNNING),
+            running=jnp.array(True),
         )
 
-    def advance(cell: Cell, numbers: Mapping[str, Any], steps: Int[Array, ""]) -> Cell:
-        outcome = jnp.where(cell.outcome == RUNNING, judge(cell, steps), cell.outcome)
-        goes_on = outcome == RUNNING
-        transformation = optimizers.join(recipe, numbers)
-        moved, state = move(
-            objective, value_and_gradient, transformation,
-            cell.point, cell.state, cell.value, cell.slope,
-        )  # fmt: skip
-        point = jnp.where(goes_on, moved, cell.point)
-        step = jnp.where(goes_on, cell.step + 1, cell.step)
-        # In the carry, so that XLA computes them once and not again for every use.
+    def advance(
+        cell: Cell, numbers: Mapping[str, Any], steps: Int[Array, ""]
+    ) -> tuple[Cell, Float[Array, ""]]:
+        point, frame = cell.point, frame_of(objective, cell.point.dtype)
         value, slope = value_and_gradient(point)
-        first = within(value) & (cell.first_step < 0)
-        return Cell(
-            point=point,
-            value=value,
-            slope=slope,
-            state=jax.tree.map(lambda a, b: jnp.where(goes_on, a, b), state, cell.state),
-            step=step,
+        inside = jnp.all(jnp.abs(point - frame.center) <= rule.bound * frame.width)
+        healthy = inside & jnp.isfinite(value)  # NaN is not inside
+        ended = (cell.step >= steps) | (stop & at_rest(cell, slope))
+        running = cell.running & healthy & ~ended
+        moved, state = move(
+            objective, value_and_gradient, optimizers.join(recipe, numbers),
+            point, cell.state, value, slope,
+        )  # fmt: skip
+        small = jnp.all(jnp.abs(moved - point) <= rule.step * frame.width)
+        met = (value <= within) & (cell.first_step < 0)
+        after = Cell(
+            point=jnp.where(running, moved, point),
+            state=jax.tree.map(lambda a, b: jnp.where(running, a, b), state, cell.state),
+            step=jnp.where(running, cell.step + 1, cell.step),
             best=jnp.where(value < cell.best, value, cell.best),
-            first_step=jnp.where(first, step, cell.first_step),
+            first_step=jnp.where(met, cell.step, cell.first_step),
             flat=cell.flat,
-            small=jnp.all(jnp.abs(moved - cell.point) <= rule.step * objective.width),
-            outcome=outcome,
+            small=jnp.where(running, small, cell.small),
+            running=running,
         )
+        return after, value
 
-    def within(value: Float[Array, ""]) -> Bool[Array, ""]:
-        return value <= (-jnp.inf if objective.fmin is None else objective.fmin + tolerance)
-
-    def judge(cell: Cell, steps: Int[Array, ""]) -> Int[Array, ""]:
-        """What becomes of a running cell at its point; a cell at rest counts as stalled here."""
-        away = lost(cell.point, frame_of(objective, cell.point.dtype), rule)
-        broken = ~jnp.isfinite(cell.value) | jnp.any(jnp.isnan(cell.point))
-        rest = cell.small & (jnp.sum(cell.slope * cell.slope) <= cell.flat)
-        last = cell.step >= steps
-        outcome = jnp.where(last, Outcome.MAX_STEPS, RUNNING)
-        outcome = jnp.where(rest & (last | stop), Outcome.STALLED, outcome)
-        outcome = jnp.where(broken, Outcome.NONFINITE, outcome)
-        return jnp.where(away, Outcome.DIVERGED, outcome).astype(jnp.int32)
+    def at_rest(cell: Cell, slope: Float[Array, "d"]) -> Bool[Array, ""]:
+        return cell.small & (jnp.sum(slope * slope) <= cell.flat)
 
     def finish(cell: Cell) -> Summary:
+        value, slope = value_and_gradient(cell.point)
         frame = frame_of(objective, cell.point.dtype)
         minimum = nearest_minimum(cell.point, frame, rule)
-        rests = (cell.outcome == Outcome.STALLED) & (minimum >= 0)
+        wrong = went_wrong(jnp.int32(-1), cell.point, value, frame, rule)
         return Summary(
             final_point=cell.point,
-            final_value=cell.value,
+            final_value=value,
             best_value=cell.best,
             first_step=cell.first_step,
             steps=cell.step,
             evaluations=cell.step + 1,
-            outcome=jnp.where(rests, Outcome.CONVERGED, cell.outcome).astype(jnp.int8),
+            outcome=classify(wrong, at_rest(cell, slope), minimum).astype(jnp.int8),
             minimum=minimum.astype(jnp.int16),
         )
 

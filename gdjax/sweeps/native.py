@@ -105,7 +105,7 @@ class Kernel:
 def _lanes(program: Program, carried: int) -> int:
     """How many cells a vector holds: enough to hide latencies, few enough to stay in registers."""
     wide = any(node.dtype == np.float64 for node in program.nodes)
-    lanes = 64 if carried <= 12 else 32 if carried <= 24 else 16
+    lanes = 64 if carried <= 10 else 32 if carried <= 64 else 16
     return lanes // 2 if wide else lanes
 
 
@@ -117,7 +117,7 @@ class _Writer(Writer):
     ) -> None:
         super().__init__(lanes)
         self.begin, self.advance, self.finish = begin, advance, finish
-        self.outcome = [leaf is cell.outcome for leaf in _scalars(cell)].index(True)
+        self.running = [leaf is cell.running for leaf in _scalars(cell)].index(True)
         self.dim = math.prod(cell.point.shape)
 
     def _function(self, name: str) -> tuple[Builder, tuple[Value, ...]]:
@@ -134,24 +134,22 @@ class _Writer(Writer):
         b.position_at_end(body)
         return b, function.args
 
-    def _step(self, b: Builder, limit: Value) -> Value:
-        """One step of every lane; how many are running after it."""
+    def _step(self, b: Builder, limit: Value) -> tuple[Value, Value]:
+        """One step of every lane: how many are running after it, and the values before it."""
         old = [b.load(slot) for slot in self.state]
-        zero = self.constant(np.int32(0))
-        self.active = b.icmp_signed("<", old[self.outcome], zero)
         numbers = [b.load(slot) for slot in self.given[self.dim :]]
-        state = self.run(b, self.advance, [*old, *numbers, limit])
+        self.active = old[self.running]
+        *state, value = self.run(b, self.advance, [*old, *numbers, limit])
+        self.active = None
         for new, slot in zip(state, self.state, strict=True):
             b.store(new, slot)
-        self.active = None
         bits = ir.IntType(self.lanes)
-        runs = b.bitcast(b.icmp_signed("<", state[self.outcome], zero), bits)
         name = f"llvm.ctpop.i{self.lanes}"
         count = self.module.globals.get(name) or ir.Function(
             self.module, ir.FunctionType(bits, [bits]), name
         )
-        running = b.call(count, [runs])
-        return b.zext(running, I64) if self.lanes < 64 else running
+        running = b.call(count, [b.bitcast(state[self.running], bits)])
+        return (b.zext(running, I64) if self.lanes < 64 else running), value
 
     def _finish(self, b: Builder) -> None:
         kept = self.run(b, self.finish, [b.load(slot) for slot in self.state])
@@ -163,7 +161,7 @@ class _Writer(Writer):
         b, (first, end, steps, layout, bases, outputs, _) = self._function(name)
         cells = self.slot(ir.VectorType(I64, self.lanes))
         fresh = self.slot(ir.VectorType(I8, self.lanes))
-        ended = self.slot(self.type(np.int32))
+        runs = self.slot(ir.VectorType(I8, self.lanes))
         following, alive = self.slot(I64), self.slot(I64)
         b.store(first, following)
         b.store(self.constant(np.int64(-1)), cells)
@@ -176,13 +174,13 @@ class _Writer(Writer):
         b.branch(refill)
 
         b.position_at_end(refill)
-        b.store(b.load(self.state[self.outcome]), ended)
+        b.store(b.zext(b.load(self.state[self.running]), runs.type.pointee), runs)
         self._finish(b)
         b.store(I64(0), alive)
         with self.each(b) as lane:
             b.store(I8(0), self.at(b, fresh, lane))
             place = self.at(b, cells, lane)
-            with b.if_then(b.icmp_signed(">=", b.load(self.at(b, ended, lane)), I32(0))):
+            with b.if_then(b.icmp_unsigned("==", b.load(self.at(b, runs, lane)), I8(0))):
                 cell = b.load(place)
                 with b.if_then(b.icmp_signed(">=", cell, I64(0))):
                     self._keep(b, b.sub(cell, first), lane, outputs)
@@ -202,7 +200,7 @@ class _Writer(Writer):
         b.cbranch(b.icmp_signed(">", b.load(alive), I64(0)), step, done)
 
         b.position_at_end(step)
-        running = self._step(b, limit)
+        running, _ = self._step(b, limit)
         enough = b.sub(b.load(alive), b.udiv(b.load(alive), I64(REFILL)))
         go_on = b.icmp_signed(">=", running, enough)
         b.cbranch(b.and_(go_on, b.icmp_signed(">", running, I64(0))), step, refill)
@@ -218,6 +216,8 @@ class _Writer(Writer):
         )
         when = b.inttoptr(when, I64.as_pointer())
         tile, k, j = (self.slot(I64) for _ in range(3))
+        seen = [self.slot(slot.type.pointee) for slot in self.state[: self.dim]]
+        seen.append(self.slot(seen[0].type.pointee))  # the value
         limit = self.splat(b, steps)
         b.store(first, tile)
         names = ("tile", "step", "keep", "next", "after", "fill", "finish", "done")
@@ -241,7 +241,7 @@ class _Writer(Writer):
             row = b.load(j)
             size = self.begin.outputs[0].dtype.itemsize
             place = b.mul(b.sub(b.load(tile), first), I64(size))
-            for i, slot in enumerate(self.state[: self.dim + 1]):
+            for i, slot in enumerate(seen):
                 line = b.add(b.mul(row, I64(self.dim)), I64(i)) if i < self.dim else row
                 base = points if i < self.dim else values
                 address = b.add(base, b.add(b.mul(line, stride), place))
@@ -250,6 +250,10 @@ class _Writer(Writer):
             b.store(b.add(row, I64(1)), j)
 
         b.position_at_end(step)
+        for slot, before in zip(self.state, seen[:-1], strict=False):
+            b.store(b.load(slot), before)
+        running, value = self._step(b, limit)
+        b.store(value, seen[-1])
         now = b.load(k)
         b.cbranch(b.icmp_signed("<", b.load(j), count), keep, after)
         b.position_at_end(keep)
@@ -258,7 +262,6 @@ class _Writer(Writer):
             store()
         b.branch(after)
         b.position_at_end(after)
-        running = self._step(b, limit)
         b.store(b.add(now, I64(1)), k)
         b.cbranch(b.icmp_signed(">", running, I64(0)), step, fill)
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.sweeps.cells import RUNNING, Column, Descent, Paths
+from gdjax.sweeps.cells import Column, Descent, Paths
 
 
 class Kernel:
@@ -81,12 +81,13 @@ class Kernel:
 
         def step(carry: Any) -> Any:
             k, cells = carry
-            return k + 1, advance(cells, numbers, steps)
+            return k + 1, advance(cells, numbers, steps)[0]
 
         def keep(carry: Any, wanted: jax.Array) -> tuple[Any, Any]:
-            carry = jax.lax.while_loop(lambda c: c[0] < wanted, step, carry)
-            return carry, (carry[1].point.T, carry[1].value)
+            k, cells = jax.lax.while_loop(lambda c: c[0] < wanted, step, carry)
+            after, values = advance(cells, numbers, steps)
+            return (k + 1, after), (cells.point.T, values)
 
         carry, recorded = jax.lax.scan(keep, (jnp.int32(0), cells), when)
-        _, cells = jax.lax.while_loop(lambda c: jnp.any(c[1].outcome == RUNNING), step, carry)
+        _, cells = jax.lax.while_loop(lambda c: jnp.any(c[1].running), step, carry)
         return jax.vmap(self.descent.finish)(cells), recorded

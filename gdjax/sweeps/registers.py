@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import pallas
 
-from gdjax.sweeps.cells import RUNNING, Column, Descent, Paths
+from gdjax.sweeps.cells import Column, Descent, Paths
 from gdjax.sweeps.elementary import FUNCTIONS
 from gdjax.sweeps.program import Node, Program
 from gdjax.sweeps.scalarise import UnsupportedError, scalarise
@@ -100,7 +100,7 @@ class Kernel:
         self._programs = begin, advance, finish
         self._dim = start.shape[0]
         leaves = [leaf for leaf in jax.tree.leaves(cell) for _ in range(leaf.size)]
-        self._outcome = [leaf is cell.outcome for leaf in leaves].index(True)
+        self._running = [leaf is cell.running for leaf in leaves].index(True)
         self._interpret = interpret
         self._run = jax.jit(self._descend)
         kinds = [i.dtype for i in begin.inputs]
@@ -144,10 +144,10 @@ class Kernel:
             state = [jnp.broadcast_to(x, (self.tile,)) for x in evaluate(begin, inputs)]
 
             def step(_: Any, state: list[Any]) -> list[Any]:
-                return evaluate(advance, [*state, *inputs[self._dim :], limit])
+                return evaluate(advance, [*state, *inputs[self._dim :], limit])[:-1]
 
             def runs(state: list[Any]) -> jax.Array:
-                return jnp.max((state[self._outcome] == RUNNING).astype(jnp.int32)) > 0
+                return jnp.max(state[self._running].astype(jnp.int32)) > 0
 
             def segment(state: list[Any]) -> list[Any]:
                 return jax.lax.fori_loop(0, SEGMENT, step, state)

@@ -38,7 +38,7 @@ class Starts(NamedTuple):
         return (self.number,) * dim if self.kind == "grid" else (self.number,)
 
     def take(self, objective: Objective, first: int, last: int) -> Float[np.ndarray, "n d"]:
-        """The starts from ``first`` up to ``last``, ``(last - first, d)``, in float64."""
+        """The starts from ``first`` up to ``last``, ``(last - first, d)``."""
         if self.points is not None:
             return self.points[first:last]
         dim = objective.dim
@@ -165,7 +165,8 @@ def as_starts(starts: Any, objective: Objective) -> Starts:
     if starts is None:
         starts = objective.start
     try:
-        points = np.asarray(starts, dtype=float)
+        points = np.asarray(starts)
+        points = points if points.dtype.kind == "f" else points.astype(float)
     except (TypeError, ValueError):
         raise ArgumentError(
             f"starts must be points of {objective.dim} numbers, got {starts!r}"
@@ -179,8 +180,7 @@ def as_starts(starts: Any, objective: Objective) -> Starts:
         )
     if not len(points):
         raise ArgumentError("starts must hold at least one point, got none")
-    bad = ~np.isfinite(points).all(axis=1)
-    if bad.any():
-        i = int(bad.argmax())
+    if not np.isfinite(points).all():
+        i = int((~np.isfinite(points).all(axis=1)).argmax())
         raise ArgumentError(f"starts must be finite, got {tuple(points[i].tolist())} at index {i}")
     return Starts("array", len(points), points=points)

@@ -1,0 +1,87 @@
+"""How fast is gdjax? Against NumPy, numba, optax, other libraries, and hand-written C.
+
+    uv run --extra bench python experiments/benchmark.py [key=value ...]
+
+``quick=true`` sees in seconds that everything runs; ``readme=true`` rewrites the README's table.
+What can be set stands in ``conf/benchmark.yaml``. The run's folder gets ``benchmark.md``,
+``benchmark.parquet``, ``speed.png`` and ``growth.png``.
+"""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from yardstick import goals, growth, measure, report, rows, work
+
+from gdjax.cli.app import _remove_unused
+from gdjax.errors import ArgumentError, unknown
+from gdjax.plotting import style
+from gdjax.sweeps.chunks import processors
+
+ROOT = Path(__file__).resolve().parents[1]
+log = logging.getLogger(__name__)
+
+
+@hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name="benchmark")
+def main(config: DictConfig) -> None:
+    """Measure, and write down."""
+    settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    if settings["quick"]:
+        settings |= settings["small"]
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    try:
+        run(settings, folder)
+    except ArgumentError as error:
+        _remove_unused(folder)
+        print(f"benchmark: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def run(settings: dict[str, Any], folder: Path) -> None:
+    """The whole benchmark, into a folder."""
+    names = list(rows.ROWS) if settings["rows"] == "all" else settings["rows"]
+    for name in names:
+        if name not in rows.ROWS:
+            raise unknown("row", name, rows.ROWS)
+    works = [
+        work.parse(word, precision, keep)
+        for precision in settings["precisions"]
+        for keep in settings["keep"]
+        for word in settings["work"]
+    ]
+    effort = measure.Effort(
+        settings["rounds"], settings["seconds"], settings["path_bytes"],
+        settings["devices"] or processors(),
+    )  # fmt: skip
+    machine = report.machine(effort.processors)
+    log.info("%s", machine)
+    found: list[measure.Timing] = []
+    for one in works:
+        log.info("%s, %s, %s", one.label, one.precision, one.keep)
+        sizes = [(n, k) for n in settings["starts"] for k in settings["steps"]]
+        found += measure.measure([measure.Case(one, n, k) for n, k in sizes], names, effort)
+    log.info("growth")
+    chosen = settings["growth"]
+    devices = [k for k in chosen["devices"] if k <= effort.processors]
+    series = growth.growth(chosen["starts"], chosen["steps"], chosen["dimension"], devices, effort)
+    found += series
+    log.info("goals")
+    reached = goals.goals(found, effort, settings["quick"])
+
+    short = "\n".join([f"{machine}.\n", report.ratio_table(found), report.goal_table(reached)])
+    text = f"# Benchmark\n\n{short}\n## Growth\n\n{report.growth_table(found)}\n## Rows\n\n"
+    (folder / "benchmark.md").write_text(text + report.full_table(found))
+    report.parquet(found, folder / "benchmark.parquet")
+    style.save(report.speed_plot(found), folder / "speed.png")
+    style.save(report.growth_plot(found), folder / "growth.png")
+    if settings["readme"]:
+        report.rewrite(ROOT / "README.md", short)
+    log.info("\n%s\n%s", short, folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""The tables, the Parquet file, the plots and the README's section."""
+
+import math
+import platform
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import jax
+from matplotlib.figure import Figure
+
+from gdjax.plotting import style
+
+from .goals import Goal, of_the_goals
+from .measure import Timing
+from .rows import GDJAX, ON_CPU, ROWS
+
+BLOCK = re.compile(r"(<!-- benchmark -->\n).*?(<!-- /benchmark -->)", re.S)
+
+
+def machine(processors: int) -> str:
+    """The machine in a line."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        models = re.findall(r"model name\s*: (.*)", info.read_text())
+        name = models[0].strip() if models else name
+    device = jax.devices()[0]
+    on = "" if device.platform == "cpu" else f", {len(jax.devices())} × {device.device_kind}"
+    return (
+        f"{name}, {processors} cores{on}, JAX {jax.__version__}, Python {platform.python_version()}"
+    )
+
+
+def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table."""
+    rule = ["---"] * len(head)
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, rule, *lines)) + "\n"
+
+
+def number(value: float) -> str:
+    """Three digits, or a dash."""
+    if math.isnan(value):
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def goal_table(goals: Sequence[Goal]) -> str:
+    """Every goal with its measurement."""
+    lines = [
+        [g.text, f"{'≥' if g.least else '≤'} {g.wanted:g}", number(g.measured), g.met, g.note]
+        for g in goals
+    ]
+    return markdown(["goal", "wanted", "measured", "met", "how"], lines)
+
+
+def ratio_table(timings: Sequence[Timing]) -> str:
+    """How many times as fast gdjax is as each row, on the largest summary sweep in float32."""
+    chosen = of_the_goals(timings)
+    if not chosen:
+        return ""
+    starts, steps = chosen[0].starts, chosen[0].steps
+    works = list(dict.fromkeys(t.work for t in chosen))
+    rates = {(t.row, t.work): t.rate for t in chosen}
+    lines = [
+        [name, *(number(rates.get((GDJAX, w), math.nan) / rates[name, w]) for w in works)]
+        for name in dict.fromkeys(t.row for t in chosen)
+        if name != GDJAX and any(not math.isnan(rates[name, w]) for w in works)
+    ]
+    own = [number(rates.get((GDJAX, w), math.nan) / 1e6) for w in works]
+    lines.append(["*gdjax, million steps a second*", *own])
+    title = f"gdjax is … times as fast as ({starts:,} starts × {steps} steps)"
+    return markdown([title, *works], lines)
+
+
+def full_table(timings: Sequence[Timing]) -> str:
+    """Every measurement of every row, and why the others are missing."""
+    parts = []
+    groups = dict.fromkeys((t.precision, t.keep, t.starts, t.steps) for t in timings
+                           if t.series == "rows")  # fmt: skip
+    for group in groups:
+        chosen = [t for t in timings if t.series == "rows"
+                  and (t.precision, t.keep, t.starts, t.steps) == group]  # fmt: skip
+        precision, keep, starts, steps = group
+        parts.append(f"### {precision}, {keep}, {starts:,} starts × {steps:,} steps\n")
+        parts.append(markdown(
+            ["work", "row", "compile s", "steady s", "quartiles s", "M steps/s", "peak MB",
+             "same answer", "remarks"],
+            [_line(t) for t in chosen if not t.reason],
+        ))  # fmt: skip
+    skipped = sorted({(t.row, t.keep, t.reason) for t in timings if t.reason})
+    if skipped:
+        parts.append("### Skipped\n")
+        parts.append(markdown(["row", "keeps", "reason"], skipped))
+    return "\n".join(parts)
+
+
+def _line(t: Timing) -> list[str]:
+    remarks = [ROWS[t.row].note]
+    if (t.ran_starts, t.ran_steps) != (t.starts, t.steps):
+        remarks.append(f"scaled from {t.ran_starts:,} × {t.ran_steps:,}")
+    if t.row in ON_CPU and jax.default_backend() != "cpu":
+        remarks.append("on the CPU")
+    return [
+        t.work, t.row, number(t.compile), number(t.steady), f"{number(t.low)} – {number(t.high)}",
+        number(t.rate / 1e6), number(t.peak / 1e6) if t.peak >= 0 else "–",
+        f"{'yes' if t.same else 'NO'} ({t.error:.0e})", "; ".join(filter(None, remarks)),
+    ]  # fmt: skip
+
+
+def growth_table(timings: Sequence[Timing]) -> str:
+    """The series, one line a point."""
+    lines = [
+        [t.series, t.work, f"{t.starts:,}", f"{t.steps:,}", str(t.devices), number(t.steady),
+         number(t.rate / 1e6), number(t.peak / 1e6) if t.peak >= 0 else "–"]
+        for t in timings if t.series != "rows"
+    ]  # fmt: skip
+    head = ["series", "work", "starts", "steps", "devices", "steady s", "M steps/s", "peak MB"]
+    return markdown(head, lines)
+
+
+def parquet(timings: Sequence[Timing], path: Path) -> None:
+    """All measurements, one row each."""
+    import pandas as pd
+
+    frame = pd.DataFrame(timings)
+    frame["steps_per_second"] = [t.rate for t in timings]
+    frame.to_parquet(path)
+
+
+def speed_plot(timings: Sequence[Timing]) -> Figure:
+    """Steps a second of every row on every work, at the size of the goals."""
+    chosen = [t for t in of_the_goals(timings) if not t.reason]
+    works = list(dict.fromkeys(t.work for t in chosen))
+    names = [name for name in ROWS if any(t.row == name for t in chosen)]
+    figure = Figure(figsize=(2.2 * len(works) + 1.6, 0.32 * len(names) + 1.6), layout="constrained")
+    axes = figure.subplots(1, len(works), sharey=True, squeeze=False)[0]
+    for ax, work in zip(axes, works, strict=True):
+        for t in (t for t in chosen if t.work == work):
+            y, own = names.index(t.row), t.row == GDJAX
+            colour = style.PALETTE[0] if own else style.PALETTE[1]
+            ax.plot(t.rate / 1e6, y, "o", color=colour, markersize=7 if own else 5)
+            done = t.starts * t.steps / 1e6
+            ax.plot([done / t.high, done / t.low], [y, y], color=colour, linewidth=1.5)
+        ax.set(xscale="log", title=work, yticks=range(len(names)), yticklabels=names)
+        style.quiet(ax)
+    axes[0].invert_yaxis()
+    t = chosen[0]
+    figure.supxlabel(f"million steps a second ({t.precision}, {t.starts:,} starts × {t.steps})")
+    return figure
+
+
+def growth_plot(timings: Sequence[Timing]) -> Figure:
+    """Seconds against each thing that grows, with the line of linear cost."""
+    series = [s for s in ("starts", "steps", "dimension", "devices")
+              if any(t.series == s for t in timings)]  # fmt: skip
+    figure = Figure(figsize=(3.1 * len(series), 3), layout="constrained")
+    for ax, name in zip(figure.subplots(1, len(series), squeeze=False)[0], series, strict=True):
+        chosen = [t for t in timings if t.series == name]
+        x = [int(t.work.split()[1][:-2]) if name == "dimension" else getattr(t, name)
+             for t in chosen]  # fmt: skip
+        y = [t.steady for t in chosen]
+        ax.plot(x, y, "o-", color=style.PALETTE[0], label="gdjax")
+        slope = -1 if name == "devices" else 1
+        ideal = [y[-1] * (v / x[-1]) ** slope for v in x]
+        ax.plot(x, ideal, "--", color="0.5", label="linear")
+        ax.set(xscale="log", yscale="log", xlabel=name, title=chosen[0].work.split()[0])
+        if name == "devices":
+            ax.set(xscale="linear", yscale="linear", xticks=x, ylim=(0, None))
+        style.quiet(ax)
+        ax.legend(frameon=False)
+    figure.supylabel("seconds")
+    return figure
+
+
+def rewrite(readme: Path, text: str) -> None:
+    """Put ``text`` between the benchmark's marks of a README.
+
+    Raises:
+        ValueError: a README without the marks.
+    """
+    old = readme.read_text()
+    if not BLOCK.search(old):
+        raise ValueError(f"{readme.name} has no <!-- benchmark --> … <!-- /benchmark --> block")
+    readme.write_text(BLOCK.sub(lambda m: m[1] + text.strip() + "\n" + m[2], old))

@@ -1,0 +1,181 @@
+"""The ``gdjax`` command: its tasks as Hydra apps, its errors in one line."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import hydra
+import jax
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from gdjax import objectives
+from gdjax.cli.choices import check_choices, spelled_out, store_choices
+from gdjax.cli.jobs import TASKS
+from gdjax.errors import ArgumentError, unknown
+from gdjax.optimizers import listing
+
+USAGE = """usage: gdjax TASK [key=value ...]
+
+tasks:
+  run      one descent: its picture, its path as data, its outcome
+  compare  several optimizers from one start, on one landscape
+  rank     many optimizers on many objectives, each tuned: profiles, ranks, a table
+  sweep    many descents, over starts and hyperparameters: their share, basins, stability
+  check    certify a hand-derived gradient: is it right, and if not, where and how
+  certify  certify two optimizers as one method, step by step, on every objective
+
+gdjax objectives [NAME]    the catalogue, or all that is known about one objective
+gdjax optimizers [NAME]    every optimizer with its defaults, or one of them in detail
+your own objective, in every task:
+  fn=my_file.py:f domain=[[-5,5],[-5,5]]     a function in a file, or package.module:f; its
+                                             gradient is objective.gradient=my_file.py:grad_f,
+                                             or gradient=my_file.py:grad_f in check
+  objective=formula objective.expression="x**2 + y**2 + 10*sin(x)*sin(y)"
+  objective=curve_fit objective.data=points.csv objective.model="b1*(1 - exp(-b2*x))"
+
+gdjax TASK --help          what can be chosen, and the defaults
+gdjax TASK --cfg job       the config as it would run
+gdjax TASK -m key=a,b,c    every combination, one after the other
+eval "$(gdjax -sc install=bash)"   completion for this shell
+"""
+
+
+def main() -> None:
+    """Entry point of the ``gdjax`` command."""
+    words = sys.argv[1:]
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return
+    if words[0] in ("-sc", "--shell-completion"):
+        task = _complete()
+    else:
+        task, *words = words
+    tracebacks = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
+    try:
+        if task == "objectives":
+            print(_catalogue(words))
+            return
+        if task == "optimizers":
+            print(_listed(words))
+            return
+        if task not in TASKS:
+            raise unknown("task", task, [*TASKS, "objectives", "optimizers"])
+        _configure_jax()
+        store_choices(task)
+        words = spelled_out(task, words)
+        check_choices(task, words)
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here, to be told in one line
+        sys.argv = ["gdjax", *words]
+        app = hydra.main(version_base="1.3", config_path=str(_config_folder()), config_name=task)
+        app(_job(task, tracebacks))()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (ArgumentError, HydraException, OmegaConfBaseException) as error:
+        if tracebacks:
+            raise
+        _refuse(task, error)
+
+
+def _catalogue(words: list[str]) -> str:
+    """The catalogue of objectives, or the one that is named."""
+    if words and words[0] in ("-h", "--help"):
+        return USAGE.rstrip()
+    if len(words) > 1:
+        raise ArgumentError(f"objectives takes one name or none, got {' '.join(words)}")
+    return objectives.describe(words[0]) if words else str(objectives.table())
+
+
+def _listed(words: list[str]) -> str:
+    """All optimizers, or the one that is named."""
+    if words and words[0] in ("-h", "--help"):
+        return USAGE.rstrip()
+    if len(words) > 1:
+        raise ArgumentError(f"optimizers takes one name or none, got {' '.join(words)}")
+    return listing.one(words[0]) if words else listing.every()
+
+
+def _refuse(task: str, error: Exception) -> NoReturn:
+    """Tell a bad call in one line, and leave with exit code 2."""
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        error = unknown(group, name, error.options)
+    # What lies behind an ArgumentError is told in it; Hydra's errors leave it to their cause.
+    cause = None if isinstance(error, ArgumentError) else error.__cause__
+    node = getattr(cause, "parent_node", None)
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(node, DictConfig):
+        where, _, last = str(cause.full_key).rpartition(".")
+        near = unknown(f"setting of {where}" if where else "setting", last, map(str, node))
+        error, cause = ArgumentError(f"{near}; there are {', '.join(map(str, node))}"), None
+    lines = [line.strip() for e in (error, cause) if e for line in str(e).splitlines()]
+    message = "; ".join(dict.fromkeys(line.rstrip(".") for line in lines if line))
+    print(f"gdjax {task}: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _job(task: str, tracebacks: bool) -> Callable[[DictConfig], None]:
+    """A task as Hydra calls it: a bad call leaves no folder, the exit code says how it went."""
+
+    def job(config: DictConfig) -> None:
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        try:
+            code = TASKS[task](config, Path(os.path.relpath(folder)))
+        except (ArgumentError, OmegaConfBaseException) as error:
+            _remove_unused(folder)
+            if tracebacks:
+                raise
+            _refuse(task, error)
+        OmegaConf.save(config, folder / "config.yaml", resolve=True)
+        if code:
+            sys.exit(code)
+
+    return job
+
+
+def _remove_unused(folder: Path) -> None:
+    """Take back the folders that Hydra made for a job that never began, while they are empty."""
+    here = Path.cwd()
+    while folder != here and folder.is_relative_to(here):
+        plan = folder / "multirun.yaml"
+        if plan.is_file() and len(list(folder.iterdir())) == 1:
+            plan.unlink()
+        try:
+            folder.rmdir()
+        except OSError:  # it holds something, and so do its parents
+            return
+        folder = folder.parent
+
+
+def _config_folder() -> Path:
+    """``conf``: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def _configure_jax() -> None:
+    """Keep compiled programs between runs, in the user's cache folder."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(cache / "gdjax"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def _complete() -> str:
+    """The task whose config Hydra is to complete; the task itself is completed here."""
+    line = os.environ.get("COMP_LINE", "")
+    _, *words = line.split() or [""]
+    if "query=bash" not in sys.argv[2:]:
+        return "run"
+    if not words or (len(words) == 1 and not line.endswith(" ")):
+        print(" ".join([*TASKS, "objectives"]))
+        sys.exit(0)
+    if words[0] == "objectives":
+        print(" ".join(objectives.names()))
+        sys.exit(0)
+    os.environ["COMP_LINE"] = line.replace(f" {words[0]}", "", 1)
+    return words[0]

@@ -1,0 +1,272 @@
+"""A function computed in another arithmetic: with rounding noise, or in complex numbers.
+
+Both walk the operations that JAX traced, and carry out each of them in their own way.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
+
+# Operations that wrap others, which are walked in their stead.
+CALLS = frozenset({
+    "checkpoint", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "jit", "pjit",
+    "remat", "remat2",
+})  # fmt: skip
+# Operations that move numbers about and round none.
+EXACT = frozenset({
+    "abs", "and", "argmax", "argmin", "broadcast_in_dim", "ceil", "clamp", "concatenate",
+    "convert_element_type", "copy", "dynamic_slice", "dynamic_update_slice", "eq", "expand_dims",
+    "floor", "gather", "ge", "gt", "iota", "is_finite", "le", "lt", "max", "min", "ne", "neg",
+    "not", "or", "pad", "reduce_max", "reduce_min", "reshape", "rev", "round", "select_n", "sign",
+    "slice", "sort", "split", "squeeze", "stack", "stop_gradient", "transpose",
+})  # fmt: skip
+# Operations that round once for each number they return; in all others, what happens inside counts.
+ELEMENTWISE = frozenset({
+    "acos", "acosh", "add", "add_any", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos",
+    "cosh", "digamma", "div", "erf", "erf_inv", "erfc", "exp", "exp2", "expm1", "integer_pow",
+    "lgamma", "log", "log1p", "logistic", "mul", "pow", "rem", "rsqrt", "sin", "sinh", "sqrt",
+    "square", "sub", "tan", "tanh",
+})  # fmt: skip
+# Operations that have a complex form, which agrees with the real one on real numbers.
+ANALYTIC = frozenset({
+    "acos", "acosh", "add", "add_any", "asin", "asinh", "atan", "atanh", "broadcast_in_dim",
+    "concatenate", "copy", "cos", "cosh", "cumsum", "div", "dot_general", "dynamic_slice", "exp",
+    "exp2", "expand_dims", "expm1", "gather", "integer_pow", "log", "log1p", "logistic", "mul",
+    "neg", "pad", "reduce_sum", "reshape", "rev", "rsqrt", "select_n", "sin", "sinh", "slice",
+    "split", "sqrt", "square", "squeeze", "stack", "sub", "tan", "tanh", "transpose",
+})  # fmt: skip
+WORDS = {
+    "lt": "a comparison", "le": "a comparison", "gt": "a comparison", "ge": "a comparison",
+    "eq": "a comparison", "ne": "a comparison", "pow": "a real power",
+    "convert_element_type": "a cast", "reduce_max": "max", "reduce_min": "min",
+}  # fmt: skip
+
+
+class NotAnalyticError(ValueError):
+    """The function has no complex form; the message names the operation."""
+
+
+class Unit(NamedTuple):
+    """The limits of a floating-point format.
+
+    Args:
+        rounding: the largest relative error of one rounding.
+        tiny: the smallest normal number.
+        largest: the largest finite number.
+    """
+
+    rounding: float
+    tiny: float
+    largest: float
+
+    @classmethod
+    def of(cls, precision: str) -> "Unit":
+        """The limits of ``float32`` or ``float64``.
+
+        Example:
+            >>> Unit.of("float32").rounding == 2.0**-24
+            True
+        """
+        info = np.finfo(precision)
+        return cls(float(info.eps) / 2, float(info.tiny), float(info.max))
+
+
+def trace(fn: Callable, point: Any) -> ClosedJaxpr:
+    """The operations of ``fn`` at a point, which may be a mere shape."""
+    return jax.make_jaxpr(fn)(point)
+
+
+Rule = Callable[[JaxprEqn, list[Any]], list[Any]]
+
+
+def walk(
+    jaxpr: Jaxpr,
+    consts: Sequence[Any],
+    args: Sequence[Any],
+    rule: Rule,
+    constant: Callable[[Any], Any] = lambda x: x,
+) -> list[Any]:
+    """Carry out traced operations one by one, each by ``rule``: (operation, operands) → results.
+
+    Every constant of the program goes through ``constant`` first.
+    """
+
+    def read(v: Any) -> Any:
+        return constant(v.val) if isinstance(v, Literal) else values[v]
+
+    values = dict(zip(jaxpr.constvars, map(constant, consts), strict=True))
+    values.update(zip(jaxpr.invars, args, strict=True))
+    for eqn in jaxpr.eqns:
+        operands = [read(v) for v in eqn.invars]
+        inner = _inner(eqn)
+        if isinstance(inner, ClosedJaxpr):
+            results = walk(inner.jaxpr, inner.consts, operands, rule, constant)
+        elif inner is not None:
+            results = walk(inner, (), operands, rule, constant)
+        else:
+            results = rule(eqn, operands)
+        values.update(zip(eqn.outvars, results, strict=True))
+    return [read(v) for v in jaxpr.outvars]
+
+
+def _inner(eqn: JaxprEqn) -> ClosedJaxpr | Jaxpr | None:
+    """What an operation wraps, if it does nothing else."""
+    if eqn.primitive.name not in CALLS:
+        return None
+    named = (eqn.params.get(key) for key in ("jaxpr", "call_jaxpr", "fun_jaxpr"))
+    return next((found for found in named if found is not None), None)
+
+
+def carry_out(eqn: JaxprEqn, operands: list[Any], **changed: Any) -> list[Any]:
+    """One operation as JAX itself does it."""
+    results = eqn.primitive.bind(*operands, **eqn.params | changed)
+    return list(results) if eqn.primitive.multiple_results else [results]
+
+
+def in_complex(traced: ClosedJaxpr) -> Callable:
+    """The traced function of one array, with complex numbers in place of real ones.
+
+    The returned function raises ``NotAnalyticError`` where an operation that depends on the
+    point has no complex form: ``abs``, ``max``, a comparison, a cast, a real power.
+    """
+
+    def rule(eqn: JaxprEqn, operands: list[Any]) -> list[Any]:
+        if not any(map(_is_complex, operands)):
+            return carry_out(eqn, operands)
+        name = eqn.primitive.name
+        if name == "convert_element_type" and eqn.params["new_dtype"] == np.float64:
+            return operands
+        if name not in ANALYTIC:
+            raise NotAnalyticError(WORDS.get(name, name))
+        operands = [
+            jnp.asarray(x, complex) if jnp.issubdtype(jnp.result_type(x), np.floating) else x
+            for x in operands
+        ]
+        preferred = {"preferred_element_type": None} if name == "dot_general" else {}
+        return carry_out(eqn, operands, **preferred)
+
+    def fn(point: Any) -> Any:
+        (result,) = walk(traced.jaxpr, traced.consts, [point], rule)
+        return result
+
+    return fn
+
+
+def with_noise(traced: ClosedJaxpr) -> tuple[Callable, int]:
+    """The traced function of one array, with a relative error put on every operation's result.
+
+    This is Monte Carlo arithmetic: how far the result spreads under random errors of a few
+    units of rounding shows how far true roundings can move it, whatever their conditioning.
+    Sums and products of matrices have an error put on their operands as well, √n times as
+    large for n terms; an error goes on constants that single precision cannot hold, too. A
+    result below the smallest number of the format gets an error of that size, one above the
+    largest becomes infinite.
+
+    Returns:
+        A function (point, numbers, scale, unit) → results, where ``numbers`` are small integers
+        drawn uniformly from −127 to 127, ``scale`` the size of the errors in roundings of
+        ``unit``, an instance of ``Unit``; and how many such numbers it takes at most.
+
+    Reference:
+        Parker 1997, Monte Carlo Arithmetic, UCLA CSD-970002.
+    """
+
+    def fn(point: Any, numbers: Any, scale: Any, unit: Unit) -> list[Any]:
+        errors = numbers * (scale * unit.rounding * math.sqrt(3) / 127)
+        noise = _Noise(errors, unit)
+        return walk(traced.jaxpr, traced.consts, [point], noise.rule, noise.constant)
+
+    return fn, _count(traced.jaxpr)
+
+
+class _Noise:
+    """Rounding errors from a stock, one for each number that rounds. In ``lax``, to trace fast."""
+
+    def __init__(self, errors: Any, unit: Unit) -> None:
+        self.errors, self.unit = errors, unit
+        self.floor = unit.tiny / unit.rounding
+        self.used = 0
+
+    def perturb(self, x: Any, factor: float = 1.0) -> Any:
+        x = jnp.asarray(x)
+        if not jnp.issubdtype(x.dtype, np.floating) or not x.size:
+            return x
+
+        def full(number: Any) -> Any:
+            return lax.broadcast(lax.convert_element_type(number, x.dtype), x.shape)
+
+        error = lax.slice_in_dim(self.errors, self.used, self.used + x.size)
+        self.used += x.size
+        if x.dtype != np.float64:  # a user's own cast rounds more than the format
+            coarse = float(jnp.finfo(x.dtype).eps) / 2
+            error = error * jnp.maximum(1.0, coarse / self.unit.rounding)
+        error = lax.convert_element_type(lax.reshape(error, x.shape), x.dtype)
+        if factor != 1:
+            error = lax.mul(error, full(factor))
+        size = lax.add(x, lax.mul(lax.sign(x), full(self.floor)))
+        moved = lax.add(x, lax.mul(error, size))
+        beyond = lax.gt(lax.abs(x), full(self.unit.largest)) & lax.ne(error, full(0))
+        return lax.select(beyond, lax.mul(x, full(np.inf)), moved)
+
+    def constant(self, x: Any) -> Any:
+        return jnp.where(mask, self.perturb(x), x) if (mask := _inexact(x)).any() else x
+
+    def rule(self, eqn: JaxprEqn, operands: list[Any]) -> list[Any]:
+        if _exact(eqn):
+            return carry_out(eqn, operands)
+        if eqn.primitive.name not in ELEMENTWISE:
+            factor = math.sqrt(_terms(eqn))
+            operands = [self.perturb(x, factor) for x in operands]
+        return [self.perturb(x) for x in carry_out(eqn, operands)]
+
+
+def _exact(eqn: JaxprEqn) -> bool:
+    name = eqn.primitive.name
+    narrowing = name == "convert_element_type" and eqn.params["new_dtype"] != np.float64
+    return name in EXACT and not narrowing
+
+
+def _inexact(x: Any) -> np.ndarray:
+    """Which numbers of a constant single precision cannot hold."""
+    if not jnp.issubdtype(jnp.result_type(x), np.floating):
+        return np.zeros((), bool)
+    known = np.asarray(x)
+    with np.errstate(over="ignore"):
+        return np.asarray(known.astype(np.float32) != known)
+
+
+def _count(jaxpr: Jaxpr) -> int:
+    """How many errors a walk with noise takes at most."""
+    total = sum(map(_size, (*jaxpr.constvars, *jaxpr.outvars)))
+    for eqn in jaxpr.eqns:
+        if (inner := _inner(eqn)) is not None:
+            total += _count(inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner)
+        total += sum(map(_size, (*eqn.invars, *eqn.outvars)))
+    return total
+
+
+def _size(v: Any) -> int:
+    return math.prod(getattr(v.aval, "shape", ()))
+
+
+def _terms(eqn: JaxprEqn) -> int:
+    """How many roundings one result of an operation gathers."""
+    if "length" in eqn.params:  # a scan
+        return max(1, eqn.params["length"])
+    sizes = [_size(v) for v in eqn.invars]
+    if eqn.primitive.name == "dot_general":
+        (left, _), _ = eqn.params["dimension_numbers"]
+        return max(1, math.prod(eqn.invars[0].aval.shape[axis] for axis in left))  # type: ignore[attr-defined]
+    if eqn.primitive.name.startswith("cum"):
+        return max(1, *sizes)
+    return max(1, max(sizes, default=1) // max(1, min(map(_size, eqn.outvars), default=1)))
+
+
+def _is_complex(x: Any) -> bool:
+    return jnp.issubdtype(jnp.result_type(x), np.complexfloating)

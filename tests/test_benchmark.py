@@ -1,0 +1,62 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gdjax
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def yardstick(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
+    import yardstick.limit
+    import yardstick.report
+
+    return yardstick
+
+
+def test_the_small_benchmark_compares_and_says_what_it_skipped(tmp_path):
+    command = [sys.executable, str(ROOT / "experiments" / "benchmark.py"), "quick=true"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "outputs" / "benchmark").iterdir()
+    text = (folder / "benchmark.md").read_text()
+    assert "ANOTHER ANSWER" not in done.stdout + done.stderr
+    assert re.search(r"\| qfsp 2-D \| gdjax \|.*\| yes \(", text)
+    assert re.search(r"\| C limit \| path \| the limit of full paths", text)
+    assert {p.name for p in folder.iterdir()} >= {"benchmark.parquet", "speed.png", "growth.png"}
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize(("name", "rate"), [("qfsp", 0.1), ("rosenbrock", 1e-3), ("sphere", 0.3)])
+def test_the_limit_does_the_work_of_a_sweep(yardstick, name, rate, precision):
+    # rates at which some are lost and some come to rest, at steps that differ from lane to lane
+    f = gdjax.objectives.get(name)
+    if reason := yardstick.limit.missing(name, f.dim):
+        pytest.skip(reason)
+    starts = gdjax.starts.uniform(500).take(f, 0, 500).astype(precision)
+    found = yardstick.limit.build(f, precision)("sweep", starts, 300, rate, 0.5, threads=2)
+    ball = gdjax.heavy_ball(rate, momentum=0.5)
+    expected = gdjax.sweep(f, ball, starts, steps=300, precision=precision)
+    assert len(np.unique(found["steps"])) > 3
+    for variable, values in found.items():
+        wanted = expected[variable].values
+        if values.dtype.kind == "f":
+            same = np.isclose(values, wanted, rtol=1e-2, atol=1e-3, equal_nan=True)
+            same = same.reshape(len(starts), -1).all(axis=1)
+        else:  # rounding decides at which step a descent counts as at rest
+            same = np.abs(values.astype(int) - wanted) <= 3 * (variable in ("steps", "evaluations"))
+        assert same.mean() > 0.99, variable
+
+
+def test_the_table_goes_into_its_block_of_the_readme(yardstick, tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("a\n<!-- benchmark -->\nold\n<!-- /benchmark -->\nb\n")
+    yardstick.report.rewrite(readme, "new\n")
+    assert readme.read_text() == "a\n<!-- benchmark -->\nnew\n<!-- /benchmark -->\nb\n"
+    assert yardstick.report.BLOCK.search((ROOT / "README.md").read_text())
