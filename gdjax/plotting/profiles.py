@@ -170,6 +170,8 @@ def convergence_bands(
         style.quiet(panel)
     for panel in panels.flat[len(chosen) :]:
         panel.set_visible(False)
+    for panel in panels.flat[max(len(chosen) - columns, 0) : len(chosen)]:
+        panel.tick_params(labelbottom=True)
     first = panels.flat[0]
     first.set(xscale="log", yscale="log", xlim=(1, ranking.budget), ylim=(1e-10, 1.6))
     first.yaxis.set_major_locator(LogLocator(numticks=6))
