@@ -163,7 +163,7 @@ def move(
     return jnp.asarray(optax.apply_updates(point, updates)), state
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 6))
 def _descend(
     objective: Objective,
     steps: int,

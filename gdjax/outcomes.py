@@ -39,10 +39,10 @@ class StoppingRule(NamedTuple):
         bound: lost is farther than this many widths from the middle of the domain.
     """
 
-    gradient: float | Array = 1e-6
-    step: float | Array = 1e-6
-    radius: float | Array = 1e-3
-    bound: float | Array = 100.0
+    gradient: float = 1e-6
+    step: float = 1e-6
+    radius: float = 1e-3
+    bound: float = 100.0
 
 
 DEFAULT_RULE = StoppingRule()

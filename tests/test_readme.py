@@ -32,6 +32,13 @@ def test_the_certificate_of_the_readme_does_what_it_says(capsys):
     assert "d/d momentum" in out
 
 
+def test_the_sweep_of_the_readme_does_what_it_says(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(block("gdjax.sweep("), {})
+    assert 0 <= float(capsys.readouterr().out) <= 0.95
+    assert (tmp_path / "success_rate.png").is_file()
+
+
 def test_the_functions_of_the_readme_can_be_descended(monkeypatch, tmp_path, capsys):
     own, use = (block(word) for word in ("def bowl(point)", "from my_file import"))
     (tmp_path / "my_file.py").write_text(own)

@@ -200,6 +200,8 @@ def test_elementary_functions_over_every_exponent(kind, name, units):
     assert (error / unit).max() <= units
     if name in ("sin", "cos") and kind == "float32":
         assert error.max() <= 1.2e-7
+        far = np.abs(x[finite]) > 1e4  # there by way of double precision: rounded once
+        assert (error / unit)[far].max() <= 0.51
 
 
 def test_powers_keep_signs_and_edges():

@@ -101,7 +101,7 @@ def stability_map(dataset: Dataset, objective: Objective) -> Figure:
         handles.append(
             Patch(color=NEVER, label="fewer than half arrive" if starts > 1 else "never arrives")
         )
-    handles += panels[0].get_lines()
+    handles += [line for line in panels[0].get_lines() if line.get_label() != "_"]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=10)
     figure.suptitle(
         f"{style.title(objective.name, objective.latex)}\n{heading(dataset)}", fontsize=12
@@ -148,9 +148,11 @@ def _draw_limits(axes: Axes, dataset: Dataset, objective: Objective, momenta: np
         return
     low, high = edges(momenta)[[0, -1]]
     momentum = np.clip(np.linspace(low, high, 200), 0, 1 - 1e-9)
-    for curvature in sorted(sharpest):
+    curvatures = ", ".join(f"{curvature:g}" for curvature in sorted(sharpest))
+    limits = [theory.stability_limit(method, curvature, momentum) for curvature in sorted(sharpest)]
+    for i, limit in enumerate(limits):
         axes.plot(
-            theory.stability_limit(method, curvature, momentum), momentum,
+            limit, momentum,
             color="white", linewidth=1.8, linestyle="--", path_effects=style.RIM,
-            label=f"stability limit {LIMITS[method]},  L = {curvature:g}",
+            label=f"stability limit {LIMITS[method]},  L = {curvatures}" if i == 0 else "_",
         )  # fmt: skip

@@ -1,11 +1,13 @@
 """Elementary functions from additions, products and bit patterns, so that a kernel vectorises them.
 
 Each reduces its argument and evaluates a polynomial (Chebyshev interpolation in 50 digits on the
-reduced interval). What a polynomial cannot serve goes lane by lane to the C library, as XLA does on
-a CPU: the argument of a sine beyond ``REACH``, and the rarer functions altogether.
+reduced interval). What a polynomial cannot serve is left aside for the few lanes that need it: the
+sine of a large float32 goes by way of float64, that of a large float64 and the rarer functions go
+to the C library, as XLA's do on a CPU.
 
-Errors in float32, against double precision: sin and cos 1e-7 absolute up to ``REACH``; exp, log,
-tanh, atan and pow 2 units in the last place. NaN and infinities come out as in IEEE 754.
+Errors in float32, against double precision: sin and cos 1e-7 absolute up to ``reach`` and half a
+unit in the last place beyond; exp, log, tanh, atan and pow 2 units. NaN and infinities come out as
+in IEEE 754.
 """
 
 import functools
@@ -25,7 +27,7 @@ class Numbers(NamedTuple):
         half_pi, ln2: the constants as sums of floats, largest first.
         sine, cosine, exponential, logarithm: coefficients, lowest power first.
         mantissa, bias: bits of the mantissa, and of the exponent the offset.
-        reach: the largest argument whose sine is reduced with full accuracy.
+        reach: the largest argument whose sine the polynomial serves.
     """
 
     magic: float
@@ -51,7 +53,7 @@ _SINGLE = Numbers(
     exponential=(0.5000000014286223, 0.16666666682534356, 0.04166645680967788,
                  0.008333310024225292, 0.0013934541928270264, 0.0001989198131397769),
     logarithm=(0.6666666654988318, 0.40000125594554364, 0.28550396959618013, 0.23341943388714562),
-    mantissa=23, bias=127, reach=1e5,
+    mantissa=23, bias=127, reach=1e4,
 )  # fmt: skip
 _DOUBLE = Numbers(
     magic=1.5 * 2**52,
@@ -126,7 +128,16 @@ def _trigonometric(p: Program, x: Scalar, name: str) -> Scalar:
     bits = p.emit("xor", p.emit("bitcast", near, dtype=integer), flip)
     near = p.emit("bitcast", bits, dtype=x.dtype)
     far = p.emit("gt", p.emit("abs", x), kind(numbers.reach))
-    return p.emit("select", far, p.emit(f"libm:{name}", far, x, dtype=x.dtype), near)
+    aside = "wide" if x.dtype == np.float32 else "libm"
+    return p.emit("select", far, p.emit(f"{aside}:{name}", far, x, dtype=x.dtype), near)
+
+
+def in_double(name: str) -> Program:
+    """Sin or cos of a float32 by way of float64, which rounds once."""
+    p = Program()
+    x = p.emit("convert", p.input(np.float32), dtype=np.float64)
+    p.outputs.append(p.emit("convert", _trigonometric(p, x, name), dtype=np.float32))
+    return p
 
 
 def sin(p: Program, x: Scalar) -> Scalar:

@@ -21,7 +21,7 @@ from llvmlite import ir
 from gdjax.sweeps.cells import ALIGNED, Column, Descent, Paths
 from gdjax.sweeps.program import Program
 from gdjax.sweeps.scalarise import UnsupportedError, scalarise
-from gdjax.sweeps.vectors import I8, I32, I64, Builder, Value, Writer
+from gdjax.sweeps.vectors import I32, I64, Builder, Value, Writer
 
 REFILL = 8  # one lane in this many idle is reason enough to fetch new cells
 
@@ -160,9 +160,8 @@ class _Writer(Writer):
         """Summaries: a lane whose cell has stopped gets the next one."""
         b, (first, end, steps, layout, bases, outputs, _) = self._function(name)
         cells = self.slot(ir.VectorType(I64, self.lanes))
-        fresh = self.slot(ir.VectorType(I8, self.lanes))
-        runs = self.slot(ir.VectorType(I8, self.lanes))
-        following, alive = self.slot(I64), self.slot(I64)
+        following, alive, fresh = (self.slot(I64) for _ in range(3))
+        b.store(I64(0), alive)
         b.store(first, following)
         b.store(self.constant(np.int64(-1)), cells)
         for slot in self.state:
@@ -174,26 +173,25 @@ class _Writer(Writer):
         b.branch(refill)
 
         b.position_at_end(refill)
-        b.store(b.zext(b.load(self.state[self.running]), runs.type.pointee), runs)
+        stopped = b.not_(b.bitcast(b.load(self.state[self.running]), ir.IntType(self.lanes)))
         self._finish(b)
-        b.store(I64(0), alive)
-        with self.each(b) as lane:
-            b.store(I8(0), self.at(b, fresh, lane))
+        b.store(I64(0), fresh)
+        with self.each_of(b, stopped) as lane:
             place = self.at(b, cells, lane)
-            with b.if_then(b.icmp_unsigned("==", b.load(self.at(b, runs, lane)), I8(0))):
-                cell = b.load(place)
-                with b.if_then(b.icmp_signed(">=", cell, I64(0))):
-                    self._keep(b, b.sub(cell, first), lane, outputs)
+            cell = b.load(place)
+            with b.if_then(b.icmp_signed(">=", cell, I64(0))):
+                self._keep(b, b.sub(cell, first), lane, outputs)
                 b.store(I64(-1), place)
-                new = b.load(following)
-                with b.if_then(b.icmp_signed("<", new, end)):
-                    self._fetch(b, new, lane, layout, bases)
-                    b.store(new, place)
-                    b.store(b.add(new, I64(1)), following)
-                    b.store(I8(1), self.at(b, fresh, lane))
-            lives = b.icmp_signed(">=", b.load(place), I64(0))
-            b.store(b.add(b.load(alive), b.zext(lives, I64)), alive)
-        mask = b.icmp_unsigned("!=", b.load(fresh), ir.Constant(fresh.type.pointee, None))
+                b.store(b.sub(b.load(alive), I64(1)), alive)
+            new = b.load(following)
+            with b.if_then(b.icmp_signed("<", new, end)):
+                self._fetch(b, new, lane, layout, bases)
+                b.store(new, place)
+                b.store(b.add(new, I64(1)), following)
+                b.store(b.add(b.load(alive), I64(1)), alive)
+                b.store(b.or_(b.load(fresh), b.shl(I64(1), lane)), fresh)
+        narrow = b.trunc(b.load(fresh), stopped.type) if self.lanes < 64 else b.load(fresh)
+        mask = b.bitcast(narrow, self.type(bool))
         begun = self.run(b, self.begin, [b.load(slot) for slot in self.given])
         for value, slot in zip(begun, self.state, strict=True):
             b.store(b.select(mask, value, b.load(slot)), slot)
@@ -284,14 +282,27 @@ class _Writer(Writer):
 
     def _fetch(self, b: Builder, cell: Value, lane: Value, layout: Value, bases: Value) -> None:
         """Copy the inputs of a cell into a lane."""
+        start = self._index(b, cell, layout, 0)  # its components lie at one index
         for i, slot in enumerate(self.given):
-            every, size, stride = (
-                b.load(b.gep(layout, [I64(3 * i + k)], inbounds=True)) for k in range(3)
-            )
-            index = b.mul(b.urem(b.udiv(cell, every), size), stride)
-            address = b.add(b.load(b.gep(bases, [I64(i)], inbounds=True)), index)
+            index = start if i < self.dim else self._index(b, cell, layout, i)
+            stride = b.load(b.gep(layout, [I64(3 * i + 2)], inbounds=True))
+            base = b.load(b.gep(bases, [I64(i)], inbounds=True))
+            address = b.add(base, b.mul(index, stride))
             element = slot.type.pointee.element
             b.store(b.load(b.inttoptr(address, element.as_pointer())), self.at(b, slot, lane))
+
+    def _index(self, b: Builder, cell: Value, layout: Value, column: int) -> Value:
+        """Where a cell reads a column; it divides, which takes long, only where it must."""
+        every, size = (b.load(b.gep(layout, [I64(3 * column + k)], inbounds=True)) for k in (0, 1))
+        index = self.slot(I64)
+        b.store(I64(0), index)
+        with b.if_then(b.icmp_unsigned("!=", size, I64(1))):
+            b.store(cell, index)
+            with b.if_then(b.icmp_unsigned("!=", every, I64(1))):
+                b.store(b.udiv(cell, every), index)
+            with b.if_then(b.icmp_unsigned(">=", b.load(index), size)):
+                b.store(b.urem(b.load(index), size), index)
+        return b.load(index)
 
     def _keep(self, b: Builder, row: Value, lane: Value, outputs: Value) -> None:
         """Copy what is kept of a lane's cell to its row of the output arrays."""

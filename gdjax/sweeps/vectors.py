@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 
+from gdjax.sweeps import elementary
 from gdjax.sweeps.program import Node, Program, Scalar
 
 Builder = Any  # ir.IRBuilder and ir.Value, which llvmlite does not type
@@ -104,8 +105,8 @@ class Writer:
         if op in ("maximum", "minimum"):
             sign = ">" if op == "maximum" else "<"
             return builder.select(builder.icmp_signed(sign, *args), *args)
-        if op.startswith("libm:"):
-            return self._library_call(builder, op[5:], node, args)
+        if op.startswith(("libm:", "wide:")):
+            return self._aside(builder, node, args)
         if op == "neg":
             return builder.fneg(args[0]) if floating else builder.neg(args[0])
         if op == "convert":
@@ -148,8 +149,8 @@ class Writer:
             return builder.trunc(value, kind)
         return (builder.sext if signed else builder.zext)(value, kind)
 
-    def _library_call(self, builder: Builder, name: str, node: Node, args: list[Value]) -> Value:
-        """Lane by lane, for the active lanes that the first argument marks, if there are any."""
+    def _aside(self, builder: Builder, node: Node, args: list[Value]) -> Value:
+        """What few lanes need: out of line, for the active lanes that the first argument marks."""
         mask, *vectors = args
         wanted = builder.and_(mask, self.active) if self.active is not None else mask
         bits = builder.bitcast(wanted, ir.IntType(self.lanes))
@@ -158,22 +159,20 @@ class Writer:
             *slots, result = (self.slot(v.type) for v in [*vectors, vectors[0]])
             for vector, slot in zip([*vectors, vectors[0]], [*slots, result], strict=True):
                 builder.store(vector, slot)
-            suffix = "f" if node.dtype == np.float32 else ""
-            function = self._lane_by_lane(name + suffix, vectors[0].type, len(vectors))
-            builder.call(function, [bits, *slots, result])
+            builder.call(self._cold(node, vectors[0].type), [bits, *slots, result])
             computed, inside = builder.load(result), builder.block
         merged = builder.phi(vectors[0].type)
         merged.add_incoming(vectors[0], before)
         merged.add_incoming(computed, inside)
         return merged
 
-    def _lane_by_lane(self, name: str, kind: Any, arity: int) -> Value:
-        """A function (marks, arguments…, result) that calls a library function for marked lanes."""
-        full = f"each_{name}"
+    def _cold(self, node: Node, kind: Any) -> Value:
+        """A function (marks, arguments…, result): the C library's, lane by lane, or a program."""
+        where, _, name = node.op.partition(":")
+        arity = len(node.args) - 1
+        full = f"{where}_{name}_{node.dtype}"
         if full in self.module.globals:
             return self.module.globals[full]
-        element = kind.element
-        scalar = ir.Function(self.module, ir.FunctionType(element, [element] * arity), name)
         marks, pointer = ir.IntType(self.lanes), kind.as_pointer()
         function = ir.Function(
             self.module, ir.FunctionType(ir.VoidType(), [marks, *[pointer] * (arity + 1)]), full
@@ -181,21 +180,32 @@ class Writer:
         function.linkage = "internal"
         for attribute in ("noinline", "cold"):
             function.attributes.add(attribute)
-        outer, self.entry = self.entry, ir.IRBuilder(function.append_basic_block("entry"))
+        outer = self.entry, self.active
+        self.entry, self.active = ir.IRBuilder(function.append_basic_block("entry")), None
         builder = self.entry
         bits, *slots, result = function.args
         body = builder.append_basic_block("body")
         builder.branch(body)
         builder.position_at_end(body)
-        with self.each(builder) as lane:
-            narrow = builder.trunc(lane, marks) if self.lanes < 64 else lane
-            on = builder.trunc(builder.lshr(bits, narrow), I1)
-            with builder.if_then(on):
+        if where == "wide":
+            self.active = builder.bitcast(bits, self.type(bool))
+            (value,) = self.run(builder, elementary.in_double(name), [builder.load(slots[0])])
+            builder.store(value, result)
+        else:
+            scalar = self._library(name, kind.element, arity)
+            with self.each_of(builder, bits) as lane:
                 row = [builder.load(self.at(builder, slot, lane)) for slot in slots]
                 builder.store(builder.call(scalar, row), self.at(builder, result, lane))
         builder.ret_void()
-        self.entry = outer
+        self.entry, self.active = outer
         return function
+
+    def _library(self, name: str, kind: Any, arity: int) -> Value:
+        """A function of the C library."""
+        name += "f" if isinstance(kind, ir.FloatType) else ""
+        return self.module.globals.get(name) or ir.Function(
+            self.module, ir.FunctionType(kind, [kind] * arity), name
+        )
 
     def slot(self, kind: ir.Type) -> Value:
         """Memory for a value, made at the function's entry."""
@@ -223,4 +233,28 @@ class Writer:
         following = builder.add(lane, I64(1))
         builder.store(following, counter)
         builder.cbranch(builder.icmp_unsigned("<", following, I64(self.lanes)), head, after)
+        builder.position_at_end(after)
+
+    @contextlib.contextmanager
+    def each_of(self, builder: Builder, marks: Value) -> Iterator[Value]:
+        """A loop over the lanes whose bits are set."""
+        bits = marks.type
+        name = f"llvm.cttz.i{self.lanes}"
+        count = self.module.globals.get(name) or ir.Function(
+            self.module, ir.FunctionType(bits, [bits, I1]), name
+        )
+        left = self.slot(bits)
+        builder.store(marks, left)
+        head, body, after = (
+            builder.append_basic_block(name) for name in ("marked", "lane", "lanes_done")
+        )
+        builder.branch(head)
+        builder.position_at_end(head)
+        now = builder.load(left)
+        builder.cbranch(builder.icmp_unsigned("!=", now, bits(0)), body, after)
+        builder.position_at_end(body)
+        lane = builder.call(count, [now, I1(1)])
+        yield builder.zext(lane, I64) if self.lanes < 64 else lane
+        builder.store(builder.and_(now, builder.sub(now, bits(1))), left)
+        builder.branch(head)
         builder.position_at_end(after)
