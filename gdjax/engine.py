@@ -148,15 +148,11 @@ class Sweep:
         """
         asked, runner, layout = self._plan, self._runner, self.layout
         if store is None:
-            arrays = {
-                name: np.empty((asked.cells, *variable.shape), variable.dtype)
-                for name, variable in layout.variables.items()
-            }
+            room = runner.room(asked.cells)
             with _bar(asked, 0, progress) as done:
                 for index in range(asked.chunks):
-                    bounds = slice(*asked.bounds(index))
-                    runner(index, {name: array[bounds] for name, array in arrays.items()}, done)
-            return results.dataset(layout, arrays)
+                    runner(index, room, done)
+            return results.dataset(layout, room.arrays)
         folder = results.Store.open_or_create(store, layout)
         missing = folder.missing()
         ready = asked.cells - sum(last - first for first, last in map(asked.bounds, missing))

@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -30,6 +30,18 @@ class Kernel(Protocol):
     block: int
     summary: Any
     __call__: Callable[..., None]
+
+
+class Room(NamedTuple):
+    """Memory for results.
+
+    Args:
+        arrays: by variable, ``(cells, …)``.
+        paths: the memory behind the recorded ones, or None.
+    """
+
+    arrays: dict[str, np.ndarray]
+    paths: Paths | None
 
 
 class Runner:
@@ -63,45 +75,59 @@ class Runner:
             columns.setdefault(name, Column(np.asarray([value], plan.precision), 1))
         self._numbers = [columns[name] for name in sorted(numbers)]
 
+    def room(self, count: int) -> Room:
+        """Memory for the results of so many cells."""
+        plan, dim, tile = self.plan, self.plan.objective.dim, self.kernel.tile
+        kept = self.kernel.summary._asdict().items()
+        arrays = {name: np.empty((count, *leaf.shape), leaf.dtype) for name, leaf in kept}
+        if not plan.record:
+            return Room(arrays, None)
+        padded = -(-count // tile) * tile
+        points = _aligned((len(plan.record), dim, padded), plan.precision)
+        values = _aligned((len(plan.record), padded), plan.precision)
+        # Computed with the cells last, where they are neighbours; seen with the cells first.
+        arrays["points"], arrays["values"] = (
+            points[..., :count].transpose(2, 0, 1),
+            values[:, :count].T,
+        )
+        return Room(arrays, Paths(plan.record, points, values))
+
     def __call__(
-        self,
-        index: int,
-        out: dict[str, np.ndarray] | None = None,
-        done: Callable[[int], Any] = lambda cells: None,
+        self, index: int, room: Room | None = None, done: Callable[[int], Any] = lambda cells: None
     ) -> dict[str, np.ndarray]:
         """The results of one chunk: for each variable an array, ``(cells, …)``.
 
         Args:
             index: of the chunk.
-            out: arrays to fill; by default new ones.
+            room: memory for the results of the whole plan; by default new one for the chunk.
             done: told how many cells were finished, from time to time.
         """
         plan, kernel = self.plan, self.kernel
         first, last = plan.bounds(index)
         count, dim = last - first, plan.objective.dim
+        if room is not None and room.paths is not None and first % kernel.tile:
+            for name, array in self(index, None, done).items():  # stores would not be aligned
+                room.arrays[name][first:last] = array
+            return {name: array[first:last] for name, array in room.arrays.items()}
+        arrays, paths = room or self.room(count)
+        at = first if room else 0
         begin, end = first // self._every, -(-last // self._every)
         starts = np.asarray(plan.starts.take(plan.objective, begin, end), plan.precision)
         columns = [Column(starts[:, i], self._every) for i in range(dim)] + self._numbers
         offset = first - begin * self._every
-        if out is None:
-            shapes = kernel.summary._asdict().items()
-            out = {name: np.empty((count, *leaf.shape), leaf.dtype) for name, leaf in shapes}
-        summary = [out[name] for name in kernel.summary._fields]
-        padded = -(-count // kernel.tile) * kernel.tile
-        points = _aligned((len(plan.record), dim, padded), plan.precision)
-        values = _aligned((len(plan.record), padded), plan.precision)
+        size = self._block(count)
 
         def block(a: int) -> None:
             b = min(a + size, count)
-            wide = slice(a, min(a + size, padded))
-            paths = Paths(plan.record, points[..., wide], values[..., wide])
+            rows = [arrays[name][at + a : at + b] for name in kernel.summary._fields]
+            recorded = None
+            if paths is not None:
+                wide = slice(at + a, at + a + -(-(b - a) // kernel.tile) * kernel.tile)
+                recorded = Paths(paths.when, paths.points[..., wide], paths.values[..., wide])
             with as_precision(plan.precision):
-                rows = [array[a:b] for array in summary]
-                recorded = paths if plan.record else None
                 kernel(offset + a, offset + b, plan.steps, columns, rows, recorded)
             done(b - a)
 
-        size = self._block(count)
         blocks = range(0, count, size)
         if self.devices == 1 or len(blocks) == 1:
             for a in blocks:
@@ -110,13 +136,7 @@ class Runner:
             with ThreadPoolExecutor(self.devices) as pool:
                 for _ in pool.map(block, blocks):
                     pass
-        if not plan.record:
-            return out
-        paths = {"points": points[..., :count].transpose(2, 0, 1), "values": values[:, :count].T}
-        for name, array in paths.items():
-            if name in out:
-                out[name][...] = array
-        return paths | out
+        return {name: array[at : at + count] for name, array in arrays.items()}
 
     def _block(self, count: int) -> int:
         """Cells in a call: enough for every processor, few enough to answer an interrupt soon."""

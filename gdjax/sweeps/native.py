@@ -23,7 +23,7 @@ from gdjax.sweeps.program import Program
 from gdjax.sweeps.scalarise import UnsupportedError, scalarise
 from gdjax.sweeps.vectors import I32, I64, Builder, Value, Writer
 
-REFILL = 8  # one lane in this many idle is reason enough to fetch new cells
+REFILL = 16  # one lane in this many idle is reason enough to fetch new cells
 
 
 class Kernel:
