@@ -21,7 +21,7 @@ from llvmlite import ir
 from gdjax.sweeps.cells import ALIGNED, Column, Descent, Paths
 from gdjax.sweeps.program import Program
 from gdjax.sweeps.scalarise import UnsupportedError, scalarise
-from gdjax.sweeps.vectors import I32, I64, Builder, Value, Writer
+from gdjax.sweeps.vectors import I8, I32, I64, Builder, Value, Writer
 
 REFILL = 16  # one lane in this many idle is reason enough to fetch new cells
 
@@ -186,6 +186,7 @@ class _Writer(Writer):
             new = b.load(following)
             with b.if_then(b.icmp_signed("<", new, end)):
                 self._fetch(b, new, lane, layout, bases)
+                self._announce(b, b.sub(new, first), outputs)
                 b.store(new, place)
                 b.store(b.add(new, I64(1)), following)
                 b.store(b.add(b.load(alive), I64(1)), alive)
@@ -304,15 +305,28 @@ class _Writer(Writer):
                 b.store(b.urem(b.load(index), size), index)
         return b.load(index)
 
+    def _announce(self, b: Builder, row: Value, outputs: Value) -> None:
+        """Ask for the memory of a cell's results, so that it is there when the cell stops."""
+        kinds = [I8.as_pointer(), I32, I32, I32]
+        name = "llvm.prefetch.p0"
+        prefetch = self.module.globals.get(name) or ir.Function(
+            self.module, ir.FunctionType(ir.VoidType(), kinds), name
+        )
+        for i in range(len(self.results)):
+            address = b.inttoptr(self._place(b, row, outputs, i), I8.as_pointer())
+            b.call(prefetch, [address, I32(1), I32(2), I32(1)])  # to write, into the second cache
+
+    @staticmethod
+    def _place(b: Builder, row: Value, outputs: Value, i: int) -> Value:
+        base, stride = (b.load(b.gep(outputs, [I64(2 * i + k)], inbounds=True)) for k in range(2))
+        return b.add(base, b.mul(row, stride))
+
     def _keep(self, b: Builder, row: Value, lane: Value, outputs: Value) -> None:
         """Copy what is kept of a lane's cell to its row of the output arrays."""
         for i, slot in enumerate(self.results):
-            base, stride = (
-                b.load(b.gep(outputs, [I64(2 * i + k)], inbounds=True)) for k in range(2)
-            )
-            address = b.add(base, b.mul(row, stride))
             element = slot.type.pointee.element
-            b.store(b.load(self.at(b, slot, lane)), b.inttoptr(address, element.as_pointer()))
+            address = b.inttoptr(self._place(b, row, outputs, i), element.as_pointer())
+            b.store(b.load(self.at(b, slot, lane)), address)
 
 
 def _scalars(tree: Any) -> list[Any]:
