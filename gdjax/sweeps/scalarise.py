@@ -82,6 +82,8 @@ def _evaluate(
             results = _evaluate(program, inner, operands, functions)
         elif make := functions.get(eqn.primitive.name):
             results = [_each(program, eqn, operands, make)]
+        elif eqn.primitive.name in _SEVERAL:
+            results = _SEVERAL[eqn.primitive.name](eqn, operands[0])
         elif rule := _RULES.get(eqn.primitive.name):
             results = [rule(program, eqn, *operands)]
         else:
@@ -228,6 +230,18 @@ def _concatenate(program: Program, eqn: Any, *operands: np.ndarray) -> np.ndarra
 @_rule("stack")
 def _stack(program: Program, eqn: Any, *operands: np.ndarray) -> np.ndarray:
     return np.stack(operands, axis=eqn.params["axis"])
+
+
+def _unstack(eqn: Any, operand: np.ndarray) -> list[np.ndarray]:
+    axis = eqn.params["axis"]
+    return [np.squeeze(part, axis) for part in np.split(operand, operand.shape[axis], axis)]
+
+
+def _split(eqn: Any, operand: np.ndarray) -> list[np.ndarray]:
+    return np.split(operand, np.cumsum(eqn.params["sizes"])[:-1], axis=eqn.params["axis"])
+
+
+_SEVERAL: dict[str, Callable] = {"unstack": _unstack, "split": _split}  # of several results
 
 
 @_rule("pad")
