@@ -133,3 +133,11 @@ def test_a_sweep_that_would_not_fit_says_what_it_needs_before_it_starts(monkeypa
 def test_progress_counts_every_cell(capsys):
     gdjax.sweep(QFSP, gdjax.heavy_ball(0.1), starts.uniform(5000), progress=True)
     assert "5.00k/5.00k" in capsys.readouterr().err
+
+
+def test_a_store_larger_than_the_disk_is_refused_before_it_is_made(tmp_path):
+    with pytest.raises(ValueError, match=r"1,000,000,000,000 descents \(1,000,000 starts a side"):
+        gdjax.sweep(
+            QFSP, gdjax.gradient_descent(0.1), starts.grid(10**6), store=tmp_path / "new" / "store"
+        )
+    assert not list(tmp_path.iterdir())
