@@ -16,7 +16,7 @@ import numpy as np
 import optax
 import xarray as xr
 
-from gdjax import results
+from gdjax import interrupts, results
 from gdjax.descent import Precision, as_precision
 from gdjax.errors import ArgumentError
 from gdjax.limits import SHARE, available_memory, size
@@ -178,12 +178,17 @@ class Sweep:
 def _bar(asked: Plan, ready: int, shown: bool) -> Iterator[Callable[[int], Any]]:
     """What is told how many descents were finished, and shows it."""
     if not shown:
-        yield lambda cells: None
+        yield lambda cells: interrupts.check()
         return
     from tqdm import tqdm
 
     with tqdm(total=asked.cells, initial=ready, unit=" descents", unit_scale=True) as bar:
-        yield bar.update
+
+        def tell(cells: int) -> None:
+            bar.update(cells)
+            interrupts.check()
+
+        yield tell
 
 
 def _check_memory(asked: Plan, in_memory: bool) -> None:

@@ -90,7 +90,7 @@ def test_a_sweep_killed_at_random_and_continued_has_the_bits_of_a_whole_one(tmp_
 
 
 def test_an_interrupt_is_answered_within_a_second_and_leaves_a_store_that_opens(tmp_path):
-    script = SCRIPT.replace("uniform(10000, 4)", "uniform(10**8, 4)").replace(
+    script = SCRIPT.replace("uniform(10000, 4)", "uniform(3 * 10**7, 4)").replace(
         "chunk=1000", "chunk=2**20"
     )
     process = subprocess.Popen(

@@ -1,5 +1,18 @@
 """The command line; the only importer of Hydra."""
 
-from gdjax.cli.app import main
+import sys
+
+
+def main() -> None:
+    """Entry point of the ``gdjax`` command."""
+    called = " ".join(["gdjax", *sys.argv[1:2]])
+    try:
+        from gdjax.cli import app  # it takes a while, and may be interrupted
+
+        app.main()
+    except KeyboardInterrupt:
+        print(f"{called}: interrupted", file=sys.stderr)
+        sys.exit(130)
+
 
 __all__ = ["main"]
