@@ -22,8 +22,8 @@ def unknown(kind: str, name: object, choices: Iterable[str], every: str = "") ->
         unknown objective 'qfps'; did you mean 'qfsp'?
         >>> print(unknown("objective", "zzz", ["ackley", "qfsp"]))
         unknown objective 'zzz'; choose from ackley, qfsp
-        >>> print(unknown("setting", "step", ["steps", "seed"], every="there are"))
-        unknown setting 'step'; did you mean 'steps'?; there are steps, seed
+        >>> print(unknown("setting", "step", ["steps", "tau"], every="there are"))
+        unknown setting 'step'; did you mean 'steps'?; there are steps, tau
     """
     choices = list(choices)
     near = difflib.get_close_matches(str(name), sorted(choices), n=3, cutoff=0.5)
