@@ -2,14 +2,18 @@
 
 import sys
 
+from gdjax import interrupts
+
 
 def main() -> None:
     """Entry point of the ``gdjax`` command."""
     called = " ".join(["gdjax", *sys.argv[1:2]])
     try:
-        from gdjax.cli import app  # it takes a while, and may be interrupted
+        with interrupts.remembered():
+            from gdjax.cli import app  # it takes a while, and may be interrupted
 
-        app.main()
+            interrupts.check()
+            app.main()
     except KeyboardInterrupt:
         print(f"{called}: interrupted", file=sys.stderr)
         sys.exit(130)

@@ -72,8 +72,8 @@ def main() -> None:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here, to be told in one line
         sys.argv = ["gdjax", *words]
         app = hydra.main(version_base="1.3", config_path=str(_config_folder()), config_name=task)
-        with interrupts.remembered():
-            app(_job(task, tracebacks))()
+        interrupts.check()
+        app(_job(task, tracebacks))()
     except (ArgumentError, HydraException, OmegaConfBaseException, OSError) as error:
         if tracebacks:
             raise
