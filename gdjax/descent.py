@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from gdjax import optimizers
 from gdjax.errors import ArgumentError, unknown
+from gdjax.limits import SHARE, available_memory, size
 from gdjax.objectives import GradientSide, Objective, as_objective, validate
 from gdjax.outcomes import (
     DEFAULT_RULE,
@@ -92,7 +93,8 @@ def descend(
         The trajectory, with ``points`` of shape ``(steps + 1, d)``.
 
     Raises:
-        ArgumentError: a start of another dimension or not finite, a negative number of steps, an
+        ArgumentError: a start of another dimension or not finite, a negative number of steps or
+            more than fit into memory, an
             unknown gradient or precision, a hand gradient where there is none, or a function
             that is no objective, as ``objectives.validate`` says.
 
@@ -108,11 +110,24 @@ def descend(
     objective = as_objective(objective, start)
     objective.value_and_gradient(gradient)  # says early what is wrong with the choice
     with as_precision(precision):
+        _check_memory(steps, objective.dim)
         validate(objective)
         if not isinstance(start, Tracer):
             start = np.array(objective.check_point(objective.start if start is None else start))
         recipe, numbers = optimizers.split(optimizer)
         return _descend(objective, steps, gradient, recipe, numbers, start, rule)
+
+
+def _check_memory(steps: int, dim: int) -> None:
+    """Refuse a path that would not fit, before anything is compiled."""
+    # Twice: the scan's points and values, and the same with the last one joined to them.
+    need = 2 * (steps + 1) * (dim + 1) * jnp.result_type(float).itemsize
+    free = available_memory()
+    if need > SHARE * free:
+        raise ArgumentError(
+            f"steps must be few enough for the path to fit into memory: {steps:,} steps need "
+            f"{size(need)}, and {size(free)} are free"
+        )
 
 
 def as_precision(precision: Precision | None) -> contextlib.AbstractContextManager:

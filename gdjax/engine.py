@@ -4,6 +4,7 @@ import functools
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,15 +16,14 @@ import numpy as np
 import optax
 import xarray as xr
 
-from gdjax import results
+from gdjax import interrupts, results
 from gdjax.descent import Precision, as_precision
 from gdjax.errors import ArgumentError
+from gdjax.limits import SHARE, available_memory, size
 from gdjax.objectives import GradientSide, Objective
 from gdjax.outcomes import StoppingRule
 from gdjax.sweeps.chunks import Runner
 from gdjax.sweeps.plan import Plan, plan, whole
-
-SHARE = 0.8  # of the free memory that a sweep may ask for
 
 
 def sweep(
@@ -153,6 +153,8 @@ class Sweep:
                 for index in range(asked.chunks):
                     runner(index, room, done)
             return results.dataset(layout, room.arrays)
+        if not Path(store).exists():
+            _check_disk(asked, layout, Path(store))
         folder = results.Store.open_or_create(store, layout)
         missing = folder.missing()
         ready = asked.cells - sum(last - first for first, last in map(asked.bounds, missing))
@@ -172,12 +174,17 @@ class Sweep:
 def _bar(asked: Plan, ready: int, shown: bool) -> Iterator[Callable[[int], Any]]:
     """What is told how many descents were finished, and shows it."""
     if not shown:
-        yield lambda cells: None
+        yield lambda cells: interrupts.check()
         return
     from tqdm import tqdm
 
     with tqdm(total=asked.cells, initial=ready, unit=" descents", unit_scale=True) as bar:
-        yield bar.update
+
+        def tell(cells: int) -> None:
+            bar.update(cells)
+            interrupts.check()
+
+        yield tell
 
 
 def _check_memory(asked: Plan, in_memory: bool) -> None:
@@ -193,23 +200,27 @@ def _check_memory(asked: Plan, in_memory: bool) -> None:
         ways += ["fewer recorded steps"] if asked.record else []
         ways += ["store='a folder', which keeps a chunk in memory at a time"] if in_memory else []
         raise ArgumentError(
-            f"this sweep needs {_bytes(need)} of memory, {each} bytes for each of "
-            f"{asked.cells if in_memory else 2 * asked.chunk:,} descents, and {_bytes(free)} are "
+            f"this sweep needs {size(need)} of memory, {each} bytes for each of "
+            f"{asked.cells if in_memory else 2 * asked.chunk:,} descents, and {size(free)} are "
             f"free; take {', or '.join(ways)}"
         )
 
 
-def available_memory() -> int:
-    """Bytes that can be had without swapping, as far as the system says."""
-    try:
-        with open("/proc/meminfo") as lines:
-            return next(1024 * int(s.split()[1]) for s in lines if s.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def _bytes(count: int) -> str:
-    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.3g} MB"
+def _check_disk(asked: Plan, layout: results.Layout, store: Path) -> None:
+    """Refuse a sweep whose results would not fit on the disk, before a store is made."""
+    place = next(folder for folder in store.absolute().parents if folder.is_dir())
+    dim = asked.objective.dim
+    start = dim * np.dtype(asked.precision).itemsize
+    need = asked.cells * layout.bytes_per_cell + asked.starts.count(dim) * start
+    free = shutil.disk_usage(place).free
+    if need > SHARE * free:
+        grid = asked.starts.kind == "grid"
+        side = f" ({asked.starts.number:,} starts a side, {dim} sides)" if grid else ""
+        raise ArgumentError(
+            f"this sweep of {asked.cells:,} descents{side} needs up to {size(need)} on the disk, "
+            f"and {size(free)} are free; take fewer starts"
+            f"{' a side' if grid else ''} or values{', or record less' if asked.record else ''}"
+        )
 
 
 def _digest(points: np.ndarray) -> str:

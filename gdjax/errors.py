@@ -12,20 +12,25 @@ class StorageError(ArgumentError):
     """A disk that did not take what was written: what failed, and what is still there."""
 
 
-def unknown(kind: str, name: object, choices: Iterable[str]) -> ArgumentError:
+def unknown(kind: str, name: object, choices: Iterable[str], every: str = "") -> ArgumentError:
     """The error for a name that is not among ``choices``, with the nearest ones.
+
+    With ``every``, such as ``it takes``, all choices follow the nearest ones too.
 
     Example:
         >>> print(unknown("objective", "qfps", ["ackley", "qfsp", "sphere"]))
         unknown objective 'qfps'; did you mean 'qfsp'?
         >>> print(unknown("objective", "zzz", ["ackley", "qfsp"]))
         unknown objective 'zzz'; choose from ackley, qfsp
+        >>> print(unknown("setting", "step", ["steps", "tau"], every="there are"))
+        unknown setting 'step'; did you mean 'steps'?; there are steps, tau
     """
-    choices = sorted(choices)
-    near = difflib.get_close_matches(str(name), choices, n=3, cutoff=0.5)
-    hint = (
-        f"did you mean {' or '.join(map(repr, near))}?"
-        if near
-        else f"choose from {', '.join(choices) or 'nothing: it takes none'}"
-    )
+    choices = list(choices)
+    near = difflib.get_close_matches(str(name), sorted(choices), n=3, cutoff=0.5)
+    if near:
+        hint = f"did you mean {' or '.join(map(repr, near))}?"
+        hint += f"; {every} {', '.join(choices)}" if every else ""
+    else:
+        order = choices if every else sorted(choices)
+        hint = f"choose from {', '.join(order) or 'nothing: it takes none'}"
     return ArgumentError(f"unknown {kind} {name!r}; {hint}")

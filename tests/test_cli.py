@@ -3,16 +3,19 @@ import csv
 import io
 import json
 import logging
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import absl.logging
 import numpy as np
 import pytest
 
-from gdjax import cli, objectives
+from gdjax import cli, heavy_ball, interrupts, objectives, sweep
 
 ROOT = Path(cli.__file__).parents[2]
 EXPERIMENTS = sorted((ROOT / "conf" / "experiment").glob("*.yaml"))
@@ -113,12 +116,17 @@ def test_every_sweep_runs_and_is_found_again(path, gdjax, tmp_path):
     words = ["sweep", f"sweep={path.stem}", *SWEEPS[path.stem], "plot.dpi=30"]
     code, out, err = gdjax(*words)
     assert (code, err) == (0, "")
-    assert "native kernel" in out
+    assert "million gradients a second, native kernel" in out
+    if path.stem == "stability":
+        assert "heavy_ball(learning_rate=0.001…1, momentum=0…0.98): 80 descents (4 starts" in out
     (store,) = tmp_path.glob("outputs/sweep/stores/*.zarr")
     marks = {mark: mark.stat().st_mtime_ns for mark in store.rglob("*") if mark.is_file()}
     (summary,) = tmp_path.glob("outputs/sweep/*/summary.json")
     assert json.loads(summary.read_text())["pictures"]
-    assert gdjax(*words)[0] == 0
+    code, out, _ = gdjax(*words)
+    assert (code, "s, all read from the store" in out, "a second" in out) == (0, True, False)
+    found = [json.loads(p.read_text()) for p in tmp_path.glob("outputs/sweep/*/summary.json")]
+    assert sorted(summary["descents_now"] for summary in found) == [0, found[0]["descents"]]
     assert marks == {mark: mark.stat().st_mtime_ns for mark in store.rglob("*") if mark.is_file()}
 
 
@@ -236,10 +244,11 @@ def test_check_says_so_and_exits_1_for_a_wrong_gradient(gdjax, monkeypatch, tmp_
         (["compare", "mode=tund"], "unknown mode 'tund'; did you mean 'tuned'?"),
         (["compare", "mode=tuned", "tuned.trials=0"], "trials must be a whole number"),
         (["rank", "optimizers=[adam,adma]"], "unknown optimizer 'adma'; did you mean"),
-        (["rank", "optimizers=[{name: adam, momentum: 0.9}]"], "it takes learning_rate, b1, b2"),
+        (["rank", "optimizers=[{name: adam, momentum: 0.9}]"], "choose from learning_rate, b1, b2"),
         (["rank", "+ranges.nesterov={low: 0, high: 1}"], "nesterov of adam cannot be tuned"),
         (["rank", "objectives=[boot]"], "unknown objective 'boot'; did you mean 'booth'"),
         (["rank", "objective=saddle"], "saddle must have a least value to rank by"),
+        (["certify", "+optimizer@a=adam"], "~pair +optimizer@a=adam +optimizer@b=adamw"),
         (["certify", "objective=qfsp", "starts=0"], "starts must be at least 1, got 0"),
         (["run", "start=[1,2,3]"], "start must have 2 components, as qfsp has, got 3"),
         (["run", "start=[1,nan]"], "start must be finite"),
@@ -251,9 +260,20 @@ def test_check_says_so_and_exits_1_for_a_wrong_gradient(gdjax, monkeypatch, tmp_
         (["sweep", "starts.kind=sobol", "starts.number=1000"], "power of two, got 1000; take 1024"),
         (["sweep", "+hyperparameters.momentum=[]"], "momentum must be a list of at least one"),
         (["sweep", "+hyperparameters.momentum={low: 0}"], "hyperparameters.momentum.number must"),
-        (["sweep", "zipped=[[momentum]]"], "unknown hyperparameter to zip 'momentum'"),
+        (["sweep", "zipped=[[momentum]]"], "first, as +hyperparameters.momentum=[0.1,0.2]"),
+        (["sweep", "hyperparameters={momentum: [0]}"], "plus: +hyperparameters.momentum=[0.1,0.2]"),
+        (["sweep", "starts.number=1000000"], "1,000,000,000,000 descents (1,000,000 starts a side"),
+        (["sweep", "parquet=maybe"], "parquet must be true or false, got maybe"),
+        (["sweep", "tolerance=small"], "tolerance must be a number, got small"),
+        (["compare", "optimizers=adam"], "optimizers must be optimizers by a name of their own"),
+        (["compare", "~optimizers.a", "~optimizers.b"], "optimizers must be one or more, got none"),
+        (["compare", "optimizers.a=adam"], "chosen as optimizer@optimizers.a=adam"),
+        (["compare", "optimizers.c=adam"], "another optimizer is +optimizer@optimizers.c=adam"),
+        (["run", "start=3", "objective=parabola"], "start must be a list of 1 number, got 3"),
+        (["run", "hydra.run.dir=/proc/none"], "cannot write to /proc/none: "),
         (["sweep", "sweep=stability", "optimizer=gradient_descent"], "unknown hyperparameter of"),
         (["sweep", "plots=[basin]"], "unknown picture 'basin'; did you mean 'basins'?"),
+        (["sweep", "plots=[paths]"], "add record=all"),
         (["sweep", "store=../file"], "store must be a folder"),
         (["run", "gradient=had"], "unknown gradient 'had'; did you mean 'hand'?"),
         (["check", "precision=float16"], "unknown precision 'float16'"),
@@ -270,6 +290,13 @@ def test_a_bad_call_is_told_in_one_line_and_leaves_nothing_behind(
     assert message in err
     assert err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_outputs_that_cannot_be_made_are_told_in_one_line(gdjax, tmp_path):
+    (tmp_path / "outputs").touch()
+    code, _, err = gdjax("run", "steps=1")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "cannot write to outputs/run" in err
 
 
 OWN = """import jax.numpy as jnp
@@ -427,3 +454,29 @@ def test_objectives_prints_the_catalogue_or_one_of_it_and_leaves_no_files(gdjax,
     code, _, err = gdjax("objectives", "branin", "beale")
     assert (code, err.count("\n")) == (2, 1)
     assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_ends_the_command_in_one_line(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gdjax.cli", "sweep", "sweep=starts", "starts.number=1048576",
+         "steps=100000", "stop=false"],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not list(tmp_path.glob("outputs/sweep/stores/*.zarr")):
+        time.sleep(0.05)
+        assert process.poll() is None
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert errors == "gdjax sweep: interrupted\n"
+
+
+def test_a_lost_interrupt_is_found_between_two_blocks():
+    with interrupts.remembered():
+        interrupts.check()
+        with contextlib.suppress(KeyboardInterrupt):  # as a callback of XLA's does
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(0.1)
+        with pytest.raises(KeyboardInterrupt):
+            sweep(objectives.get("sphere"), heavy_ball(0.1))
+    interrupts.check()

@@ -120,3 +120,8 @@ def test_bad_calls_say_what_is_wrong(untyped, arguments, message):
     with pytest.raises(gdjax.ArgumentError) as caught:
         gdjax.descend(QFSP, gdjax.heavy_ball(0.1), **arguments)
     assert message in str(caught.value)
+
+
+def test_a_path_larger_than_memory_is_refused():
+    with pytest.raises(ValueError, match=r"steps must be few enough .* 10,000,000,000,000 steps"):
+        gdjax.descend(objectives.get("sphere"), gdjax.gradient_descent(0.1), steps=10**13)

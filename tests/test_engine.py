@@ -90,7 +90,7 @@ def test_a_sweep_killed_at_random_and_continued_has_the_bits_of_a_whole_one(tmp_
 
 
 def test_an_interrupt_is_answered_within_a_second_and_leaves_a_store_that_opens(tmp_path):
-    script = SCRIPT.replace("uniform(10000, 4)", "uniform(10**8, 4)").replace(
+    script = SCRIPT.replace("uniform(10000, 4)", "uniform(3 * 10**7, 4)").replace(
         "chunk=1000", "chunk=2**20"
     )
     process = subprocess.Popen(
@@ -133,3 +133,11 @@ def test_a_sweep_that_would_not_fit_says_what_it_needs_before_it_starts(monkeypa
 def test_progress_counts_every_cell(capsys):
     gdjax.sweep(QFSP, gdjax.heavy_ball(0.1), starts.uniform(5000), progress=True)
     assert "5.00k/5.00k" in capsys.readouterr().err
+
+
+def test_a_store_larger_than_the_disk_is_refused_before_it_is_made(tmp_path):
+    with pytest.raises(ValueError, match=r"1,000,000,000,000 descents \(1,000,000 starts a side"):
+        gdjax.sweep(
+            QFSP, gdjax.gradient_descent(0.1), starts.grid(10**6), store=tmp_path / "new" / "store"
+        )
+    assert not list(tmp_path.iterdir())

@@ -14,6 +14,7 @@ import zarr
 
 import gdjax
 from gdjax.errors import ArgumentError, StorageError
+from gdjax.outcomes import Outcome
 from gdjax.results import (
     Store,
     dataset,
@@ -130,6 +131,10 @@ def test_starts_are_asked_for_piece_by_piece(tmp_path, monkeypatch):
 def test_every_variable_and_coordinate_is_labelled(tmp_path):
     results = open_results(fill(Store.create(tmp_path, make_layout(record=[0, 1]))).path)
     assert all(v.attrs["long_name"] and v.attrs["units"] for v in results.variables.values())
+    flags = results["outcome"].attrs
+    assert flags["flag_values"].dtype == results["outcome"].dtype == "int8"
+    meanings = flags["flag_meanings"].split()
+    assert [meanings[code] for code in flags["flag_values"]] == [str(o) for o in Outcome]
     versions = json.loads(results.attrs["versions"])
     assert versions["zarr"] == zarr.__version__
     assert versions["gdjax"]
@@ -266,10 +271,10 @@ def test_what_is_no_store_is_refused_and_untouched(tmp_path):
     assert file.read_text() == (full / "notes.txt").read_text() == "mine"
     with pytest.raises(StorageError, match="could not be made"):
         Store.create(file / "below", make_layout())
-    with pytest.raises(ArgumentError, match="does not exist"):
+    with pytest.raises(ArgumentError, match="there is no folder"):
         open_results(tmp_path / "nowhere" / "sweep")
     Store.create(tmp_path / "sweep", make_layout())
-    with pytest.raises(ArgumentError, match="'swep'; did you mean 'sweep'"):
+    with pytest.raises(ArgumentError, match="swep; did you mean 'sweep'"):
         open_results(tmp_path / "swep")
     with pytest.raises(ArgumentError, match="'outcomes'; did you mean 'outcome'"):
         open_results(tmp_path / "sweep", variables=["outcomes"])

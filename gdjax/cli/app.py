@@ -13,9 +13,9 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from gdjax import objectives
+from gdjax import interrupts, objectives
 from gdjax.cli.choices import check_choices, spelled_out, store_choices
-from gdjax.cli.jobs import TASKS
+from gdjax.cli.jobs import TASKS, check_kinds
 from gdjax.errors import ArgumentError, unknown
 from gdjax.optimizers import listing
 
@@ -46,7 +46,7 @@ eval "$(gdjax -sc install=bash)"   completion for this shell
 
 
 def main() -> None:
-    """Entry point of the ``gdjax`` command."""
+    """The ``gdjax`` command; Ctrl-C is left to the caller."""
     words = sys.argv[1:]
     if not words or words[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
@@ -72,10 +72,9 @@ def main() -> None:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here, to be told in one line
         sys.argv = ["gdjax", *words]
         app = hydra.main(version_base="1.3", config_path=str(_config_folder()), config_name=task)
+        interrupts.check()
         app(_job(task, tracebacks))()
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except (ArgumentError, HydraException, OmegaConfBaseException) as error:
+    except (ArgumentError, HydraException, OmegaConfBaseException, OSError) as error:
         if tracebacks:
             raise
         _refuse(task, error)
@@ -101,20 +100,41 @@ def _listed(words: list[str]) -> str:
 
 def _refuse(task: str, error: Exception) -> NoReturn:
     """Tell a bad call in one line, and leave with exit code 2."""
+    if isinstance(error, OSError) and not isinstance(error, HydraException):
+        place = error.filename or "the outputs"
+        error = ArgumentError(f"cannot write to {place}: {error.strerror or error}")
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         error = unknown(group, name, error.options)
+    elif task == "certify" and str(error).startswith("Multiple values for optimizer@"):
+        error = ArgumentError(
+            "a pair of your own replaces the one given: ~pair +optimizer@a=adam +optimizer@b=adamw"
+        )
     # What lies behind an ArgumentError is told in it; Hydra's errors leave it to their cause.
     cause = None if isinstance(error, ArgumentError) else error.__cause__
     node = getattr(cause, "parent_node", None)
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(node, DictConfig):
-        where, _, last = str(cause.full_key).rpartition(".")
-        near = unknown(f"setting of {where}" if where else "setting", last, map(str, node))
-        error, cause = ArgumentError(f"{near}; there are {', '.join(map(str, node))}"), None
+        error, cause = (
+            _no_setting(str(cause.full_key), [str(k) for k in node if k != "hydra"]),
+            None,
+        )
     lines = [line.strip() for e in (error, cause) if e for line in str(e).splitlines()]
     message = "; ".join(dict.fromkeys(line.rstrip(".") for line in lines if line))
     print(f"gdjax {task}: {message}", file=sys.stderr)
     sys.exit(2)
+
+
+def _no_setting(key: str, there: list[str]) -> ArgumentError:
+    """The error for a setting that the config does not have, with how one is added."""
+    where, _, last = key.rpartition(".")
+    error = unknown(f"setting of {where}" if where else "setting", last, there, every="there are")
+    if where == "optimizers":
+        return ArgumentError(f"{error}; another optimizer is +optimizer@{key}=adam")
+    if where == "hyperparameters":
+        return ArgumentError(
+            f"{last} is no axis yet; a new axis takes a plus: +hyperparameters.{last}=[0.1,0.2]"
+        )
+    return error
 
 
 def _job(task: str, tracebacks: bool) -> Callable[[DictConfig], None]:
@@ -123,8 +143,12 @@ def _job(task: str, tracebacks: bool) -> Callable[[DictConfig], None]:
     def job(config: DictConfig) -> None:
         folder = Path(HydraConfig.get().runtime.output_dir)
         try:
+            check_kinds(config)
             code = TASKS[task](config, Path(os.path.relpath(folder)))
-        except (ArgumentError, OmegaConfBaseException) as error:
+        except KeyboardInterrupt:
+            _remove_unused(folder)
+            raise
+        except (ArgumentError, OmegaConfBaseException, OSError) as error:
             _remove_unused(folder)
             if tracebacks:
                 raise

@@ -17,6 +17,25 @@ from gdjax.tasks.compare import compare
 log = logging.getLogger(__name__)
 
 
+FLAGS = (
+    "stop", "fast_math", "parquet", "distance", "certify", "hessian", "draw", "decaying",
+    "together", "tuned.together",
+)  # fmt: skip
+NUMBERS = ("tolerance", "plot.dpi")
+
+
+def check_kinds(config: DictConfig) -> None:
+    """Refuse a word where true or false, or a number, is to stand, before anything is computed."""
+    for kinds, names, wanted in (
+        (bool, FLAGS, "true or false"),
+        (int | float, NUMBERS, "a number"),
+    ):
+        for name in names:
+            value = OmegaConf.select(config, name, default=None)
+            if value is not None and not isinstance(value, kinds):
+                raise ArgumentError(f"{name} must be {wanted}, got {value}")
+
+
 def _run(config: DictConfig, folder: Path) -> int:
     optimizer = _optimizer(config.optimizer, config)
     compare(_objective(config), {repr(optimizer): optimizer}, folder, **_options(config))
@@ -26,8 +45,20 @@ def _run(config: DictConfig, folder: Path) -> int:
 def _compare(config: DictConfig, folder: Path) -> int:
     if config.mode not in ("paths", "tuned"):
         raise unknown("mode", config.mode, ("paths", "tuned"))
+    if not isinstance(config.optimizers, DictConfig):
+        raise ArgumentError(
+            f"optimizers must be optimizers by a name of their own, got {config.optimizers}; one "
+            f"is chosen as optimizer@optimizers.a=adam, and added as +optimizer@optimizers.c=adam"
+        )
+    if not config.optimizers:
+        raise ArgumentError("optimizers must be one or more, got none")
     chosen: dict[str, Any] = {}
     for key, node in config.optimizers.items():
+        if not isinstance(node, DictConfig):
+            raise ArgumentError(
+                f"optimizers.{key} must be an optimizer with its settings, got {node}; one is "
+                f"chosen as optimizer@optimizers.{key}={node}"
+            )
         optimizer = _optimizer(node, config)
         label = repr(optimizer)
         chosen[f"{label} [{key}]" if label in chosen else label] = optimizer
@@ -134,6 +165,11 @@ def _axes(hyperparameters: dict[str, Any], zipped: list[list[str]]) -> dict[Any,
         axes[name] = _range(name, values) if isinstance(values, dict) else values
     for names in zipped:
         for name in names:
+            if not axes:
+                raise ArgumentError(
+                    f"zipped joins hyperparameters that have values: give those of {name} first, "
+                    f"as +hyperparameters.{name}=[0.1,0.2]"
+                )
             if name not in axes:
                 raise unknown("hyperparameter to zip", name, axes)
         axes[tuple(names)] = tuple(axes.pop(name) for name in names)

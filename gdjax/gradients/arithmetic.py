@@ -24,7 +24,7 @@ EXACT = frozenset({
     "convert_element_type", "copy", "dynamic_slice", "dynamic_update_slice", "eq", "expand_dims",
     "floor", "gather", "ge", "gt", "iota", "is_finite", "le", "lt", "max", "min", "ne", "neg",
     "not", "or", "pad", "reduce_max", "reduce_min", "reshape", "rev", "round", "select_n", "sign",
-    "slice", "sort", "split", "squeeze", "stack", "stop_gradient", "transpose",
+    "slice", "sort", "split", "squeeze", "stack", "stop_gradient", "transpose", "unstack",
 })  # fmt: skip
 # Operations that round once for each number they return; in all others, what happens inside counts.
 ELEMENTWISE = frozenset({
@@ -39,7 +39,7 @@ ANALYTIC = frozenset({
     "concatenate", "copy", "cos", "cosh", "cumsum", "div", "dot_general", "dynamic_slice", "exp",
     "exp2", "expand_dims", "expm1", "gather", "integer_pow", "log", "log1p", "logistic", "mul",
     "neg", "pad", "reduce_sum", "reshape", "rev", "rsqrt", "select_n", "sin", "sinh", "slice",
-    "split", "sqrt", "square", "squeeze", "stack", "sub", "tan", "tanh", "transpose",
+    "split", "sqrt", "square", "squeeze", "stack", "sub", "tan", "tanh", "transpose", "unstack",
 })  # fmt: skip
 WORDS = {
     "lt": "a comparison", "le": "a comparison", "gt": "a comparison", "ge": "a comparison",

@@ -158,7 +158,8 @@ class Objective:
             values = tuple(float(x) for x in point)
         except (TypeError, ValueError):
             raise ArgumentError(
-                f"{argument} must be a list of {self.dim} numbers, got {point!r}"
+                f"{argument} must be a list of {self.dim} number{'s' * (self.dim > 1)}, "
+                f"got {point!r}"
             ) from None
         if len(values) != self.dim:
             raise ArgumentError(

@@ -52,8 +52,7 @@ def arguments(factory: Factory, given: Mapping[str, Any]) -> dict[str, Any]:
     name, known = getattr(factory, "__name__", repr(factory)), parameters_of(factory)
     for key in given:
         if key not in known:
-            error = unknown(f"hyperparameter of {name}", key, known)
-            raise ArgumentError(f"{error}; it takes {', '.join(known) or 'nothing'}")
+            raise unknown(f"hyperparameter of {name}", key, known, every="it takes")
     arguments = known | dict(given)
     for key, value in arguments.items():
         if value is REQUIRED:

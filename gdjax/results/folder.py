@@ -1,6 +1,7 @@
 """The folder of a sweep: how zarr lays its results out on the disk, and reads them again."""
 
 import asyncio
+import difflib
 import json
 import math
 import os
@@ -144,7 +145,7 @@ def lay_out(folder: Path, layout: Layout) -> None:
             fill_value=variable.fill,
             compressors=CODEC,
             dimension_names=("cell", *variable.dims),
-            attributes=labels(variable),
+            attributes=to_json(labels(variable)),
         )
     group.create_array(
         "status",
@@ -190,8 +191,9 @@ def read_layout(group: zarr.Group) -> Layout:
     for name in names["variables"]:
         array = stored(group, name)
         variables[name] = Variable(
-            str(array.dtype), *_labels(array), _dims(array)[1:], array.shape[1:]
-        )
+            str(array.dtype), *_labels(array), _dims(array)[1:], array.shape[1:],
+            tuple(str(array.attrs.get("flag_meanings", "")).split()),
+        )  # fmt: skip
     for name in names["coordinates"]:
         array = stored(group, name)
         if name == "start_point":
@@ -213,10 +215,14 @@ def read_layout(group: zarr.Group) -> Layout:
 def open_group(path: Path, mode: Literal["r", "r+"] = "r") -> zarr.Group:
     """The zarr group of a store, or an ArgumentError that says what is there instead."""
     if not path.exists():
-        near = [entry.parent.name for entry in path.parent.glob("*/zarr.json")]
-        if near:
-            raise unknown(f"store in {path.parent}", path.name, near)
-        raise ArgumentError(f"store {path} does not exist")
+        stores = [
+            entry.parent.name
+            for entry in path.parent.glob("*/zarr.json")
+            if '"layout"' in entry.read_text()
+        ]
+        near = difflib.get_close_matches(path.name, sorted(stores))
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+        raise ArgumentError(f"there is no folder {path}{hint}")
     if not path.is_dir():
         raise ArgumentError(f"store must be a folder, and {path} is a file")
     try:

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from gdjax.errors import ArgumentError
+from gdjax.outcomes import Outcome
 from gdjax.results.provenance import numbers, provenance, to_json
 
 START = {"long_name": "start", "units": "1"}
@@ -25,6 +26,7 @@ class Variable(NamedTuple):
         units: ``1`` where dimensionless.
         dims: dims after those of the cells.
         shape: their lengths.
+        meanings: of a code, what 0, 1, 2, … stand for.
     """
 
     dtype: str
@@ -32,6 +34,7 @@ class Variable(NamedTuple):
     units: str = "1"
     dims: tuple[str, ...] = ()
     shape: tuple[int, ...] = ()
+    meanings: tuple[str, ...] = ()
 
     @property
     def fill(self) -> float | int:
@@ -62,8 +65,16 @@ class Coordinate(NamedTuple):
 
 
 def labels(item: Variable | Coordinate) -> dict[str, Any]:
-    """Long name and units, as xarray and its plots read them."""
-    return {"long_name": item.long_name, "units": item.units}
+    """Long name and units, as xarray and its plots read them; of a code, its flags.
+
+    Reference:
+        CF conventions 1.11, section 3.5, Flags.
+    """
+    named = {"long_name": item.long_name, "units": item.units}
+    if not isinstance(item, Variable) or not item.meanings:
+        return named
+    codes = np.arange(len(item.meanings), dtype=item.dtype)
+    return named | {"flag_values": codes, "flag_meanings": " ".join(item.meanings)}
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -163,7 +174,7 @@ def standard_variables(precision: str, dim: int, records: int = 0) -> dict[str, 
         "first_step": Variable("int32", "first step within tolerance", "step"),
         "steps": Variable("int32", "steps taken", "step"),
         "evaluations": Variable("int32", "gradient evaluations"),
-        "outcome": Variable("int8", "outcome"),
+        "outcome": Variable("int8", "outcome", meanings=tuple(map(str, Outcome))),
         "minimum": Variable("int16", "known minimum reached"),
     }
     if records:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ import numpy as np
 
 from gdjax import metrics, plotting, results
 from gdjax.engine import Sweep
-from gdjax.errors import unknown
+from gdjax.errors import ArgumentError, unknown
 from gdjax.objectives import Objective
 from gdjax.outcomes import Outcome
 
@@ -55,11 +56,16 @@ def sweep(
     for name in plots or ():
         if name not in plotting.PICTURES:
             raise unknown("picture", name, plotting.PICTURES)
+        if name == "paths" and "points" not in prepared.layout.variables:
+            raise ArgumentError("plots can show paths of recorded steps only: add record=all")
     where = Path(store or folder.parent / "stores" / f"{objective.name}-{prepared.digest}.zarr")
+    before = _evaluations(where)
     began = time.perf_counter()
     try:
         found = prepared.run(where, progress=sys.stderr.isatty())
     except KeyboardInterrupt:
+        if not where.is_dir():
+            raise
         done = results.open_results(where, variables=["outcome"])["outcome"].values >= 0
         log.warning(
             "interrupted: %s of %s descents are in %s; the same command continues",
@@ -68,6 +74,9 @@ def sweep(
         raise
     seconds = time.perf_counter() - began
     summary = _count(objective, found) | {"store": str(where), "seconds": round(seconds, 3)}
+    summary["optimizer"] = _with_ranges(found)
+    for name, earlier in zip(("descents", "gradient_evaluations"), before, strict=True):
+        summary[f"{name}_now"] = summary[name] - earlier
     figures = plotting.sweep_pictures(found, objective, plots)
     folder.mkdir(parents=True, exist_ok=True)
     summary["pictures"] = [
@@ -82,6 +91,47 @@ def sweep(
         log.info("%s", folder / name)
     log.info("%s", where)
     return summary
+
+
+def _evaluations(store: Path) -> tuple[int, int]:
+    """How many descents a store holds already, and the gradient evaluations that they took."""
+    if not store.is_dir() or not any(store.iterdir()):
+        return 0, 0
+    taken = results.open_results(store, variables=["evaluations"])["evaluations"].values
+    return int((taken >= 0).sum()), int(taken.sum(where=taken >= 0, dtype=np.int64))
+
+
+def _with_ranges(found: Any) -> str:
+    """The optimizer with the range of what was swept, as heavy_ball(learning_rate=0.1…0.5)."""
+
+    def setting(match: re.Match) -> str:
+        name = match[1]
+        if name not in found.coords or name == "start":
+            return match[0]
+        values = found[name].values
+        ends = f"{values.min():g}", f"{values.max():g}"
+        return f"{name}={'…'.join(dict.fromkeys(ends))}"
+
+    return re.sub(r"([\w.]+)=([^,()]+)", setting, found.attrs["optimizer"])
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def _time(summary: Mapping[str, Any]) -> str:
+    """How long it took, and how fast what was computed now was computed."""
+    seconds, evaluations = summary["seconds"], summary["gradient_evaluations_now"]
+    if not summary["descents_now"]:
+        return f"{seconds:.3g} s, all read from the store"
+    rest = summary["descents"] - summary["descents_now"]
+    kept = f" for {_many(summary['descents_now'], 'descent')}, the others were in the store"
+    return (
+        f"{seconds:.3g} s{kept if rest else ''}, "
+        f"{evaluations / max(seconds, 1e-9) / 1e6:.3g} million gradients a second, "
+        f"{summary['kernel']} kernel"
+        + (f" ({summary['kernel_reason']})" if summary["kernel_reason"] else "")
+    )
 
 
 def _count(objective: Objective, found: Any) -> dict[str, Any]:
@@ -110,20 +160,21 @@ def _count(objective: Objective, found: Any) -> dict[str, Any]:
 
 def _sweep_table(summary: Mapping[str, Any]) -> str:
     """The outcome of a sweep as a short table."""
-    size = " × ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in summary["axes"].items())
-    rate = summary["gradient_evaluations"] / max(summary["seconds"], 1e-9)
+    starts, *axes = summary["axes"].items()
+    size = " × ".join(
+        [_many(starts[1], "start")]
+        + [f"{_many(n, 'value')} of {name.replace('_', ' ')}" for name, n in axes]
+    )
     share, low, high = (f"{100 * x:.4g}" for x in summary["share_global"])
     steps = ", ".join("never" if q is None else str(q) for q in summary["steps_to_tolerance"])
     counts = "  ".join(f"{name} {n:,}" for name, n in summary["outcomes"].items() if n)
     return "\n".join(
         [
-            f"{summary['objective']}, {summary['optimizer']}: {summary['descents']:,} descents "
-            f"({size}), {summary['precision']}",
+            f"{summary['objective']}, {summary['optimizer']}: "
+            f"{_many(summary['descents'], 'descent')} ({size}), {summary['precision']}",
             f"outcomes            {counts}",
             f"global minimum      {share} % (95 % interval {low} to {high} %)",
             f"steps to tolerance  {steps} (quartiles of all descents)",
-            f"time                {summary['seconds']:.3g} s, {rate / 1e6:.3g} million gradients "
-            f"a second, {summary['kernel']} kernel"
-            + (f" ({summary['kernel_reason']})" if summary["kernel_reason"] else ""),
+            f"time                {_time(summary)}",
         ]
     )
