@@ -6,11 +6,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gdjax.descent import Trajectory
 from gdjax.errors import ArgumentError
 from gdjax.objectives import Objective
+from gdjax.outcomes import Outcome
 from gdjax.plotting import landscape, style
 
 HEADROOM = 0.35  # of the data's height, above and below: a curve that went astray is cut there
@@ -19,6 +21,8 @@ TANGENTS = 8  # more would cover the curve
 
 def curve(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
     """A one-dimensional objective, the points that each descent visited, and their tangents.
+
+    Points beyond twice the domain, and farther out than every start, are left out of sight.
 
     Args:
         objective: of dimension 1.
@@ -34,17 +38,20 @@ def curve(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
     """
     figure = Figure(figsize=(8.5, 5), layout="constrained")
     axes = figure.add_subplot()
-    points = {k: np.asarray(t.points, float)[: max(t.finite, 1), 0] for k, t in paths.items()}
-    low, high = objective.domain[0]
+    points = {k: np.asarray(t.points, float)[: max(t.finite, 1)] for k, t in paths.items()}
+    window = landscape.frame(objective, list(points.values()), axes=(0,))
+    low, high = window.low[0], window.high[0]
     x = np.linspace(low, high, 601)
     axes.plot(x, landscape.evaluate(objective, x[:, None]), color="0.35", linewidth=1.6, zorder=1)
     slope_at = jax.vmap(jax.grad(objective.fn))
+    ended = False
     for (label, path), colour in zip(points.items(), style.colours(points).values(), strict=True):
-        path = path[(path >= low) & (path <= high)]
+        whole = landscape.in_sight(path, window)[1]
+        ended = ended or whole
+        path = path[(path[:, 0] >= low) & (path[:, 0] <= high), 0]
         y = landscape.evaluate(objective, path[:, None])
-        axes.plot(path, y, ".", color=colour, markersize=11, label=label, zorder=3)
-        if not path.size:
-            continue
+        entry = legend_entry(label, paths[label], whole)
+        axes.plot(path, y, ".", color=colour, markersize=11, label=entry, zorder=3)
         half = 0.15 * (high - low)
         slopes = np.asarray(slope_at(jnp.asarray(path[:TANGENTS, None])))[:, 0]
         for at, height, slope in zip(path, y, slopes, strict=False):
@@ -53,15 +60,33 @@ def curve(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
                 at + reach, height + slope * reach, color=colour, alpha=0.6, linewidth=1, zorder=2
             )
         axes.scatter(path[0], y[0], marker="*", s=170, c="white", edgecolors="black", zorder=5)
-        axes.scatter(path[-1], y[-1], marker="*", s=210, c=colour, edgecolors="white", zorder=6)
+        if whole:
+            axes.scatter(path[-1], y[-1], marker="*", s=210, c=colour, edgecolors="white", zorder=6)
+    minima = objective.known_minima
+    if len(minima):
+        heights = landscape.evaluate(objective, minima)
+        axes.scatter(minima[:, 0], heights, **landscape.MINIMUM | {"zorder": 4})
+    mark_ends(axes, ended)
     style.quiet(axes)
     axes.set(xlabel=landscape.coordinate(objective, 0), ylabel="f", xlim=(low, high))
     axes.set_title(style.title(objective.name, objective.latex), fontsize=13)
-    if len(paths) > 3:  # inside, so many would hide the curves
-        figure.legend(loc="outside lower center", ncols=2, frameon=False)
-    else:
-        axes.legend(frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=10)
     return figure
+
+
+def legend_entry(label: str, path: Trajectory, whole: bool) -> str:
+    """What a legend says of a path: its label, and its outcome where the end is not to be seen."""
+    outcome = Outcome(int(path.outcome))
+    if outcome in (Outcome.DIVERGED, Outcome.NONFINITE):
+        return f"{label}:  {outcome}"
+    return label if whole else f"{label}:  ends out of sight"
+
+
+def mark_ends(axes: Axes, ended: bool) -> None:
+    """Legend entries for the stars at the start and, where there is one, at the end."""
+    axes.scatter([], [], marker="*", s=120, c="white", edgecolors="black", label="start")
+    if ended:
+        axes.scatter([], [], marker="*", s=120, c="0.5", edgecolors="white", label="end")
 
 
 def convergence(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
