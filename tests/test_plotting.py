@@ -142,6 +142,24 @@ def test_convergence_is_the_gap_to_the_minimum(paths):
         np.testing.assert_allclose(line.get_ydata(), path.values - QFSP.fmin, rtol=1e-5)
 
 
+def test_convergence_ends_at_the_resolution_of_the_values():
+    path = gdjax.descend(QFSP, gdjax.heavy_ball(0.05, 0.9), steps=300)
+    assert (np.asarray(path.values, float) < QFSP.fmin).any()
+    (axes,) = plotting.convergence(QFSP, {"ball": path}).axes
+    (line,), (limit,) = lines(axes, "ball"), lines(axes, "float32 resolution")
+    assert limit.get_ydata()[0] == np.spacing(np.float32(abs(QFSP.fmin)))
+    assert np.min(line.get_ydata()) == limit.get_ydata()[0]  # and no gaps, which were nan
+    f = objectives.get("rastrigin")  # 0 at the minimum, from terms of 10 that cancel
+    path = gdjax.descend(f, gdjax.heavy_ball(0.001, 0.9), (0.3, 0.2), steps=300)
+    (axes,) = plotting.convergence(f, {"ball": path}).axes
+    assert 1e-7 < lines(axes, "float32 resolution")[0].get_ydata()[0] < 1e-5
+    f = objectives.get("parabola")  # exact in one step: no rounding shows
+    path = gdjax.descend(f, gdjax.gradient_descent(0.5), (8.0,), steps=3)
+    (axes,) = plotting.convergence(f, {"plain": path}).axes
+    assert not lines(axes, "float32 resolution")
+    np.testing.assert_array_equal(lines(axes, "plain")[0].get_ydata(), [64, *[np.nan] * 3])
+
+
 def test_gradient_field_points_downhill():
     axes = plotting.gradient_field(QFSP, gradient="hand", arrows=9).axes[0]
     (arrows,) = [c for c in axes.collections if type(c).__name__ == "Quiver"]

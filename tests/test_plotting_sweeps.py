@@ -235,6 +235,8 @@ def test_the_map_mixes_colours_by_share_and_shows_the_median():
     assert legend(figure)[:4] == [
         "global minimum", "another minimum", "diverged", "fewer than half arrive",
     ]  # fmt: skip
+    assert figure.legends[0].get_title().get_text() == "colours mix by the share of starts"
+    assert right.patch.get_hatch()
 
 
 @pytest.mark.parametrize(
@@ -349,6 +351,7 @@ def test_zipped_hyperparameters_are_drawn_along_the_first_of_them():
     )
     (axes,) = plotting.success_rate(data).axes
     np.testing.assert_allclose(axes.get_lines()[0].get_xydata(), [[0.1, 1], [0.2, 0.5], [0.3, 0]])
+    assert axes.get_xlabel() == "learning rate α\n(alongside, momentum μ from 0.9 to 0.7)"
     (axes,) = plotting.steps_ecdf(data).axes
     assert axes.get_lines()[0].get_label() == "α = 0.1, μ = 0.9"
 

@@ -1,6 +1,6 @@
 """Curves: a one-dimensional objective with its descents, and convergence against the step."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
@@ -65,7 +65,7 @@ def curve(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
     minima = objective.known_minima
     if len(minima):
         heights = landscape.evaluate(objective, minima)
-        axes.scatter(minima[:, 0], heights, **landscape.MINIMUM | {"zorder": 4})
+        landscape.mark_minima(axes, minima[:, 0], heights, zorder=4)
     mark_ends(axes, ended)
     style.quiet(axes)
     axes.set(xlabel=landscape.coordinate(objective, 0), ylabel="f", xlim=(low, high))
@@ -92,8 +92,9 @@ def mark_ends(axes: Axes, ended: bool) -> None:
 def convergence(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
     """Convergence: f − f* against the step, logarithmic, for one or several descents.
 
-    Where the minimum is not known, f* is the best value that any of the paths met. Steps at
-    which f − f* is 0 or below, to rounding, are not drawn.
+    Where the minimum is not known, f* is the best value that any of the paths met. What lies
+    below the resolution of the values, 0 and negative differences among them, is drawn at it;
+    where f* is 0 and has no rounding to tell from, they are left out.
 
     Args:
         objective: what was descended.
@@ -108,9 +109,17 @@ def convergence(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure
     best = objective.fmin
     if best is None:
         best = min(np.min(v) for v in values.values())
+    dtype = np.result_type(*(np.asarray(t.values).dtype for t in paths.values()))
+    floor = _resolution(values.values(), best, dtype)
+    below = False
     for (label, value), colour in zip(values.items(), style.colours(values).values(), strict=True):
-        gap = np.where(value > best, value - best, np.nan)
-        axes.semilogy(gap, color=colour, linewidth=2, label=label)
+        gap = value - best
+        below = below or bool((gap < floor).any())
+        gap = np.maximum(gap, floor) if floor else np.where(gap > 0, gap, np.nan)
+        alone = "." if np.isfinite(gap).sum() == 1 else ""  # one point has no line
+        axes.semilogy(gap, marker=alone, color=colour, linewidth=2, label=label)
+    if below:
+        axes.axhline(floor, color="0.4", linestyle=":", label=f"{dtype} resolution", zorder=1)
     style.quiet(axes)
     known = "f − f*" if objective.fmin is not None else "f − best value met"
     axes.set(xlabel="step", ylabel=known)
@@ -121,6 +130,21 @@ def convergence(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure
     else:
         axes.legend(frameon=False)
     return figure
+
+
+def _resolution(values: Collection[np.ndarray], best: float, dtype: np.dtype) -> float:
+    """The least difference from the best value that rounding leaves a meaning; 0 if unknown.
+
+    It is the spacing of floating-point numbers there. Next to 0 that is next to nothing, and what
+    counts is the rounding of the terms that cancel: it shows as a smallest difference within the
+    resolution of the first values.
+    """
+    if best:
+        return float(np.spacing(np.abs(dtype.type(best))))
+    positive = [value[value > 0].min(initial=np.inf) for value in values]
+    first = max(abs(value[0]) for value in values)
+    met_zero = any((value <= 0).any() for value in values)
+    return min(positive) if met_zero and min(positive) <= np.finfo(dtype).eps * first else 0.0
 
 
 def fit(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:

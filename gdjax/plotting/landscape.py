@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,10 +23,6 @@ GREEK = {
 CLIFF = 1e3  # heights above the lowest point that a picture shows, in those of the middle one
 MARGIN = 0.12  # of the window, around what it must show
 IN_SLICE = 1e-3  # widths of the domain between a slice and the minima that are drawn in it
-MINIMUM: dict[str, Any] = {
-    "s": 46, "facecolors": "none", "edgecolors": "white", "linewidths": 1.3, "zorder": 2.5,
-    "path_effects": style.RIM, "label": "known minimum",
-}  # fmt: skip
 
 
 class Window(NamedTuple):
@@ -167,7 +163,7 @@ def contours(
     away[:, list(window.axes)] = 0
     minima = objective.known_minima[np.all(away <= IN_SLICE, axis=1)][:, list(window.axes)]
     if len(minima):
-        axes.scatter(*minima.T, **MINIMUM)
+        mark_minima(axes, *minima.T)
     axes.set(
         xlim=(window.low[0], window.high[0]),
         ylim=(window.low[1], window.high[1]),
@@ -181,6 +177,14 @@ def contours(
     key = axes.figure.colorbar(filled, ax=axes, pad=0.02, shrink=0.95, ticks=ticks)
     key.ax.set_title("f", fontsize=10)
     key.outline.set_visible(False)  # type: ignore[operator]  # a Patch, typed as a callable
+
+
+def mark_minima(axes: Axes, x: np.ndarray, y: np.ndarray, zorder: float = 2.5) -> None:
+    """A ring at each minimum, and its entry in the legend."""
+    axes.scatter(
+        x, y, s=46, facecolors="none", edgecolors="white", linewidths=1.3, zorder=zorder,
+        path_effects=style.RIM, label="known minimum",
+    )  # fmt: skip
 
 
 def surface(axes: Axes3D, ground: Grid, objective: Objective, window: Window) -> None:
