@@ -206,6 +206,17 @@ def test_ten_minima_are_told_apart_under_every_colour_blindness(blindness):
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 15
 
 
+@pytest.mark.parametrize("number", [64, 1024])
+def test_dots_are_smaller_than_their_distances(number):
+    starts = np.random.default_rng(0).uniform(-15, 15, (number, 2))
+    figure = plotting.basin_map(by_hand(np.zeros(number), starts=starts), QFSP)
+    figure.draw_without_rendering()
+    panel = figure.axes[0]
+    side = 72 * panel.get_window_extent().width / figure.dpi
+    diameter = np.sqrt(panel.collections[0].get_sizes()[0])
+    assert 1.5 <= diameter < 0.5 * side / np.sqrt(number)
+
+
 # Stability maps
 
 

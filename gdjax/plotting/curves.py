@@ -65,7 +65,7 @@ def curve(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
     minima = objective.known_minima
     if len(minima):
         heights = landscape.evaluate(objective, minima)
-        landscape.mark_minima(axes, minima[:, 0], heights, zorder=4)
+        landscape.mark_minima(axes, minima[:, 0], heights, zorder=4.0)
     mark_ends(axes, ended)
     style.quiet(axes)
     axes.set(xlabel=landscape.coordinate(objective, 0), ylabel="f", xlim=(low, high))
