@@ -1,6 +1,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 import gdjax
@@ -79,10 +80,58 @@ def test_one_dimension_has_the_curve_the_points_and_their_tangents():
     np.testing.assert_allclose(slopes, 2 * path.points[:, 0], rtol=1e-4)
 
 
+def stars(axes):
+    """Where stars are drawn, by their size."""
+    dots = [c for c in axes.collections if isinstance(c, PathCollection) and len(c.get_offsets())]
+    return {c.get_sizes()[0]: c.get_offsets()[0] for c in dots if c.get_sizes()[0] > 100}
+
+
+def entries(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_one_dimension_shows_the_start_wherever_it_is():
+    f = objectives.get("parabola")
+    figure = plotting.trajectory(f, gdjax.descend(f, gdjax.gradient_descent(0.1), (30.0,), steps=5))
+    (axes,) = figure.axes
+    low, high = axes.get_xlim()
+    assert low < 0 < 30 < high
+    np.testing.assert_allclose(stars(axes)[170], [30, 900])
+    assert entries(figure) == ["path", "known minimum", "start", "end"]
+    lost = gdjax.descend(f, gdjax.gradient_descent(2.0), (3.0,), steps=50)
+    figure = plotting.trajectory(f, lost)
+    assert np.abs(figure.axes[0].get_xlim()).max() < 30
+    assert list(stars(figure.axes[0])) == [170]
+    assert entries(figure) == ["path:  diverged", "known minimum", "start"]
+
+
+def test_a_path_that_leaves_is_drawn_to_the_border():
+    lost = gdjax.descend(QFSP, gdjax.heavy_ball(2.0, 0.9), steps=60)
+    figure = plotting.trajectory(QFSP, lost, label="ball")
+    hill, flat, _ = figure.axes
+    (line,) = lines(flat, "ball:  diverged")
+    drawn = np.asarray(line.get_xydata())
+    low, high = np.array([flat.get_xlim(), flat.get_ylim()]).T
+    np.testing.assert_allclose(drawn[0], lost.points[0])
+    assert len(drawn) == 2
+    np.testing.assert_allclose(np.min([drawn[-1] - low, high - drawn[-1]]), 0, atol=1e-9)
+    x, y, _ = hill.get_lines()[0].get_data_3d()
+    np.testing.assert_allclose([x[-1], y[-1]], drawn[-1])
+    assert list(stars(flat)) == [170]
+    assert entries(figure) == ["ball:  diverged", "known minimum", "start"]
+
+
 def test_more_than_two_dimensions_are_drawn_as_a_slice():
     f = objectives.get("sphere", dim=4)
-    figure = plotting.trajectory(f, gdjax.descend(f, gdjax.heavy_ball(0.1), steps=20))
-    assert "slice" in figure.get_suptitle()
+    path = gdjax.descend(f, gdjax.heavy_ball(0.1, 0.5), steps=200)
+    figure = plotting.trajectory(f, path)
+    assert "slice through the last point" in figure.get_suptitle()
+    assert "known minimum" in entries(figure)  # which lies in the slice
+    figure = plotting.trajectory(f, gdjax.descend(f, gdjax.heavy_ball(0.1), steps=2))
+    assert "known minimum" not in entries(figure)
+    figure = plotting.trajectory(f, gdjax.descend(f, gdjax.gradient_descent(3.0), steps=20))
+    assert "slice through a known minimum" in figure.get_suptitle()
+    assert "known minimum" in entries(figure)
 
 
 def test_convergence_is_the_gap_to_the_minimum(paths):
@@ -91,6 +140,24 @@ def test_convergence_is_the_gap_to_the_minimum(paths):
     for label, path in paths.items():
         (line,) = lines(axes, label)
         np.testing.assert_allclose(line.get_ydata(), path.values - QFSP.fmin, rtol=1e-5)
+
+
+def test_convergence_ends_at_the_resolution_of_the_values():
+    path = gdjax.descend(QFSP, gdjax.heavy_ball(0.05, 0.9), steps=300)
+    assert (np.asarray(path.values, float) < QFSP.fmin).any()
+    (axes,) = plotting.convergence(QFSP, {"ball": path}).axes
+    (line,), (limit,) = lines(axes, "ball"), lines(axes, "float32 resolution")
+    assert limit.get_ydata()[0] == np.spacing(np.float32(abs(QFSP.fmin)))
+    assert np.min(line.get_ydata()) == limit.get_ydata()[0]  # and no gaps, which were nan
+    f = objectives.get("rastrigin")  # 0 at the minimum, from terms of 10 that cancel
+    path = gdjax.descend(f, gdjax.heavy_ball(0.001, 0.9), (0.3, 0.2), steps=300)
+    (axes,) = plotting.convergence(f, {"ball": path}).axes
+    assert 1e-7 < lines(axes, "float32 resolution")[0].get_ydata()[0] < 1e-5
+    f = objectives.get("parabola")  # exact in one step: no rounding shows
+    path = gdjax.descend(f, gdjax.gradient_descent(0.5), (8.0,), steps=3)
+    (axes,) = plotting.convergence(f, {"plain": path}).axes
+    assert not lines(axes, "float32 resolution")
+    np.testing.assert_array_equal(lines(axes, "plain")[0].get_ydata(), [64, *[np.nan] * 3])
 
 
 def test_gradient_field_points_downhill():

@@ -206,6 +206,17 @@ def test_ten_minima_are_told_apart_under_every_colour_blindness(blindness):
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 15
 
 
+@pytest.mark.parametrize("number", [64, 1024])
+def test_dots_are_smaller_than_their_distances(number):
+    starts = np.random.default_rng(0).uniform(-15, 15, (number, 2))
+    figure = plotting.basin_map(by_hand(np.zeros(number), starts=starts), QFSP)
+    figure.draw_without_rendering()
+    panel = figure.axes[0]
+    side = 72 * panel.get_window_extent().width / figure.dpi
+    diameter = np.sqrt(panel.collections[0].get_sizes()[0])
+    assert 1.5 <= diameter < 0.5 * side / np.sqrt(number)
+
+
 # Stability maps
 
 
@@ -235,6 +246,8 @@ def test_the_map_mixes_colours_by_share_and_shows_the_median():
     assert legend(figure)[:4] == [
         "global minimum", "another minimum", "diverged", "fewer than half arrive",
     ]  # fmt: skip
+    assert figure.legends[0].get_title().get_text() == "colours mix by the share of starts"
+    assert right.patch.get_hatch()
 
 
 @pytest.mark.parametrize(
@@ -349,6 +362,7 @@ def test_zipped_hyperparameters_are_drawn_along_the_first_of_them():
     )
     (axes,) = plotting.success_rate(data).axes
     np.testing.assert_allclose(axes.get_lines()[0].get_xydata(), [[0.1, 1], [0.2, 0.5], [0.3, 0]])
+    assert axes.get_xlabel() == "learning rate α\n(alongside, momentum μ from 0.9 to 0.7)"
     (axes,) = plotting.steps_ecdf(data).axes
     assert axes.get_lines()[0].get_label() == "α = 0.1, μ = 0.9"
 

@@ -19,6 +19,7 @@ from gdjax.plotting.cells import Dataset, Fate, axes_of, fates, heading, setting
 
 PANELS = 9  # more would be too small to read
 OTHERS = "#F0E442"  # minima beyond the palette
+DOT = 0.35  # diameter, in distances of starts that lie evenly
 PALEST = 0.65  # share of white in the colour of the slowest start
 GREYS = {  # what reached no known minimum: colour, hatch
     Fate.STALLED: ("0.55", "...."),
@@ -157,8 +158,9 @@ def _draw(
             if hatch and mask.any():
                 axes.contourf(x, y, mask, levels=[0.5, 1.5], colors="none", hatches=[hatch])
     else:
-        size = np.clip(50000 / len(starts), 4, 60)
-        axes.scatter(*starts.T, c=paint, s=size, linewidths=0)
+        side = 72 * min(axes.bbox.width, axes.bbox.height) / axes.figure.dpi  # in points
+        diameter = np.clip(DOT * side / np.sqrt(len(starts)), 1.5, 9)
+        axes.scatter(*starts.T, c=paint, s=diameter**2, linewidths=0)
         (low, high) = np.asarray(objective.domain).T
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     limits = axes.get_xlim(), axes.get_ylim()
@@ -219,4 +221,4 @@ def _percent(share: metrics.Share) -> str:
 def _step_key(figure: Figure, panels: list[Axes], norm: LogNorm) -> None:
     """A bar that reads paleness as steps."""
     greys = ListedColormap(style.paler("0.25", np.linspace(0, PALEST, 256)))
-    style.bar(figure, ScalarMappable(norm, greys), panels, "steps")
+    style.bar(figure, ScalarMappable(norm, greys), panels, "steps", note="paler takes more")

@@ -126,6 +126,16 @@ def axis_label(dataset: Dataset, name: str) -> str:
     return " ".join(filter(None, [*words, "" if unit == "1" else f"({unit})"]))
 
 
+def axis_title(dataset: Dataset, axis: str) -> str:
+    """What is drawn along an axis: the hyperparameter, and below it those zipped with it."""
+    (first, _), *others = along(dataset, axis).items()
+    alongside = ", ".join(
+        f"{axis_label(dataset, name)} from {values[0]:.3g} to {values[-1]:.3g}"
+        for name, values in others
+    )
+    return axis_label(dataset, first) + (f"\n(alongside, {alongside})" if others else "")
+
+
 def need_axes(dataset: Dataset, picture: str, number: int) -> tuple[str, ...]:
     """The axes of the dataset, of which a picture needs that many.
 

@@ -1,16 +1,18 @@
 """Curves: a one-dimensional objective with its descents, and convergence against the step."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gdjax.descent import Trajectory
 from gdjax.errors import ArgumentError
 from gdjax.objectives import Objective
+from gdjax.outcomes import Outcome
 from gdjax.plotting import landscape, style
 
 HEADROOM = 0.35  # of the data's height, above and below: a curve that went astray is cut there
@@ -19,6 +21,8 @@ TANGENTS = 8  # more would cover the curve
 
 def curve(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
     """A one-dimensional objective, the points that each descent visited, and their tangents.
+
+    Points beyond twice the domain, and farther out than every start, are left out of sight.
 
     Args:
         objective: of dimension 1.
@@ -34,17 +38,20 @@ def curve(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
     """
     figure = Figure(figsize=(8.5, 5), layout="constrained")
     axes = figure.add_subplot()
-    points = {k: np.asarray(t.points, float)[: max(t.finite, 1), 0] for k, t in paths.items()}
-    low, high = objective.domain[0]
+    points = {k: np.asarray(t.points, float)[: max(t.finite, 1)] for k, t in paths.items()}
+    window = landscape.frame(objective, list(points.values()), axes=(0,))
+    low, high = window.low[0], window.high[0]
     x = np.linspace(low, high, 601)
     axes.plot(x, landscape.evaluate(objective, x[:, None]), color="0.35", linewidth=1.6, zorder=1)
     slope_at = jax.vmap(jax.grad(objective.fn))
+    ended = False
     for (label, path), colour in zip(points.items(), style.colours(points).values(), strict=True):
-        path = path[(path >= low) & (path <= high)]
+        whole = landscape.in_sight(path, window)[1]
+        ended = ended or whole
+        path = path[(path[:, 0] >= low) & (path[:, 0] <= high), 0]
         y = landscape.evaluate(objective, path[:, None])
-        axes.plot(path, y, ".", color=colour, markersize=11, label=label, zorder=3)
-        if not path.size:
-            continue
+        entry = legend_entry(label, paths[label], whole)
+        axes.plot(path, y, ".", color=colour, markersize=11, label=entry, zorder=3)
         half = 0.15 * (high - low)
         slopes = np.asarray(slope_at(jnp.asarray(path[:TANGENTS, None])))[:, 0]
         for at, height, slope in zip(path, y, slopes, strict=False):
@@ -53,22 +60,41 @@ def curve(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
                 at + reach, height + slope * reach, color=colour, alpha=0.6, linewidth=1, zorder=2
             )
         axes.scatter(path[0], y[0], marker="*", s=170, c="white", edgecolors="black", zorder=5)
-        axes.scatter(path[-1], y[-1], marker="*", s=210, c=colour, edgecolors="white", zorder=6)
+        if whole:
+            axes.scatter(path[-1], y[-1], marker="*", s=210, c=colour, edgecolors="white", zorder=6)
+    minima = objective.known_minima
+    if len(minima):
+        heights = landscape.evaluate(objective, minima)
+        landscape.mark_minima(axes, minima[:, 0], heights, zorder=4.0)
+    mark_ends(axes, ended)
     style.quiet(axes)
     axes.set(xlabel=landscape.coordinate(objective, 0), ylabel="f", xlim=(low, high))
     axes.set_title(style.title(objective.name, objective.latex), fontsize=13)
-    if len(paths) > 3:  # inside, so many would hide the curves
-        figure.legend(loc="outside lower center", ncols=2, frameon=False)
-    else:
-        axes.legend(frameon=False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=10)
     return figure
+
+
+def legend_entry(label: str, path: Trajectory, whole: bool) -> str:
+    """What a legend says of a path: its label, and its outcome where the end is not to be seen."""
+    outcome = Outcome(int(path.outcome))
+    if outcome in (Outcome.DIVERGED, Outcome.NONFINITE):
+        return f"{label}:  {outcome}"
+    return label if whole else f"{label}:  ends out of sight"
+
+
+def mark_ends(axes: Axes, ended: bool) -> None:
+    """Legend entries for the stars at the start and, where there is one, at the end."""
+    axes.scatter([], [], marker="*", s=120, c="white", edgecolors="black", label="start")
+    if ended:
+        axes.scatter([], [], marker="*", s=120, c="0.5", edgecolors="white", label="end")
 
 
 def convergence(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
     """Convergence: f − f* against the step, logarithmic, for one or several descents.
 
-    Where the minimum is not known, f* is the best value that any of the paths met. Steps at
-    which f − f* is 0 or below, to rounding, are not drawn.
+    Where the minimum is not known, f* is the best value that any of the paths met. What lies
+    below the resolution of the values, 0 and negative differences among them, is drawn at it;
+    where f* is 0 and has no rounding to tell from, they are left out.
 
     Args:
         objective: what was descended.
@@ -83,9 +109,17 @@ def convergence(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure
     best = objective.fmin
     if best is None:
         best = min(np.min(v) for v in values.values())
+    dtype = np.result_type(*(np.asarray(t.values).dtype for t in paths.values()))
+    floor = _resolution(values.values(), best, dtype)
+    below = False
     for (label, value), colour in zip(values.items(), style.colours(values).values(), strict=True):
-        gap = np.where(value > best, value - best, np.nan)
-        axes.semilogy(gap, color=colour, linewidth=2, label=label)
+        gap = value - best
+        below = below or bool((gap < floor).any())
+        gap = np.maximum(gap, floor) if floor else np.where(gap > 0, gap, np.nan)
+        alone = "." if np.isfinite(gap).sum() == 1 else ""  # one point has no line
+        axes.semilogy(gap, marker=alone, color=colour, linewidth=2, label=label)
+    if below:
+        axes.axhline(floor, color="0.4", linestyle=":", label=f"{dtype} resolution", zorder=1)
     style.quiet(axes)
     known = "f − f*" if objective.fmin is not None else "f − best value met"
     axes.set(xlabel="step", ylabel=known)
@@ -96,6 +130,21 @@ def convergence(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure
     else:
         axes.legend(frameon=False)
     return figure
+
+
+def _resolution(values: Collection[np.ndarray], best: float, dtype: np.dtype) -> float:
+    """The least difference from the best value that rounding leaves a meaning; 0 if unknown.
+
+    It is the spacing of floating-point numbers there. Next to 0 that is next to nothing, and what
+    counts is the rounding of the terms that cancel: it shows as a smallest difference within the
+    resolution of the first values.
+    """
+    if best:
+        return float(np.spacing(np.abs(dtype.type(best))))
+    positive = [value[value > 0].min(initial=np.inf) for value in values]
+    first = max(abs(value[0]) for value in values)
+    met_zero = any((value <= 0).any() for value in values)
+    return min(positive) if met_zero and min(positive) <= np.finfo(dtype).eps * first else 0.0
 
 
 def fit(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:

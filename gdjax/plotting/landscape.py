@@ -22,21 +22,26 @@ GREEK = {
 }  # fmt: skip
 CLIFF = 1e3  # heights above the lowest point that a picture shows, in those of the middle one
 MARGIN = 0.12  # of the window, around what it must show
+IN_SLICE = 1e-3  # widths of the domain between a slice and the minima that are drawn in it
 
 
 class Window(NamedTuple):
     """A rectangle in the plane of two coordinates; the others stay at ``base``.
 
+    In one dimension it is an interval: one coordinate instead of two.
+
     Args:
         low, high: corners, ``(2,)``.
         axes: which two coordinates are drawn.
         base: the point through which the plane is laid, ``(d,)``.
+        through: what that point is, in words.
     """
 
     low: np.ndarray
     high: np.ndarray
-    axes: tuple[int, int]
+    axes: tuple[int, ...]
     base: np.ndarray
+    through: str = "the start"
 
 
 class Grid(NamedTuple):
@@ -48,16 +53,19 @@ class Grid(NamedTuple):
 
 
 def frame(
-    objective: Objective, paths: Sequence[np.ndarray], axes: tuple[int, int] = (0, 1)
+    objective: Objective, paths: Sequence[np.ndarray], axes: tuple[int, ...] = (0, 1)
 ) -> Window:
     """The smallest window that shows every path and the known minima, with a margin.
 
-    Points beyond twice the domain are left out of sight: one diverging path must not shrink
-    the rest to a dot. Of more than two dimensions, the slice goes through the first path's last
-    point in sight.
+    Points beyond twice the domain, and farther out than every start, are left out of sight: one
+    diverging path must not shrink the rest to a dot. Of more than two dimensions, the slice goes
+    through the first path's last point; where that is out of sight, through the first known
+    minimum, or the domain's centre.
     """
     picked = list(axes)
-    reach = objective.width[picked]
+    starts = np.array([path[0] for path in paths])
+    everywhere = np.maximum(objective.width, np.abs(starts - objective.center).max(axis=0))
+    reach = everywhere[picked]
     low, high = objective.center[picked] - reach, objective.center[picked] + reach
     seen = np.concatenate([path[:, picked] for path in paths] + [objective.known_minima[:, picked]])
     seen = seen[np.all((seen >= low) & (seen <= high), axis=1)]
@@ -67,9 +75,29 @@ def frame(
     side = np.maximum(high - low, 0.04 * reach)
     side = np.maximum(side, side.max() * np.minimum(reach / reach.max(), 1) * 0.6)
     middle, half = (low + high) / 2, side * (0.5 + MARGIN)
-    near = np.all(np.abs(paths[0] - objective.center) <= objective.width, axis=1)
-    base = paths[0][np.flatnonzero(near)[-1] if near.any() else 0]
-    return Window(middle - half, middle + half, axes, np.asarray(base, dtype=float))
+    base, through = objective.center, "the domain's centre"
+    if np.all(np.abs(paths[0][-1] - objective.center) <= everywhere):
+        base, through = paths[0][-1], "the last point"
+    elif len(objective.known_minima):
+        base, through = objective.known_minima[0], "a known minimum"
+    return Window(middle - half, middle + half, axes, np.asarray(base, dtype=float), through)
+
+
+def in_sight(path: np.ndarray, window: Window) -> tuple[np.ndarray, bool]:
+    """A path up to where it leaves the window for good, and whether it ends inside instead.
+
+    One that leaves has its way to the border as its last piece.
+    """
+    at = path[:, list(window.axes)]
+    inside = np.all((at >= window.low) & (at <= window.high), axis=1)
+    last = int(np.flatnonzero(inside)[-1]) if inside.any() else 0
+    if last == len(path) - 1:
+        return path, True
+    move = at[last + 1] - at[last]
+    room = np.where(move > 0, window.high - at[last], window.low - at[last])
+    share = np.min(room[move != 0] / move[move != 0])
+    border = path[last] + share * (path[last + 1] - path[last])
+    return np.concatenate([path[: last + 1], border[None]]), False
 
 
 def evaluate(objective: Objective, points: np.ndarray) -> np.ndarray:
@@ -131,14 +159,11 @@ def contours(
         linewidths=0.5,
         linestyles="solid",
     )
-    minima = (
-        objective.known_minima[:, list(window.axes)] if objective.dim == 2 else np.empty((0, 2))
-    )
+    away = np.abs(objective.known_minima - window.base) / objective.width
+    away[:, list(window.axes)] = 0
+    minima = objective.known_minima[np.all(away <= IN_SLICE, axis=1)][:, list(window.axes)]
     if len(minima):
-        axes.scatter(
-            *minima.T, s=46, facecolors="none", edgecolors="white", linewidths=1.3, zorder=2.5,
-            path_effects=style.RIM, label="known minimum",
-        )  # fmt: skip
+        mark_minima(axes, *minima.T)
     axes.set(
         xlim=(window.low[0], window.high[0]),
         ylim=(window.low[1], window.high[1]),
@@ -152,6 +177,14 @@ def contours(
     key = axes.figure.colorbar(filled, ax=axes, pad=0.02, shrink=0.95, ticks=ticks)
     key.ax.set_title("f", fontsize=10)
     key.outline.set_visible(False)  # type: ignore[operator]  # a Patch, typed as a callable
+
+
+def mark_minima(axes: Axes, x: np.ndarray, y: np.ndarray, zorder: float = 2.5) -> None:
+    """A ring at each minimum, and its entry in the legend."""
+    axes.scatter(
+        x, y, s=46, facecolors="none", edgecolors="white", linewidths=1.3, zorder=zorder,
+        path_effects=style.RIM, label="known minimum",
+    )  # fmt: skip
 
 
 def surface(axes: Axes3D, ground: Grid, objective: Objective, window: Window) -> None:

@@ -64,7 +64,7 @@ def paths_grid(dataset: Dataset, objective: Objective) -> Figure:
     for panel, at, (paths, ended) in zip(panels, picked, drawn, strict=False):
         landscape.contours(panel, ground, objective, window, bar=False)
         for path, fate in zip(paths, ended, strict=True):
-            _draw(panel, path, INKS[Fate(fate)])
+            _draw(panel, path, INKS[Fate(fate)], window)
         title = setting(dataset, **at) if axes else style.point(paths[0][0])
         panel.set_title(title, fontsize=10)
         panel.label_outer()
@@ -109,8 +109,10 @@ def _paths(cells: Dataset) -> tuple[list[np.ndarray], np.ndarray]:
     return paths, fates(cells).reshape(-1)[chosen]
 
 
-def _draw(axes: Axes, path: np.ndarray, colour: str) -> None:
+def _draw(axes: Axes, path: np.ndarray, colour: str, window: landscape.Window) -> None:
+    path, whole = landscape.in_sight(path, window)
     axes.plot(*path.T, color=colour, linewidth=1.3, path_effects=style.HALO, zorder=3)
-    axes.plot(*path.T, ".", color=colour, markersize=2.5, zorder=3)
+    axes.plot(*path[: None if whole else -1].T, ".", color=colour, markersize=2.5, zorder=3)
     axes.scatter(*path[0], marker="*", s=60, c="white", edgecolors="black", zorder=5)
-    axes.scatter(*path[-1], marker="*", s=80, c=colour, edgecolors="white", zorder=6)
+    if whole:
+        axes.scatter(*path[-1], marker="*", s=80, c=colour, edgecolors="white", zorder=6)

@@ -11,7 +11,7 @@ from gdjax.descent import Trajectory
 from gdjax.errors import ArgumentError
 from gdjax.objectives import Objective
 from gdjax.plotting import landscape, style
-from gdjax.plotting.curves import curve
+from gdjax.plotting.curves import curve, legend_entry, mark_ends
 
 DRAPE = 12  # samples a step, so that a path lies on the surface instead of cutting through it
 
@@ -25,8 +25,8 @@ def trajectory(
     """One path: the surface with the path on it, beside contours with arrows along the path.
 
     In one dimension it is the curve with the points and their tangents; in more than two, the
-    slice through the last point, along two of the coordinates. A path that diverges is cut
-    at its last finite point.
+    slice through the last point, along two of the coordinates, or through a minimum if the last
+    point is out of sight. A path that leaves is drawn to the border of the picture.
 
     Args:
         objective: what was descended.
@@ -77,18 +77,23 @@ def comparison(
     landscape.contours(flat, ground, objective, window)
     start = next(iter(points.values()))[0]
     _face(hill, start, window)
+    entries: list[str] = []
+    ended = False
     for (label, path), colour in zip(points.items(), style.colours(points).values(), strict=True):
-        _draw_on_surface(hill, objective, path, window, ground, colour)
-        _draw_on_contours(flat, path[:, list(window.axes)], window, label, colour)
-    flat.scatter([], [], marker="*", s=120, c="white", edgecolors="black", label="start")
-    flat.scatter([], [], marker="*", s=120, c="0.5", edgecolors="white", label="end")
+        path, whole = landscape.in_sight(path, window)
+        ended = ended or whole
+        entries.append(legend_entry(label, paths[label], whole))
+        _draw_on_surface(hill, objective, path, window, ground, colour, whole)
+        at = path[:, list(window.axes)]
+        _draw_on_contours(flat, at, window, entries[-1], colour, whole)
+    mark_ends(flat, ended)
     handles, labels = flat.get_legend_handles_labels()
-    order = sorted(range(len(labels)), key=lambda i: labels[i] not in points)  # the paths first
+    order = sorted(range(len(labels)), key=lambda i: labels[i] not in entries)  # the paths first
     figure.legend(
         [handles[i] for i in order], [labels[i] for i in order],
         loc="outside lower center", ncols=4 if len(paths) < 5 else 3, frameon=False, fontsize=10,
     )  # fmt: skip
-    slice_note = "" if objective.dim == 2 else "   (slice through the last point)"
+    slice_note = "" if objective.dim == 2 else f"   (slice through {window.through})"
     title = style.title(objective.name, objective.latex) + slice_note
     if style.fits(objective.gradient_latex):
         title += f"\n$\\nabla f = {objective.gradient_latex}$"
@@ -115,24 +120,25 @@ def _draw_on_surface(
     window: landscape.Window,
     ground: landscape.Grid,
     colour: str,
+    whole: bool,
 ) -> None:
     share = np.linspace(0, 1, DRAPE, endpoint=False)[None, :, None]
     draped = (path[:-1, None] * (1 - share) + path[1:, None] * share).reshape(-1, path.shape[1])
     draped = np.concatenate([draped, path[-1:]])
     x, y = draped[:, window.axes[0]], draped[:, window.axes[1]]
-    inside = (
-        (x >= window.low[0]) & (x <= window.high[0]) & (y >= window.low[1]) & (y <= window.high[1])
-    )
+    slack = 1e-9 * (window.high - window.low)  # a path that leaves ends on the border itself
+    low, high = window.low - slack, window.high + slack
+    inside = (x >= low[0]) & (x <= high[0]) & (y >= low[1]) & (y <= high[1])
     onto = np.broadcast_to(window.base, draped.shape).copy()
     onto[:, list(window.axes)] = draped[:, list(window.axes)]
     z = landscape.evaluate(objective, onto)
     z = np.minimum(z, np.fmax.reduce(ground.z, axis=None))  # the surface is cut off there
     x, y, z = np.where(inside, (x, y, z), np.nan)
     axes.plot(x, y, z, color=colour, linewidth=1.8, path_effects=style.HALO, zorder=5)
-    dots = slice(None, None, DRAPE)
+    dots = slice(None, None if whole else -1, DRAPE)
     axes.plot(x[dots], y[dots], z[dots], ".", color=colour, markersize=3.5, zorder=6)
     for end, face, edge, size in ((0, "white", "black", 130), (-1, colour, "white", 170)):
-        if inside[end]:
+        if end == 0 or whole:
             axes.scatter(
                 x[end], y[end], z[end], marker="*", s=size, c=face, edgecolors=edge, zorder=7,
                 depthshade=False,
@@ -140,10 +146,10 @@ def _draw_on_surface(
 
 
 def _draw_on_contours(
-    axes: Axes, path: np.ndarray, window: landscape.Window, label: str, colour: str
+    axes: Axes, path: np.ndarray, window: landscape.Window, label: str, colour: str, whole: bool
 ) -> None:
     axes.plot(*path.T, color=colour, linewidth=1.8, path_effects=style.HALO, label=label)
-    axes.plot(*path.T, ".", color=colour, markersize=5)
+    axes.plot(*path[: None if whole else -1].T, ".", color=colour, markersize=5)
     moves = np.diff(path, axis=0)
     long = np.linalg.norm(moves / (window.high - window.low), axis=1) > 0.05
     if long.any():
@@ -154,4 +160,5 @@ def _draw_on_contours(
             scale=6, scale_units="inches", headwidth=4, headlength=4, headaxislength=3.5, zorder=4,
         )  # fmt: skip
     axes.scatter(*path[0], marker="*", s=170, c="white", edgecolors="black", zorder=6)
-    axes.scatter(*path[-1], marker="*", s=210, c=colour, edgecolors="white", zorder=7)
+    if whole:
+        axes.scatter(*path[-1], marker="*", s=210, c=colour, edgecolors="white", zorder=7)

@@ -19,7 +19,7 @@ from gdjax.plotting.cells import (
     Fate,
     ascending,
     axes_of,
-    axis_label,
+    axis_title,
     axis_values,
     check_finished,
     fates,
@@ -71,7 +71,7 @@ def success_rate(dataset: Dataset, against: str | None = None, confidence: float
             f"success_rate draws at most {LINES} lines, {others[0]} has {success.shape[1]} values; "
             f"pick first, such as dataset.isel({others[0]}=0)"
         )
-    name, values = axis_values(dataset, against)
+    values = axis_values(dataset, against)[1]
     starts = len(success)
     figure, panel = _panel(dataset, height=4.8 if starts > 1 else 3.0)
     rows = success.reshape(starts, -1, len(values)).swapaxes(0, 1)
@@ -93,7 +93,7 @@ def success_rate(dataset: Dataset, against: str | None = None, confidence: float
         panel.set_ylabel("reaches a global minimum")
         good = int(rows.sum())
         panel.set_title(f"{good} of {rows.size}", loc="right", fontsize=11)
-    panel.set(xscale=scale_of(values), ylim=(-0.04, 1.04), xlabel=axis_label(dataset, name))
+    panel.set(xscale=scale_of(values), ylim=(-0.04, 1.04), xlabel=axis_title(dataset, against))
     if others:
         panel.legend(frameon=False)
     return figure

@@ -1,5 +1,7 @@
 """The stability map: for which hyperparameters descents arrive, go astray, or diverge."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -15,7 +17,7 @@ from gdjax.plotting.cells import (
     Dataset,
     Fate,
     ascending,
-    axis_label,
+    axis_title,
     axis_values,
     edges,
     fates,
@@ -32,7 +34,11 @@ COLOURS = {  # the first two mix to greens, which are nobody else's
     Fate.LOST: "#333333",
 }
 STEPS = "magma_r"
-NEVER = "#F2F2F2"
+NEVER: dict[str, Any] = {
+    "facecolor": "white",
+    "edgecolor": "0.7",
+    "hatch": "////",
+}  # nobody else is hatched
 LIMITS = {
     "heavy_ball": "α L = 2 (1 + μ)",
     "nesterov": "α L = 2 (1 + μ) / (1 + 2 μ)",
@@ -89,9 +95,9 @@ def stability_map(dataset: Dataset, objective: Objective) -> Figure:
     for panel in panels:
         panel.set(
             xscale=scale_of(x), yscale=scale_of(y), xlim=edges(x)[[0, -1]], ylim=edges(y)[[0, -1]],
-            xlabel=axis_label(dataset, axis_values(dataset, across)[0]),
+            xlabel=axis_title(dataset, across),
         )  # fmt: skip
-    panels[0].set_ylabel(axis_label(dataset, axis_values(dataset, up)[0]))
+    panels[0].set_ylabel(axis_title(dataset, up))
     handles = [
         Patch(color=colour, label=fate.label)
         for fate, colour in COLOURS.items()
@@ -99,10 +105,13 @@ def stability_map(dataset: Dataset, objective: Objective) -> Figure:
     ]
     if timed:
         handles.append(
-            Patch(color=NEVER, label="fewer than half arrive" if starts > 1 else "never arrives")
+            Patch(**NEVER, label="fewer than half arrive" if starts > 1 else "never arrives")
         )
     handles += [line for line in panels[0].get_lines() if line.get_label() != "_"]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=10)
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=10,
+        title="colours mix by the share of starts" if starts > 1 else None, title_fontsize=10,
+    )  # fmt: skip
     figure.suptitle(
         f"{style.title(objective.name, objective.latex)}\n{heading(dataset)}", fontsize=12
     )
@@ -122,7 +131,7 @@ def _draw_steps(
 ) -> None:
     median = np.maximum(metrics.steps_quantile(first_step, 0.5, axis=0), 1)
     finite = median[np.isfinite(median)]
-    axes.set_facecolor(NEVER)
+    axes.patch.set(**NEVER)
     if not finite.size:
         return
     norm = LogNorm(finite.min(), max(finite.max(), finite.min() + 1))

@@ -113,10 +113,13 @@ def point(at: Iterable[float]) -> str:
     return f"({', '.join(f'{x:.2f}'.replace('-', '−') for x in at)})"
 
 
-def bar(figure: Figure, shades: ScalarMappable, panels: Sequence[Axes], title: str) -> None:
-    """A colour bar beside some axes; a logarithmic one with plain numbers."""
+def bar(
+    figure: Figure, shades: ScalarMappable, panels: Sequence[Axes], title: str, note: str = ""
+) -> None:
+    """A colour bar beside some axes, with a note along it; a logarithmic one with plain numbers."""
     drawn = figure.colorbar(shades, ax=panels, pad=0.03, shrink=0.95, aspect=30)
     drawn.ax.set_title(title, fontsize=10)
+    drawn.set_label(note)
     drawn.outline.set_visible(False)  # type: ignore[operator]  # a Patch, typed as a callable
     if isinstance(shades.norm, LogNorm):
         low, high = shades.get_clim()
