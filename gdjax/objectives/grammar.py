@@ -77,7 +77,10 @@ def check(text: str, argument: str, functions: Mapping[str, tuple]) -> Parsed:
         reason = error.msg.split(";")[0]
         raise ArgumentError(f"{argument}: {reason}{column}: {short(text)}") from None
     except (ValueError, MemoryError, RecursionError):
-        raise ArgumentError(f"{argument} is too large or no text at all: {short(text)}") from None
+        raise ArgumentError(
+            f"{argument} may hold {LARGEST_SIZE} names, numbers and operations, as plain text; "
+            f"got {short(text)}"
+        ) from None
     called = set()
     for node in nodes(tree):
         match node:
