@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numba
+import numba  # pyright: ignore[reportMissingImports]  # an extra
 import numpy as np
 
 from .work import Work

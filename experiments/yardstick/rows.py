@@ -153,7 +153,7 @@ def _torch(work: Work, processors: int) -> Run:
 
 
 def _numba(work: Work, processors: int) -> Run:
-    import numba
+    import numba  # pyright: ignore[reportMissingImports]  # an extra
 
     from . import loops
 
@@ -252,7 +252,7 @@ def _optimistix(work: Work, processors: int) -> Run:
 
 def _jaxopt(work: Work, processors: int) -> Run:
     del processors
-    import jaxopt
+    import jaxopt  # pyright: ignore[reportMissingImports]  # an extra
 
     fn = work.objective.fn
 
