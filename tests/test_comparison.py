@@ -216,7 +216,7 @@ def test_rates_of_theory_stand_beside_the_fitted_ones():
         (lambda: rank("booth", []), "optimizers must hold at least one"),
         (
             lambda: rank("booth", [{"name": "adam", "momentum": 0.9}]),
-            "unknown hyperparameter of adam 'momentum'.*it takes learning_rate, b1, b2",
+            "unknown hyperparameter of adam 'momentum'; choose from learning_rate, b1, b2",
         ),
         (lambda: rank("booth", ["adam"], ranges={"momentum": (0, 0.9)}), "hyperparameter to tune"),
         (
