@@ -64,8 +64,7 @@ class Runner:
             self.kernel, self.reason = _kernel(plan, fast_math)
         one = jax.default_backend() != "cpu"  # an accelerator takes one call at a time
         self.devices = 1 if one else devices or processors()
-        recipe, numbers = optimizers.split(plan.optimizer)
-        del recipe
+        _, numbers = optimizers.split(plan.optimizer)
         self._every, columns = 1, {}
         for axis in reversed(plan.axes):
             for name, values in zip(axis.names, axis.values, strict=True):
