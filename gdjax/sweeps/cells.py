@@ -28,9 +28,9 @@ class Cell(NamedTuple):
         state: of the optimizer.
         step: how many steps it has taken.
         best: the smallest value met before this point.
-        first_step: the first step before this one with a value within tolerance, or −1.
+        waited: how many points before this one came before the first value within tolerance.
         flat: the square of the gradient norm that counts as at rest.
-        small: whether the last step was small enough for being at rest.
+        resting: whether it was at rest when it was last judged.
         running: whether it has not been seen to stop.
     """
 
@@ -38,9 +38,9 @@ class Cell(NamedTuple):
     state: Any
     step: Int[Array, ""]
     best: Float[Array, ""]
-    first_step: Int[Array, ""]
+    waited: Int[Array, ""]
     flat: Float[Array, ""]
-    small: Bool[Array, ""]
+    resting: Bool[Array, ""]
     running: Bool[Array, ""]
 
 
@@ -84,18 +84,35 @@ class Paths(NamedTuple):
 
 
 class Descent(NamedTuple):
-    """The three functions that make a sweep's cells; compared by identity of its members.
+    """The four functions that make a sweep's cells; compared by identity of its members.
+
+    A cell is judged at its start and after every ``stride`` steps.
 
     Args:
         begin: (start, numbers) → ``Cell``.
-        advance: (cell, numbers, steps) → (cell, value): judged at its point, and if it does not
-            stop there one step on; with the value at the point that it came with.
-        finish: cell → ``Summary``.
+        advance: (cell, numbers) → (cell, value): one step on, unless its point is lost or its
+            value is broken, where it stops; with the value at the point that it came with.
+        judge: (cell, numbers, steps) → (cell, value): the same, and it also stops at rest and
+            after so many steps.
+        finish: cell → ``Summary``; after it was judged.
     """
 
     begin: Callable
     advance: Callable
+    judge: Callable
     finish: Callable
+
+
+def stride(steps: int) -> int:
+    """From how many steps to how many a cell is judged: the largest divisor of ``steps`` up to 10.
+
+    Looking for rest costs as much as a step of a simple objective.
+
+    Example:
+        >>> [stride(steps) for steps in (0, 7, 100, 101, 128)]
+        [1, 7, 10, 1, 8]
+    """
+    return next(k for k in range(10, 0, -1) if steps % k == 0 and k <= max(steps, 1))
 
 
 def descent(
@@ -117,7 +134,7 @@ def descent(
         stop: whether a cell at rest stops; lost and broken ones always do.
     """
     value_and_gradient = objective.value_and_gradient(gradient)
-    within = -jnp.inf if objective.fmin is None else objective.fmin + tolerance
+    within = None if objective.fmin is None else objective.fmin + tolerance
 
     def begin(start: Array, numbers: Mapping[str, Any]) -> Cell:
         _, slope = value_and_gradient(start)
@@ -127,56 +144,65 @@ def descent(
             state=optimizers.join(recipe, numbers).init(start),
             step=jnp.int32(0),
             best=jnp.full_like(start[0], jnp.inf),
-            first_step=jnp.int32(-1),
+            waited=jnp.int32(0),
             flat=(rule.gradient * (1 + norm)) ** 2,
-            small=jnp.array(True),
+            resting=jnp.array(False),
             running=jnp.array(True),
         )
 
-    def advance(
+    def advance(cell: Cell, numbers: Mapping[str, Any]) -> tuple[Cell, Float[Array, ""]]:
+        return move_on(cell, numbers, None)
+
+    def judge(
         cell: Cell, numbers: Mapping[str, Any], steps: Int[Array, ""]
+    ) -> tuple[Cell, Float[Array, ""]]:
+        return move_on(cell, numbers, steps)
+
+    def move_on(
+        cell: Cell, numbers: Mapping[str, Any], steps: Int[Array, ""] | None
     ) -> tuple[Cell, Float[Array, ""]]:
         point, frame = cell.point, frame_of(objective, cell.point.dtype)
         value, slope = value_and_gradient(point)
         inside = jnp.all(jnp.abs(point - frame.center) <= rule.bound * frame.width)
-        healthy = inside & jnp.isfinite(value)  # NaN is not inside
-        ended = (cell.step >= steps) | (stop & at_rest(cell, slope))
-        running = cell.running & healthy & ~ended
+        running = cell.running & inside & jnp.isfinite(value)  # NaN is not inside
         moved, state = move(
             objective, value_and_gradient, optimizers.join(recipe, numbers),
             point, cell.state, value, slope,
         )  # fmt: skip
-        small = jnp.all(jnp.abs(moved - point) <= rule.step * frame.width)
-        met = (value <= within) & (cell.first_step < 0)
+        resting = cell.resting
+        if steps is not None:
+            small = jnp.all(jnp.abs(moved - point) <= rule.step * frame.width)
+            resting = small & (jnp.sum(slope * slope) <= cell.flat)
+            running = running & (cell.step < steps) & ~(stop & resting)
+        best = jnp.where(value < cell.best, value, cell.best)
         after = Cell(
             point=jnp.where(running, moved, point),
             state=jax.tree.map(lambda a, b: jnp.where(running, a, b), state, cell.state),
             step=jnp.where(running, cell.step + 1, cell.step),
-            best=jnp.where(value < cell.best, value, cell.best),
-            first_step=jnp.where(met, cell.step, cell.first_step),
+            best=best,
+            # A stopped cell sees its last value again, which changes neither in a way that counts.
+            waited=cell.waited if within is None else cell.waited + (best > within),
             flat=cell.flat,
-            small=jnp.where(running, small, cell.small),
+            resting=resting,
             running=running,
         )
         return after, value
 
-    def at_rest(cell: Cell, slope: Float[Array, "d"]) -> Bool[Array, ""]:
-        return cell.small & (jnp.sum(slope * slope) <= cell.flat)
-
     def finish(cell: Cell) -> Summary:
-        value, slope = value_and_gradient(cell.point)
+        value = value_and_gradient(cell.point)[0]
         frame = frame_of(objective, cell.point.dtype)
         minimum = nearest_minimum(cell.point, frame, rule)
         wrong = went_wrong(jnp.int32(-1), cell.point, value, frame, rule)
+        never = within is None or cell.best > within
         return Summary(
             final_point=cell.point,
             final_value=value,
             best_value=cell.best,
-            first_step=cell.first_step,
+            first_step=jnp.where(never, jnp.int32(-1), cell.waited),
             steps=cell.step,
             evaluations=cell.step + 1,
-            outcome=classify(wrong, at_rest(cell, slope), minimum).astype(jnp.int8),
+            outcome=classify(wrong, cell.resting, minimum).astype(jnp.int8),
             minimum=minimum.astype(jnp.int16),
         )
 
-    return Descent(begin, advance, finish)
+    return Descent(begin, advance, judge, finish)

@@ -1,6 +1,6 @@
 """A sweep as one native kernel: every cell in a lane of a vector, its state in registers.
 
-The three functions of a cell are unrolled into scalars and compiled with LLVM: each scalar becomes
+The four functions of a cell are unrolled into scalars and compiled with LLVM: each scalar becomes
 a vector of ``lanes`` cells. A lane whose cell has stopped is given the next cell, so that a sweep
 costs the steps that its cells take. No lane ever sees another, and every lane computes the same
 operations wherever it sits, so that results do not depend on how cells are cut into calls.
@@ -11,17 +11,17 @@ import ctypes.util
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 
-from gdjax.sweeps.cells import ALIGNED, Column, Descent, Paths
+from gdjax.sweeps.cells import ALIGNED, Column, Descent, Paths, stride, stride
 from gdjax.sweeps.program import Program
 from gdjax.sweeps.scalarise import UnsupportedError, scalarise
-from gdjax.sweeps.vectors import I8, I32, I64, Builder, Value, Writer
+from gdjax.sweeps.vectors import I1, I8, I32, I64, Builder, Value, Writer
 
 REFILL = 16  # one lane in this many idle is reason enough to fetch new cells
 
@@ -53,14 +53,16 @@ class Kernel:
     ):
         steps = jax.ShapeDtypeStruct((), np.int32)
         begin, cell = scalarise(descent.begin, start, numbers)
-        advance, _ = scalarise(descent.advance, cell, numbers, steps)
+        advance, _ = scalarise(descent.advance, cell, numbers)
+        judge, _ = scalarise(descent.judge, cell, numbers, steps)
         finish, self.summary = scalarise(descent.finish, cell)
         self.tile = _lanes(advance, len(begin.outputs))
-        writer = _Writer(begin, advance, finish, cell, self.tile)
+        writer = _Writer(Programs(begin, advance, judge, finish), cell, self.tile)
         name = "record" if record else "sweep"
         (writer.write_record if record else writer.write_sweep)(name)
         self._engine = _compile(str(writer.module))
-        signature = [ctypes.c_int64] * 2 + [ctypes.c_int32] + [ctypes.c_void_p] * 4
+        c = ctypes
+        signature = [c.c_int64, c.c_int64, c.c_int32, c.c_int64, *[c.c_void_p] * 4]
         address = self._engine.get_function_address(name)
         self._function = ctypes.CFUNCTYPE(None, *signature)(address)
 
@@ -99,7 +101,7 @@ class Kernel:
             kept += [a.ctypes.data for a in (when, paths.points, paths.values)]
             tables.append(np.array(kept, np.int64))
         pointers = [table.ctypes.data for table in tables] + [None] * (4 - len(tables))
-        self._function(begin, end, steps, *pointers)
+        self._function(begin, end, steps, stride(steps), *pointers)
 
 
 def _lanes(program: Program, carried: int) -> int:
@@ -109,136 +111,333 @@ def _lanes(program: Program, carried: int) -> int:
     return lanes // 2 if wide else lanes
 
 
+class Programs(NamedTuple):
+    """The functions of a cell, unrolled."""
+
+    begin: Program
+    advance: Program
+    judge: Program
+    finish: Program
+
+
+class _Area:
+    """Memory for a vector of cells: for each scalar an array over the lanes; last, which cells.
+
+    Single lanes can be copied between areas, which a register cannot do.
+    """
+
+    def __init__(self, writer: Writer, dtypes: Sequence[np.dtype], memory: Value = None) -> None:
+        self.writer, self.dtypes = writer, [*dtypes, np.dtype(np.int64)]
+        self.cells = len(dtypes)
+        arrays = [ir.ArrayType(self._kept(d).element, writer.lanes) for d in self.dtypes]
+        self.type = ir.LiteralStructType(arrays)
+        self.memory = memory or writer.slot(self.type)
+
+    def _kept(self, dtype: np.dtype) -> Any:
+        return self.writer.type(np.int8 if dtype == bool else dtype)
+
+    def _vector(self, b: Builder, i: int) -> Value:
+        return b.bitcast(self.at(b, i, I64(0)), self._kept(self.dtypes[i]).as_pointer())
+
+    def load(self, b: Builder, i: int) -> Value:
+        """All lanes of a scalar."""
+        value = b.load(self._vector(b, i), align=1)
+        return b.trunc(value, self.writer.type(bool)) if self.dtypes[i] == bool else value
+
+    def store(self, b: Builder, i: int, value: Value) -> None:
+        """Fill all lanes of a scalar."""
+        value = b.zext(value, self._kept(bool)) if self.dtypes[i] == bool else value
+        b.store(value, self._vector(b, i), align=1)
+
+    def at(self, b: Builder, i: int, lane: Value) -> Value:
+        """The address of one lane of a scalar."""
+        return b.gep(self.memory, [I32(0), I32(i), lane], inbounds=True)
+
+
 class _Writer(Writer):
     """Writes the function of a kernel: one that keeps summaries, or one that keeps paths."""
 
-    def __init__(
-        self, begin: Program, advance: Program, finish: Program, cell: Any, lanes: int
-    ) -> None:
+    def __init__(self, programs: Programs, cell: Any, lanes: int) -> None:
         super().__init__(lanes)
-        self.begin, self.advance, self.finish = begin, advance, finish
+        self.programs = programs
         self.running = [leaf is cell.running for leaf in _scalars(cell)].index(True)
         self.dim = math.prod(cell.point.shape)
+        self.carried = [o.dtype for o in programs.begin.outputs]
+        self.numbers = [i.dtype for i in programs.begin.inputs[self.dim :]]
+        live = {node.index for node in programs.finish.live()}
+        inputs = enumerate(programs.finish.inputs)
+        self.kept = [i for i, node in inputs if node.index in live]  # what ``finish`` looks at
 
-    def _function(self, name: str) -> tuple[Builder, tuple[Value, ...]]:
-        """A function (first, end, steps, layout, bases, outputs, paths), and its slots."""
-        words = I64.as_pointer()
-        kinds = [I64, I64, I32, words, words, words, words]
-        function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), kinds), name)
+    def _begin_function(self, name: str, result: Any, kinds: Sequence[Any]) -> tuple[Builder, Any]:
+        """A new function: a builder at the top of its body, and its arguments."""
+        function = ir.Function(self.module, ir.FunctionType(result, kinds), name)
         self.entry = b = ir.IRBuilder(function.append_basic_block("entry"))
-        self.state = [self.slot(self.type(o.dtype)) for o in self.begin.outputs]
-        self.given = [self.slot(self.type(i.dtype)) for i in self.begin.inputs]
-        self.results = [self.slot(self.type(o.dtype)) for o in self.finish.outputs]
         body = b.append_basic_block("body")
         b.branch(body)
         b.position_at_end(body)
         return b, function.args
 
-    def _step(self, b: Builder, limit: Value) -> tuple[Value, Value]:
-        """One step of every lane: how many are running after it, and the values before it."""
-        old = [b.load(slot) for slot in self.state]
-        numbers = [b.load(slot) for slot in self.given[self.dim :]]
-        self.active = old[self.running]
-        *state, value = self.run(b, self.advance, [*old, *numbers, limit])
-        self.active = None
-        for new, slot in zip(state, self.state, strict=True):
-            b.store(new, slot)
-        bits = ir.IntType(self.lanes)
-        name = f"llvm.ctpop.i{self.lanes}"
-        count = self.module.globals.get(name) or ir.Function(
-            self.module, ir.FunctionType(bits, [bits]), name
-        )
-        running = b.call(count, [b.bitcast(state[self.running], bits)])
-        return (b.zext(running, I64) if self.lanes < 64 else running), value
+    def _bits(self, b: Builder, mask: Value) -> Value:
+        """A vector of booleans as an integer of 64 bits, the first lane lowest."""
+        bits = b.bitcast(mask, ir.IntType(self.lanes))
+        return b.zext(bits, I64) if self.lanes < 64 else bits
 
-    def _finish(self, b: Builder) -> None:
-        kept = self.run(b, self.finish, [b.load(slot) for slot in self.state])
-        for value, slot in zip(kept, self.results, strict=True):
-            b.store(value, slot)
+    def _mask(self, b: Builder, bits: Value) -> Value:
+        """The vector of booleans that an integer stands for."""
+        narrow = ir.IntType(self.lanes)
+        return b.bitcast(b.trunc(bits, narrow) if self.lanes < 64 else bits, self.type(bool))
+
+    def _count(self, b: Builder, bits: Value) -> Value:
+        name = "llvm.ctpop.i64"
+        function = self.module.globals.get(name) or ir.Function(
+            self.module, ir.FunctionType(I64, [I64]), name
+        )
+        return b.call(function, [bits])
+
+    def _step(
+        self, b: Builder, program: Program, state: Sequence[Value], numbers: Sequence[Value],
+        *limit: Value,
+    ) -> Value:  # fmt: skip
+        """One step of every lane, in its registers: the values before it."""
+        old = [b.load(slot) for slot in state]
+        self.active = old[self.running]
+        *new, value = self.run(b, program, [*old, *numbers, *limit])
+        self.active = None
+        for vector, slot in zip(new, state, strict=True):
+            b.store(vector, slot)
+        return value
+
+    def _registers(self) -> list[Value]:
+        """Slots for what a cell carries, which the compiler turns into registers."""
+        return [self.slot(self.type(dtype)) for dtype in self.carried]
 
     def write_sweep(self, name: str) -> None:
-        """Summaries: a lane whose cell has stopped gets the next one."""
-        b, (first, end, steps, layout, bases, outputs, _) = self._function(name)
-        cells = self.slot(ir.VectorType(I64, self.lanes))
-        following, alive, fresh = (self.slot(I64) for _ in range(3))
-        b.store(I64(0), alive)
+        """Summaries: a lane whose cell has stopped gets the next one.
+
+        Cells are begun and finished by whole vectors: new ones wait in ``queue`` for a lane, and
+        stopped ones in ``done`` for company.
+        """
+        enter, finish = self._write_enter(), self._write_finish()
+        words = I64.as_pointer()
+        b, (first, end, steps, every, layout, bases, outputs, _) = self._begin_function(
+            name, ir.VoidType(), [I64, I64, I32, I64, words, words, words, words]
+        )
+        whole = [*self.carried, *self.numbers]
+        lanes, queue = _Area(self, whole), _Area(self, whole)
+        done = _Area(self, [self.carried[i] for i in self.kept])
+        state = self._registers()
+        following, occupied, waiting, count, runs = (self.slot(I64) for _ in range(5))
+        for slot in (occupied, waiting, count, runs):
+            b.store(I64(0), slot)
         b.store(first, following)
-        b.store(self.constant(np.int64(-1)), cells)
-        for slot in self.state:
-            b.store(ir.Constant(slot.type.pointee, None), slot)
-        with self.each(b) as lane:  # idle lanes hold a cell too, so that they compute in peace
-            self._fetch(b, first, lane, layout, bases)
-        refill, step, done = (b.append_basic_block(n) for n in ("refill", "step", "done"))
+        for i, dtype in enumerate(whole):  # idle lanes compute too, in peace
+            lanes.store(b, i, ir.Constant(self.type(dtype), None))
+        every_lane = I64(2**self.lanes - 1)
+        ahead = ir.Constant(self.type(np.int64), [I64(i) for i in range(self.lanes)])
+        blocks = (
+            "refill", "together", "apart", "fill", "draw", "more", "begin", "place", "all", "one",
+            "step", "advance", "judge", "leave", "end",
+        )  # fmt: skip
+        at = {block: b.append_basic_block(block) for block in blocks}
         limit = self.splat(b, steps)
-        b.branch(refill)
 
-        b.position_at_end(refill)
-        stopped = b.not_(b.bitcast(b.load(self.state[self.running]), ir.IntType(self.lanes)))
-        self._finish(b)
-        b.store(I64(0), fresh)
+        def part(source: _Area, i: int, lane: Value, target: _Area, j: int, to: Value) -> None:
+            b.store(b.load(source.at(b, i, lane)), target.at(b, j, to))
+
+        def retire(source: _Area, lane: Value) -> None:
+            """Copy a stopped cell to those that are done; finish them when they fill a vector."""
+            to = b.load(count)
+            for j, i in enumerate([*self.kept, source.cells]):
+                part(source, i, lane, done, j, to)
+            b.store(b.add(to, I64(1)), count)
+            with b.if_then(b.icmp_unsigned("==", to, I64(self.lanes - 1))):
+                b.call(finish, [done.memory, I64(self.lanes), first, outputs])
+                b.store(I64(0), count)
+
+        b.branch(at["fill"])
+
+        b.position_at_end(at["refill"])
+        stopped = b.and_(b.load(occupied), b.not_(b.load(runs)))
+        b.store(b.load(runs), occupied)
+        synchronous = b.and_(
+            b.icmp_unsigned("==", stopped, every_lane), b.icmp_unsigned("==", b.load(count), I64(0))
+        )
+        b.cbranch(synchronous, at["together"], at["apart"])
+        b.position_at_end(at["together"])
+        for j, i in enumerate([*self.kept, lanes.cells]):
+            done.store(b, j, lanes.load(b, i))
+        b.call(finish, [done.memory, I64(self.lanes), first, outputs])
+        b.branch(at["fill"])
+        b.position_at_end(at["apart"])
         with self.each_of(b, stopped) as lane:
-            place = self.at(b, cells, lane)
-            cell = b.load(place)
-            with b.if_then(b.icmp_signed(">=", cell, I64(0))):
-                self._keep(b, b.sub(cell, first), lane, outputs)
-                b.store(I64(-1), place)
-                b.store(b.sub(b.load(alive), I64(1)), alive)
-            new = b.load(following)
-            with b.if_then(b.icmp_signed("<", new, end)):
-                self._fetch(b, new, lane, layout, bases)
-                self._announce(b, b.sub(new, first), outputs)
-                b.store(new, place)
-                b.store(b.add(new, I64(1)), following)
-                b.store(b.add(b.load(alive), I64(1)), alive)
-                b.store(b.or_(b.load(fresh), b.shl(I64(1), lane)), fresh)
-        narrow = b.trunc(b.load(fresh), stopped.type) if self.lanes < 64 else b.load(fresh)
-        mask = b.bitcast(narrow, self.type(bool))
-        begun = self.run(b, self.begin, [b.load(slot) for slot in self.given])
-        for value, slot in zip(begun, self.state, strict=True):
-            b.store(b.select(mask, value, b.load(slot)), slot)
-        b.cbranch(b.icmp_signed(">", b.load(alive), I64(0)), step, done)
+            retire(lanes, lane)
+        b.branch(at["fill"])
 
-        b.position_at_end(step)
-        running, _ = self._step(b, limit)
-        enough = b.sub(b.load(alive), b.udiv(b.load(alive), I64(REFILL)))
+        b.position_at_end(at["fill"])
+        idle = b.xor(b.load(occupied), every_lane)
+        b.cbranch(b.icmp_unsigned("!=", idle, I64(0)), at["draw"], at["step"])
+        b.position_at_end(at["draw"])
+        b.cbranch(b.icmp_unsigned("!=", b.load(waiting), I64(0)), at["place"], at["more"])
+        b.position_at_end(at["more"])
+        new = b.load(following)
+        b.cbranch(b.icmp_signed("<", new, end), at["begin"], at["step"])
+        b.position_at_end(at["begin"])
+        go = b.call(enter, [queue.memory, new, first, end, steps, layout, bases, outputs])
+        b.store(go, waiting)
+        b.store(b.add(new, I64(self.lanes)), following)
+        queue.store(b, queue.cells, b.add(self.splat(b, new), ahead))
+        left = b.sub(end, new)
+        few = b.icmp_signed("<", left, I64(self.lanes))
+        present = b.select(few, b.sub(b.shl(I64(1), left), I64(1)), every_lane)
+        with self.each_of(b, b.and_(present, b.not_(go))) as lane:  # stopped where they began
+            retire(queue, lane)
+        b.branch(at["fill"])
+
+        b.position_at_end(at["place"])
+        b.cbranch(b.icmp_unsigned("==", b.load(occupied), I64(0)), at["all"], at["one"])
+        b.position_at_end(at["all"])
+        for i in range(len(lanes.dtypes)):
+            lanes.store(b, i, queue.load(b, i))
+        b.store(b.load(waiting), occupied)
+        b.store(I64(0), waiting)
+        b.branch(at["fill"])
+        b.position_at_end(at["one"])
+        to, lane = self.lowest(b, idle), self.lowest(b, b.load(waiting))
+        for i in range(len(lanes.dtypes)):
+            part(queue, i, lane, lanes, i, to)
+        b.store(b.or_(b.load(occupied), b.shl(I64(1), to)), occupied)
+        b.store(b.and_(b.load(waiting), b.sub(b.load(waiting), I64(1))), waiting)
+        b.branch(at["fill"])
+
+        b.position_at_end(at["step"])
+        for i, slot in enumerate(state):
+            b.store(lanes.load(b, i), slot)
+        alive = self._count(b, b.load(occupied))
+        enough = b.sub(alive, b.udiv(alive, I64(REFILL)))
+        left = self.slot(I64)
+        b.store(every, left)
+        b.cbranch(b.icmp_unsigned("!=", alive, I64(0)), at["advance"], at["end"])
+
+        def numbers() -> list[Value]:
+            return [lanes.load(b, len(self.carried) + i) for i in range(len(self.numbers))]
+
+        b.position_at_end(at["advance"])
+        with b.if_then(b.icmp_signed(">", b.load(left), I64(1))):
+            with self.times(b, b.sub(b.load(left), I64(1))):
+                self._step(b, self.programs.advance, state, numbers())
+        b.branch(at["judge"])
+        b.position_at_end(at["judge"])
+        self._step(b, self.programs.judge, state, numbers(), limit)
+        b.store(self._bits(b, b.load(state[self.running])), runs)
+        running = self._count(b, b.load(runs))
         go_on = b.icmp_signed(">=", running, enough)
-        b.cbranch(b.and_(go_on, b.icmp_signed(">", running, I64(0))), step, refill)
+        go_on = b.and_(go_on, b.icmp_signed(">", running, I64(0)))
+        b.cbranch(go_on, at["advance"], at["leave"])
+        b.position_at_end(at["leave"])
+        for i, slot in enumerate(state):
+            lanes.store(b, i, b.load(slot))
+        b.branch(at["refill"])
 
-        b.position_at_end(done)
+        b.position_at_end(at["end"])
+        b.call(finish, [done.memory, b.load(count), first, outputs])
         b.ret_void()
+
+    def _write_enter(self) -> Value:
+        """Begins a vector of cells, judges them, and says which of them go on, by bits."""
+        words = I64.as_pointer()
+        queue = _Area(self, [*self.carried, *self.numbers], I1(0))
+        kinds = [queue.type.as_pointer(), I64, I64, I64, I32, words, words, words]
+        b, (memory, cell, first, end, steps, layout, bases, outputs) = self._begin_function(
+            "enter", I64, kinds
+        )
+        queue.memory = memory
+        self._announce(b, b.sub(cell, first), outputs)
+        given = self._fetch(b, cell, end, layout, bases)
+        begun = self.run(b, self.programs.begin, given)
+        numbers = given[self.dim :]
+        # A step on from where it began: later steps come by strides, and end with a judgement.
+        limit = self.splat(b, steps)
+        *state, _ = self.run(b, self.programs.judge, [*begun, *numbers, limit])
+        left = b.sub(end, cell)
+        few = b.icmp_signed("<", left, I64(self.lanes))
+        present = b.select(few, b.sub(b.shl(I64(1), left), I64(1)), I64(2**self.lanes - 1))
+        state[self.running] = b.and_(state[self.running], self._mask(b, present))
+        for i, value in enumerate([*state, *numbers]):
+            queue.store(b, i, value)
+        b.ret(self._bits(b, state[self.running]))
+        function = self.module.globals["enter"]
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        return function
+
+    def _write_finish(self) -> Value:
+        """Finishes so many cells that are done, and keeps what is kept of them."""
+        done = _Area(self, [self.carried[i] for i in self.kept], I1(0))
+        b, (memory, count, first, outputs) = self._begin_function(
+            "finish", ir.VoidType(), [done.type.as_pointer(), I64, I64, I64.as_pointer()]
+        )
+        done.memory = memory
+        inputs = [ir.Constant(self.type(dtype), ir.Undefined) for dtype in self.carried]
+        for j, i in enumerate(self.kept):
+            inputs[i] = done.load(b, j)
+        results = self.run(b, self.programs.finish, inputs)
+        results = [self._kept(b, value) for value in results]
+        for i, slot in enumerate(results):
+            base, stride = self._place(b, outputs, i)
+            with self.times(b, count) as lane:
+                row = b.sub(b.load(done.at(b, done.cells, lane)), first)
+                address = b.add(base, b.mul(row, stride))
+                element = slot.type.pointee.element.as_pointer()
+                b.store(b.load(self.at(b, slot, lane)), b.inttoptr(address, element))
+        b.ret_void()
+        function = self.module.globals["finish"]
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        return function
+
+    def _kept(self, b: Builder, value: Value) -> Value:
+        """A vector in memory, where its lanes can be read one by one."""
+        slot = self.slot(value.type)
+        b.store(value, slot)
+        return slot
 
     def write_record(self, name: str) -> None:
         """Paths: one vector of cells after the other, each step stored past the caches."""
-        b, (first, end, steps, layout, bases, outputs, paths) = self._function(name)
+        finish = self._write_finish()
+        words = I64.as_pointer()
+        b, (first, end, steps, every, layout, bases, outputs, paths) = self._begin_function(
+            name, ir.VoidType(), [I64, I64, I32, I64, words, words, words, words]
+        )
         count, stride, when, points, values = (
             b.load(b.gep(paths, [I64(i)], inbounds=True)) for i in range(5)
         )
-        when = b.inttoptr(when, I64.as_pointer())
-        tile, k, j = (self.slot(I64) for _ in range(3))
-        seen = [self.slot(slot.type.pointee) for slot in self.state[: self.dim]]
+        when = b.inttoptr(when, words)
+        tile, k, j, phase = (self.slot(I64) for _ in range(4))
+        state = self._registers()
+        seen = [self.slot(slot.type.pointee) for slot in state[: self.dim]]
         seen.append(self.slot(seen[0].type.pointee))  # the value
+        done = _Area(self, [self.carried[i] for i in self.kept])
         limit = self.splat(b, steps)
+        ahead = ir.Constant(self.type(np.int64), [I64(i) for i in range(self.lanes)])
         b.store(first, tile)
-        names = ("tile", "step", "keep", "next", "after", "fill", "finish", "done")
-        head, step, keep, onward, after, fill, finish, done = map(b.append_basic_block, names)
-        b.branch(head)
+        blocks = ("tile", "step", "judge", "advance", "stepped", "keep", "after", "fill", "next",
+                  "finish", "end")  # fmt: skip
+        at = {block: b.append_basic_block(block) for block in blocks}
+        b.branch(at["tile"])
 
-        b.position_at_end(head)
-        with self.each(b) as lane:
-            cell = b.add(b.load(tile), lane)
-            last = b.sub(end, I64(1))
-            self._fetch(b, b.select(b.icmp_signed("<", cell, end), cell, last), lane, layout, bases)
-        begun = self.run(b, self.begin, [b.load(slot) for slot in self.given])
-        for value, slot in zip(begun, self.state, strict=True):
+        b.position_at_end(at["tile"])
+        given = self._fetch(b, b.load(tile), end, layout, bases)
+        numbers = given[self.dim :]
+        for value, slot in zip(self.run(b, self.programs.begin, given), state, strict=True):
             b.store(value, slot)
-        b.store(I64(0), k)
-        b.store(I64(0), j)
-        b.branch(step)
+        for slot in (k, j, phase):
+            b.store(I64(0), slot)
+        b.branch(at["step"])
 
         def store() -> None:
             """Keep the points and values of the vector in row j."""
             row = b.load(j)
-            size = self.begin.outputs[0].dtype.itemsize
+            size = self.carried[0].itemsize
             place = b.mul(b.sub(b.load(tile), first), I64(size))
             for i, slot in enumerate(seen):
                 line = b.add(b.mul(row, I64(self.dim)), I64(i)) if i < self.dim else row
@@ -248,85 +447,103 @@ class _Writer(Writer):
                 kept.set_metadata("nontemporal", self.module.add_metadata([I32(1)]))
             b.store(b.add(row, I64(1)), j)
 
-        b.position_at_end(step)
-        for slot, before in zip(self.state, seen[:-1], strict=False):
+        b.position_at_end(at["step"])
+        for slot, before in zip(state, seen[:-1], strict=False):
             b.store(b.load(slot), before)
-        running, value = self._step(b, limit)
-        b.store(value, seen[-1])
-        now = b.load(k)
-        b.cbranch(b.icmp_signed("<", b.load(j), count), keep, after)
-        b.position_at_end(keep)
+        judged = b.icmp_unsigned("==", b.load(phase), I64(0))
+        b.cbranch(judged, at["judge"], at["advance"])
+        for block, program, more in (
+            ("judge", self.programs.judge, [limit]), ("advance", self.programs.advance, [])
+        ):  # fmt: skip
+            b.position_at_end(at[block])
+            b.store(self._step(b, program, state, numbers, *more), seen[-1])
+            b.branch(at["stepped"])
+        b.position_at_end(at["stepped"])
+        now, following = b.load(k), b.add(b.load(phase), I64(1))
+        around = b.icmp_unsigned("==", following, every)
+        b.store(b.select(around, I64(0), following), phase)
+        b.cbranch(b.icmp_signed("<", b.load(j), count), at["keep"], at["after"])
+        b.position_at_end(at["keep"])
         wanted = b.load(b.gep(when, [b.load(j)], inbounds=True))
         with b.if_then(b.icmp_signed("==", wanted, now)):
             store()
-        b.branch(after)
-        b.position_at_end(after)
+        b.branch(at["after"])
+        b.position_at_end(at["after"])
         b.store(b.add(now, I64(1)), k)
-        b.cbranch(b.icmp_signed(">", running, I64(0)), step, fill)
+        running = self._bits(b, b.load(state[self.running]))
+        b.cbranch(b.icmp_unsigned("!=", running, I64(0)), at["step"], at["fill"])
 
-        b.position_at_end(fill)  # every cell has stopped: the rest of its path is its last point
-        b.cbranch(b.icmp_signed("<", b.load(j), count), onward, finish)
-        b.position_at_end(onward)
+        b.position_at_end(at["fill"])  # all have stopped: the rest of a path is its last point
+        b.cbranch(b.icmp_signed("<", b.load(j), count), at["next"], at["finish"])
+        b.position_at_end(at["next"])
         store()
-        b.branch(fill)
+        b.branch(at["fill"])
 
-        b.position_at_end(finish)
-        self._finish(b)
-        with self.each(b) as lane:
-            cell = b.add(b.load(tile), lane)
-            with b.if_then(b.icmp_signed("<", cell, end)):
-                self._keep(b, b.sub(cell, first), lane, outputs)
+        b.position_at_end(at["finish"])
+        for i, slot in enumerate(self.kept):
+            done.store(b, i, b.load(state[slot]))
+        done.store(b, done.cells, b.add(self.splat(b, b.load(tile)), ahead))
+        left = b.sub(end, b.load(tile))
+        few = b.icmp_signed("<", left, I64(self.lanes))
+        b.call(finish, [done.memory, b.select(few, left, I64(self.lanes)), first, outputs])
         b.store(b.add(b.load(tile), I64(self.lanes)), tile)
-        b.cbranch(b.icmp_signed("<", b.load(tile), end), head, done)
-        b.position_at_end(done)
+        b.cbranch(b.icmp_signed("<", b.load(tile), end), at["tile"], at["end"])
+        b.position_at_end(at["end"])
         b.ret_void()
 
-    def _fetch(self, b: Builder, cell: Value, lane: Value, layout: Value, bases: Value) -> None:
-        """Copy the inputs of a cell into a lane."""
-        start = self._index(b, cell, layout, 0)  # its components lie at one index
-        for i, slot in enumerate(self.given):
-            index = start if i < self.dim else self._index(b, cell, layout, i)
-            stride = b.load(b.gep(layout, [I64(3 * i + 2)], inbounds=True))
-            base = b.load(b.gep(bases, [I64(i)], inbounds=True))
-            address = b.add(base, b.mul(index, stride))
-            element = slot.type.pointee.element
-            b.store(b.load(b.inttoptr(address, element.as_pointer())), self.at(b, slot, lane))
-
-    def _index(self, b: Builder, cell: Value, layout: Value, column: int) -> Value:
-        """Where a cell reads a column; it divides, which takes long, only where it must."""
-        every, size = (b.load(b.gep(layout, [I64(3 * column + k)], inbounds=True)) for k in (0, 1))
-        index = self.slot(I64)
-        b.store(I64(0), index)
-        with b.if_then(b.icmp_unsigned("!=", size, I64(1))):
-            b.store(cell, index)
-            with b.if_then(b.icmp_unsigned("!=", every, I64(1))):
-                b.store(b.udiv(cell, every), index)
-            with b.if_then(b.icmp_unsigned(">=", b.load(index), size)):
-                b.store(b.urem(b.load(index), size), index)
-        return b.load(index)
+    def _fetch(
+        self, b: Builder, cell: Value, end: Value, layout: Value, bases: Value
+    ) -> list[Value]:
+        """The inputs of a vector of cells; beyond the end the last one is repeated."""
+        inputs = self.programs.begin.inputs
+        vectors = ir.ArrayType(self.type(inputs[0].dtype), len(inputs))
+        given = self.slot(vectors)
+        with self.times(b, I64(len(inputs))) as i:
+            words = [b.gep(layout, [b.add(b.mul(i, I64(3)), I64(k))], inbounds=True) for k in range(3)]
+            every, size, stride = map(b.load, words)
+            base = b.load(b.gep(bases, [i], inbounds=True))
+            row, part = self.slot(I64), self.slot(I64)
+            b.store(b.urem(b.udiv(cell, every), size), row)
+            b.store(b.urem(cell, every), part)
+            target = b.gep(given, [I64(0), i], inbounds=True)
+            with self.times(b, I64(self.lanes)) as lane:
+                address = b.add(base, b.mul(b.load(row), stride))
+                element = vectors.element.element.as_pointer()
+                b.store(b.load(b.inttoptr(address, element)), self.at(b, target, lane))
+                after = b.add(cell, b.add(lane, I64(1)))
+                with b.if_then(b.icmp_signed("<", after, end)):
+                    onward = b.add(b.load(part), I64(1))
+                    with b.if_else(b.icmp_unsigned("==", onward, every)) as (wrap, stay):
+                        with wrap:
+                            following = b.add(b.load(row), I64(1))
+                            past = b.icmp_unsigned("==", following, size)
+                            b.store(b.select(past, I64(0), following), row)
+                            b.store(I64(0), part)
+                        with stay:
+                            b.store(onward, part)
+        return [b.load(b.gep(given, [I64(0), I64(i)], inbounds=True)) for i in range(len(inputs))]
 
     def _announce(self, b: Builder, row: Value, outputs: Value) -> None:
-        """Ask for the memory of a cell's results, so that it is there when the cell stops."""
+        """Ask for the memory of a vector's results, so that it is there when its cells stop."""
         kinds = [I8.as_pointer(), I32, I32, I32]
         name = "llvm.prefetch.p0"
         prefetch = self.module.globals.get(name) or ir.Function(
             self.module, ir.FunctionType(ir.VoidType(), kinds), name
         )
-        for i in range(len(self.results)):
-            address = b.inttoptr(self._place(b, row, outputs, i), I8.as_pointer())
-            b.call(prefetch, [address, I32(1), I32(2), I32(1)])  # to write, into the second cache
+        for i in range(len(self.programs.finish.outputs)):
+            base, stride = self._place(b, outputs, i)
+            start = b.add(base, b.mul(row, stride))
+            lines = b.add(b.lshr(b.mul(stride, I64(self.lanes)), I64(6)), I64(1))
+            with self.times(b, lines) as line:
+                address = b.add(start, b.shl(line, I64(6)))
+                pointer = b.inttoptr(address, I8.as_pointer())
+                b.call(prefetch, [pointer, I32(1), I32(2), I32(1)])  # to write, second cache
 
     @staticmethod
-    def _place(b: Builder, row: Value, outputs: Value, i: int) -> Value:
+    def _place(b: Builder, outputs: Value, i: int) -> tuple[Value, Value]:
+        """Where the first row of a result lies, and how far it is to the next."""
         base, stride = (b.load(b.gep(outputs, [I64(2 * i + k)], inbounds=True)) for k in range(2))
-        return b.add(base, b.mul(row, stride))
-
-    def _keep(self, b: Builder, row: Value, lane: Value, outputs: Value) -> None:
-        """Copy what is kept of a lane's cell to its row of the output arrays."""
-        for i, slot in enumerate(self.results):
-            element = slot.type.pointee.element
-            address = b.inttoptr(self._place(b, row, outputs, i), element.as_pointer())
-            b.store(b.load(self.at(b, slot, lane)), address)
+        return base, stride
 
 
 def _scalars(tree: Any) -> list[Any]:

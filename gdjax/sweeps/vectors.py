@@ -8,6 +8,7 @@ import numpy as np
 from llvmlite import ir
 
 from gdjax.sweeps import elementary
+from gdjax.sweeps.cells import ALIGNED
 from gdjax.sweeps.program import Node, Program, Scalar
 
 Builder = Any  # ir.IRBuilder and ir.Value, which llvmlite does not type
@@ -193,7 +194,8 @@ class Writer:
             builder.store(value, result)
         else:
             scalar = self._library(name, kind.element, arity)
-            with self.each_of(builder, bits) as lane:
+            wide = builder.zext(bits, I64) if self.lanes < 64 else bits
+            with self.each_of(builder, wide) as lane:
                 row = [builder.load(self.at(builder, slot, lane)) for slot in slots]
                 builder.store(builder.call(scalar, row), self.at(builder, result, lane))
         builder.ret_void()
@@ -210,7 +212,9 @@ class Writer:
     def slot(self, kind: ir.Type) -> Value:
         """Memory for a value, made at the function's entry."""
         with self.entry.goto_entry_block():
-            return self.entry.alloca(kind)
+            slot = self.entry.alloca(kind)
+        slot.align = ALIGNED
+        return slot
 
     @staticmethod
     def at(builder: Builder, slot: Value, lane: Value) -> Value:
@@ -220,41 +224,41 @@ class Writer:
         return builder.gep(builder.bitcast(slot, array), [I64(0), lane], inbounds=True)
 
     @contextlib.contextmanager
-    def each(self, builder: Builder) -> Iterator[Value]:
-        """A loop over the lanes."""
+    def times(self, builder: Builder, count: Value) -> Iterator[Value]:
+        """A loop that is run so many times, perhaps never; gives its counter."""
         counter = self.slot(I64)
         builder.store(I64(0), counter)
-        head = builder.append_basic_block("lane")
-        after = builder.append_basic_block("lanes_done")
+        head, body, after = map(builder.append_basic_block, ("head", "body", "after"))
         builder.branch(head)
         builder.position_at_end(head)
-        lane = builder.load(counter)
-        yield lane
-        following = builder.add(lane, I64(1))
-        builder.store(following, counter)
-        builder.cbranch(builder.icmp_unsigned("<", following, I64(self.lanes)), head, after)
+        now = builder.load(counter)
+        builder.cbranch(builder.icmp_unsigned("<", now, count), body, after)
+        builder.position_at_end(body)
+        yield now
+        builder.store(builder.add(now, I64(1)), counter)
+        builder.branch(head)
         builder.position_at_end(after)
+
+    def lowest(self, builder: Builder, bits: Value) -> Value:
+        """The first bit that is set."""
+        name = "llvm.cttz.i64"
+        count = self.module.globals.get(name) or ir.Function(
+            self.module, ir.FunctionType(I64, [I64, I1]), name
+        )
+        return builder.call(count, [bits, I1(1)])
 
     @contextlib.contextmanager
     def each_of(self, builder: Builder, marks: Value) -> Iterator[Value]:
-        """A loop over the lanes whose bits are set."""
-        bits = marks.type
-        name = f"llvm.cttz.i{self.lanes}"
-        count = self.module.globals.get(name) or ir.Function(
-            self.module, ir.FunctionType(bits, [bits, I1]), name
-        )
-        left = self.slot(bits)
+        """A loop over the lanes whose bits, of 64, are set."""
+        left = self.slot(I64)
         builder.store(marks, left)
-        head, body, after = (
-            builder.append_basic_block(name) for name in ("marked", "lane", "lanes_done")
-        )
+        head, body, after = map(builder.append_basic_block, ("marked", "lane", "lanes_done"))
         builder.branch(head)
         builder.position_at_end(head)
         now = builder.load(left)
-        builder.cbranch(builder.icmp_unsigned("!=", now, bits(0)), body, after)
+        builder.cbranch(builder.icmp_unsigned("!=", now, I64(0)), body, after)
         builder.position_at_end(body)
-        lane = builder.call(count, [now, I1(1)])
-        yield builder.zext(lane, I64) if self.lanes < 64 else lane
-        builder.store(builder.and_(now, builder.sub(now, bits(1))), left)
+        yield self.lowest(builder, now)
+        builder.store(builder.and_(now, builder.sub(now, I64(1))), left)
         builder.branch(head)
         builder.position_at_end(after)
