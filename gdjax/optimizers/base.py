@@ -31,10 +31,12 @@ class Optimizer(optax.GradientTransformationExtraArgs):
         factory: the function that makes the transformation.
         hyperparameters: the keyword arguments that it was called with; schedules and
             transformations among them remember in turn.
+        parts: what ``split`` makes of it, once it has been asked.
     """
 
     factory: Factory
     hyperparameters: Mapping[str, Any]
+    parts: tuple[Any, dict[str, Any]] | None = None
 
     def __new__(cls, factory: Factory, hyperparameters: Mapping[str, Any]) -> "Optimizer":
         """Make the transformation, and remember how."""
