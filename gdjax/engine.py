@@ -19,7 +19,7 @@ import xarray as xr
 from gdjax import interrupts, results
 from gdjax.descent import Precision, as_precision
 from gdjax.errors import ArgumentError
-from gdjax.limits import SHARE, available_memory, size
+from gdjax.limits import LITTLE, SHARE, available_memory, size
 from gdjax.objectives import GradientSide, Objective
 from gdjax.outcomes import StoppingRule
 from gdjax.sweeps.chunks import Runner
@@ -194,6 +194,8 @@ def _check_memory(asked: Plan, in_memory: bool) -> None:
     ).values()
     each = sum(variable.nbytes for variable in variables)
     need = each * (asked.cells if in_memory else 2 * asked.chunk)  # one is written, one computed
+    if need <= LITTLE:
+        return
     free = available_memory()
     if need > SHARE * free:
         ways = ["fewer starts or values"] if in_memory else ["a smaller chunk"]
@@ -243,11 +245,11 @@ class _LazyStarts:
 
 
 def _layout(asked: Plan, runner: Runner, in_memory: bool) -> results.Layout:
-    f, starts = asked.objective, asked.starts
+    f, starts, optimizer = asked.objective, asked.starts, repr(asked.optimizer)
     config = {
         "objective": f.name,
         "function": _fingerprint(f, asked.gradient, asked.precision),
-        "optimizer": repr(asked.optimizer),
+        "optimizer": optimizer,
         "starts": {
             "kind": starts.kind,
             "number": starts.number,
@@ -274,7 +276,7 @@ def _layout(asked: Plan, runner: Runner, in_memory: bool) -> results.Layout:
         "formula": f.latex,
         "fmin": np.nan if f.fmin is None else f.fmin,
         "domain": f.domain,
-        "optimizer": repr(asked.optimizer),
+        "optimizer": optimizer,
         "max_steps": asked.steps,
         "tolerance": asked.tolerance,
         "gradient": asked.gradient,
