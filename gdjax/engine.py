@@ -24,6 +24,7 @@ from gdjax.objectives import GradientSide, Objective
 from gdjax.outcomes import StoppingRule
 from gdjax.sweeps.chunks import Runner
 from gdjax.sweeps.plan import Plan, plan, whole
+from gdjax.sweeps.starts import Starts
 
 
 def sweep(
@@ -129,9 +130,12 @@ class Sweep:
         if devices is not None:
             whole("devices", devices, 1)
         _check_memory(asked, in_memory)
-        self._plan = asked
-        self._runner = Runner(asked, devices, fast_math)
-        self.layout = _layout(asked, self._runner, in_memory)
+        self._plan, starts = asked, _LazyStarts(asked)
+        if in_memory:  # the results hold all of them: they are made once, for both
+            starts = starts[:]
+            self._plan = asked._replace(starts=Starts("array", len(starts), points=starts))
+        self._runner = Runner(self._plan, devices, fast_math)
+        self.layout = _layout(asked, starts, self._runner, in_memory)
         decides = [self.layout.attrs["config"], self.layout.dims, self.layout.chunk]
         self.digest = hashlib.sha256(repr(decides).encode()).hexdigest()[:10]
 
@@ -244,7 +248,7 @@ class _LazyStarts:
         )
 
 
-def _layout(asked: Plan, runner: Runner, in_memory: bool) -> results.Layout:
+def _layout(asked: Plan, points: Any, runner: Runner, in_memory: bool) -> results.Layout:
     f, starts, optimizer = asked.objective, asked.starts, repr(asked.optimizer)
     config = {
         "objective": f.name,
@@ -289,7 +293,7 @@ def _layout(asked: Plan, runner: Runner, in_memory: bool) -> results.Layout:
         "processors": runner.devices,
     }
     return results.sweep_layout(
-        _LazyStarts(asked),
+        points,
         [dict(zip(axis.names, axis.values, strict=True)) for axis in asked.axes],
         precision=asked.precision,
         chunk=asked.chunk,
