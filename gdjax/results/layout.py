@@ -302,7 +302,11 @@ def dataset(layout: Layout, arrays: Mapping[str, np.ndarray], complete: bool = T
 
 
 def _index(name: str, values: Any) -> xr.indexes.PandasIndex:
-    return _words(name, tuple(values)) if values.dtype == object else xr.indexes.PandasIndex(values, name)
+    return (
+        _words(name, tuple(values))
+        if values.dtype == object
+        else xr.indexes.PandasIndex(values, name)
+    )
 
 
 @functools.lru_cache(maxsize=64)

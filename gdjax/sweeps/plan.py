@@ -203,8 +203,8 @@ def _hyperparameters(
                 f"hyperparameter {name} of {made.factory.__name__} cannot be swept: it is not a "
                 f"float; those that can are {', '.join(sorted(numbers)) or 'none'}"
             )
-        for value in (values.min(), values.max()):  # the rules on each are on its range
-            optimizers.make(factory, **fixed | first | {name: float(value)})
+        for value in sorted({float(values.min()), float(values.max())} - {first[name]}):
+            optimizers.make(factory, **fixed | first | {name: value})  # rules are on the range
     return tuple(axes), made
 
 
