@@ -98,7 +98,8 @@ def test_the_final_value_can_be_differentiated_in_the_hyperparameters():
 
 def test_a_descent_inside_a_jit_leaves_nothing_of_it_behind():
     ball, start = gdjax.heavy_ball(0.0321, 0.87), jnp.array([7.11, 6.97])  # numbers not met yet
-    inside = jax.jit(lambda x: gdjax.descend(QFSP, ball, x, 20).values)(start)
+    with jax.checking_leaks():
+        inside = jax.jit(lambda x: gdjax.descend(QFSP, ball, x, 20).values)(start)
     np.testing.assert_allclose(gdjax.descend(QFSP, ball, start, 20).values, inside, rtol=1e-5)
 
 

@@ -302,11 +302,9 @@ def dataset(layout: Layout, arrays: Mapping[str, np.ndarray], complete: bool = T
 
 
 def _index(name: str, values: Any) -> xr.indexes.PandasIndex:
-    return (
-        _words(name, tuple(values))
-        if values.dtype == object
-        else xr.indexes.PandasIndex(values, name)
-    )
+    if values.dtype == object:
+        return _words(name, tuple(values))
+    return xr.indexes.PandasIndex(values, name)
 
 
 @functools.lru_cache(maxsize=64)
