@@ -122,7 +122,7 @@ def descend(
 
 @functools.lru_cache(maxsize=256)
 def _placed(number: float, wide: bool) -> Array:
-    """A number as JAX has it, weakly typed as it was: to bring it there takes a microsecond."""
+    """A number as an array of JAX's, weakly typed as it was: to make one takes a microsecond."""
     del wide  # the precision that JAX is set to
     with jax.ensure_compile_time_eval():  # the caller may be inside a jit of his own
         return jnp.asarray(number)
@@ -131,10 +131,10 @@ def _placed(number: float, wide: bool) -> Array:
 def _check_memory(steps: int, dim: int) -> None:
     """Refuse a path that would not fit, before anything is compiled."""
     # Twice: the scan's points and values, and the same with the last one joined to them.
-    numbers = 2 * (steps + 1) * (dim + 1)
-    if 8 * numbers <= LITTLE:
+    count = 2 * (steps + 1) * (dim + 1)
+    if 8 * count <= LITTLE:
         return
-    need = numbers * jnp.result_type(float).itemsize
+    need = count * jnp.result_type(float).itemsize
     free = available_memory()
     if need > SHARE * free:
         raise ArgumentError(

@@ -284,8 +284,7 @@ def dataset(layout: Layout, arrays: Mapping[str, np.ndarray], complete: bool = T
             arrays[name].reshape(*layout.shape, *variable.shape),
             labels(variable),
         )
-        for name, variable in layout.variables.items()
-        if name in arrays
+        for name, variable in ((name, layout.variables[name]) for name in arrays)
     }
     coordinates, indexes = {}, {}
     for name, c in {**layout.coordinates, "start": start}.items():
