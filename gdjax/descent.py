@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int
 
 from gdjax import optimizers
 from gdjax.errors import ArgumentError, unknown
-from gdjax.limits import SHARE, available_memory, size
+from gdjax.limits import LITTLE, SHARE, available_memory, size
 from gdjax.objectives import GradientSide, Objective, as_objective, validate
 from gdjax.outcomes import (
     DEFAULT_RULE,
@@ -115,13 +115,26 @@ def descend(
         if not isinstance(start, Tracer):
             start = np.array(objective.check_point(objective.start if start is None else start))
         recipe, numbers = optimizers.split(optimizer)
+        wide = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
+        numbers = {k: _placed(n, wide) if type(n) is float else n for k, n in numbers.items()}
         return _descend(objective, steps, gradient, recipe, numbers, start, rule)
+
+
+@functools.lru_cache(maxsize=256)
+def _placed(number: float, wide: bool) -> Array:
+    """A number as an array of JAX's, weakly typed as it was: to make one takes a microsecond."""
+    del wide  # the precision that JAX is set to
+    with jax.ensure_compile_time_eval():  # the caller may be inside a jit of his own
+        return jnp.asarray(number)
 
 
 def _check_memory(steps: int, dim: int) -> None:
     """Refuse a path that would not fit, before anything is compiled."""
     # Twice: the scan's points and values, and the same with the last one joined to them.
-    need = 2 * (steps + 1) * (dim + 1) * jnp.result_type(float).itemsize
+    count = 2 * (steps + 1) * (dim + 1)
+    if 8 * count <= LITTLE:
+        return
+    need = count * jnp.result_type(float).itemsize
     free = available_memory()
     if need > SHARE * free:
         raise ArgumentError(

@@ -19,11 +19,12 @@ import xarray as xr
 from gdjax import interrupts, results
 from gdjax.descent import Precision, as_precision
 from gdjax.errors import ArgumentError
-from gdjax.limits import SHARE, available_memory, size
+from gdjax.limits import LITTLE, SHARE, available_memory, size
 from gdjax.objectives import GradientSide, Objective
 from gdjax.outcomes import StoppingRule
 from gdjax.sweeps.chunks import Runner
 from gdjax.sweeps.plan import Plan, plan, whole
+from gdjax.sweeps.starts import Starts
 
 
 def sweep(
@@ -129,9 +130,12 @@ class Sweep:
         if devices is not None:
             whole("devices", devices, 1)
         _check_memory(asked, in_memory)
-        self._plan = asked
-        self._runner = Runner(asked, devices, fast_math)
-        self.layout = _layout(asked, self._runner, in_memory)
+        self._plan, starts = asked, _LazyStarts(asked)
+        if in_memory:  # the results hold all of them: they are made once, for both
+            starts = starts[:]
+            self._plan = asked._replace(starts=Starts("array", len(starts), points=starts))
+        self._runner = Runner(self._plan, devices, fast_math)
+        self.layout = _layout(asked, starts, self._runner, in_memory)
         decides = [self.layout.attrs["config"], self.layout.dims, self.layout.chunk]
         self.digest = hashlib.sha256(repr(decides).encode()).hexdigest()[:10]
 
@@ -194,6 +198,8 @@ def _check_memory(asked: Plan, in_memory: bool) -> None:
     ).values()
     each = sum(variable.nbytes for variable in variables)
     need = each * (asked.cells if in_memory else 2 * asked.chunk)  # one is written, one computed
+    if need <= LITTLE:
+        return
     free = available_memory()
     if need > SHARE * free:
         ways = ["fewer starts or values"] if in_memory else ["a smaller chunk"]
@@ -242,12 +248,12 @@ class _LazyStarts:
         )
 
 
-def _layout(asked: Plan, runner: Runner, in_memory: bool) -> results.Layout:
-    f, starts = asked.objective, asked.starts
+def _layout(asked: Plan, points: Any, runner: Runner, in_memory: bool) -> results.Layout:
+    f, starts, optimizer = asked.objective, asked.starts, repr(asked.optimizer)
     config = {
         "objective": f.name,
         "function": _fingerprint(f, asked.gradient, asked.precision),
-        "optimizer": repr(asked.optimizer),
+        "optimizer": optimizer,
         "starts": {
             "kind": starts.kind,
             "number": starts.number,
@@ -274,7 +280,7 @@ def _layout(asked: Plan, runner: Runner, in_memory: bool) -> results.Layout:
         "formula": f.latex,
         "fmin": np.nan if f.fmin is None else f.fmin,
         "domain": f.domain,
-        "optimizer": repr(asked.optimizer),
+        "optimizer": optimizer,
         "max_steps": asked.steps,
         "tolerance": asked.tolerance,
         "gradient": asked.gradient,
@@ -287,7 +293,7 @@ def _layout(asked: Plan, runner: Runner, in_memory: bool) -> results.Layout:
         "processors": runner.devices,
     }
     return results.sweep_layout(
-        _LazyStarts(asked),
+        points,
         [dict(zip(axis.names, axis.values, strict=True)) for axis in asked.axes],
         precision=asked.precision,
         chunk=asked.chunk,

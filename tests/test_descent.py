@@ -96,6 +96,13 @@ def test_the_final_value_can_be_differentiated_in_the_hyperparameters():
             assert float(slope) == pytest.approx(float(difference), rel=1e-6)
 
 
+def test_a_descent_inside_a_jit_leaves_nothing_of_it_behind():
+    ball, start = gdjax.heavy_ball(0.0321, 0.87), jnp.array([7.11, 6.97])  # numbers not met yet
+    with jax.checking_leaks():
+        inside = jax.jit(lambda x: gdjax.descend(QFSP, ball, x, 20).values)(start)
+    np.testing.assert_allclose(gdjax.descend(QFSP, ball, start, 20).values, inside, rtol=1e-5)
+
+
 def test_importing_gdjax_loads_no_heavy_library():
     import subprocess
 

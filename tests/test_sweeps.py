@@ -1,5 +1,7 @@
 """Kernels, plans and starts: what a sweep is made of."""
 
+import threading
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,6 +28,19 @@ def run(asked, **options):
 def same(a, b):
     for name in a:
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def test_after_an_error_in_one_thread_none_begins_another_block():
+    asked, finished = plan(QFSP, gdjax.heavy_ball(0.1), starts.uniform(2**19), steps=100), []
+
+    def done(cells):
+        finished.append(cells)
+        if threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Runner(asked, devices=2)(0, None, done)
+    assert sum(finished) < asked.cells / 2
 
 
 @pytest.mark.parametrize("name", objectives.names())

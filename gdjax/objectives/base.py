@@ -154,8 +154,8 @@ class Objective:
 
     def check_point(self, point: Any, argument: str = "start") -> tuple[float, ...]:
         """``point`` as a tuple of d finite floats, or an ArgumentError naming ``argument``."""
-        try:
-            values = tuple(float(x) for x in point)
+        try:  # an array gives its numbers one by one, but slowly
+            values = tuple(map(float, point.tolist() if hasattr(point, "tolist") else point))
         except (TypeError, ValueError):
             raise ArgumentError(
                 f"{argument} must be a list of {self.dim} number{'s' * (self.dim > 1)}, "

@@ -1,7 +1,7 @@
 """Optimizers: gdjax's own as optax transformations, and every one of optax by name."""
 
 from gdjax.optimizers import schedules
-from gdjax.optimizers.base import REQUIRED, LearningRate, Optimizer, Scalar, Schedule
+from gdjax.optimizers.base import REQUIRED, LearningRate, Optimizer, Scalar, Schedule, signature
 from gdjax.optimizers.lookup import (
     TRANSFORMS,
     chain,
@@ -51,6 +51,7 @@ __all__ = [
     "scale_by_heavy_ball",
     "scale_by_nesterov",
     "schedules",
+    "signature",
     "split",
     "transform",
     "why_not",

@@ -20,6 +20,8 @@ Factory = Callable[..., Any]
 
 REQUIRED = inspect.Parameter.empty  # stands where a hyperparameter has no default
 
+signature = functools.lru_cache(maxsize=1024)(inspect.signature)  # asked for by every sweep
+
 
 class Optimizer(optax.GradientTransformationExtraArgs):
     """An optax transformation that remembers how it was made.
@@ -31,10 +33,12 @@ class Optimizer(optax.GradientTransformationExtraArgs):
         factory: the function that makes the transformation.
         hyperparameters: the keyword arguments that it was called with; schedules and
             transformations among them remember in turn.
+        parts: what ``split`` makes of it, once it has been asked.
     """
 
     factory: Factory
     hyperparameters: Mapping[str, Any]
+    parts: tuple[Any, dict[str, Any]] | None = None
 
     def __new__(cls, factory: Factory, hyperparameters: Mapping[str, Any]) -> "Optimizer":
         """Make the transformation, and remember how."""
@@ -72,11 +76,10 @@ class Schedule:
 
 def own(build: Factory) -> Callable[..., Optimizer]:
     """A factory that checks its hyperparameters and makes an ``Optimizer`` (a decorator)."""
-    signature = inspect.signature(build)
 
     @functools.wraps(build)
     def factory(*args: Any, **kwargs: Any) -> Optimizer:
-        bound = signature.bind(*args, **kwargs)
+        bound = signature(build).bind(*args, **kwargs)
         bound.apply_defaults()
         return Optimizer(build, {k: checked(k, v) for k, v in bound.arguments.items()})
 
@@ -127,7 +130,7 @@ def tolerant(transformation: optax.GradientTransformation) -> optax.GradientTran
 
 def _written(factory: Factory, hyperparameters: Mapping[str, Any]) -> str:
     """The call that makes it, without the arguments that are at their defaults."""
-    defaults = {p.name: p.default for p in inspect.signature(factory).parameters.values()}
+    defaults = {p.name: p.default for p in signature(factory).parameters.values()}
     shown = ", ".join(
         f"{key}={_short(value)}"
         for key, value in hyperparameters.items()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gdjax.errors import ArgumentError, unknown
-from gdjax.optimizers.base import REQUIRED, Factory, checked
+from gdjax.optimizers.base import REQUIRED, Factory, checked, signature
 
 
 class Catalogue:
@@ -38,7 +38,7 @@ def parameters_of(factory: Factory) -> dict[str, Any]:
     """What can be chosen about what a factory makes, with the defaults."""
     return {
         p.name: REQUIRED if p.kind is p.VAR_POSITIONAL else p.default
-        for p in inspect.signature(factory).parameters.values()
+        for p in signature(factory).parameters.values()
         if p.kind is not p.VAR_KEYWORD
     }
 

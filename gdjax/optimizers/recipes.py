@@ -50,6 +50,15 @@ def split(optimizer: optax.GradientTransformation) -> tuple[Hashable, dict[str, 
         >>> split(gdjax.heavy_ball(0.1))[1]
         {'learning_rate': 0.1, 'momentum': 0.9}
     """
+    if not isinstance(optimizer, Optimizer):
+        return optimizer, {}
+    if optimizer.parts is None:
+        optimizer.parts = _split(optimizer)
+    recipe, numbers = optimizer.parts
+    return recipe, dict(numbers)
+
+
+def _split(optimizer: Optimizer) -> tuple[Any, dict[str, Any]]:
     recipe, numbers = _apart(optimizer)
     if not numbers:
         return recipe, {}

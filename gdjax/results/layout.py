@@ -1,19 +1,20 @@
 """What a sweep's results look like: their dims, coordinates, variables and origin."""
 
 import dataclasses
+import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from gdjax.errors import ArgumentError
 from gdjax.outcomes import Outcome
 from gdjax.results.provenance import numbers, provenance, to_json
 
-START = {"long_name": "start", "units": "1"}
 RESERVED = ("start", "record", "known_minimum", "minimum_point", "is_global", "cell", "status")
 
 
@@ -276,20 +277,36 @@ def dataset(layout: Layout, arrays: Mapping[str, np.ndarray], complete: bool = T
     Returns:
         The variables with leading dims ``layout.dims``, and ``layout.attrs``.
     """
-    variables = {name: layout.variables[name] for name in arrays}
-    return xr.Dataset(
-        {
-            name: (
-                (*layout.dims, *variable.dims),
-                arrays[name].reshape(*layout.shape, *variable.shape),
-                labels(variable),
-            )
-            for name, variable in variables.items()
-        },
-        {
-            name: (c.dims, np.asarray(c.values[:]), labels(c))
-            for name, c in layout.coordinates.items()
-        }
-        | {"start": ("start", np.arange(layout.dims["start"]), START)},
-        {**layout.attrs, "complete": complete},
-    )
+    start = Coordinate(("start",), pd.RangeIndex(layout.dims["start"]), "start")  # takes no memory
+    variables = {
+        name: xr.Variable(
+            (*layout.dims, *variable.dims),
+            arrays[name].reshape(*layout.shape, *variable.shape),
+            labels(variable),
+        )
+        for name, variable in ((name, layout.variables[name]) for name in arrays)
+    }
+    coordinates, indexes = {}, {}
+    for name, c in {**layout.coordinates, "start": start}.items():
+        if c.dims == (name,):
+            indexes[name] = _index(name, c.values[:])
+            coordinates |= indexes[name].create_variables()
+            coordinates[name].attrs = labels(c)
+        else:
+            coordinates[name] = xr.Variable(c.dims, np.asarray(c.values[:]), labels(c))
+    # All at first as coordinates: to align and merge two sides takes twice as long.
+    whole = xr.Coordinates({**variables, **coordinates}, indexes).to_dataset()
+    whole.attrs = {**layout.attrs, "complete": complete}
+    return whole.reset_coords(list(variables))
+
+
+def _index(name: str, values: Any) -> xr.indexes.PandasIndex:
+    if values.dtype == object:
+        return _words(name, tuple(values))
+    return xr.indexes.PandasIndex(values, name)
+
+
+@functools.lru_cache(maxsize=64)
+def _words(name: str, values: tuple[str, ...]) -> xr.indexes.PandasIndex:
+    """Made once: pandas takes longer over a few words than over all numbers."""
+    return xr.indexes.PandasIndex(pd.Index(values, dtype=object), name)

@@ -44,6 +44,8 @@ def to_json(value: Any) -> Any:
         >>> to_json({"fmin": math.nan, "rates": np.array([0.5, 1.0]), "domain": ((-1, 1),)})
         {'fmin': 'NaN', 'rates': [0.5, 1.0], 'domain': [[-1, 1]]}
     """
+    if type(value) in (str, int, bool):
+        return value
     if isinstance(value, Mapping):
         return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | np.generic):

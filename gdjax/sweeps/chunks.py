@@ -19,6 +19,7 @@ from gdjax.sweeps.scalarise import UnsupportedError
 
 CPU_TILE, ACCELERATOR_TILE = 2**11, 2**17  # on a CPU what stays in the caches
 BLOCK_STEPS = 2**26  # in a call: a fraction of a second
+LEAST_STEPS = 2**17  # times dimensions: as long as a call takes besides, or longer
 
 
 @runtime_checkable
@@ -128,20 +129,29 @@ class Runner:
             done(b - a)
 
         blocks = range(0, count, size)
-        if self.devices == 1 or len(blocks) == 1:
-            for a in blocks:
-                block(a)
-        else:
-            with ThreadPoolExecutor(self.devices) as pool:
-                for _ in pool.map(block, blocks):
+        left = iter(blocks)
+
+        def work() -> None:
+            try:
+                for a in left:
+                    block(a)
+            finally:
+                for _ in left:  # after an error nobody begins another one
                     pass
+
+        with ThreadPoolExecutor(self.devices) as pool:  # this thread works too: one less to start
+            others = [pool.submit(work) for _ in range(min(self.devices, len(blocks)) - 1)]
+            work()
+            for other in others:
+                other.result()
         return {name: array[at : at + count] for name, array in arrays.items()}
 
     def _block(self, count: int) -> int:
         """Cells in a call: enough for every processor, few enough to answer an interrupt soon."""
         tile, most = self.kernel.tile, self.kernel.block
-        soon = BLOCK_STEPS // max(self.plan.steps, 1)
-        return max(tile, min(most, soon, count // (4 * self.devices)) // tile * tile)
+        soon, worth = (n // max(self.plan.steps, 1) for n in (BLOCK_STEPS, LEAST_STEPS))
+        shared = max(count // (4 * self.devices), worth // self.plan.objective.dim)
+        return max(tile, min(most, soon, shared) // tile * tile)
 
 
 def processors() -> int:

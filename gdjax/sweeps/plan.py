@@ -1,7 +1,6 @@
 """What a sweep is to compute: starts and axes of hyperparameters, flattened into cells."""
 
 import functools
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -190,10 +189,12 @@ def _hyperparameters(
     if len(columns) < sum(len(axis.names) for axis in axes):
         raise ArgumentError("hyperparameters must be named once each")
     first = {name: float(values[0]) for name, values in columns.items()}
+    if isinstance(optimizer, optimizers.Optimizer) and not columns:
+        return (), optimizer
     factory, fixed = _factory(optimizer, columns)
     made = optimizers.make(factory, **fixed | first)
     _, numbers = optimizers.split(made)
-    defaults = inspect.signature(made.factory).parameters
+    defaults = optimizers.signature(made.factory).parameters
     for name, values in columns.items():
         whole_number = name != "seed" and name in defaults
         whole_number = whole_number and isinstance(defaults[name].default, bool | int)
@@ -202,8 +203,8 @@ def _hyperparameters(
                 f"hyperparameter {name} of {made.factory.__name__} cannot be swept: it is not a "
                 f"float; those that can are {', '.join(sorted(numbers)) or 'none'}"
             )
-        for value in (values.min(), values.max()):  # the rules on each are on its range
-            optimizers.make(factory, **fixed | first | {name: float(value)})
+        for value in sorted({float(values.min()), float(values.max())} - {first[name]}):
+            optimizers.make(factory, **fixed | first | {name: value})  # rules are on the range
     return tuple(axes), made
 
 
