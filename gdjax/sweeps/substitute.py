@@ -22,13 +22,10 @@ from gdjax.sweeps.program import Program
 REPLACED = {"float32": ("sin", "cos", "tan", "atan"), "float64": ("sin", "cos", "tan")}
 
 _OPERATIONS: dict[str, Callable] = {
-    "add": jnp.add, "mul": jnp.multiply, "div": jnp.divide, "neg": jnp.negative, "abs": jnp.abs,
-    "lt": jnp.less, "gt": jnp.greater, "eq": jnp.equal, "ne": jnp.not_equal, "select": jnp.where,
-    "and": jnp.bitwise_and, "or": jnp.bitwise_or, "xor": jnp.bitwise_xor,
-    "shl": jnp.left_shift, "ashr": jnp.right_shift,
-    "convert": lambda x, dtype: lax.convert_element_type(x, dtype),
-    "bitcast": lambda x, dtype: lax.bitcast_convert_type(x, dtype),
-    "fma": lambda x, y, z: x * y + z,  # one instruction, as XLA compiles it
+    "add": jnp.add, "mul": jnp.multiply, "div": jnp.divide, "abs": jnp.abs, "select": jnp.where,
+    "lt": jnp.less, "gt": jnp.greater, "eq": jnp.equal, "ne": jnp.not_equal,
+    "and": jnp.bitwise_and, "or": jnp.bitwise_or, "xor": jnp.bitwise_xor, "shl": jnp.left_shift,
+    "fma": lambda x, y, z: x * y + z,  # rounded once, as XLA compiles it where a processor can
     # Rounding by (x + c) − c must stay: XLA simplifies it away where it knows c.
     "sub": lambda x, y: x - lax.optimization_barrier(y),
 }  # fmt: skip
@@ -39,12 +36,14 @@ class Arrays(Program):
 
     def emit(self, op: str, *args: Any, dtype: Any = None) -> Any:
         """The result of an operation; see ``Program.emit``."""
-        where, _, name = op.partition(":")
-        if name:  # left to the selection that follows
+        if op == "bitcast":
+            return lax.bitcast_convert_type(args[0], dtype)
+        _, aside, name = op.partition(":")
+        if aside:  # left to the selection that follows
             return functools.partial(getattr(lax, name), args[1])
         if op == "select" and callable(args[1]):
             return _aside(*args)
-        return _OPERATIONS[where](*args, **({"dtype": dtype} if dtype else {}))
+        return _OPERATIONS[op](*args)
 
 
 def _aside(far: jax.Array, function: Callable, near: jax.Array) -> jax.Array:
@@ -110,7 +109,8 @@ def _kind(eqn: Any) -> str:
 def _sum(x: jax.Array, axes: Any) -> jax.Array:
     """A sum as a product with ones, which XLA computes in a faster loop."""
     ones = jnp.ones([x.shape[axis] for axis in axes], x.dtype)
-    return lax.dot_general(x, ones, ((axes, range(len(axes))), ((), ())))
+    along = (axes, range(len(axes))), ((), ())
+    return lax.dot_general(x, ones, along, precision=lax.Precision.HIGHEST)
 
 
 def _inside(value: Any) -> Any:
