@@ -65,8 +65,8 @@ def sweep(
         precision: ``float32`` or ``float64``; by default as JAX is configured.
         chunk: how many descents are computed and stored at a time.
         devices: how many processors to use; by default all.
-        fast_math: whether the native kernel may be used on a CPU, whose sine and the like are
-            its own (see ``gdjax.sweeps.elementary``); without it all arithmetic is XLA's.
+        fast_math: whether the sine and the like may be our own on a CPU (``sweeps.elementary``),
+            in a native kernel where there can be one; without it all arithmetic is XLA's.
         store: a folder to write the results to, chunk by chunk. A store of the same sweep is
             continued.
         progress: whether to show a progress bar.
@@ -109,7 +109,7 @@ class Sweep:
     Args:
         asked: what to compute.
         devices: how many processors to use; by default all.
-        fast_math: whether the native kernel may be used.
+        fast_math: whether elementary functions may be our own.
         in_memory: whether all results are to be in memory at once, and not in a store.
 
     Raises:

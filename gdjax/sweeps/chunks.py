@@ -17,7 +17,8 @@ from gdjax.sweeps.cells import ALIGNED, Column, Paths
 from gdjax.sweeps.plan import Plan
 from gdjax.sweeps.scalarise import UnsupportedError
 
-CPU_TILE, ACCELERATOR_TILE = 2**11, 2**17  # on a CPU what stays in the caches
+CPU_TILE, ACCELERATOR_TILE = 2**11, 2**17  # the most cells that XLA is handed at once
+CACHED = 3 * 2**16  # bytes that the points of a tile take on a CPU: its state stays in the caches
 BLOCK_STEPS = 2**26  # in a call: a fraction of a second
 LEAST_STEPS = 2**17  # times dimensions: as long as a call takes besides, or longer
 
@@ -51,7 +52,7 @@ class Runner:
     Args:
         plan: what to compute.
         devices: how many processors to use; by default all that there are.
-        fast_math: whether the native kernel may be used, whose elementary functions are its own.
+        fast_math: whether elementary functions may be our own, in the native kernel or XLA's.
 
     Attributes:
         kernel: what computes the cells.
@@ -206,5 +207,17 @@ def _compiled(
         reason = "llvmlite is not installed: pip install 'gdjax[fast]'"
     except UnsupportedError as error:
         reason = str(error)
-    tile = CPU_TILE if backend == "cpu" else ACCELERATOR_TILE
-    return portable.Kernel(descent, start, given, tile), reason
+    if backend != "cpu":
+        return portable.Kernel(descent, start, given, ACCELERATOR_TILE), reason
+    tile = _tile(objective.dim * np.dtype(precision).itemsize)
+    return portable.Kernel(descent, start, given, tile, fast_math), reason
+
+
+def _tile(point: int) -> int:
+    """Cells that XLA is handed at once on a CPU, where a point takes so many bytes.
+
+    Example:
+        >>> [_tile(4 * dim) for dim in (2, 100, 1000, 10**6)]
+        [2048, 256, 32, 8]
+    """
+    return max(8, min(CPU_TILE, 2 ** int(math.log2(max(CACHED // point, 1)))))

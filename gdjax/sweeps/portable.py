@@ -4,6 +4,7 @@ It runs everything that JAX runs, on any device. A tile whose cells have all sto
 tile is padded, so that every cell is computed in the same shape, to the same bits.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.sweeps.cells import Column, Descent, Paths
+from gdjax.sweeps.substitute import substituted
 
 
 class Kernel:
@@ -22,24 +24,31 @@ class Kernel:
         start: shape and dtype of a start.
         numbers: shapes and dtypes of the hyperparameters.
         tile: how many cells are computed at once.
+        substitute: whether the elementary functions are our own where XLA's are slow.
 
     Attributes:
-        name: what the metadata call it.
+        name: what the metadata call it, for with other functions it has other results.
         block: how many cells to hand over in a call.
         summary: shapes and dtypes of what is kept of a cell.
     """
 
-    name = "xla"
-
-    def __init__(self, descent: Descent, start: jax.ShapeDtypeStruct, numbers: Any, tile: int):
+    def __init__(
+        self,
+        descent: Descent,
+        start: jax.ShapeDtypeStruct,
+        numbers: Any,
+        tile: int,
+        substitute: bool = False,
+    ):
         self.tile = self.block = tile
+        self.name = "xla+elementary" if substitute else "xla"
         self.descent = descent
         self.dim = start.shape[0]
         self.numbers = jax.tree.structure(numbers)
         self.kinds = [leaf.dtype for leaf in jax.tree.leaves(numbers)]
         cell = jax.eval_shape(descent.begin, start, numbers)
         self.summary = jax.eval_shape(descent.finish, cell)
-        self._run = jax.jit(self._descend)
+        self._run = jax.jit(substituted(self._descend) if substitute else self._descend)
 
     def __call__(
         self,
@@ -61,7 +70,8 @@ class Kernel:
             paths: where to keep recorded points and values; filled.
         """
         cells = np.minimum(np.arange(begin, begin + self.tile), end - 1)
-        rows = [c.array[(cells // c.every) % len(c.array)] for c in columns]
+        where = functools.cache(lambda every, length: (cells // every) % length)
+        rows = [c.array[where(c.every, len(c.array))] for c in columns]
         starts = np.stack(rows[: self.dim], axis=1)
         numbers = jax.tree.unflatten(self.numbers, rows[self.dim :])
         when = np.asarray(paths.when if paths else (), np.int32)
