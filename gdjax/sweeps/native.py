@@ -146,7 +146,7 @@ class _Area:
 
     def store(self, b: Builder, i: int, value: Value) -> None:
         """Fill all lanes of a scalar."""
-        value = b.zext(value, self._kept(bool)) if self.dtypes[i] == bool else value
+        value = b.zext(value, self._kept(np.dtype(bool))) if self.dtypes[i] == bool else value
         b.store(value, self._vector(b, i), align=1)
 
     def at(self, b: Builder, i: int, lane: Value) -> Value:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.sweeps.cells import Column, Descent, Paths
+from gdjax.sweeps.cells import Column, Descent, Paths, stride
 from gdjax.sweeps.substitute import substituted
 
 
@@ -75,7 +75,7 @@ class Kernel:
         starts = np.stack(rows[: self.dim], axis=1)
         numbers = jax.tree.unflatten(self.numbers, rows[self.dim :])
         when = np.asarray(paths.when if paths else (), np.int32)
-        summary, recorded = self._run(starts, numbers, np.int32(steps), when)
+        summary, recorded = self._run(starts, numbers, np.int32(steps), np.int32(stride(steps)), when)
         for array, values in zip(out, summary, strict=True):
             array[...] = np.asarray(values)[: end - begin]
         if paths:
@@ -84,18 +84,27 @@ class Kernel:
                 array[...] = np.asarray(values)[..., :kept]
 
     def _descend(
-        self, starts: jax.Array, numbers: Any, steps: jax.Array, when: jax.Array
+        self, starts: jax.Array, numbers: Any, steps: jax.Array, every: jax.Array, when: jax.Array
     ) -> tuple[Any, Any]:
-        advance = jax.vmap(self.descent.advance, in_axes=(0, 0, None))
+        advance = jax.vmap(self.descent.advance)
+        judge = jax.vmap(self.descent.judge, in_axes=(0, 0, None))
         cells = jax.vmap(self.descent.begin)(starts, numbers)
+
+        def one(k: jax.Array, cells: Any) -> tuple[Any, jax.Array]:
+            return jax.lax.cond(
+                k % every == 0,
+                lambda cells: judge(cells, numbers, steps),
+                lambda cells: advance(cells, numbers),
+                cells,
+            )
 
         def step(carry: Any) -> Any:
             k, cells = carry
-            return k + 1, advance(cells, numbers, steps)[0]
+            return k + 1, one(k, cells)[0]
 
         def keep(carry: Any, wanted: jax.Array) -> tuple[Any, Any]:
             k, cells = jax.lax.while_loop(lambda c: c[0] < wanted, step, carry)
-            after, values = advance(cells, numbers, steps)
+            after, values = one(k, cells)
             return (k + 1, after), (cells.point.T, values)
 
         carry, recorded = jax.lax.scan(keep, (jnp.int32(0), cells), when)

@@ -13,12 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import pallas
 
-from gdjax.sweeps.cells import Column, Descent, Paths
+from gdjax.sweeps.cells import Column, Descent, Paths, stride
 from gdjax.sweeps.elementary import FUNCTIONS
 from gdjax.sweeps.program import Node, Program
 from gdjax.sweeps.scalarise import UnsupportedError, scalarise
-
-SEGMENT = 8  # steps between two looks at whether a block still runs
 
 _OPERATIONS: dict[str, Callable] = {
     "add": jnp.add, "sub": jnp.subtract, "mul": jnp.multiply, "div": jax.lax.div,
@@ -95,9 +93,10 @@ class Kernel:
     ):
         steps = jax.ShapeDtypeStruct((), np.int32)
         begin, cell = scalarise(descent.begin, start, numbers, functions=WHOLE)
-        advance, _ = scalarise(descent.advance, cell, numbers, steps, functions=WHOLE)
+        advance, _ = scalarise(descent.advance, cell, numbers, functions=WHOLE)
+        judge, _ = scalarise(descent.judge, cell, numbers, steps, functions=WHOLE)
         finish, self.summary = scalarise(descent.finish, cell, functions=WHOLE)
-        self._programs = begin, advance, finish
+        self._programs = begin, advance, judge, finish
         self._dim = start.shape[0]
         leaves = [leaf for leaf in jax.tree.leaves(cell) for _ in range(leaf.size)]
         self._running = [leaf is cell.running for leaf in leaves].index(True)
@@ -107,7 +106,7 @@ class Kernel:
         try:  # what Pallas cannot lower it says in many ways, and only when it compiles
             self._run.lower(
                 [jax.ShapeDtypeStruct((self.tile,), kind) for kind in kinds],
-                jax.ShapeDtypeStruct((1,), np.int32),
+                jax.ShapeDtypeStruct((2,), np.int32),
             ).compile()
         except Exception as error:
             reason = next(iter(str(error).splitlines()), type(error).__name__)
@@ -127,30 +126,32 @@ class Kernel:
         count = -(-(end - begin) // self.tile) * self.tile
         cells = np.minimum(np.arange(begin, begin + count), end - 1)
         rows = [c.array[(cells // c.every) % len(c.array)] for c in columns]
-        kept = iter(self._run(rows, np.array([steps], np.int32)))
+        kept = iter(self._run(rows, np.array([steps, stride(steps)], np.int32)))
         for array in out:
             for k in range(array[0].size):
                 (array[:, k] if array.ndim > 1 else array)[...] = np.asarray(next(kept))[
                     : end - begin
                 ]
 
-    def _descend(self, rows: Sequence[jax.Array], steps: jax.Array) -> Sequence[jax.Array]:
-        begin, advance, finish = self._programs
+    def _descend(self, rows: Sequence[jax.Array], counts: jax.Array) -> Sequence[jax.Array]:
+        begin, advance, judge, finish = self._programs
         given, count = len(rows), rows[0].shape[0]
 
         def body(*refs: Any) -> None:
             inputs = [ref[...] for ref in refs[:given]]
-            limit = jnp.full((self.tile,), refs[given][0])
+            limit, every = jnp.full((self.tile,), refs[given][0]), refs[given][1]
+            numbers = inputs[self._dim :]
             state = [jnp.broadcast_to(x, (self.tile,)) for x in evaluate(begin, inputs)]
 
             def step(_: Any, state: list[Any]) -> list[Any]:
-                return evaluate(advance, [*state, *inputs[self._dim :], limit])[:-1]
+                return evaluate(advance, [*state, *numbers])[:-1]
 
             def runs(state: list[Any]) -> jax.Array:
                 return jnp.max(state[self._running].astype(jnp.int32)) > 0
 
             def segment(state: list[Any]) -> list[Any]:
-                return jax.lax.fori_loop(0, SEGMENT, step, state)
+                state = evaluate(judge, [*state, *numbers, limit])[:-1]
+                return jax.lax.fori_loop(0, every - 1, step, state)
 
             state = jax.lax.while_loop(runs, segment, state)
             for ref, value in zip(refs[given + 1 :], evaluate(finish, state), strict=True):
@@ -160,8 +161,8 @@ class Kernel:
         return pallas.pallas_call(
             body,
             grid=(count // self.tile,),
-            in_specs=[*[lane] * given, pallas.BlockSpec((1,), lambda i: (0,))],
+            in_specs=[*[lane] * given, pallas.BlockSpec((2,), lambda i: (0,))],
             out_specs=[lane] * len(finish.outputs),
             out_shape=[jax.ShapeDtypeStruct((count,), o.dtype) for o in finish.outputs],
             interpret=self._interpret,
-        )(*rows, steps)
+        )(*rows, counts)
