@@ -1,7 +1,7 @@
 """A sweep as one native kernel: every cell in a lane of a vector, its state in registers.
 
 The four functions of a cell are unrolled into scalars and compiled with LLVM: each scalar becomes
-a vector of ``lanes`` cells. A lane whose cell has stopped is given the next cell, so that a sweep
+a vector of cells. A lane whose cell has stopped is given the next cell, so that a sweep
 costs the steps that its cells take. No lane ever sees another, and every lane computes the same
 operations wherever it sits, so that results do not depend on how cells are cut into calls.
 """
@@ -37,7 +37,7 @@ class Kernel:
 
     Attributes:
         name: what the metadata call it.
-        tile: how many cells one vector holds.
+        tile: how many cells are computed at once.
         block: how many cells to hand over in a call.
         summary: shapes and dtypes of what is kept of a cell.
 
@@ -56,8 +56,8 @@ class Kernel:
         advance, _ = scalarise(descent.advance, cell, numbers)
         judge, _ = scalarise(descent.judge, cell, numbers, steps)
         finish, self.summary = scalarise(descent.finish, cell)
-        self.tile = _lanes(advance, len(begin.outputs))
-        writer = _Writer(Programs(begin, advance, judge, finish), cell, self.tile)
+        lanes, self.tile = _sizes(advance, len(begin.outputs))
+        writer = _Writer(Programs(begin, advance, judge, finish), cell, lanes, self.tile)
         name = "record" if record else "sweep"
         (writer.write_record if record else writer.write_sweep)(name)
         self._engine = _compile(str(writer.module))
@@ -104,11 +104,16 @@ class Kernel:
         self._function(begin, end, steps, stride(steps), *pointers)
 
 
-def _lanes(program: Program, carried: int) -> int:
-    """How many cells a vector holds: enough to hide latencies, few enough to stay in registers."""
+def _sizes(program: Program, carried: int) -> tuple[int, int]:
+    """Cells in a vector, as wide as the processor's, and in a tile.
+
+    A tile holds enough to hide latencies, and few enough to stay in registers.
+    """
     wide = any(node.dtype == np.float64 for node in program.nodes)
-    lanes = 64 if carried <= 10 else 32 if carried <= 64 else 16
-    return lanes // 2 if wide else lanes
+    features = _prepare()[1]
+    size = 64 if "+avx512f" in features else 32 if "+avx2" in features else 16
+    tile = 64 if carried <= 10 else 32 if carried <= 64 else 16
+    return size // (8 if wide else 4), tile // 2 if wide else tile
 
 
 class Programs(NamedTuple):
@@ -121,45 +126,49 @@ class Programs(NamedTuple):
 
 
 class _Area:
-    """Memory for a vector of cells: for each scalar an array over the lanes; last, which cells.
+    """Memory for a tile of cells: for each scalar an array over the cells; last, which cells.
 
-    Single lanes can be copied between areas, which a register cannot do.
+    Single cells can be copied between areas, which a register cannot do.
     """
 
-    def __init__(self, writer: Writer, dtypes: Sequence[np.dtype], memory: Value = None) -> None:
+    def __init__(self, writer: "_Writer", dtypes: Sequence[np.dtype], memory: Value = None) -> None:
         self.writer, self.dtypes = writer, [*dtypes, np.dtype(np.int64)]
         self.cells = len(dtypes)
-        arrays = [ir.ArrayType(self._kept(d).element, writer.lanes) for d in self.dtypes]
+        arrays = [ir.ArrayType(self._kept(d).element, writer.tile) for d in self.dtypes]
         self.type = ir.LiteralStructType(arrays)
         self.memory = memory or writer.slot(self.type)
 
-    def _kept(self, dtype: np.dtype) -> Any:
+    def _kept(self, dtype: Any) -> Any:
         return self.writer.type(np.int8 if dtype == bool else dtype)
 
-    def _vector(self, b: Builder, i: int) -> Value:
-        return b.bitcast(self.at(b, i, I64(0)), self._kept(self.dtypes[i]).as_pointer())
+    def _vector(self, b: Builder, i: int, lane: Value) -> Value:
+        return b.bitcast(self.at(b, i, lane), self._kept(self.dtypes[i]).as_pointer())
 
-    def load(self, b: Builder, i: int) -> Value:
-        """All lanes of a scalar."""
-        value = b.load(self._vector(b, i), align=1)
+    def load(self, b: Builder, i: int, lane: Value) -> Value:
+        """The vector of a scalar that begins at a cell."""
+        value = b.load(self._vector(b, i, lane), align=1)
         return b.trunc(value, self.writer.type(bool)) if self.dtypes[i] == bool else value
 
-    def store(self, b: Builder, i: int, value: Value) -> None:
-        """Fill all lanes of a scalar."""
-        value = b.zext(value, self._kept(np.dtype(bool))) if self.dtypes[i] == bool else value
-        b.store(value, self._vector(b, i), align=1)
+    def store(self, b: Builder, i: int, lane: Value, value: Value) -> None:
+        """Fill the vector of a scalar that begins at a cell."""
+        value = b.zext(value, self._kept(bool)) if self.dtypes[i] == bool else value
+        b.store(value, self._vector(b, i, lane), align=1)
 
     def at(self, b: Builder, i: int, lane: Value) -> Value:
-        """The address of one lane of a scalar."""
+        """The address of a scalar of one cell."""
         return b.gep(self.memory, [I32(0), I32(i), lane], inbounds=True)
 
 
 class _Writer(Writer):
-    """Writes the function of a kernel: one that keeps summaries, or one that keeps paths."""
+    """Writes the function of a kernel: one that keeps summaries, or one that keeps paths.
 
-    def __init__(self, programs: Programs, cell: Any, lanes: int) -> None:
+    A tile of cells is several vectors, so that one can be computed while another one waits.
+    """
+
+    def __init__(self, programs: Programs, cell: Any, lanes: int, tile: int) -> None:
         super().__init__(lanes)
-        self.programs = programs
+        self.programs, self.tile = programs, tile
+        self.vectors = [I64(lane) for lane in range(0, tile, lanes)]  # where they begin
         self.running = [leaf is cell.running for leaf in _scalars(cell)].index(True)
         self.dim = math.prod(cell.point.shape)
         self.carried = [o.dtype for o in programs.begin.outputs]
@@ -171,34 +180,35 @@ class _Writer(Writer):
     def _begin_function(self, name: str, result: Any, kinds: Sequence[Any]) -> tuple[Builder, Any]:
         """A new function: a builder at the top of its body, and its arguments."""
         function = ir.Function(self.module, ir.FunctionType(result, kinds), name)
+        if name in ("enter", "finish"):
+            function.linkage = "internal"
+            function.attributes.add("noinline")
         self.entry = b = ir.IRBuilder(function.append_basic_block("entry"))
         body = b.append_basic_block("body")
         b.branch(body)
         b.position_at_end(body)
         return b, function.args
 
-    def _bits(self, b: Builder, mask: Value) -> Value:
-        """A vector of booleans as an integer of 64 bits, the first lane lowest."""
+    def _bits(self, b: Builder, mask: Value, lane: Value) -> Value:
+        """A vector of booleans that begins at a cell as bits of an integer, one a cell."""
         bits = b.bitcast(mask, ir.IntType(self.lanes))
-        return b.zext(bits, I64) if self.lanes < 64 else bits
+        return b.shl(b.zext(bits, I64), lane)
 
-    def _mask(self, b: Builder, bits: Value) -> Value:
-        """The vector of booleans that an integer stands for."""
-        narrow = ir.IntType(self.lanes)
-        return b.bitcast(b.trunc(bits, narrow) if self.lanes < 64 else bits, self.type(bool))
+    def _mask(self, b: Builder, bits: Value, lane: Value) -> Value:
+        """The vector of booleans that begins at a cell, from such an integer."""
+        return b.bitcast(b.trunc(b.lshr(bits, lane), ir.IntType(self.lanes)), self.type(bool))
 
-    def _count(self, b: Builder, bits: Value) -> Value:
-        name = "llvm.ctpop.i64"
-        function = self.module.globals.get(name) or ir.Function(
-            self.module, ir.FunctionType(I64, [I64]), name
-        )
-        return b.call(function, [bits])
+    def _first(self, b: Builder, count: Value) -> Value:
+        """The bits of the first so many cells of a tile, at least one."""
+        few = b.icmp_signed("<", count, I64(self.tile))
+        left = b.sub(b.shl(I64(1), b.select(few, count, I64(0))), I64(1))
+        return b.select(few, left, I64(2**self.tile - 1))
 
     def _step(
         self, b: Builder, program: Program, state: Sequence[Value], numbers: Sequence[Value],
         *limit: Value,
     ) -> Value:  # fmt: skip
-        """One step of every lane, in its registers: the values before it."""
+        """One step of a vector, in its registers: the values before it."""
         old = [b.load(slot) for slot in state]
         self.active = old[self.running]
         *new, value = self.run(b, program, [*old, *numbers, *limit])
@@ -207,14 +217,14 @@ class _Writer(Writer):
             b.store(vector, slot)
         return value
 
-    def _registers(self) -> list[Value]:
-        """Slots for what a cell carries, which the compiler turns into registers."""
-        return [self.slot(self.type(dtype)) for dtype in self.carried]
+    def _registers(self) -> list[list[Value]]:
+        """For each vector slots for what its cells carry; the compiler makes them registers."""
+        return [[self.slot(self.type(dtype)) for dtype in self.carried] for _ in self.vectors]
 
     def write_sweep(self, name: str) -> None:
         """Summaries: a lane whose cell has stopped gets the next one.
 
-        Cells are begun and finished by whole vectors: new ones wait in ``queue`` for a lane, and
+        Cells are begun and finished by whole tiles: new ones wait in ``queue`` for a lane, and
         stopped ones in ``done`` for company.
         """
         enter, finish = self._write_enter(), self._write_finish()
@@ -225,15 +235,15 @@ class _Writer(Writer):
         whole = [*self.carried, *self.numbers]
         lanes, queue = _Area(self, whole), _Area(self, whole)
         done = _Area(self, [self.carried[i] for i in self.kept])
-        state = self._registers()
-        following, occupied, waiting, count, runs = (self.slot(I64) for _ in range(5))
+        registers = self._registers()
+        following, occupied, waiting, count, runs, left = (self.slot(I64) for _ in range(6))
         for slot in (occupied, waiting, count, runs):
             b.store(I64(0), slot)
         b.store(first, following)
         for i, dtype in enumerate(whole):  # idle lanes compute too, in peace
-            lanes.store(b, i, ir.Constant(self.type(dtype), None))
-        every_lane = I64(2**self.lanes - 1)
-        ahead = ir.Constant(self.type(np.int64), [I64(i) for i in range(self.lanes)])
+            for lane in self.vectors:
+                lanes.store(b, i, lane, ir.Constant(self.type(dtype), None))
+        all_lanes = self._first(b, I64(self.tile))
         blocks = (
             "refill", "together", "apart", "fill", "draw", "more", "begin", "place", "all", "one",
             "step", "advance", "judge", "leave", "end",
@@ -245,13 +255,13 @@ class _Writer(Writer):
             b.store(b.load(source.at(b, i, lane)), target.at(b, j, to))
 
         def retire(source: _Area, lane: Value) -> None:
-            """Copy a stopped cell to those that are done; finish them when they fill a vector."""
+            """Copy a stopped cell to those that are done; finish them when they fill a tile."""
             to = b.load(count)
             for j, i in enumerate([*self.kept, source.cells]):
                 part(source, i, lane, done, j, to)
             b.store(b.add(to, I64(1)), count)
-            with b.if_then(b.icmp_unsigned("==", to, I64(self.lanes - 1))):
-                b.call(finish, [done.memory, I64(self.lanes), first, outputs])
+            with b.if_then(b.icmp_unsigned("==", to, I64(self.tile - 1))):
+                b.call(finish, [done.memory, I64(self.tile), first, outputs])
                 b.store(I64(0), count)
 
         b.branch(at["fill"])
@@ -260,13 +270,14 @@ class _Writer(Writer):
         stopped = b.and_(b.load(occupied), b.not_(b.load(runs)))
         b.store(b.load(runs), occupied)
         synchronous = b.and_(
-            b.icmp_unsigned("==", stopped, every_lane), b.icmp_unsigned("==", b.load(count), I64(0))
+            b.icmp_unsigned("==", stopped, all_lanes), b.icmp_unsigned("==", b.load(count), I64(0))
         )
         b.cbranch(synchronous, at["together"], at["apart"])
         b.position_at_end(at["together"])
         for j, i in enumerate([*self.kept, lanes.cells]):
-            done.store(b, j, lanes.load(b, i))
-        b.call(finish, [done.memory, I64(self.lanes), first, outputs])
+            for lane in self.vectors:
+                done.store(b, j, lane, lanes.load(b, i, lane))
+        b.call(finish, [done.memory, I64(self.tile), first, outputs])
         b.branch(at["fill"])
         b.position_at_end(at["apart"])
         with self.each_of(b, stopped) as lane:
@@ -274,7 +285,7 @@ class _Writer(Writer):
         b.branch(at["fill"])
 
         b.position_at_end(at["fill"])
-        idle = b.xor(b.load(occupied), every_lane)
+        idle = b.xor(b.load(occupied), all_lanes)
         b.cbranch(b.icmp_unsigned("!=", idle, I64(0)), at["draw"], at["step"])
         b.position_at_end(at["draw"])
         b.cbranch(b.icmp_unsigned("!=", b.load(waiting), I64(0)), at["place"], at["more"])
@@ -284,11 +295,8 @@ class _Writer(Writer):
         b.position_at_end(at["begin"])
         go = b.call(enter, [queue.memory, new, first, end, steps, layout, bases, outputs])
         b.store(go, waiting)
-        b.store(b.add(new, I64(self.lanes)), following)
-        queue.store(b, queue.cells, b.add(self.splat(b, new), ahead))
-        left = b.sub(end, new)
-        few = b.icmp_signed("<", left, I64(self.lanes))
-        present = b.select(few, b.sub(b.shl(I64(1), left), I64(1)), every_lane)
+        b.store(b.add(new, I64(self.tile)), following)
+        present = self._first(b, b.sub(end, new))
         with self.each_of(b, b.and_(present, b.not_(go))) as lane:  # stopped where they began
             retire(queue, lane)
         b.branch(at["fill"])
@@ -297,7 +305,8 @@ class _Writer(Writer):
         b.cbranch(b.icmp_unsigned("==", b.load(occupied), I64(0)), at["all"], at["one"])
         b.position_at_end(at["all"])
         for i in range(len(lanes.dtypes)):
-            lanes.store(b, i, queue.load(b, i))
+            for lane in self.vectors:
+                lanes.store(b, i, lane, queue.load(b, i, lane))
         b.store(b.load(waiting), occupied)
         b.store(I64(0), waiting)
         b.branch(at["fill"])
@@ -310,32 +319,37 @@ class _Writer(Writer):
         b.branch(at["fill"])
 
         b.position_at_end(at["step"])
-        for i, slot in enumerate(state):
-            b.store(lanes.load(b, i), slot)
-        alive = self._count(b, b.load(occupied))
+        for lane, state in zip(self.vectors, registers, strict=True):
+            for i, slot in enumerate(state):
+                b.store(lanes.load(b, i, lane), slot)
+        alive = self.count(b, b.load(occupied))
         enough = b.sub(alive, b.udiv(alive, I64(REFILL)))
-        left = self.slot(I64)
-        b.store(every, left)
         b.cbranch(b.icmp_unsigned("!=", alive, I64(0)), at["advance"], at["end"])
 
-        def numbers() -> list[Value]:
-            return [lanes.load(b, len(self.carried) + i) for i in range(len(self.numbers))]
+        def step(program: Program, *limit: Value) -> None:
+            for lane, state in zip(self.vectors, registers, strict=True):
+                columns = range(len(self.carried), len(whole))
+                numbers = [lanes.load(b, i, lane) for i in columns]
+                self._step(b, program, state, numbers, *limit)
 
         b.position_at_end(at["advance"])
-        with b.if_then(b.icmp_signed(">", b.load(left), I64(1))):
-            with self.times(b, b.sub(b.load(left), I64(1))):
-                self._step(b, self.programs.advance, state, numbers())
+        with self.times(b, b.sub(every, I64(1))):
+            step(self.programs.advance)
         b.branch(at["judge"])
         b.position_at_end(at["judge"])
-        self._step(b, self.programs.judge, state, numbers(), limit)
-        b.store(self._bits(b, b.load(state[self.running])), runs)
-        running = self._count(b, b.load(runs))
+        step(self.programs.judge, limit)
+        b.store(I64(0), runs)
+        for lane, state in zip(self.vectors, registers, strict=True):
+            bits = self._bits(b, b.load(state[self.running]), lane)
+            b.store(b.or_(b.load(runs), bits), runs)
+        running = self.count(b, b.load(runs))
         go_on = b.icmp_signed(">=", running, enough)
         go_on = b.and_(go_on, b.icmp_signed(">", running, I64(0)))
         b.cbranch(go_on, at["advance"], at["leave"])
         b.position_at_end(at["leave"])
-        for i, slot in enumerate(state):
-            lanes.store(b, i, b.load(slot))
+        for lane, state in zip(self.vectors, registers, strict=True):
+            for i, slot in enumerate(state):
+                lanes.store(b, i, lane, b.load(slot))
         b.branch(at["refill"])
 
         b.position_at_end(at["end"])
@@ -343,66 +357,66 @@ class _Writer(Writer):
         b.ret_void()
 
     def _write_enter(self) -> Value:
-        """Begins a vector of cells, judges them, and says which of them go on, by bits."""
+        """Begins a tile of cells, judges them, and says which of them go on, by bits."""
         words = I64.as_pointer()
         queue = _Area(self, [*self.carried, *self.numbers], I1(0))
         kinds = [queue.type.as_pointer(), I64, I64, I64, I32, words, words, words]
-        b, (memory, cell, first, end, steps, layout, bases, outputs) = self._begin_function(
+        b, (queue.memory, cell, first, end, steps, layout, bases, outputs) = self._begin_function(
             "enter", I64, kinds
         )
-        queue.memory = memory
         self._announce(b, b.sub(cell, first), outputs)
         given = self._fetch(b, cell, end, layout, bases)
-        begun = self.run(b, self.programs.begin, given)
-        numbers = given[self.dim :]
-        # A step on from where it began: later steps come by strides, and end with a judgement.
-        limit = self.splat(b, steps)
-        *state, _ = self.run(b, self.programs.judge, [*begun, *numbers, limit])
-        left = b.sub(end, cell)
-        few = b.icmp_signed("<", left, I64(self.lanes))
-        present = b.select(few, b.sub(b.shl(I64(1), left), I64(1)), I64(2**self.lanes - 1))
-        state[self.running] = b.and_(state[self.running], self._mask(b, present))
-        for i, value in enumerate([*state, *numbers]):
-            queue.store(b, i, value)
-        b.ret(self._bits(b, state[self.running]))
-        function = self.module.globals["enter"]
-        function.linkage = "internal"
-        function.attributes.add("noinline")
-        return function
+        present, limit = self._first(b, b.sub(end, cell)), self.splat(b, steps)
+        go = self.slot(I64)
+        b.store(I64(0), go)
+        with self.times(b, I64(len(self.vectors))) as vector:
+            lane = b.mul(vector, I64(self.lanes))
+            inputs = self._given(b, given, lane)
+            begun = self.run(b, self.programs.begin, inputs)
+            # A step on from where it began: later steps come by strides that end with a judgement.
+            given_limit = [*begun, *inputs[self.dim :], limit]
+            *state, _ = self.run(b, self.programs.judge, given_limit)
+            state[self.running] = b.and_(state[self.running], self._mask(b, present, lane))
+            for i, value in enumerate([*state, *inputs[self.dim :]]):
+                queue.store(b, i, lane, value)
+            queue.store(b, queue.cells, lane, self._numbered(b, b.add(cell, lane)))
+            bits = self._bits(b, state[self.running], lane)
+            b.store(b.or_(b.load(go), bits), go)
+        b.ret(b.load(go))
+        return self.module.globals["enter"]
 
     def _write_finish(self) -> Value:
         """Finishes so many cells that are done, and keeps what is kept of them."""
         done = _Area(self, [self.carried[i] for i in self.kept], I1(0))
-        b, (memory, count, first, outputs) = self._begin_function(
+        b, (done.memory, count, first, outputs) = self._begin_function(
             "finish", ir.VoidType(), [done.type.as_pointer(), I64, I64, I64.as_pointer()]
         )
-        done.memory = memory
-        inputs = [ir.Constant(self.type(dtype), ir.Undefined) for dtype in self.carried]
-        for j, i in enumerate(self.kept):
-            inputs[i] = done.load(b, j)
-        results = self.run(b, self.programs.finish, inputs)
-        results = [self._kept(b, value) for value in results]
-        for i, slot in enumerate(results):
+        results = _Area(self, [o.dtype for o in self.programs.finish.outputs])
+        vectors = b.udiv(b.add(count, I64(self.lanes - 1)), I64(self.lanes))
+        with self.times(b, vectors) as vector:
+            lane = b.mul(vector, I64(self.lanes))
+            inputs = [ir.Constant(self.type(dtype), ir.Undefined) for dtype in self.carried]
+            for j, i in enumerate(self.kept):
+                inputs[i] = done.load(b, j, lane)
+            for i, value in enumerate(self.run(b, self.programs.finish, inputs)):
+                results.store(b, i, lane, value)
+        for i in range(results.cells):
             base, stride = self._place(b, outputs, i)
             with self.times(b, count) as lane:
                 row = b.sub(b.load(done.at(b, done.cells, lane)), first)
+                value = b.load(results.at(b, i, lane))
                 address = b.add(base, b.mul(row, stride))
-                element = slot.type.pointee.element.as_pointer()
-                b.store(b.load(self.at(b, slot, lane)), b.inttoptr(address, element))
+                b.store(value, b.inttoptr(address, value.type.as_pointer()))
         b.ret_void()
-        function = self.module.globals["finish"]
-        function.linkage = "internal"
-        function.attributes.add("noinline")
-        return function
+        return self.module.globals["finish"]
 
-    def _kept(self, b: Builder, value: Value) -> Value:
-        """A vector in memory, where its lanes can be read one by one."""
-        slot = self.slot(value.type)
-        b.store(value, slot)
-        return slot
+    def _numbered(self, b: Builder, cell: Value) -> Value:
+        """A vector of the numbers of cells, from one on."""
+        ahead = ir.Constant(self.type(np.int64), [I64(i) for i in range(self.lanes)])
+        return b.add(self.splat(b, cell), ahead)
 
     def write_record(self, name: str) -> None:
-        """Paths: one vector of cells after the other, each step stored past the caches."""
+        """Paths: one tile of cells after the other, each step stored past the caches."""
         finish = self._write_finish()
         words = I64.as_pointer()
         b, (first, end, steps, every, layout, bases, outputs, paths) = self._begin_function(
@@ -412,13 +426,13 @@ class _Writer(Writer):
             b.load(b.gep(paths, [I64(i)], inbounds=True)) for i in range(5)
         )
         when = b.inttoptr(when, words)
-        tile, k, j, phase = (self.slot(I64) for _ in range(4))
-        state = self._registers()
-        seen = [self.slot(slot.type.pointee) for slot in state[: self.dim]]
-        seen.append(self.slot(seen[0].type.pointee))  # the value
+        tile, k, j, phase, runs = (self.slot(I64) for _ in range(5))
+        registers = self._registers()
+        # The points before a step, and their values.
+        seen = [[*(self.slot(s.type.pointee) for s in state[: self.dim]),
+                 self.slot(state[0].type.pointee)] for state in registers]  # fmt: skip
         done = _Area(self, [self.carried[i] for i in self.kept])
         limit = self.splat(b, steps)
-        ahead = ir.Constant(self.type(np.int64), [I64(i) for i in range(self.lanes)])
         b.store(first, tile)
         blocks = ("tile", "step", "judge", "advance", "stepped", "keep", "after", "fill", "next",
                   "finish", "end")  # fmt: skip
@@ -427,36 +441,40 @@ class _Writer(Writer):
 
         b.position_at_end(at["tile"])
         given = self._fetch(b, b.load(tile), end, layout, bases)
-        numbers = given[self.dim :]
-        for value, slot in zip(self.run(b, self.programs.begin, given), state, strict=True):
-            b.store(value, slot)
+        for lane, state in zip(self.vectors, registers, strict=True):
+            begun = self.run(b, self.programs.begin, self._given(b, given, lane))
+            for value, slot in zip(begun, state, strict=True):
+                b.store(value, slot)
         for slot in (k, j, phase):
             b.store(I64(0), slot)
         b.branch(at["step"])
 
         def store() -> None:
-            """Keep the points and values of the vector in row j."""
+            """Keep the points and values of the tile in row j."""
             row = b.load(j)
             size = self.carried[0].itemsize
-            place = b.mul(b.sub(b.load(tile), first), I64(size))
-            for i, slot in enumerate(seen):
-                line = b.add(b.mul(row, I64(self.dim)), I64(i)) if i < self.dim else row
-                base = points if i < self.dim else values
-                address = b.add(base, b.add(b.mul(line, stride), place))
-                kept = b.store(b.load(slot), b.inttoptr(address, slot.type), align=ALIGNED)
-                kept.set_metadata("nontemporal", self.module.add_metadata([I32(1)]))
+            for lane, slots in zip(self.vectors, seen, strict=True):
+                place = b.mul(b.add(b.sub(b.load(tile), first), lane), I64(size))
+                for i, slot in enumerate(slots):
+                    line = b.add(b.mul(row, I64(self.dim)), I64(i)) if i < self.dim else row
+                    base = points if i < self.dim else values
+                    address = b.add(base, b.add(b.mul(line, stride), place))
+                    kept = b.store(b.load(slot), b.inttoptr(address, slot.type), align=ALIGNED)
+                    kept.set_metadata("nontemporal", self.module.add_metadata([I32(1)]))
             b.store(b.add(row, I64(1)), j)
 
         b.position_at_end(at["step"])
-        for slot, before in zip(state, seen[:-1], strict=False):
-            b.store(b.load(slot), before)
         judged = b.icmp_unsigned("==", b.load(phase), I64(0))
         b.cbranch(judged, at["judge"], at["advance"])
         for block, program, more in (
             ("judge", self.programs.judge, [limit]), ("advance", self.programs.advance, [])
         ):  # fmt: skip
             b.position_at_end(at[block])
-            b.store(self._step(b, program, state, numbers, *more), seen[-1])
+            for lane, state, before in zip(self.vectors, registers, seen, strict=True):
+                for slot, old in zip(state, before[:-1], strict=False):
+                    b.store(b.load(slot), old)
+                numbers = self._given(b, given, lane)[self.dim :]
+                b.store(self._step(b, program, state, numbers, *more), before[-1])
             b.branch(at["stepped"])
         b.position_at_end(at["stepped"])
         now, following = b.load(k), b.add(b.load(phase), I64(1))
@@ -470,8 +488,11 @@ class _Writer(Writer):
         b.branch(at["after"])
         b.position_at_end(at["after"])
         b.store(b.add(now, I64(1)), k)
-        running = self._bits(b, b.load(state[self.running]))
-        b.cbranch(b.icmp_unsigned("!=", running, I64(0)), at["step"], at["fill"])
+        b.store(I64(0), runs)
+        for lane, state in zip(self.vectors, registers, strict=True):
+            bits = self._bits(b, b.load(state[self.running]), lane)
+            b.store(b.or_(b.load(runs), bits), runs)
+        b.cbranch(b.icmp_unsigned("!=", b.load(runs), I64(0)), at["step"], at["fill"])
 
         b.position_at_end(at["fill"])  # all have stopped: the rest of a path is its last point
         b.cbranch(b.icmp_signed("<", b.load(j), count), at["next"], at["finish"])
@@ -480,36 +501,33 @@ class _Writer(Writer):
         b.branch(at["fill"])
 
         b.position_at_end(at["finish"])
-        for i, slot in enumerate(self.kept):
-            done.store(b, i, b.load(state[slot]))
-        done.store(b, done.cells, b.add(self.splat(b, b.load(tile)), ahead))
+        for lane, state in zip(self.vectors, registers, strict=True):
+            for i, slot in enumerate(self.kept):
+                done.store(b, i, lane, b.load(state[slot]))
+            done.store(b, done.cells, lane, self._numbered(b, b.add(b.load(tile), lane)))
         left = b.sub(end, b.load(tile))
-        few = b.icmp_signed("<", left, I64(self.lanes))
-        b.call(finish, [done.memory, b.select(few, left, I64(self.lanes)), first, outputs])
-        b.store(b.add(b.load(tile), I64(self.lanes)), tile)
+        few = b.icmp_signed("<", left, I64(self.tile))
+        b.call(finish, [done.memory, b.select(few, left, I64(self.tile)), first, outputs])
+        b.store(b.add(b.load(tile), I64(self.tile)), tile)
         b.cbranch(b.icmp_signed("<", b.load(tile), end), at["tile"], at["end"])
         b.position_at_end(at["end"])
         b.ret_void()
 
-    def _fetch(
-        self, b: Builder, cell: Value, end: Value, layout: Value, bases: Value
-    ) -> list[Value]:
-        """The inputs of a vector of cells; beyond the end the last one is repeated."""
+    def _fetch(self, b: Builder, cell: Value, end: Value, layout: Value, bases: Value) -> Value:
+        """The inputs of a tile of cells, in memory; beyond the end the last one is repeated."""
         inputs = self.programs.begin.inputs
-        vectors = ir.ArrayType(self.type(inputs[0].dtype), len(inputs))
-        given = self.slot(vectors)
+        line = ir.ArrayType(self.type(inputs[0].dtype).element, self.tile)
+        given = self.slot(ir.ArrayType(line, len(inputs)))
+        row, part = self.slot(I64), self.slot(I64)
         with self.times(b, I64(len(inputs))) as i:
-            words = [b.gep(layout, [b.add(b.mul(i, I64(3)), I64(k))], inbounds=True) for k in range(3)]
-            every, size, stride = map(b.load, words)
+            at = b.gep(layout, [b.mul(i, I64(3))], inbounds=True)
+            every, size, stride = (b.load(b.gep(at, [I64(k)], inbounds=True)) for k in range(3))
             base = b.load(b.gep(bases, [i], inbounds=True))
-            row, part = self.slot(I64), self.slot(I64)
             b.store(b.urem(b.udiv(cell, every), size), row)
             b.store(b.urem(cell, every), part)
-            target = b.gep(given, [I64(0), i], inbounds=True)
-            with self.times(b, I64(self.lanes)) as lane:
-                address = b.add(base, b.mul(b.load(row), stride))
-                element = vectors.element.element.as_pointer()
-                b.store(b.load(b.inttoptr(address, element)), self.at(b, target, lane))
+            with self.times(b, I64(self.tile)) as lane:
+                address = b.inttoptr(b.add(base, b.mul(b.load(row), stride)), line.element.as_pointer())
+                b.store(b.load(address), b.gep(given, [I64(0), i, lane], inbounds=True))
                 after = b.add(cell, b.add(lane, I64(1)))
                 with b.if_then(b.icmp_signed("<", after, end)):
                     onward = b.add(b.load(part), I64(1))
@@ -521,19 +539,24 @@ class _Writer(Writer):
                             b.store(I64(0), part)
                         with stay:
                             b.store(onward, part)
-        return [b.load(b.gep(given, [I64(0), I64(i)], inbounds=True)) for i in range(len(inputs))]
+        return given
+
+    def _given(self, b: Builder, given: Value, lane: Value) -> list[Value]:
+        """A vector of what was fetched, for each input."""
+        vectors = []
+        for i, node in enumerate(self.programs.begin.inputs):
+            place = b.gep(given, [I64(0), I64(i), lane], inbounds=True)
+            vectors.append(b.load(b.bitcast(place, self.type(node.dtype).as_pointer()), align=1))
+        return vectors
 
     def _announce(self, b: Builder, row: Value, outputs: Value) -> None:
-        """Ask for the memory of a vector's results, so that it is there when its cells stop."""
+        """Ask for the memory of a tile's results, so that it is there when its cells stop."""
         kinds = [I8.as_pointer(), I32, I32, I32]
-        name = "llvm.prefetch.p0"
-        prefetch = self.module.globals.get(name) or ir.Function(
-            self.module, ir.FunctionType(ir.VoidType(), kinds), name
-        )
+        prefetch = self.declare("llvm.prefetch.p0", ir.VoidType(), kinds)
         for i in range(len(self.programs.finish.outputs)):
             base, stride = self._place(b, outputs, i)
             start = b.add(base, b.mul(row, stride))
-            lines = b.add(b.lshr(b.mul(stride, I64(self.lanes)), I64(6)), I64(1))
+            lines = b.add(b.lshr(b.mul(stride, I64(self.tile)), I64(6)), I64(1))
             with self.times(b, lines) as line:
                 address = b.add(start, b.shl(line, I64(6)))
                 pointer = b.inttoptr(address, I8.as_pointer())

@@ -241,11 +241,16 @@ class Writer:
 
     def lowest(self, builder: Builder, bits: Value) -> Value:
         """The first bit that is set."""
-        name = "llvm.cttz.i64"
-        count = self.module.globals.get(name) or ir.Function(
-            self.module, ir.FunctionType(I64, [I64, I1]), name
-        )
-        return builder.call(count, [bits, I1(1)])
+        return builder.call(self.declare("llvm.cttz.i64", I64, [I64, I1]), [bits, I1(1)])
+
+    def count(self, builder: Builder, bits: Value) -> Value:
+        """How many bits are set."""
+        return builder.call(self.declare("llvm.ctpop.i64", I64, [I64]), [bits])
+
+    def declare(self, name: str, result: Any, kinds: Sequence[Any]) -> Value:
+        """A function from elsewhere."""
+        known = self.module.globals.get(name)
+        return known or ir.Function(self.module, ir.FunctionType(result, kinds), name)
 
     @contextlib.contextmanager
     def each_of(self, builder: Builder, marks: Value) -> Iterator[Value]:
