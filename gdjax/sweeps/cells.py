@@ -172,12 +172,13 @@ def descent(
         resting = cell.resting
         if steps is not None:
             small = jnp.all(jnp.abs(moved - point) <= rule.step * frame.width)
-            resting = small & (jnp.sum(slope * slope) <= cell.flat)
+            flat = jnp.sum(slope * slope) <= cell.flat
+            resting = jnp.where(cell.running, small & flat, resting)
             running = running & (cell.step < steps) & ~(stop & resting)
         best = jnp.where(value < cell.best, value, cell.best)
         after = Cell(
             point=jnp.where(running, moved, point),
-            state=jax.tree.map(lambda a, b: jnp.where(running, a, b), state, cell.state),
+            state=state,  # of a cell that has stopped it no longer matters
             step=jnp.where(running, cell.step + 1, cell.step),
             best=best,
             # A stopped cell sees its last value again, which changes neither in a way that counts.

@@ -113,6 +113,7 @@ def _sizes(program: Program, carried: int) -> tuple[int, int]:
     features = _prepare()[1]
     size = 64 if "+avx512f" in features else 32 if "+avx2" in features else 16
     tile = 64 if carried <= 10 else 32 if carried <= 64 else 16
+    import os; tile = int(os.environ.get('TILE', tile))
     return size // (8 if wide else 4), tile // 2 if wide else tile
 
 
@@ -205,17 +206,23 @@ class _Writer(Writer):
         return b.select(few, left, I64(2**self.tile - 1))
 
     def _step(
-        self, b: Builder, program: Program, state: Sequence[Value], numbers: Sequence[Value],
-        *limit: Value,
-    ) -> Value:  # fmt: skip
-        """One step of a vector, in its registers: the values before it."""
-        old = [b.load(slot) for slot in state]
-        self.active = old[self.running]
-        *new, value = self.run(b, program, [*old, *numbers, *limit])
-        self.active = None
-        for vector, slot in zip(new, state, strict=True):
-            b.store(vector, slot)
-        return value
+        self, b: Builder, program: Program, registers: Sequence[Sequence[Value]],
+        more: Sequence[Sequence[Value]], hold: bool,
+    ) -> list[Value]:  # fmt: skip
+        """One step of a tile, in its registers: the values before it, by vectors.
+
+        ``hold`` is whether cells that have stopped must stay where they are.
+        """
+        old = [[b.load(slot) for slot in state] for state in registers]
+        active = [vector[self.running] for vector in old]
+        inputs = [[*vector, *given] for vector, given in zip(old, more, strict=True)]
+        for vector in inputs if not hold else ():
+            vector[self.running] = self.constant(np.bool_(True))
+        found = self.run(b, program, *inputs, active=active)
+        for state, new in zip(registers, found, strict=True):
+            for slot, value in zip(state, new[:-1], strict=True):
+                b.store(value, slot)
+        return [new[-1] for new in found]
 
     def _registers(self) -> list[list[Value]]:
         """For each vector slots for what its cells carry; the compiler makes them registers."""
@@ -236,7 +243,7 @@ class _Writer(Writer):
         lanes, queue = _Area(self, whole), _Area(self, whole)
         done = _Area(self, [self.carried[i] for i in self.kept])
         registers = self._registers()
-        following, occupied, waiting, count, runs, left = (self.slot(I64) for _ in range(6))
+        following, occupied, alive, waiting, count, runs = (self.slot(I64) for _ in range(6))
         for slot in (occupied, waiting, count, runs):
             b.store(I64(0), slot)
         b.store(first, following)
@@ -245,7 +252,7 @@ class _Writer(Writer):
                 lanes.store(b, i, lane, ir.Constant(self.type(dtype), None))
         all_lanes = self._first(b, I64(self.tile))
         blocks = (
-            "refill", "together", "apart", "fill", "draw", "more", "begin", "place", "all", "one",
+            "retire", "together", "apart", "retired", "fill", "draw", "more", "begin", "place", "all", "one",
             "step", "advance", "judge", "leave", "end",
         )  # fmt: skip
         at = {block: b.append_basic_block(block) for block in blocks}
@@ -266,9 +273,12 @@ class _Writer(Writer):
 
         b.branch(at["fill"])
 
-        b.position_at_end(at["refill"])
+        b.position_at_end(at["retire"])  # at once, for a stopped cell may move on
         stopped = b.and_(b.load(occupied), b.not_(b.load(runs)))
-        b.store(b.load(runs), occupied)
+        b.store(b.and_(b.load(occupied), b.load(runs)), occupied)
+        for i in self.kept:
+            for lane, state in zip(self.vectors, registers, strict=True):
+                lanes.store(b, i, lane, b.load(state[i]))
         synchronous = b.and_(
             b.icmp_unsigned("==", stopped, all_lanes), b.icmp_unsigned("==", b.load(count), I64(0))
         )
@@ -278,11 +288,16 @@ class _Writer(Writer):
             for lane in self.vectors:
                 done.store(b, j, lane, lanes.load(b, i, lane))
         b.call(finish, [done.memory, I64(self.tile), first, outputs])
-        b.branch(at["fill"])
+        b.branch(at["retired"])
         b.position_at_end(at["apart"])
         with self.each_of(b, stopped) as lane:
             retire(lanes, lane)
-        b.branch(at["fill"])
+        b.branch(at["retired"])
+        b.position_at_end(at["retired"])
+        running = self.count(b, b.load(occupied))
+        go_on = b.icmp_unsigned(">=", running, b.sub(b.load(alive), b.udiv(b.load(alive), I64(REFILL))))
+        go_on = b.and_(go_on, b.icmp_unsigned("!=", running, I64(0)))
+        b.cbranch(go_on, at["advance"], at["leave"])
 
         b.position_at_end(at["fill"])
         idle = b.xor(b.load(occupied), all_lanes)
@@ -322,15 +337,13 @@ class _Writer(Writer):
         for lane, state in zip(self.vectors, registers, strict=True):
             for i, slot in enumerate(state):
                 b.store(lanes.load(b, i, lane), slot)
-        alive = self.count(b, b.load(occupied))
-        enough = b.sub(alive, b.udiv(alive, I64(REFILL)))
-        b.cbranch(b.icmp_unsigned("!=", alive, I64(0)), at["advance"], at["end"])
+        b.store(self.count(b, b.load(occupied)), alive)
+        b.cbranch(b.icmp_unsigned("!=", b.load(alive), I64(0)), at["advance"], at["end"])
 
         def step(program: Program, *limit: Value) -> None:
-            for lane, state in zip(self.vectors, registers, strict=True):
-                columns = range(len(self.carried), len(whole))
-                numbers = [lanes.load(b, i, lane) for i in columns]
-                self._step(b, program, state, numbers, *limit)
+            numbers = range(len(self.carried), len(whole))
+            more = [[*(lanes.load(b, i, lane) for i in numbers), *limit] for lane in self.vectors]
+            self._step(b, program, registers, more, hold=False)
 
         b.position_at_end(at["advance"])
         with self.times(b, b.sub(every, I64(1))):
@@ -342,15 +355,13 @@ class _Writer(Writer):
         for lane, state in zip(self.vectors, registers, strict=True):
             bits = self._bits(b, b.load(state[self.running]), lane)
             b.store(b.or_(b.load(runs), bits), runs)
-        running = self.count(b, b.load(runs))
-        go_on = b.icmp_signed(">=", running, enough)
-        go_on = b.and_(go_on, b.icmp_signed(">", running, I64(0)))
-        b.cbranch(go_on, at["advance"], at["leave"])
+        some = b.and_(b.load(occupied), b.not_(b.load(runs)))
+        b.cbranch(b.icmp_unsigned("!=", some, I64(0)), at["retire"], at["advance"])
         b.position_at_end(at["leave"])
         for lane, state in zip(self.vectors, registers, strict=True):
             for i, slot in enumerate(state):
                 lanes.store(b, i, lane, b.load(slot))
-        b.branch(at["refill"])
+        b.branch(at["fill"])
 
         b.position_at_end(at["end"])
         b.call(finish, [done.memory, b.load(count), first, outputs])
@@ -372,10 +383,10 @@ class _Writer(Writer):
         with self.times(b, I64(len(self.vectors))) as vector:
             lane = b.mul(vector, I64(self.lanes))
             inputs = self._given(b, given, lane)
-            begun = self.run(b, self.programs.begin, inputs)
+            (begun,) = self.run(b, self.programs.begin, inputs)
             # A step on from where it began: later steps come by strides that end with a judgement.
-            given_limit = [*begun, *inputs[self.dim :], limit]
-            *state, _ = self.run(b, self.programs.judge, given_limit)
+            more = [*inputs[self.dim :], limit]
+            ((*state, _),) = self.run(b, self.programs.judge, [*begun, *more])
             state[self.running] = b.and_(state[self.running], self._mask(b, present, lane))
             for i, value in enumerate([*state, *inputs[self.dim :]]):
                 queue.store(b, i, lane, value)
@@ -398,15 +409,36 @@ class _Writer(Writer):
             inputs = [ir.Constant(self.type(dtype), ir.Undefined) for dtype in self.carried]
             for j, i in enumerate(self.kept):
                 inputs[i] = done.load(b, j, lane)
-            for i, value in enumerate(self.run(b, self.programs.finish, inputs)):
+            (found,) = self.run(b, self.programs.finish, inputs)
+            for i, value in enumerate(found):
                 results.store(b, i, lane, value)
-        for i in range(results.cells):
+        origin = b.load(done.at(b, done.cells, I64(0)))
+        other = self.slot(ir.IntType(self.lanes))
+        b.store(ir.IntType(self.lanes)(0), other)
+        for lane in self.vectors:
+            numbers = self._numbered(b, b.add(origin, lane))
+            differ = b.icmp_signed("!=", done.load(b, done.cells, lane), numbers)
+            b.store(b.or_(b.load(other), b.bitcast(differ, ir.IntType(self.lanes))), other)
+        neighbours = b.and_(
+            b.icmp_unsigned("==", b.load(other), ir.IntType(self.lanes)(0)),
+            b.icmp_unsigned("==", count, I64(self.tile)),
+        )
+        for i, dtype in enumerate(results.dtypes[:-1]):
             base, stride = self._place(b, outputs, i)
-            with self.times(b, count) as lane:
-                row = b.sub(b.load(done.at(b, done.cells, lane)), first)
-                value = b.load(results.at(b, i, lane))
-                address = b.add(base, b.mul(row, stride))
-                b.store(value, b.inttoptr(address, value.type.as_pointer()))
+            dense = b.icmp_unsigned("==", stride, I64(dtype.itemsize))
+            with b.if_else(b.and_(neighbours, dense)) as (whole, each):
+                with whole:
+                    start = b.add(base, b.mul(b.sub(origin, first), stride))
+                    for lane in self.vectors:
+                        address = b.add(start, b.mul(lane, stride))
+                        value = results.load(b, i, lane)
+                        b.store(value, b.inttoptr(address, value.type.as_pointer()), align=1)
+                with each:
+                    with self.times(b, count) as lane:
+                        row = b.sub(b.load(done.at(b, done.cells, lane)), first)
+                        value = b.load(results.at(b, i, lane))
+                        address = b.add(base, b.mul(row, stride))
+                        b.store(value, b.inttoptr(address, value.type.as_pointer()))
         b.ret_void()
         return self.module.globals["finish"]
 
@@ -442,7 +474,7 @@ class _Writer(Writer):
         b.position_at_end(at["tile"])
         given = self._fetch(b, b.load(tile), end, layout, bases)
         for lane, state in zip(self.vectors, registers, strict=True):
-            begun = self.run(b, self.programs.begin, self._given(b, given, lane))
+            (begun,) = self.run(b, self.programs.begin, self._given(b, given, lane))
             for value, slot in zip(begun, state, strict=True):
                 b.store(value, slot)
         for slot in (k, j, phase):
@@ -470,11 +502,13 @@ class _Writer(Writer):
             ("judge", self.programs.judge, [limit]), ("advance", self.programs.advance, [])
         ):  # fmt: skip
             b.position_at_end(at[block])
-            for lane, state, before in zip(self.vectors, registers, seen, strict=True):
+            for state, before in zip(registers, seen, strict=True):
                 for slot, old in zip(state, before[:-1], strict=False):
                     b.store(b.load(slot), old)
-                numbers = self._given(b, given, lane)[self.dim :]
-                b.store(self._step(b, program, state, numbers, *more), before[-1])
+            inputs = [[*self._given(b, given, i)[self.dim :], *more] for i in self.vectors]
+            values_now = self._step(b, program, registers, inputs, hold=True)
+            for value, before in zip(values_now, seen, strict=True):
+                b.store(value, before[-1])
             b.branch(at["stepped"])
         b.position_at_end(at["stepped"])
         now, following = b.load(k), b.add(b.load(phase), I64(1))
@@ -523,22 +557,39 @@ class _Writer(Writer):
             at = b.gep(layout, [b.mul(i, I64(3))], inbounds=True)
             every, size, stride = (b.load(b.gep(at, [I64(k)], inbounds=True)) for k in range(3))
             base = b.load(b.gep(bases, [i], inbounds=True))
-            b.store(b.urem(b.udiv(cell, every), size), row)
-            b.store(b.urem(cell, every), part)
-            with self.times(b, I64(self.tile)) as lane:
-                address = b.inttoptr(b.add(base, b.mul(b.load(row), stride)), line.element.as_pointer())
-                b.store(b.load(address), b.gep(given, [I64(0), i, lane], inbounds=True))
-                after = b.add(cell, b.add(lane, I64(1)))
-                with b.if_then(b.icmp_signed("<", after, end)):
-                    onward = b.add(b.load(part), I64(1))
-                    with b.if_else(b.icmp_unsigned("==", onward, every)) as (wrap, stay):
-                        with wrap:
-                            following = b.add(b.load(row), I64(1))
-                            past = b.icmp_unsigned("==", following, size)
-                            b.store(b.select(past, I64(0), following), row)
-                            b.store(I64(0), part)
-                        with stay:
-                            b.store(onward, part)
+            first = b.urem(b.udiv(cell, every), size)
+            ahead, beyond = b.add(first, I64(self.tile)), b.add(cell, I64(self.tile))
+            plain = b.and_(
+                b.icmp_unsigned("==", every, I64(1)),
+                b.and_(b.icmp_unsigned("<=", ahead, size), b.icmp_signed("<=", beyond, end)),
+            )
+            alike = b.icmp_unsigned("==", size, I64(1))
+
+            def copy(lane: Value, row: Value, stride: Value) -> None:
+                address = b.add(base, b.mul(row, stride))
+                value = b.load(b.inttoptr(address, line.element.as_pointer()))
+                b.store(value, b.gep(given, [I64(0), i, lane], inbounds=True))
+
+            with b.if_else(b.or_(alike, plain)) as (straight, around):
+                with straight:
+                    step = b.select(alike, I64(0), stride)
+                    with self.times(b, I64(self.tile)) as lane:
+                        copy(lane, b.add(first, lane), step)
+                with around:
+                    b.store(first, row)
+                    b.store(b.urem(cell, every), part)
+                    with self.times(b, I64(self.tile)) as lane:
+                        copy(lane, b.load(row), stride)
+                        after = b.add(cell, b.add(lane, I64(1)))
+                        onward = b.add(b.load(part), I64(1))
+                        wrap = b.icmp_unsigned("==", onward, every)
+                        following = b.add(b.load(row), b.zext(wrap, I64))
+                        following = b.select(
+                            b.icmp_unsigned("==", following, size), I64(0), following
+                        )
+                        with b.if_then(b.icmp_signed("<", after, end)):
+                            b.store(b.select(wrap, I64(0), onward), part)
+                            b.store(following, row)
         return given
 
     def _given(self, b: Builder, given: Value, lane: Value) -> list[Value]:

@@ -33,14 +33,12 @@ class Writer:
     Attributes:
         module: what is written.
         entry: a builder in the function being written, whose entry block takes its memory.
-        active: a vector of the lanes that matter, or None for all.
     """
 
     def __init__(self, lanes: int) -> None:
         self.lanes = lanes
         self.module = ir.Module(name="gdjax")
         self.entry: Builder = None
-        self.active: Value = None
 
     def type(self, dtype: Any) -> Any:
         """The vector of a dtype."""
@@ -66,21 +64,34 @@ class Writer:
         zeros = ir.Constant(ir.VectorType(I32, self.lanes), [I32(0)] * self.lanes)
         return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), zeros)
 
-    def run(self, builder: Builder, program: Program, inputs: Sequence[Value]) -> list[Value]:
-        """Write a program over vectors: the values of its inputs in, those of its outputs out."""
-        values: dict[int, Value] = dict(
-            zip((node.index for node in program.inputs), inputs, strict=True)
-        )
+    def run(
+        self, builder: Builder, program: Program, *inputs: Sequence[Value], active: Sequence = ()
+    ) -> list[list[Value]]:
+        """Write a program over vectors: the values of its inputs in, those of its outputs out.
 
-        def read(scalar: Scalar) -> Value:
-            return values[scalar.index] if isinstance(scalar, Node) else self.constant(scalar)
+        Args:
+            builder: where to write.
+            program: what.
+            *inputs: for each vector; operations are written in turn for one after the other, so
+                that a processor can work at one while another one waits.
+            active: for each vector, which lanes matter; by default all.
+        """
+        indices = [node.index for node in program.inputs]
+        values = [dict(zip(indices, vector, strict=True)) for vector in inputs]
+
+        def read(known: dict[int, Value], scalar: Scalar) -> Value:
+            return known[scalar.index] if isinstance(scalar, Node) else self.constant(scalar)
 
         for node in program.live():
-            if node.op != "input":
-                values[node.index] = self._operation(builder, node, [read(a) for a in node.args])
-        return [read(output) for output in program.outputs]
+            for known, mask in zip(values, active or [None] * len(values), strict=True):
+                if node.op != "input":
+                    args = [read(known, a) for a in node.args]
+                    known[node.index] = self._operation(builder, node, args, mask)
+        return [[read(known, output) for output in program.outputs] for known in values]
 
-    def _operation(self, builder: Builder, node: Node, args: list[Value]) -> Value:
+    def _operation(
+        self, builder: Builder, node: Node, args: list[Value], active: Value = None
+    ) -> Value:
         op, kind = node.op, self.type(node.dtype)
         given = node.args[0].dtype
         floating = given.kind == "f"
@@ -107,7 +118,7 @@ class Writer:
             sign = ">" if op == "maximum" else "<"
             return builder.select(builder.icmp_signed(sign, *args), *args)
         if op.startswith(("libm:", "wide:")):
-            return self._aside(builder, node, args)
+            return self._aside(builder, node, args, active)
         if op == "neg":
             return builder.fneg(args[0]) if floating else builder.neg(args[0])
         if op == "convert":
@@ -150,10 +161,10 @@ class Writer:
             return builder.trunc(value, kind)
         return (builder.sext if signed else builder.zext)(value, kind)
 
-    def _aside(self, builder: Builder, node: Node, args: list[Value]) -> Value:
+    def _aside(self, builder: Builder, node: Node, args: list[Value], active: Value) -> Value:
         """What few lanes need: out of line, for the active lanes that the first argument marks."""
         mask, *vectors = args
-        wanted = builder.and_(mask, self.active) if self.active is not None else mask
+        wanted = mask if active is None else builder.and_(mask, active)
         bits = builder.bitcast(wanted, ir.IntType(self.lanes))
         before = builder.block
         with builder.if_then(builder.icmp_unsigned("!=", bits, bits.type(0)), likely=False):
@@ -181,16 +192,15 @@ class Writer:
         function.linkage = "internal"
         for attribute in ("noinline", "cold"):
             function.attributes.add(attribute)
-        outer = self.entry, self.active
-        self.entry, self.active = ir.IRBuilder(function.append_basic_block("entry")), None
+        outer, self.entry = self.entry, ir.IRBuilder(function.append_basic_block("entry"))
         builder = self.entry
         bits, *slots, result = function.args
         body = builder.append_basic_block("body")
         builder.branch(body)
         builder.position_at_end(body)
         if where == "wide":
-            self.active = builder.bitcast(bits, self.type(bool))
-            (value,) = self.run(builder, elementary.in_double(name), [builder.load(slots[0])])
+            given, marked = [builder.load(slots[0])], builder.bitcast(bits, self.type(bool))
+            ((value,),) = self.run(builder, elementary.in_double(name), given, active=[marked])
             builder.store(value, result)
         else:
             scalar = self._library(name, kind.element, arity)
@@ -199,7 +209,7 @@ class Writer:
                 row = [builder.load(self.at(builder, slot, lane)) for slot in slots]
                 builder.store(builder.call(scalar, row), self.at(builder, result, lane))
         builder.ret_void()
-        self.entry, self.active = outer
+        self.entry = outer
         return function
 
     def _library(self, name: str, kind: Any, arity: int) -> Value:
