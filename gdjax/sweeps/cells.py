@@ -84,7 +84,7 @@ class Paths(NamedTuple):
 
 
 class Descent(NamedTuple):
-    """The four functions that make a sweep's cells; compared by identity of its members.
+    """The functions that make a sweep's cells; compared by identity of its members.
 
     A cell is judged at its start and after every ``stride`` steps.
 
@@ -95,12 +95,14 @@ class Descent(NamedTuple):
         judge: (cell, numbers, steps) → (cell, value): the same, and it also stops at rest and
             after so many steps.
         finish: cell → ``Summary``; after it was judged.
+        inside: point → whether it is not lost; elsewhere its value may be NaN.
     """
 
     begin: Callable
     advance: Callable
     judge: Callable
     finish: Callable
+    inside: Callable
 
 
 def stride(steps: int) -> int:
@@ -163,8 +165,7 @@ def descent(
     ) -> tuple[Cell, Float[Array, ""]]:
         point, frame = cell.point, frame_of(objective, cell.point.dtype)
         value, slope = value_and_gradient(point)
-        inside = jnp.all(jnp.abs(point - frame.center) <= rule.bound * frame.width)
-        running = cell.running & inside & jnp.isfinite(value)  # NaN is not inside
+        running = cell.running & inside(point) & jnp.isfinite(value)
         moved, state = move(
             objective, value_and_gradient, optimizers.join(recipe, numbers),
             point, cell.state, value, slope,
@@ -189,6 +190,10 @@ def descent(
         )
         return after, value
 
+    def inside(point: Float[Array, "d"]) -> Bool[Array, ""]:
+        frame = frame_of(objective, point.dtype)
+        return jnp.all(jnp.abs(point - frame.center) <= rule.bound * frame.width)  # not NaN
+
     def finish(cell: Cell) -> Summary:
         value = value_and_gradient(cell.point)[0]
         frame = frame_of(objective, cell.point.dtype)
@@ -206,4 +211,4 @@ def descent(
             minimum=minimum.astype(jnp.int16),
         )
 
-    return Descent(begin, advance, judge, finish)
+    return Descent(begin, advance, judge, finish, inside)

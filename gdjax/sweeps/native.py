@@ -1,6 +1,6 @@
 """A sweep as one native kernel: every cell in a lane of a vector, its state in registers.
 
-The four functions of a cell are unrolled into scalars and compiled with LLVM: each scalar becomes
+The functions of a cell are unrolled into scalars and compiled with LLVM: each scalar becomes
 a vector of cells. A lane whose cell has stopped is given the next cell, so that a sweep
 costs the steps that its cells take. No lane ever sees another, and every lane computes the same
 operations wherever it sits, so that results do not depend on how cells are cut into calls.
@@ -21,7 +21,7 @@ from llvmlite import ir
 from gdjax.sweeps.cells import ALIGNED, Column, Descent, Paths, stride, stride
 from gdjax.sweeps.program import Program
 from gdjax.sweeps.scalarise import UnsupportedError, scalarise
-from gdjax.sweeps.vectors import I1, I8, I32, I64, Builder, Value, Writer
+from gdjax.sweeps.vectors import I1, I8, I32, I64, Active, Builder, Value, Writer
 
 REFILL = 16  # one lane in this many idle is reason enough to fetch new cells
 
@@ -56,8 +56,10 @@ class Kernel:
         advance, _ = scalarise(descent.advance, cell, numbers)
         judge, _ = scalarise(descent.judge, cell, numbers, steps)
         finish, self.summary = scalarise(descent.finish, cell)
+        inside, _ = scalarise(descent.inside, cell.point)
         lanes, self.tile = _sizes(advance, len(begin.outputs))
-        writer = _Writer(Programs(begin, advance, judge, finish), cell, lanes, self.tile)
+        programs = Programs(begin, advance, judge, finish, inside)
+        writer = _Writer(programs, cell, lanes, self.tile)
         name = "record" if record else "sweep"
         (writer.write_record if record else writer.write_sweep)(name)
         self._engine = _compile(str(writer.module))
@@ -124,6 +126,7 @@ class Programs(NamedTuple):
     advance: Program
     judge: Program
     finish: Program
+    inside: Program
 
 
 class _Area:
@@ -214,7 +217,17 @@ class _Writer(Writer):
         ``hold`` is whether cells that have stopped must stay where they are.
         """
         old = [[b.load(slot) for slot in state] for state in registers]
-        active = [vector[self.running] for vector in old]
+
+        def matters(vector: Sequence[Value]) -> Active:
+            """The cells that are neither stopped nor lost: only theirs are values that count."""
+
+            def write(b: Builder) -> Value:
+                ((inside,),) = self.run(b, self.programs.inside, vector[: self.dim])
+                return b.and_(inside, vector[self.running])
+
+            return write
+
+        active = list(map(matters, old))
         inputs = [[*vector, *given] for vector, given in zip(old, more, strict=True)]
         for vector in inputs if not hold else ():
             vector[self.running] = self.constant(np.bool_(True))

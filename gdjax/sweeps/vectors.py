@@ -1,7 +1,7 @@
 """Straight-line programs over vectors, written as LLVM's intermediate representation."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from gdjax.sweeps.program import Node, Program, Scalar
 
 Builder = Any  # ir.IRBuilder and ir.Value, which llvmlite does not type
 Value = Any
+Active = Callable[[Builder], Value] | None
 
 I1, I8, I32, I64 = (ir.IntType(n) for n in (1, 8, 32, 64))
 _ARITHMETIC = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv", "rem": "frem"}
@@ -65,7 +66,7 @@ class Writer:
         return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), zeros)
 
     def run(
-        self, builder: Builder, program: Program, *inputs: Sequence[Value], active: Sequence = ()
+        self, builder: Builder, program: Program, *inputs: Sequence[Value], active: Sequence[Active] = ()
     ) -> list[list[Value]]:
         """Write a program over vectors: the values of its inputs in, those of its outputs out.
 
@@ -74,7 +75,7 @@ class Writer:
             program: what.
             *inputs: for each vector; operations are written in turn for one after the other, so
                 that a processor can work at one while another one waits.
-            active: for each vector, which lanes matter; by default all.
+            active: for each vector what writes which lanes matter; by default all do.
         """
         indices = [node.index for node in program.inputs]
         values = [dict(zip(indices, vector, strict=True)) for vector in inputs]
@@ -90,7 +91,7 @@ class Writer:
         return [[read(known, output) for output in program.outputs] for known in values]
 
     def _operation(
-        self, builder: Builder, node: Node, args: list[Value], active: Value = None
+        self, builder: Builder, node: Node, args: list[Value], active: Active
     ) -> Value:
         op, kind = node.op, self.type(node.dtype)
         given = node.args[0].dtype
@@ -161,22 +162,31 @@ class Writer:
             return builder.trunc(value, kind)
         return (builder.sext if signed else builder.zext)(value, kind)
 
-    def _aside(self, builder: Builder, node: Node, args: list[Value], active: Value) -> Value:
-        """What few lanes need: out of line, for the active lanes that the first argument marks."""
+    def _aside(self, builder: Builder, node: Node, args: list[Value], active: Active) -> Value:
+        """What few lanes need: out of line, for the active lanes that the first argument marks.
+
+        Marked lanes that are not active get NaN.
+        """
         mask, *vectors = args
-        wanted = mask if active is None else builder.and_(mask, active)
-        bits = builder.bitcast(wanted, ir.IntType(self.lanes))
-        before = builder.block
-        with builder.if_then(builder.icmp_unsigned("!=", bits, bits.type(0)), likely=False):
-            *slots, result = (self.slot(v.type) for v in [*vectors, vectors[0]])
-            for vector, slot in zip([*vectors, vectors[0]], [*slots, result], strict=True):
-                builder.store(vector, slot)
-            builder.call(self._cold(node, vectors[0].type), [bits, *slots, result])
-            computed, inside = builder.load(result), builder.block
-        merged = builder.phi(vectors[0].type)
-        merged.add_incoming(vectors[0], before)
-        merged.add_incoming(computed, inside)
-        return merged
+        *slots, result = (self.slot(v.type) for v in [*vectors, vectors[0]])
+        merged = self.slot(vectors[0].type)
+        builder.store(vectors[0], merged)
+        integer = ir.IntType(self.lanes)
+        with builder.if_then(self._any(builder, builder.bitcast(mask, integer)), likely=False):
+            wanted = builder.and_(mask, active(builder)) if active else mask
+            unknown = self.constant(node.dtype.type(np.nan))
+            builder.store(unknown, merged)
+            bits = builder.bitcast(wanted, integer)
+            with builder.if_then(self._any(builder, bits)):
+                for vector, slot in zip([*vectors, vectors[0]], [*slots, result], strict=True):
+                    builder.store(vector, slot)
+                builder.call(self._cold(node, vectors[0].type), [bits, *slots, result])
+                builder.store(builder.select(wanted, builder.load(result), unknown), merged)
+        return builder.load(merged)
+
+    @staticmethod
+    def _any(builder: Builder, bits: Value) -> Value:
+        return builder.icmp_unsigned("!=", bits, bits.type(0))
 
     def _cold(self, node: Node, kind: Any) -> Value:
         """A function (marks, arguments…, result): the C library's, lane by lane, or a program."""
@@ -199,8 +209,11 @@ class Writer:
         builder.branch(body)
         builder.position_at_end(body)
         if where == "wide":
-            given, marked = [builder.load(slots[0])], builder.bitcast(bits, self.type(bool))
-            ((value,),) = self.run(builder, elementary.in_double(name), given, active=[marked])
+            marked = builder.bitcast(bits, self.type(bool))
+            ((value,),) = self.run(
+                builder, elementary.in_double(name), [builder.load(slots[0])],
+                active=[lambda _: marked],
+            )  # fmt: skip
             builder.store(value, result)
         else:
             scalar = self._library(name, kind.element, arity)
