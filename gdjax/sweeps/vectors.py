@@ -1,6 +1,8 @@
 """Straight-line programs over vectors, written as LLVM's intermediate representation."""
 
 import contextlib
+import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -23,6 +25,10 @@ _INTRINSIC = {
     "abs": "fabs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "rint": "rint",
     "trunc": "trunc", "fma": "fma", "maximum": "maximum", "minimum": "minimum",
 }  # fmt: skip
+
+
+def _aside(node: Node) -> bool:
+    return node.op.startswith(("libm:", "wide:"))
 
 
 class Writer:
@@ -83,16 +89,22 @@ class Writer:
         def read(known: dict[int, Value], scalar: Scalar) -> Value:
             return known[scalar.index] if isinstance(scalar, Node) else self.constant(scalar)
 
-        for node in program.live():
-            for known, mask in zip(values, active or [None] * len(values), strict=True):
-                if node.op != "input":
-                    args = [read(known, a) for a in node.args]
-                    known[node.index] = self._operation(builder, node, args, mask)
+        live = [node for node in program.live() if node.op != "input"]
+        for node in live:
+            if node.index in values[0]:
+                continue
+            args = [[read(known, a) for a in node.args] for known in values]
+            if _aside(node):
+                group = [other for other in live if _aside(other) and other.args == node.args]
+                found = self._asides(builder, group, args, active or [None] * len(values))
+                for known, results in zip(values, found, strict=True):
+                    known |= {n.index: result for n, result in zip(group, results, strict=True)}
+            else:
+                for known, given in zip(values, args, strict=True):
+                    known[node.index] = self._operation(builder, node, given)
         return [[read(known, output) for output in program.outputs] for known in values]
 
-    def _operation(
-        self, builder: Builder, node: Node, args: list[Value], active: Active
-    ) -> Value:
+    def _operation(self, builder: Builder, node: Node, args: list[Value]) -> Value:
         op, kind = node.op, self.type(node.dtype)
         given = node.args[0].dtype
         floating = given.kind == "f"
@@ -118,8 +130,6 @@ class Writer:
         if op in ("maximum", "minimum"):
             sign = ">" if op == "maximum" else "<"
             return builder.select(builder.icmp_signed(sign, *args), *args)
-        if op.startswith(("libm:", "wide:")):
-            return self._aside(builder, node, args, active)
         if op == "neg":
             return builder.fneg(args[0]) if floating else builder.neg(args[0])
         if op == "convert":
@@ -162,31 +172,37 @@ class Writer:
             return builder.trunc(value, kind)
         return (builder.sext if signed else builder.zext)(value, kind)
 
-    def _aside(self, builder: Builder, node: Node, args: list[Value], active: Active) -> Value:
-        """What few lanes need: out of line, for the active lanes that the first argument marks.
+    def _asides(
+        self, builder: Builder, nodes: Sequence[Node], args: Sequence[Sequence[Value]],
+        active: Sequence[Active],
+    ) -> list[list[Value]]:  # fmt: skip
+        """What few lanes need, of the same arguments: computed out of line, if by any.
 
-        Marked lanes that are not active get NaN.
+        The first argument marks the lanes; marked ones that are not active get NaN.
         """
-        mask, *vectors = args
-        *slots, result = (self.slot(v.type) for v in [*vectors, vectors[0]])
-        merged = self.slot(vectors[0].type)
-        builder.store(vectors[0], merged)
-        integer = ir.IntType(self.lanes)
-        with builder.if_then(self._any(builder, builder.bitcast(mask, integer)), likely=False):
-            wanted = builder.and_(mask, active(builder)) if active else mask
-            unknown = self.constant(node.dtype.type(np.nan))
-            builder.store(unknown, merged)
-            bits = builder.bitcast(wanted, integer)
-            with builder.if_then(self._any(builder, bits)):
-                for vector, slot in zip([*vectors, vectors[0]], [*slots, result], strict=True):
-                    builder.store(vector, slot)
-                builder.call(self._cold(node, vectors[0].type), [bits, *slots, result])
-                builder.store(builder.select(wanted, builder.load(result), unknown), merged)
-        return builder.load(merged)
-
-    @staticmethod
-    def _any(builder: Builder, bits: Value) -> Value:
-        return builder.icmp_unsigned("!=", bits, bits.type(0))
+        integer, kind = ir.IntType(self.lanes), args[0][1].type
+        given, result = [self.slot(a.type) for a in args[0][1:]], self.slot(kind)
+        unknown = self.constant(nodes[0].dtype.type(np.nan))
+        merged = [[self.slot(kind) for _ in nodes] for _ in args]
+        for slot in itertools.chain(*merged):
+            builder.store(unknown, slot)
+        wanted = [
+            builder.and_(mask, write(builder)) if write else mask
+            for (mask, *_), write in zip(args, active, strict=True)
+        ]
+        bits = [builder.bitcast(mask, integer) for mask in wanted]
+        some = functools.reduce(builder.or_, bits)
+        with builder.if_then(builder.icmp_unsigned("!=", some, integer(0)), likely=False):
+            for mask, own, (_, *vectors), slots in zip(wanted, bits, args, merged, strict=True):
+                with builder.if_then(builder.icmp_unsigned("!=", own, integer(0))):
+                    for vector, slot in zip(vectors, given, strict=True):
+                        builder.store(vector, slot)
+                    for node, slot in zip(nodes, slots, strict=True):
+                        builder.store(unknown, result)
+                        builder.call(self._cold(node, kind), [own, *given, result])
+                        value = builder.select(mask, builder.load(result), unknown)
+                        builder.store(value, slot)
+        return [[builder.load(slot) for slot in slots] for slots in merged]
 
     def _cold(self, node: Node, kind: Any) -> Value:
         """A function (marks, arguments…, result): the C library's, lane by lane, or a program."""
