@@ -110,12 +110,26 @@ class Program:
         return self._known[key]
 
     def live(self) -> Iterator[Node]:
-        """The nodes that the outputs need, in order."""
+        """The nodes that the outputs need, arguments first, and uses soon after: that saves registers.
+        """
         needed = {o.index for o in self.outputs if isinstance(o, Node)}
+        users: dict[int, list[Node]] = collections.defaultdict(list)
+        missing: dict[int, int] = {}
         for node in reversed(self.nodes):
             if node.index in needed:
-                needed.update(a.index for a in node.args if isinstance(a, Node))
-        return (node for node in self.nodes if node.index in needed)
+                before = {a.index for a in node.args if isinstance(a, Node)}
+                needed |= before
+                missing[node.index] = len(before)
+                for index in before:
+                    users[index].append(node)
+        ready = [node for node in reversed(self.nodes) if missing.get(node.index) == 0]
+        while ready:
+            node = ready.pop()
+            yield node
+            for user in users[node.index]:  # the last one first
+                missing[user.index] -= 1
+                if not missing[user.index]:
+                    ready.append(user)
 
     def fuse(self) -> None:
         """Turn a product that is used once, in a sum, into one fused operation with the sum.
