@@ -40,16 +40,16 @@ def test_the_limit_does_the_work_of_a_sweep(yardstick, name, rate, precision):
     if reason := yardstick.limit.missing(name, f.dim):
         pytest.skip(reason)
     starts = gdjax.starts.uniform(500).take(f, 0, 500).astype(precision)
-    found = yardstick.limit.build(f, precision)("sweep", starts, 300, rate, 0.5, threads=2)
+    found = yardstick.limit.build(f, precision)("sweep", starts, 303, rate, 0.5, threads=2)
     ball = gdjax.heavy_ball(rate, momentum=0.5)
-    expected = gdjax.sweep(f, ball, starts, steps=300, precision=precision)
-    assert len(np.unique(found["steps"])) > 3
+    expected = gdjax.sweep(f, ball, starts, steps=303, precision=precision)
+    assert len(np.unique(found["steps"])) > (0 if name == "sphere" else 3)
     for variable, values in found.items():
         wanted = expected[variable].values
         if values.dtype.kind == "f":
             same = np.isclose(values, wanted, rtol=1e-2, atol=1e-3, equal_nan=True)
             same = same.reshape(len(starts), -1).all(axis=1)
-        else:  # rounding decides at which step a descent counts as at rest
+        else:  # rounding decides when one counts as at rest, every third step
             same = np.abs(values.astype(int) - wanted) <= 3 * (variable in ("steps", "evaluations"))
         assert same.mean() > 0.99, variable
 

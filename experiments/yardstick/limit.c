@@ -128,7 +128,7 @@ typedef struct { /* what one descent is asked for, and the rule that ends it */
     real learning_rate, momentum, within, gradient, step, radius, bound;
     const real *centre, *width, *minima;
     int64_t known;
-    int32_t steps, stop;
+    int32_t steps, stop, stride; /* rest is looked for after every stride */
 } task;
 
 typedef struct { /* what is kept of every cell */
@@ -139,7 +139,7 @@ typedef struct { /* what is kept of every cell */
 } summary;
 
 typedef struct {
-    real x[3][DIM][LANES], v[DIM][LANES]; /* the points before, now and next, in turn */
+    real x[2][DIM][LANES], v[DIM][LANES]; /* the points now and next, in turn */
     real f[LANES], square[LANES], best[LANES], flat[LANES];
     word first[LANES], begun[LANES], event[LANES], running[LANES], fresh[LANES];
     int64_t cell[LANES];
@@ -170,12 +170,13 @@ static void keep(lanes *w, int now, int l, int32_t k, int code, const task *t, c
 static int judge(const lanes *w, int now, int l, int32_t k, const task *t) {
     int away = 0, broken = !(FABS(w->f[l]) < INFINITY), small = 1;
     for (int d = 0; d < DIM; d++) {
-        real x = w->x[now][d][l], move = x - w->x[(now + 2) % 3][d][l];
+        real x = w->x[now][d][l], move = w->x[!now][d][l] - x;
         away |= FABS(x - t->centre[d]) > t->bound * t->width[d];
         broken |= x != x;
-        small &= k == w->begun[l] || FABS(move) <= t->step * t->width[d];
+        small &= FABS(move) <= t->step * t->width[d];
     }
-    int last = k - w->begun[l] >= t->steps, rest = small && w->square[l] <= w->flat[l];
+    int last = k - w->begun[l] >= t->steps;
+    int rest = k % t->stride == 0 && small && w->square[l] <= w->flat[l];
     if (away) return DIVERGED;
     if (broken) return NONFINITE;
     if (rest && (last || t->stop)) return STALLED;
@@ -190,17 +191,43 @@ static inline real evaluate(const lanes *w, int now, int l, real *x, real *g, re
     return f;
 }
 
+/* Look at where the cells are, and move them on; whether anything happened to one of them. */
+static inline word advance(lanes *w, int now, int32_t k, const task *t, const int judged) {
+    word any = 0;
+    real edge[DIM], centre[DIM];
+    EACH_AXIS { edge[d] = t->bound * t->width[d]; centre[d] = t->centre[d]; }
+    const real within = t->within, momentum = t->momentum, rate = t->learning_rate;
+    EACH_LANE {
+        real x[DIM], g[DIM], square, f = evaluate(w, now, l, x, g, &square);
+        _Bool happens = !(FABS(f) < (real)INFINITY);
+        EACH_AXIS happens |= FABS(x[d] - centre[d]) > edge[d];
+        if (judged) happens |= square <= w->flat[l]; /* whether the move is small too: see judge */
+        word event = happens ? w->running[l] : 0;
+        any |= event;
+        w->event[l] = event;
+        w->f[l] = f;
+        if (judged) w->square[l] = square;
+        w->best[l] = f < w->best[l] ? f : w->best[l];
+        word reached = f <= within && w->first[l] < 0;
+        w->first[l] = reached ? k - w->begun[l] : w->first[l];
+        EACH_AXIS {
+            real v = momentum * w->v[d][l] - rate * g[d];
+            w->v[d][l] = v;
+            w->x[!now][d][l] = x[d] + v;
+        }
+    }
+    return any;
+}
+
 static void block(const real *starts, int64_t from, int64_t to, const task *t, const summary *out) {
     static _Thread_local lanes w;
     int64_t following = from;
     int now = 0, alive = 0, idle = LANES;
     int32_t k = 0, horizon = 0;
-    real edge[DIM], centre[DIM];
-    EACH_AXIS { edge[d] = t->bound * t->width[d]; centre[d] = t->centre[d]; }
-    const real within = t->within, momentum = t->momentum, rate = t->learning_rate;
     for (int l = 0; l < LANES; l++) w.running[l] = 0;
     for (;;) {
-        if (idle * 8 >= LANES && (following < to || !alive)) { /* new cells for idle lanes */
+        int judged = k % t->stride == 0;
+        if (judged && idle * 8 >= LANES && (following < to || !alive)) { /* new cells for idle lanes */
             if (following >= to && !alive) return;
             for (int l = 0; l < LANES; l++) {
                 w.fresh[l] = 0;
@@ -224,27 +251,7 @@ static void block(const real *starts, int64_t from, int64_t to, const task *t, c
             for (int l = 0; l < LANES; l++)
                 if (w.running[l] && w.begun[l] + t->steps < horizon) horizon = w.begun[l] + t->steps;
         }
-        word any = 0;
-        int next = (now + 1) % 3;
-        EACH_LANE { /* judge where the cells are, and move them on */
-            real x[DIM], g[DIM], square, f = evaluate(&w, now, l, x, g, &square);
-            _Bool happens = !(FABS(f) < (real)INFINITY);
-            EACH_AXIS happens |= FABS(x[d] - centre[d]) > edge[d];
-            happens |= square <= w.flat[l]; /* whether the last move was small too: see judge */
-            word event = happens ? w.running[l] : 0;
-            any |= event;
-            w.event[l] = event;
-            w.f[l] = f;
-            w.square[l] = square;
-            w.best[l] = f < w.best[l] ? f : w.best[l];
-            word reached = f <= within && w.first[l] < 0;
-            w.first[l] = reached ? k - w.begun[l] : w.first[l];
-            EACH_AXIS {
-                real v = momentum * w.v[d][l] - rate * g[d];
-                w.v[d][l] = v;
-                w.x[next][d][l] = x[d] + v;
-            }
-        }
+        word any = judged ? advance(&w, now, k, t, 1) : advance(&w, now, k, t, 0);
         if (any || k == horizon) {
             horizon = INT32_MAX;
             for (int l = 0; l < LANES; l++) {
@@ -262,7 +269,7 @@ static void block(const real *starts, int64_t from, int64_t to, const task *t, c
                 if (end < horizon) horizon = end;
             }
         }
-        now = next;
+        now = !now;
         k++;
     }
 }

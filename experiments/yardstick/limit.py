@@ -15,6 +15,7 @@ import numpy as np
 from gdjax.objectives import Objective
 from gdjax.outcomes import DEFAULT_RULE
 from gdjax.sweeps import elementary
+from gdjax.sweeps.cells import stride
 
 SOURCE = Path(__file__).with_name("limit.c")
 # GCC takes half of the vector's width by default.
@@ -66,9 +67,13 @@ class Limit(NamedTuple):
                 [(f"number{i}", real) for i in range(len(numbers))]
                 + [(f"frame{i}", ctypes.c_void_p) for i in range(3)]
                 + [("known", ctypes.c_int64), ("steps", ctypes.c_int32), ("stop", ctypes.c_int32)]
+                + [("stride", ctypes.c_int32)]
             )
 
-        task = Task(*numbers, *(a.ctypes.data for a in frame), len(f.known_minima), steps, stop)
+        task = Task(
+            *numbers, *(a.ctypes.data for a in frame), len(f.known_minima), steps, stop,
+            stride(steps),
+        )  # fmt: skip
         pointers = [out[name].ctypes.data if name in out else None for name in FIELDS]
         summary = (ctypes.c_void_p * len(FIELDS))(*pointers)
         function = getattr(self.library, variant)
