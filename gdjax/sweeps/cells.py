@@ -7,7 +7,6 @@ unrolled into a kernel; what they mean does not depend on which.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
@@ -27,7 +26,7 @@ class Cell(NamedTuple):
         point: where it is, ``(d,)``.
         state: of the optimizer.
         step: how many steps it has taken.
-        best: the smallest value met before this point.
+        best: the smallest value met before this point, where it was not lost.
         waited: how many points before this one came before the first value within tolerance.
         flat: the square of the gradient norm that counts as at rest.
         resting: whether it was at rest when it was last judged.
@@ -165,7 +164,8 @@ def descent(
     ) -> tuple[Cell, Float[Array, ""]]:
         point, frame = cell.point, frame_of(objective, cell.point.dtype)
         value, slope = value_and_gradient(point)
-        running = cell.running & inside(point) & jnp.isfinite(value)
+        there = inside(point)
+        running = cell.running & there & jnp.isfinite(value)
         moved, state = move(
             objective, value_and_gradient, optimizers.join(recipe, numbers),
             point, cell.state, value, slope,
@@ -176,7 +176,8 @@ def descent(
             flat = jnp.sum(slope * slope) <= cell.flat
             resting = jnp.where(cell.running, small & flat, resting)
             running = running & (cell.step < steps) & ~(stop & resting)
-        best = jnp.where(value < cell.best, value, cell.best)
+        counts = jnp.where(there, value, jnp.inf)
+        best = jnp.where(counts < cell.best, counts, cell.best)
         after = Cell(
             point=jnp.where(running, moved, point),
             state=state,  # of a cell that has stopped it no longer matters

@@ -110,8 +110,7 @@ class Program:
         return self._known[key]
 
     def live(self) -> Iterator[Node]:
-        """The nodes that the outputs need, arguments first, and uses soon after: that saves registers.
-        """
+        """The nodes that the outputs need, each soon after its arguments: that saves registers."""
         needed = {o.index for o in self.outputs if isinstance(o, Node)}
         users: dict[int, list[Node]] = collections.defaultdict(list)
         missing: dict[int, int] = {}

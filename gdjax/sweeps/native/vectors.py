@@ -72,7 +72,11 @@ class Writer:
         return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), zeros)
 
     def run(
-        self, builder: Builder, program: Program, *inputs: Sequence[Value], active: Sequence[Active] = ()
+        self,
+        builder: Builder,
+        program: Program,
+        *inputs: Sequence[Value],
+        active: Sequence[Active] = (),
     ) -> list[list[Value]]:
         """Write a program over vectors: the values of its inputs in, those of its outputs out.
 
