@@ -8,9 +8,15 @@ What can be set stands in ``conf/benchmark.yaml``. The run's folder gets ``bench
 """
 
 import logging
+import os
 import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # else threads of one row spin into the next
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -41,6 +47,17 @@ def main(config: DictConfig) -> None:
         sys.exit(2)
 
 
+def _log_here() -> None:
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("yardstick").setLevel(logging.INFO)
+
+
+def apart(function: Callable, *args: Any) -> Any:
+    """Call a function in a process of its own, whose memory and threads nothing else has used."""
+    with ProcessPoolExecutor(1, get_context("spawn"), _log_here) as pool:
+        return pool.submit(function, *args).result()
+
+
 def run(settings: dict[str, Any], folder: Path) -> None:
     """The whole benchmark, into a folder."""
     names = list(rows.ROWS) if settings["rows"] == "all" else settings["rows"]
@@ -59,19 +76,20 @@ def run(settings: dict[str, Any], folder: Path) -> None:
     )  # fmt: skip
     machine = report.machine(effort.processors)
     log.info("%s", machine)
-    found: list[measure.Timing] = []
-    for one in works:
-        log.info("%s, %s, %s", one.label, one.precision, one.keep)
-        sizes = [(n, k) for n in settings["starts"] for k in settings["steps"]]
-        found += measure.measure([measure.Case(one, n, k) for n, k in sizes], names, effort)
+    log.info("goals")
+    reached = apart(goals.alone, effort, settings["quick"])
     log.info("growth")
     chosen = settings["growth"]
     devices = [k for k in chosen["devices"] if k <= effort.processors]
-    series = growth.growth(chosen["starts"], chosen["steps"], chosen["dimension"], devices, effort)
-    found += series
-    log.info("goals")
-    reached = goals.goals(found, effort, settings["quick"])
-
+    found = apart(
+        growth.growth, chosen["starts"], chosen["steps"], chosen["dimension"], devices, effort
+    )
+    for one in works:
+        log.info("%s, %s, %s", one.label, one.precision, one.keep)
+        sizes = [(n, k) for n in settings["starts"] for k in settings["steps"]]
+        cases = [measure.Case(one, n, k) for n, k in sizes]
+        found += apart(measure.measure, cases, names, effort)
+    reached = [*goals.compared(found), *reached]
     short = "\n".join([f"{machine}.\n", report.ratio_table(found), report.goal_table(reached)])
     text = f"# Benchmark\n\n{short}\n## Growth\n\n{report.growth_table(found)}\n## Rows\n\n"
     (folder / "benchmark.md").write_text(text + report.full_table(found))

@@ -47,10 +47,14 @@ class Goal(NamedTuple):
         return "yes" if good else "no"
 
 
-def goals(found: Sequence[Timing], effort: Effort, quick: bool) -> list[Goal]:
-    """Every goal, from what was measured and from what is measured here for them alone."""
-    extra = [*one_start(effort), *stopping(effort, quick), full_paths(effort)]
-    return [*against_rows(found), *growing(found), *extra]
+def alone(effort: Effort, quick: bool) -> list[Goal]:
+    """The goals that are measured for themselves: before the rows, whose threads linger."""
+    return [*one_start(effort), *stopping(effort, quick), full_paths(effort)]
+
+
+def compared(found: Sequence[Timing]) -> list[Goal]:
+    """The goals that other measurements decide."""
+    return [*against_rows(found), *growing(found)]
 
 
 def of_the_goals(found: Sequence[Timing]) -> list[Timing]:

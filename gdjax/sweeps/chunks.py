@@ -1,6 +1,7 @@
 """Chunks of a plan, computed: which kernel, on how many devices, into which arrays."""
 
 import functools
+import itertools
 import math
 import os
 from collections.abc import Callable
@@ -80,7 +81,18 @@ class Runner:
         """Memory for the results of so many cells."""
         plan, dim, tile = self.plan, self.plan.objective.dim, self.kernel.tile
         kept = self.kernel.summary._asdict().items()
-        arrays = {name: np.empty((count, *leaf.shape), leaf.dtype) for name, leaf in kept}
+        shapes = {name: ((count, *leaf.shape), leaf.dtype) for name, leaf in kept}
+        sizes = {name: math.prod(shape) * dtype.itemsize for name, (shape, dtype) in shapes.items()}
+        # One piece of memory, which a system that has large pages gives in large pages.
+        places = itertools.accumulate(
+            (-(-s // ALIGNED) * ALIGNED for s in sizes.values()), initial=0
+        )
+        places = list(places)
+        memory = _aligned((places[-1],), np.uint8)
+        arrays = {
+            name: memory[place : place + sizes[name]].view(dtype).reshape(shape)
+            for place, (name, (shape, dtype)) in zip(places, shapes.items(), strict=False)
+        }
         if not plan.record:
             return Room(arrays, None)
         padded = -(-count // tile) * tile
