@@ -212,18 +212,17 @@ def _descend(
         # Seen on the way: a second pass over the path costs more than the descent itself.
         return (*after, went_wrong(wrong, point, value, frame, rule)), (point, value)
 
-    (last, _, wrong), (points, values) = jax.lax.scan(
+    (last, state, wrong), (points, values) = jax.lax.scan(
         body, (start, transformation.init(start), jnp.int32(-1)), length=steps
     )
-    value_and_gradient = objective.value_and_gradient(gradient)
-    value, slope = value_and_gradient(last)
+    (following, _), value, slope = step(last, state)
     points = jnp.concatenate([points, last[None]])
     values = jnp.append(values, value)
     minimum = nearest_minimum(last, frame, rule)
-    moved = last - points[max(steps - 1, 0)]
+    first_slope = objective.value_and_gradient(gradient)(start)[1]
     outcome = classify(
         wrong=went_wrong(wrong, last, value, frame, rule),
-        rest=at_rest(slope, value_and_gradient(start)[1], moved, frame, rule),
+        rest=at_rest(slope, first_slope, following - last, frame, rule),
         minimum=minimum,
     )
     return Trajectory(points, values, outcome, minimum)

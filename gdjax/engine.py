@@ -22,6 +22,7 @@ from gdjax.errors import ArgumentError
 from gdjax.limits import LITTLE, SHARE, available_memory, size
 from gdjax.objectives import GradientSide, Objective
 from gdjax.outcomes import StoppingRule
+from gdjax.sweeps.cells import stride
 from gdjax.sweeps.chunks import Runner
 from gdjax.sweeps.plan import Plan, plan, whole
 from gdjax.sweeps.starts import Starts
@@ -58,8 +59,9 @@ def sweep(
         steps: the most steps a descent takes, at least 0.
         record: besides the summary, which points and values to keep: ``"all"``, every k-th step
             (an integer), or a list of steps.
-        stop: whether a descent at rest stops, or the rule of when it is; one that is lost or
-            has met NaN always stops.
+        stop: whether a descent at rest stops, or the rule of when it is; it is looked for after
+            every few steps, the largest divisor of ``steps`` up to 10. One that is lost or has met
+            NaN always stops, and at once.
         tolerance: ``first_step`` is the first step with f ≤ f* + tolerance.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
         precision: ``float32`` or ``float64``; by default as JAX is configured.
@@ -290,6 +292,7 @@ def _layout(asked: Plan, points: Any, runner: Runner, in_memory: bool) -> result
         "kernel": runner.kernel.name,
         "kernel_reason": runner.reason,
         "tile": runner.kernel.tile,
+        "stride": stride(asked.steps),
         "processors": runner.devices,
     }
     return results.sweep_layout(

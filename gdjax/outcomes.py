@@ -34,7 +34,7 @@ class StoppingRule(NamedTuple):
 
     Args:
         gradient: at rest needs ‖∇f(x)‖ ≤ gradient · (1 + ‖∇f(x₀)‖) …
-        step: … and a last step of at most this many widths on every axis.
+        step: … and a next step of at most this many widths on every axis.
         radius: a minimum is reached within this many widths on every axis.
         bound: lost is farther than this many widths from the middle of the domain.
     """
@@ -69,7 +69,7 @@ def at_rest(
     frame: Frame,
     rule: StoppingRule,
 ) -> Bool[Array, ""]:
-    """Whether both the gradient and the last step are small enough to call the point at rest."""
+    """Whether both the gradient and the next step are small enough to call the point at rest."""
     flat = jnp.linalg.norm(gradient) <= rule.gradient * (1 + jnp.linalg.norm(first_gradient))
     return flat & jnp.all(jnp.abs(step) <= rule.step * frame.width)
 

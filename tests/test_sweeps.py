@@ -109,6 +109,49 @@ def test_the_native_kernel_runs_optax(optimizer):
         np.testing.assert_allclose(found["final_point"][i], path.points[-1], rtol=1e-9)
 
 
+def test_rest_is_looked_for_by_strides_and_loss_at_every_step():
+    asked = plan(
+        objectives.get("booth"), gdjax.heavy_ball, starts.uniform(50),
+        {"learning_rate": [0.03, 0.09, 0.3, 1e5], "momentum": [0.5]}, steps=384,
+        precision="float64",
+    )  # fmt: skip
+    native, runner = run(asked)
+    xla, other = run(asked, fast_math=False)
+    assert (runner.kernel.name, other.kernel.name) == ("native", "xla")
+    resting = native["outcome"] == Outcome.CONVERGED
+    lost = native["outcome"] == Outcome.DIVERGED
+    assert resting.any()
+    assert lost.any()
+    assert (native["steps"][resting] % cells.stride(384) == 0).all()
+    assert len({*(native["steps"][lost] % cells.stride(384))}) > 2
+    for name in ("outcome", "steps", "evaluations", "first_step", "minimum"):
+        np.testing.assert_array_equal(native[name], xla[name], err_msg=name)
+    for name in ("final_point", "final_value", "best_value"):
+        np.testing.assert_allclose(native[name], xla[name], rtol=1e-9, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize("record", [None, "all"])
+def test_the_value_of_a_lost_point_is_known_but_never_the_best(record):
+    # Its sines are far from where they are fast, and its value is lower than any before.
+    f = gdjax.Objective(
+        name="slide", domain=[(-200, 200)], fn=lambda p: jnp.sin(p[0]) - 0.5 * p[0] ** 2
+    )
+    asked = plan(f, gdjax.gradient_descent(0.9), np.linspace(1, 150, 40)[:, None], steps=60,
+                 record=record)  # fmt: skip
+    found, runner = run(asked)
+    assert runner.kernel.name == "native"
+    assert (found["outcome"] == Outcome.DIVERGED).all()
+    last = found["final_point"][:, 0].astype(float)
+    assert (np.abs(last) > 2e4).all()
+    np.testing.assert_allclose(found["final_value"], np.sin(last) - last**2 / 2, rtol=1e-6)
+    assert (found["best_value"] > found["final_value"]).all()
+    if record:
+        rows = found["steps"], np.arange(40)
+        np.testing.assert_array_equal(found["values"].T[rows], found["final_value"])
+        np.testing.assert_array_equal(found["values"][:, -1], found["final_value"])
+        np.testing.assert_array_equal(found["points"][:, -1], found["final_point"])
+
+
 def test_what_cannot_be_unrolled_runs_in_xla_and_says_why():
     asked = plan(objectives.get("sphere"), optax.lbfgs(), starts.uniform(5), steps=5)
     found, runner = run(asked)
