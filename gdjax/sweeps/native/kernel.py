@@ -75,16 +75,7 @@ class Kernel:
         out: Sequence[np.ndarray],
         paths: Paths | None = None,
     ) -> None:
-        """Descend the cells from ``begin`` up to ``end``.
-
-        Args:
-            begin: the first cell, as the columns number them.
-            end: the cell after the last one.
-            steps: the most steps that a cell takes.
-            columns: one for each scalar of the start, then of the numbers.
-            out: one array for each field of the summary, ``(end - begin, …)``; filled.
-            paths: where to keep recorded points and values; filled.
-        """
+        """Descend the cells from ``begin`` up to ``end``, of any number; see ``portable.Kernel``."""
         places = [
             (array.ctypes.data + k * array.itemsize, array.strides[0])
             for array in out
