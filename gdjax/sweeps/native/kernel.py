@@ -75,7 +75,7 @@ class Kernel:
         out: Sequence[np.ndarray],
         paths: Paths | None = None,
     ) -> None:
-        """Descend the cells from ``begin`` up to ``end``, of any number; see ``portable.Kernel``."""
+        """Descend the cells from ``begin`` up to ``end``; see ``portable.Kernel``."""
         places = [
             (array.ctypes.data + k * array.itemsize, array.strides[0])
             for array in out
