@@ -129,7 +129,7 @@ def _compile(text: str) -> llvm.ExecutionEngine:
     machine = target.create_target_machine(cpu=name, features=features, opt=3, jit=True)
     module = llvm.parse_assembly(text)
     module.verify()
-    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
+    passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=1))
     passes.getModulePassManager().run(module, passes)
     engine = llvm.create_mcjit_compiler(module, machine)
     engine.finalize_object()
