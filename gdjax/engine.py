@@ -59,9 +59,8 @@ def sweep(
         steps: the most steps a descent takes, at least 0.
         record: besides the summary, which points and values to keep: ``"all"``, every k-th step
             (an integer), or a list of steps.
-        stop: whether a descent at rest stops, or the rule of when it is; it is looked for after
-            every few steps, the largest divisor of ``steps`` up to 10. One that is lost or has met
-            NaN always stops, and at once.
+        stop: whether a descent at rest stops, or the rule of when it is, and of how often that is
+            looked for. One that is lost or has met NaN always stops, and at once.
         tolerance: ``first_step`` is the first step with f ≤ f* + tolerance.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
         precision: ``float32`` or ``float64``; by default as JAX is configured.
@@ -292,7 +291,7 @@ def _layout(asked: Plan, points: Any, runner: Runner, in_memory: bool) -> result
         "kernel": runner.kernel.name,
         "kernel_reason": runner.reason,
         "tile": runner.kernel.tile,
-        "stride": stride(asked.steps),
+        "stride": stride(asked.steps, asked.rule.every),
         "processors": runner.devices,
     }
     return results.sweep_layout(

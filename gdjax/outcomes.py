@@ -37,12 +37,15 @@ class StoppingRule(NamedTuple):
         step: … and a next step of at most this many widths on every axis.
         radius: a minimum is reached within this many widths on every axis.
         bound: lost is farther than this many widths from the middle of the domain.
+        every: a sweep looks for rest after at most this many steps, which costs it as much as a
+            step of a simple objective: after as many as divide its steps.
     """
 
     gradient: float = 1e-6
     step: float = 1e-6
     radius: float = 1e-3
     bound: float = 100.0
+    every: int = 10
 
 
 DEFAULT_RULE = StoppingRule()

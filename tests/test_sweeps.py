@@ -12,7 +12,7 @@ import pytest
 import gdjax
 from gdjax import objectives, starts
 from gdjax.descent import as_precision
-from gdjax.outcomes import Outcome
+from gdjax.outcomes import Outcome, StoppingRule
 from gdjax.sweeps import cells, registers
 from gdjax.sweeps.chunks import CPU_TILE, Runner
 from gdjax.sweeps.plan import plan
@@ -117,13 +117,17 @@ def test_rest_is_looked_for_by_strides_and_loss_at_every_step():
     )  # fmt: skip
     native, runner = run(asked)
     xla, other = run(asked, fast_math=False)
+    often, _ = run(asked._replace(rule=StoppingRule(every=1)))
     assert (runner.kernel.name, other.kernel.name) == ("native", "xla")
     resting = native["outcome"] == Outcome.CONVERGED
     lost = native["outcome"] == Outcome.DIVERGED
     assert resting.any()
     assert lost.any()
-    assert (native["steps"][resting] % cells.stride(384) == 0).all()
-    assert len({*(native["steps"][lost] % cells.stride(384))}) > 2
+    assert (native["steps"][resting] % cells.stride(384, 10) == 0).all()
+    assert len({*(native["steps"][lost] % cells.stride(384, 10))}) > 2
+    np.testing.assert_array_equal(native["outcome"], often["outcome"])
+    early = native["steps"][resting] - often["steps"][resting]
+    assert {*early} == {*range(cells.stride(384, 10))}
     for name in ("outcome", "steps", "evaluations", "first_step", "minimum"):
         np.testing.assert_array_equal(native[name], xla[name], err_msg=name)
     for name in ("final_point", "final_value", "best_value"):
@@ -378,6 +382,7 @@ def test_starts_can_be_made_in_parts():
         ({"record": "everything"}, "unknown record 'everything'"),
         ({"record": [3, 200]}, "record must lie within the 100 steps, got 200"),
         ({"steps": -1}, "steps must be a whole number, at least 0, got -1"),
+        ({"stop": StoppingRule(every=0)}, "every must be a whole number, at least 1, got 0"),
         ({"chunk": 0}, "chunk must be a whole number, at least 1, got 0"),
         ({"tolerance": 0.0}, "tolerance must be positive and finite, got 0"),
         ({"precision": "float16"}, "unknown precision 'float16'"),

@@ -60,7 +60,7 @@ class Limit(NamedTuple):
         frame.append(np.ascontiguousarray(f.known_minima, self.precision))
         real = ctypes.c_double if self.precision == "float64" else ctypes.c_float
         within = -np.inf if f.fmin is None else f.fmin + tolerance
-        numbers = [learning_rate, momentum, within, *rule]
+        numbers = [learning_rate, momentum, within, *rule[:4]]
 
         class Task(ctypes.Structure):
             _fields_ = (
@@ -72,7 +72,7 @@ class Limit(NamedTuple):
 
         task = Task(
             *numbers, *(a.ctypes.data for a in frame), len(f.known_minima), steps, stop,
-            stride(steps),
+            stride(steps, rule.every),
         )  # fmt: skip
         pointers = [out[name].ctypes.data if name in out else None for name in FIELDS]
         summary = (ctypes.c_void_p * len(FIELDS))(*pointers)

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gdjax import objectives, optimizers, plotting, starts
 from gdjax.errors import ArgumentError, unknown
+from gdjax.outcomes import StoppingRule
 from gdjax.sweeps.plan import whole
 from gdjax.tasks.certify import certify
 from gdjax.tasks.check import check
@@ -130,8 +131,8 @@ def _sweep(config: DictConfig, folder: Path) -> int:
         _optimizer(config.optimizer, config),
         _starts(plain),
         _axes(plain["hyperparameters"], plain["zipped"]),
-        **{k: plain[k] for k in ("steps", "record", "stop", "tolerance", "gradient", "precision",
-                                 "chunk")},
+        stop=StoppingRule(every=plain["every"]) if plain["stop"] else False,
+        **{k: plain[k] for k in ("steps", "record", "tolerance", "gradient", "precision", "chunk")},
     )  # fmt: skip
     prepared = Sweep(asked, plain["devices"], plain["fast_math"], in_memory=False)
     sweep(

@@ -85,7 +85,7 @@ class Paths(NamedTuple):
 class Descent(NamedTuple):
     """The functions that make a sweep's cells; compared by identity of its members.
 
-    A cell is judged at its start and after every ``stride`` steps.
+    A cell is judged at its start and after every ``stride(steps, every)`` steps.
 
     Args:
         begin: (start, numbers) → ``Cell``.
@@ -95,6 +95,7 @@ class Descent(NamedTuple):
             after so many steps.
         finish: cell → ``Summary``; after it was judged.
         inside: point → whether it is not lost; elsewhere its value may be NaN.
+        every: see ``StoppingRule``.
     """
 
     begin: Callable
@@ -102,18 +103,17 @@ class Descent(NamedTuple):
     judge: Callable
     finish: Callable
     inside: Callable
+    every: int
 
 
-def stride(steps: int) -> int:
-    """From how many steps to how many a cell is judged: the largest divisor of ``steps`` up to 10.
-
-    Looking for rest costs as much as a step of a simple objective.
+def stride(steps: int, every: int) -> int:
+    """After how many steps a cell is judged: the largest divisor of ``steps`` up to ``every``.
 
     Example:
-        >>> [stride(steps) for steps in (0, 7, 100, 101, 128)]
+        >>> [stride(steps, 10) for steps in (0, 7, 100, 101, 128)]
         [1, 7, 10, 1, 8]
     """
-    return next(k for k in range(10, 0, -1) if steps % k == 0 and k <= max(steps, 1))
+    return next(k for k in range(min(every, max(steps, 1)), 0, -1) if steps % k == 0)
 
 
 def descent(
@@ -212,4 +212,4 @@ def descent(
             minimum=minimum.astype(jnp.int16),
         )
 
-    return Descent(begin, advance, judge, finish, inside)
+    return Descent(begin, advance, judge, finish, inside, rule.every)

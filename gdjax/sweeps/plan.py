@@ -115,6 +115,8 @@ def plan(
     if precision not in ("float32", "float64", None):
         raise unknown("precision", precision, ("float32", "float64"))
     objective.value_and_gradient(gradient)
+    rule = stop if isinstance(stop, StoppingRule) else DEFAULT_RULE
+    whole("every", rule.every, 1)
     chosen = as_starts(starts, objective)
     axes, made = _hyperparameters(optimizer, hyperparameters or {})
     cells = chosen.count(objective.dim) * math.prod(map(len, axes))
@@ -134,7 +136,7 @@ def plan(
         steps=steps,
         record=recorded,
         gradient=gradient,
-        rule=stop if isinstance(stop, StoppingRule) else DEFAULT_RULE,
+        rule=rule,
         stop=stop is not False,
         tolerance=float(tolerance),
         precision=precision,

@@ -75,7 +75,7 @@ class Kernel:
         starts = np.stack(rows[: self.dim], axis=1)
         numbers = jax.tree.unflatten(self.numbers, rows[self.dim :])
         when = np.asarray(paths.when if paths else (), np.int32)
-        counts = np.int32(steps), np.int32(stride(steps))
+        counts = np.int32(steps), np.int32(stride(steps, self.descent.every))
         summary, recorded = self._run(starts, numbers, *counts, when)
         for array, values in zip(out, summary, strict=True):
             array[...] = np.asarray(values)[: end - begin]

@@ -97,7 +97,7 @@ class Kernel:
         judge, _ = scalarise(descent.judge, cell, numbers, steps, functions=WHOLE)
         finish, self.summary = scalarise(descent.finish, cell, functions=WHOLE)
         self._programs = begin, advance, judge, finish
-        self._dim = start.shape[0]
+        self._dim, self._every = start.shape[0], descent.every
         leaves = [leaf for leaf in jax.tree.leaves(cell) for _ in range(leaf.size)]
         self._running = [leaf is cell.running for leaf in leaves].index(True)
         self._interpret = interpret
@@ -126,7 +126,7 @@ class Kernel:
         count = -(-(end - begin) // self.tile) * self.tile
         cells = np.minimum(np.arange(begin, begin + count), end - 1)
         rows = [c.array[(cells // c.every) % len(c.array)] for c in columns]
-        kept = iter(self._run(rows, np.array([steps, stride(steps)], np.int32)))
+        kept = iter(self._run(rows, np.array([steps, stride(steps, self._every)], np.int32)))
         for array in out:
             for k in range(array[0].size):
                 (array[:, k] if array.ndim > 1 else array)[...] = np.asarray(next(kept))[

@@ -56,6 +56,7 @@ class Kernel:
         judge, _ = scalarise(descent.judge, cell, numbers, steps)
         finish, self.summary = scalarise(descent.finish, cell)
         inside, _ = scalarise(descent.inside, cell.point)
+        self._every = descent.every
         lanes, self.tile = _sizes(advance, len(begin.outputs))
         programs = Programs(begin, advance, judge, finish, inside)
         writer = (PathWriter if record else SummaryWriter)(programs, cell, lanes, self.tile)
@@ -92,7 +93,7 @@ class Kernel:
             kept += [a.ctypes.data for a in (when, paths.points, paths.values)]
             tables.append(np.array(kept, np.int64))
         pointers = [table.ctypes.data for table in tables] + [None] * (4 - len(tables))
-        self._function(begin, end, steps, stride(steps), *pointers)
+        self._function(begin, end, steps, stride(steps, self._every), *pointers)
 
 
 def _sizes(program: Program, carried: int) -> tuple[int, int]:
