@@ -497,7 +497,7 @@ def test_drawing_does_not_import_xarray():
 def test_sweep_configs_share_their_keys(path):
     config = yaml.safe_load(path.read_text())
     keys = {"starts", "hyperparameters", "zipped", "steps", "record", "plots"}
-    assert keys <= set(config) <= keys | {"learning_rate"}
+    assert keys <= set(config) <= keys | {"learning_rate", "every"}
     assert set(config["starts"]) == {"kind", "number", "points", "seed"}
     assert set(config["plots"] or ()) <= set(PICTURES)
     for values in config["hyperparameters"].values():
