@@ -84,10 +84,8 @@ class Runner:
         shapes = {name: ((count, *leaf.shape), leaf.dtype) for name, leaf in kept}
         sizes = {name: math.prod(shape) * dtype.itemsize for name, (shape, dtype) in shapes.items()}
         # One piece of memory, which a system that has large pages gives in large pages.
-        places = itertools.accumulate(
-            (-(-s // ALIGNED) * ALIGNED for s in sizes.values()), initial=0
-        )
-        places = list(places)
+        padded = (-(-size // ALIGNED) * ALIGNED for size in sizes.values())
+        places = list(itertools.accumulate(padded, initial=0))
         memory = _aligned((places[-1],), np.uint8)
         arrays = {
             name: memory[place : place + sizes[name]].view(dtype).reshape(shape)
