@@ -13,8 +13,9 @@ import gdjax
 from gdjax import objectives, starts
 from gdjax.descent import as_precision
 from gdjax.outcomes import Outcome, StoppingRule
-from gdjax.sweeps import cells, registers
+from gdjax.sweeps import cells, chunks, registers
 from gdjax.sweeps.chunks import CPU_TILE, Runner
+from gdjax.sweeps.native import kernel
 from gdjax.sweeps.plan import plan
 from gdjax.sweeps.substitute import REPLACED, substituted
 
@@ -207,6 +208,23 @@ def test_results_do_not_depend_on_how_a_sweep_is_cut(fast_math, record):
     mixed, _ = run(plan(QFSP, gdjax.heavy_ball, points, **settings), fast_math=fast_math)
     same({k: v.reshape(1500, 4, *v.shape[1:])[order] for k, v in whole.items()},
          {k: v.reshape(1500, 4, *v.shape[1:]) for k, v in mixed.items()})  # fmt: skip
+
+
+@pytest.mark.parametrize("record", [None, "all"])
+def test_results_do_not_depend_on_how_wide_a_processors_vectors_are(monkeypatch, record):
+    if not kernel.llvm.get_host_cpu_features().get("avx2"):
+        pytest.skip("this processor cannot run what is compiled for vectors of 32 bytes")
+    asked = plan(
+        QFSP, gdjax.heavy_ball, starts.uniform(300, seed=2), steps=40, record=record,
+        hyperparameters={"learning_rate": [0.05, 0.4, 1e4], "momentum": [0.3, 0.95]},
+    )  # fmt: skip
+    own, _ = run(asked)
+    monkeypatch.setattr(kernel, "_prepare", lambda: ("haswell", "+avx2,+fma,-avx512f"))
+    chunks._compiled.cache_clear()
+    narrow, runner = run(asked)
+    chunks._compiled.cache_clear()
+    assert runner.kernel.name == "native"
+    same(own, narrow)
 
 
 @pytest.mark.parametrize("fast_math", [True, False])
