@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jax
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from gdjax.plotting import style
 
@@ -54,11 +55,21 @@ def goal_table(goals: Sequence[Goal]) -> str:
     return markdown(["goal", "wanted", "measured", "met", "how"], lines)
 
 
+def shown(timings: Sequence[Timing]) -> list[Timing]:
+    """What the goals are about, or else the largest size of the first kind that was measured."""
+    if chosen := of_the_goals(timings):
+        return chosen
+    rows = [t for t in timings if t.series == "rows"]
+    kinds = [(t.precision, t.keep) for t in rows]
+    largest = max((t.starts, t.steps) for t, kind in zip(rows, kinds, strict=True)
+                  if kind == kinds[0])  # fmt: skip
+    return [t for t, kind in zip(rows, kinds, strict=True)
+            if kind == kinds[0] and (t.starts, t.steps) == largest]  # fmt: skip
+
+
 def ratio_table(timings: Sequence[Timing]) -> str:
-    """How many times as fast gdjax is as each row, on the largest summary sweep in float32."""
-    chosen = of_the_goals(timings)
-    if not chosen:
-        return ""
+    """How many times as fast gdjax is as each row."""
+    chosen = shown(timings)
     starts, steps = chosen[0].starts, chosen[0].steps
     works = list(dict.fromkeys(t.work for t in chosen))
     rates = {(t.row, t.work): t.rate for t in chosen}
@@ -69,7 +80,8 @@ def ratio_table(timings: Sequence[Timing]) -> str:
     ]
     own = [number(rates.get((GDJAX, w), math.nan) / 1e6) for w in works]
     lines.append(["*gdjax, million steps a second*", *own])
-    title = f"gdjax is … times as fast as ({starts:,} starts × {steps} steps)"
+    kind = f"{chosen[0].precision}, {chosen[0].keep}"
+    title = f"gdjax is … times as fast as ({starts:,} starts × {steps} steps, {kind})"
     return markdown([title, *works], lines)
 
 
@@ -129,8 +141,8 @@ def parquet(timings: Sequence[Timing], path: Path) -> None:
 
 
 def speed_plot(timings: Sequence[Timing]) -> Figure:
-    """Steps a second of every row on every work, at the size of the goals."""
-    chosen = [t for t in of_the_goals(timings) if not t.reason]
+    """Steps a second of every row on every work."""
+    chosen = [t for t in shown(timings) if not t.reason]
     works = list(dict.fromkeys(t.work for t in chosen))
     names = [name for name in ROWS if any(t.row == name for t in chosen)]
     figure = Figure(figsize=(2.2 * len(works) + 1.6, 0.32 * len(names) + 1.6), layout="constrained")
@@ -143,6 +155,7 @@ def speed_plot(timings: Sequence[Timing]) -> Figure:
             done = t.starts * t.steps / 1e6
             ax.plot([done / t.high, done / t.low], [y, y], color=colour, linewidth=1.5)
         ax.set(xscale="log", title=work, yticks=range(len(names)), yticklabels=names)
+        ax.xaxis.set_minor_formatter(NullFormatter())  # on a short axis they run into each other
         style.quiet(ax)
     axes[0].invert_yaxis()
     t = chosen[0]
