@@ -4,9 +4,11 @@ These are functions of one cell. A sweep runs them for many cells at once, with 
 unrolled into a kernel; what they mean does not depend on which.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
@@ -104,6 +106,13 @@ class Descent(NamedTuple):
     finish: Callable
     inside: Callable
     every: int
+
+
+def running_at(cell: Cell) -> int:
+    """Which of the scalars of a cell, in order, says whether it is running."""
+    leaves = jax.tree.leaves(cell)
+    scalars = [leaf for leaf in leaves for _ in range(math.prod(leaf.shape))]
+    return [leaf is cell.running for leaf in scalars].index(True)
 
 
 def stride(steps: int, every: int) -> int:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import pallas
 
-from gdjax.sweeps.cells import Column, Descent, Paths, stride
+from gdjax.sweeps.cells import Column, Descent, Paths, running_at, stride
 from gdjax.sweeps.elementary import FUNCTIONS
 from gdjax.sweeps.program import Node, Program
 from gdjax.sweeps.scalarise import UnsupportedError, scalarise
@@ -98,8 +98,7 @@ class Kernel:
         finish, self.summary = scalarise(descent.finish, cell, functions=WHOLE)
         self._programs = begin, advance, judge, finish
         self._dim, self._every = start.shape[0], descent.every
-        leaves = [leaf for leaf in jax.tree.leaves(cell) for _ in range(leaf.size)]
-        self._running = [leaf is cell.running for leaf in leaves].index(True)
+        self._running = running_at(cell)
         self._interpret = interpret
         self._run = jax.jit(self._descend)
         kinds = [i.dtype for i in begin.inputs]

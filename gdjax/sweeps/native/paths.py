@@ -20,7 +20,7 @@ class PathWriter(TileWriter):
             b.load(b.gep(paths, [I64(i)], inbounds=True)) for i in range(5)
         )
         when = b.inttoptr(when, WORDS)
-        tile, k, j, phase, runs = (self.slot(I64) for _ in range(5))
+        tile, k, j, phase = (self.slot(I64) for _ in range(4))
         registers = self._registers()
         # The points before a step, and their values.
         seen = [[*(self.slot(s.type.pointee) for s in state[: self.dim]),
@@ -85,11 +85,8 @@ class PathWriter(TileWriter):
         b.branch(at["after"])
         b.position_at_end(at["after"])
         b.store(b.add(now, I64(1)), k)
-        b.store(I64(0), runs)
-        for lane, state in zip(self.vectors, registers, strict=True):
-            bits = self._bits(b, b.load(state[self.running]), lane)
-            b.store(b.or_(b.load(runs), bits), runs)
-        b.cbranch(b.icmp_unsigned("!=", b.load(runs), I64(0)), at["step"], at["fill"])
+        runs = self._running(b, registers)
+        b.cbranch(b.icmp_unsigned("!=", runs, I64(0)), at["step"], at["fill"])
 
         b.position_at_end(at["fill"])  # all have stopped: the rest of a path is its last point
         b.cbranch(b.icmp_signed("<", b.load(j), count), at["next"], at["finish"])

@@ -108,10 +108,7 @@ class SummaryWriter(TileWriter):
         b.branch(at["judge"])
         b.position_at_end(at["judge"])
         step(self.programs.judge, limit)
-        b.store(I64(0), runs)
-        for lane, state in zip(self.vectors, registers, strict=True):
-            bits = self._bits(b, b.load(state[self.running]), lane)
-            b.store(b.or_(b.load(runs), bits), runs)
+        b.store(self._running(b, registers), runs)
         some = b.and_(b.load(occupied), b.not_(b.load(runs)))
         b.cbranch(b.icmp_unsigned("!=", some, I64(0)), at["retire"], at["advance"])
         b.position_at_end(at["retire"])  # at once, for a stopped cell may move on

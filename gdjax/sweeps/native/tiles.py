@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from llvmlite import ir
 
+from gdjax.sweeps.cells import running_at
 from gdjax.sweeps.native.vectors import I1, I32, I64, Active, Builder, Value, Writer
 from gdjax.sweeps.program import Program
 
@@ -72,7 +72,7 @@ class TileWriter(Writer):
         super().__init__(lanes)
         self.programs, self.tile = programs, tile
         self.vectors = [I64(lane) for lane in range(0, tile, lanes)]  # where they begin
-        self.running = [leaf is cell.running for leaf in _scalars(cell)].index(True)
+        self.running = running_at(cell)
         self.dim = math.prod(cell.point.shape)
         self.carried = [o.dtype for o in programs.begin.outputs]
         self.numbers = [i.dtype for i in programs.begin.inputs[self.dim :]]
@@ -137,6 +137,13 @@ class TileWriter(Writer):
             for slot, value in zip(state, new[:-1], strict=True):
                 b.store(value, slot)
         return [new[-1] for new in found]
+
+    def _running(self, b: Builder, registers: Sequence[Sequence[Value]]) -> Value:
+        """Which cells of a tile run, by bits."""
+        bits = I64(0)
+        for lane, state in zip(self.vectors, registers, strict=True):
+            bits = b.or_(bits, self._bits(b, b.load(state[self.running]), lane))
+        return bits
 
     def _registers(self) -> list[list[Value]]:
         """For each vector slots for what its cells carry; the compiler makes them registers."""
@@ -247,8 +254,3 @@ class TileWriter(Writer):
         """Where the first row of a result lies, and how far it is to the next."""
         base, stride = (b.load(b.gep(outputs, [I64(2 * i + k)], inbounds=True)) for k in range(2))
         return base, stride
-
-
-def _scalars(tree: Any) -> list[Any]:
-    """A pytree's leaves, each repeated as many times as it holds numbers."""
-    return [leaf for leaf in jax.tree.leaves(tree) for _ in range(int(np.prod(leaf.shape)))]

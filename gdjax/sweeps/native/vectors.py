@@ -147,8 +147,7 @@ class Writer:
     def _intrinsic(self, name: str, kind: ir.VectorType, arity: int) -> ir.Function:
         width = 32 if isinstance(kind.element, ir.FloatType) else 64
         full = f"llvm.{name}.v{self.lanes}f{width}"
-        known = self.module.globals.get(full)
-        return known or ir.Function(self.module, ir.FunctionType(kind, [kind] * arity), full)
+        return self.declare(full, kind, [kind] * arity)
 
     def _convert(self, builder: Builder, value: Value, old: np.dtype, new: np.dtype) -> Value:
         kind, signed = self.type(new), old.kind == "i"
@@ -166,10 +165,7 @@ class Writer:
         if old.kind == "f":
             name = f"llvm.fptosi.sat.v{self.lanes}i{8 * new.itemsize}"
             name += f".v{self.lanes}f{8 * old.itemsize}"
-            function = self.module.globals.get(name) or ir.Function(
-                self.module, ir.FunctionType(kind, [value.type]), name
-            )
-            return builder.call(function, [value])
+            return builder.call(self.declare(name, kind, [value.type]), [value])
         if old.itemsize == new.itemsize and old.kind != "b":
             return value
         if new.itemsize < old.itemsize:
@@ -248,9 +244,7 @@ class Writer:
     def _library(self, name: str, kind: Any, arity: int) -> Value:
         """A function of the C library."""
         name += "f" if isinstance(kind, ir.FloatType) else ""
-        return self.module.globals.get(name) or ir.Function(
-            self.module, ir.FunctionType(kind, [kind] * arity), name
-        )
+        return self.declare(name, kind, [kind] * arity)
 
     def slot(self, kind: ir.Type) -> Value:
         """Memory for a value, made at the function's entry."""
