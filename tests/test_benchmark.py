@@ -20,6 +20,7 @@ def yardstick(monkeypatch):
     return yardstick
 
 
+@pytest.mark.full
 def test_the_small_benchmark_compares_and_says_what_it_skipped(tmp_path):
     command = [sys.executable, str(ROOT / "experiments" / "benchmark.py"), "quick=true"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
