@@ -114,10 +114,10 @@ def descend(
         validate(objective)
         if not isinstance(start, Tracer):
             start = np.array(objective.check_point(objective.start if start is None else start))
-        recipe, numbers = optimizers.split(optimizer)
+        numbers, kind = jax.tree.flatten(optimizers.as_optimizer(optimizer).with_arrays_for_seeds())
         wide = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
-        numbers = {k: _placed(n, wide) if type(n) is float else n for k, n in numbers.items()}
-        return _descend(objective, steps, gradient, recipe, numbers, start, rule)
+        numbers = [_placed(n, wide) if type(n) is float else n for n in numbers]
+        return _descend(objective, steps, gradient, kind, numbers, start, rule)
 
 
 @functools.lru_cache(maxsize=256)
@@ -196,14 +196,14 @@ def _descend(
     objective: Objective,
     steps: int,
     gradient: GradientSide,
-    recipe: Any,
-    numbers: dict[str, Any],
+    kind: Any,
+    numbers: list[Any],
     start: Float[Array, "d"],
     rule: StoppingRule,
 ) -> Trajectory:
     start = jnp.asarray(start, dtype=float)
     frame = frame_of(objective, start.dtype)
-    transformation = optimizers.join(recipe, numbers)
+    transformation = jax.tree.unflatten(kind, numbers)
     step = step_function(objective, gradient, transformation)
 
     def body(carry: tuple, _: None) -> tuple[tuple, tuple[Array, Array]]:

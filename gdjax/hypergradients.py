@@ -68,7 +68,7 @@ class Hypergradient(NamedTuple):
 
 def hypergradient(
     objective: Objective,
-    optimizer: optimizers.Optimizer,
+    optimizer: Any,
     start: Any = None,
     steps: int = 100,
     *,
@@ -112,16 +112,16 @@ def hypergradient(
         raise ArgumentError(f"steps must be at least 1, got {steps}")
     point = objective.check_point(objective.start if start is None else start)
     with as_precision(precision):
-        recipe, chosen, others = _chosen(optimizer, of)
+        optimizer, chosen = _chosen(optimizer, of)
         at = jnp.asarray(point, dtype=float)
         value, slopes, growth = jax.tree.map(
-            float, _differentiated(objective, steps, gradient, recipe, chosen, others, at)
+            float, _differentiated(objective, steps, gradient, optimizer, chosen, at)
         )
-        numbers, difference, unreliable = chosen | others, {}, []
+        difference, unreliable = {}, []
         for name, number in chosen.items():
             move = COARSE * (abs(number) or 1.0)
             low, high = (
-                float(_end(objective, steps, gradient, recipe, {**numbers, name: x}, at)[0])
+                float(_end(objective, steps, gradient, _with(optimizer, {name: x}), at)[0])
                 for x in (number - move, number + move)
             )
             difference[name] = (high - low) / (2 * move)
@@ -155,7 +155,7 @@ class Tuning(NamedTuple):
 
 def tune_by_gradient(
     objective: Objective,
-    optimizer: optimizers.Optimizer,
+    optimizer: Any,
     starts: Any = 4,
     steps: int = 50,
     *,
@@ -196,7 +196,7 @@ def tune_by_gradient(
     """
     points = start_points(objective, starts, seed)
     with as_precision(precision):
-        recipe, chosen, others = _chosen(optimizer, of)
+        optimizer, chosen = _chosen(optimizer, of)
         kinds = tuple((name, _kind(name, number)) for name, number in chosen.items())
         free = {name: _opened(kind, chosen[name]) for name, kind in kinds}
         at = jnp.asarray(points, dtype=float)
@@ -204,7 +204,7 @@ def tune_by_gradient(
         state, size = search.init(free), rate
         best, best_loss, losses, history = free, np.inf, [], []
         for _ in range(rounds + 1):
-            loss, slopes = _loss(objective, steps, gradient, recipe, kinds, free, others, at)
+            loss, slopes = _loss(objective, steps, gradient, optimizer, kinds, free, at)
             losses.append(float(loss) if np.isfinite(loss) else np.inf)
             history.append({name: float(_closed(kind, free[name])) for name, kind in kinds})
             if not np.isfinite([losses[-1], *map(float, slopes.values())]).all():
@@ -219,7 +219,7 @@ def tune_by_gradient(
     if not np.isfinite(best_loss):
         raise ArgumentError(f"starts must let {optimizer} end at a finite value, and none do")
     numbers = history[int(np.argmin(losses))]
-    tuned = optimizers.replace(optimizer, numbers)
+    tuned = _with(optimizer, numbers)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # said once below, for all starts
         checks = [
@@ -241,64 +241,68 @@ def tune_by_gradient(
 
 
 def _chosen(
-    optimizer: optimizers.Optimizer, of: tuple[str, ...] | None
-) -> tuple[Any, dict[str, float], dict[str, Any]]:
-    """The recipe, the numbers to differentiate in, and the other numbers."""
-    if not isinstance(optimizer, optimizers.Optimizer):
-        raise ArgumentError(
-            "optimizer must be made by gdjax, such as gdjax.optimizers.get('adam', "
-            f"learning_rate=0.1), so that its numbers are known; got {type(optimizer).__name__}"
-        )
-    recipe, numbers = optimizers.split(optimizer)
+    given: Any, of: tuple[str, ...] | None
+) -> tuple[optimizers.Optimizer, dict[str, float]]:
+    """The optimizer, and the numbers to differentiate in."""
+    optimizer = optimizers.as_optimizer(given)
+    numbers = optimizer.numbers
     if of is None:
         usual = [n for n in numbers if n.partition(".")[0] in ("learning_rate", "momentum")]
-        of = tuple(usual or (name for name in numbers if not name.endswith("seed")))
+        of = tuple(usual or numbers)
+    if not of:
+        raise ArgumentError(
+            f"optimizer must have numbers to differentiate in, and {optimizer} has none; a name, a "
+            f"factory such as optax.adam, or gdjax.optimizers.get('adam', learning_rate=0.1) has"
+        )
     for name in of:
         if name in numbers:
             continue
-        if name in optimizer.hyperparameters:
+        if name in optimizer.hyperparameters or name in optimizer.stuck:
             raise ArgumentError(optimizers.cannot_trace(optimizer.factory.__name__, name))
         raise unknown(f"hyperparameter of {optimizer.factory.__name__}", name, numbers)
-    others = {name: number for name, number in numbers.items() if name not in of}
-    return recipe, {name: float(numbers[name]) for name in of}, others
+    return optimizer, {name: float(numbers[name]) for name in of}
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _with(optimizer: optimizers.Optimizer, numbers: dict[str, Any]) -> optimizers.Optimizer:
+    """The optimizer with other leaves, which may be traced."""
+    leaves, kind = jax.tree.flatten(optimizer)
+    named = zip(optimizer.numbers, leaves, strict=True)
+    return jax.tree.unflatten(kind, [numbers.get(name, leaf) for name, leaf in named])
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _end(
     objective: Objective,
     steps: int,
     gradient: GradientSide,
-    recipe: Any,
-    numbers: dict[str, Any],
+    optimizer: optimizers.Optimizer,
     start: Array,
 ) -> tuple[Array, Array]:
     """The last value, and all points after the start."""
-    transformation = optimizers.join(recipe, numbers)
-    step = step_function(objective, gradient, transformation)
+    step = step_function(objective, gradient, optimizer)
 
     def body(carry: Any, _: None) -> tuple[Any, Array]:
         after, _value, _slope = step(*carry)
         return after, after[0]
 
-    first = start, transformation.init(start)
+    first = start, optimizer.init(start)
     (last, _), points = jax.lax.scan(body, first, length=steps)
     return objective.fn(last), points
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _differentiated(
     objective: Objective,
     steps: int,
     gradient: GradientSide,
-    recipe: Any,
+    optimizer: optimizers.Optimizer,
     chosen: dict[str, Any],
-    others: dict[str, Any],
     start: Array,
 ) -> tuple[Array, dict[str, Array], Array]:
     """The last value, its derivatives, and the largest growth of a displacement of the start."""
 
     def end(chosen: dict[str, Any], start: Array) -> tuple[Array, Array]:
-        return _end(objective, steps, gradient, recipe, chosen | others, start)
+        return _end(objective, steps, gradient, _with(optimizer, chosen), start)
 
     slopes = jax.jacfwd(lambda chosen: end(chosen, start)[0])(chosen)
     aside = 1 / jnp.sqrt(jnp.arange(1.0, 1 + start.size))  # no axis, and no diagonal
@@ -307,21 +311,20 @@ def _differentiated(
     return value, slopes, jnp.max(jnp.linalg.norm(moved, axis=1))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 4))
 def _loss(
     objective: Objective,
     steps: int,
     gradient: GradientSide,
-    recipe: Any,
+    optimizer: optimizers.Optimizer,
     kinds: tuple[tuple[str, str], ...],
     free: dict[str, Array],
-    others: dict[str, Any],
     starts: Array,
 ) -> tuple[Array, dict[str, Array]]:
     def loss(free: dict[str, Array]) -> tuple[Array, Array]:
         chosen = {name: _closed(kind, free[name]) for name, kind in kinds}
         ends = jax.vmap(
-            lambda start: _end(objective, steps, gradient, recipe, chosen | others, start)[0]
+            lambda start: _end(objective, steps, gradient, _with(optimizer, chosen), start)[0]
         )(starts)
         if objective.fmin is not None:
             rounding = jnp.finfo(ends.dtype).eps * (1 + abs(objective.fmin))

@@ -124,9 +124,8 @@ def searches_line(optimizer: optimizers.Optimizer) -> bool:
     def first() -> Any:
         nonlocal state
         point = jnp.ones(2)
-        made = optimizers.join(*optimizers.split(optimizer))
         extra = optimizers.extra_arguments(jnp.zeros(()), 2 * point, bowl, jax.grad(bowl))
-        update, state = made.update(2 * point, made.init(point), point, **extra)
+        update, state = optimizer.update(2 * point, optimizer.init(point), point, **extra)
         return update
 
     jax.eval_shape(first)
@@ -157,10 +156,9 @@ def _line_search(
 
     A step costs what its line search evaluates: the last of these serves the next step.
     """
-    recipe, numbers = optimizers.split(optimizer)
 
     def descend(start: jax.Array, given: Any) -> tuple[jax.Array, jax.Array]:
-        made = optimizers.join(recipe, numbers | given)
+        made = optimizer.replace(**given)
         step = step_function(objective, gradient, made)
 
         def body(carry: Any, _: None) -> tuple[Any, tuple[jax.Array, jax.Array]]:

@@ -127,7 +127,7 @@ def _method(optimizer: optax.GradientTransformation) -> dict[str, Any]:
     if isinstance(optimizer, optimizers.Optimizer):
         given = dict(optimizer.hyperparameters)
         for method in theory.METHODS:
-            if optimizer.factory is optimizers.factory(method).__wrapped__:  # type: ignore[attr-defined]
+            if optimizer.factory is optimizers.factory(method):
                 return {"method": method} | _constant(given)
         if optimizer.factory is optax.sgd and given.pop("accumulator_dtype") is None:
             nesterov, momentum = given.pop("nesterov"), given.pop("momentum") or 0.0

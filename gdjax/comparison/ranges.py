@@ -78,7 +78,7 @@ def default_ranges(optimizer: optimizers.Optimizer) -> dict[str, Range]:
         Range(low=0.0, high=0.99, scale='share')
     """
     found = {}
-    for name, number in optimizers.split(optimizer)[1].items():
+    for name, number in optimizer.numbers.items():
         if "learning_rate" in name.rpartition(".")[2]:
             found[name] = Range(*RATE, "log")
         elif name in SHARES and 0 < number < 1:
@@ -106,9 +106,9 @@ def chosen_ranges(
         fitting = []
         for one in entrants if label is None else [label]:
             made = entrants[one]
-            if name in (numbers := optimizers.split(made)[1]):
+            if name in (numbers := made.numbers):
                 fitting.append(one)
-            elif name in made.hyperparameters:
+            elif name in made.hyperparameters or name in made.stuck:
                 raise ArgumentError(
                     f"{name} of {one} cannot be tuned: it is not a float, or decided on in "
                     f"Python; those that can are {', '.join(numbers) or 'none'}"
@@ -117,7 +117,7 @@ def chosen_ranges(
                 error = unknown(f"hyperparameter of {one}", name, numbers)
                 raise ArgumentError(f"{error}; it has {', '.join(numbers) or 'none'}")
         if not fitting:
-            known = {n for made in entrants.values() for n in optimizers.split(made)[1]}
+            known = {n for made in entrants.values() for n in made.numbers}
             raise unknown("hyperparameter to tune", name, known)
         for one in fitting:
             if value is None:

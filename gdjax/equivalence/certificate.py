@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array
 
 from gdjax import optimizers
@@ -37,8 +36,8 @@ LIMITS = {"state": 8.0, "history": 64.0}
 
 
 def certify_equivalence(
-    a: optax.GradientTransformation,
-    b: optax.GradientTransformation,
+    a: Any,
+    b: Any,
     objective: Objective,
     starts: Any = 3,
     steps: int = 50,
@@ -57,7 +56,7 @@ def certify_equivalence(
     conventions that agree under a constant rate may part there.
 
     Args:
-        a: an optax transformation, gdjax's own included.
+        a: an optimizer, as ``optimizers.as_optimizer`` takes it: an optax object, a factory, a name.
         b: another one.
         objective: what to descend.
         starts: points ``(n, d)``, or how many: the objective's own and others drawn in the domain.
@@ -83,13 +82,14 @@ def certify_equivalence(
     setting = _Setting(
         objective, start_points(objective, starts, seed), steps, gradient, precision, tolerance
     )
+    a, b = map(optimizers.as_optimizer, (a, b))
     trials = [_trial("as given", a, b, setting)]
     if schedule:
         slower_a, slower_b = _decaying(a, steps), _decaying(b, steps)
         if slower_a and slower_b:
             trials.append(_trial("decaying", slower_a, slower_b, setting))
     return EquivalenceReport(
-        _name(a), _name(b), objective.name, precision, tolerance, tuple(trials)
+        repr(a), repr(b), objective.name, precision, tolerance, tuple(trials)
     )
 
 
@@ -122,26 +122,15 @@ def start_points(objective: Objective, starts: Any, seed: int) -> np.ndarray:
     return np.asarray(points)
 
 
-def _name(optimizer: optax.GradientTransformation) -> str:
-    if isinstance(optimizer, optimizers.Optimizer):
-        return repr(optimizer)
-    return getattr(optimizer.update, "__qualname__", "optax").partition(".")[0] + "(…)"
-
-
-def _decaying(optimizer: optax.GradientTransformation, steps: int) -> optimizers.Optimizer | None:
+def _decaying(optimizer: optimizers.Optimizer, steps: int) -> optimizers.Optimizer | None:
     """The same optimizer with a learning rate that halves four times on the way."""
-    if not isinstance(optimizer, optimizers.Optimizer):
-        return None
     rate = optimizer.hyperparameters.get("learning_rate")
     if not isinstance(rate, float):
         return None
     decay = {"init_value": rate, "transition_steps": max(steps // 4, 1), "decay_rate": 0.5}
     halving = schedules.get("exponential_decay", **decay)
     changed = {**optimizer.hyperparameters, "learning_rate": halving}
-    try:
-        slower = optimizers.Optimizer(optimizer.factory, changed)
-    except (TypeError, ValueError):  # this optimizer takes no schedule
-        return None
+    slower = optimizers.Optimizer(optimizer.factory, changed)
     return None if optimizers.why_not(slower) else slower
 
 
@@ -172,15 +161,12 @@ def _conversion(a: Filter, b: Filter) -> _Conversion:
 
 def _trial(
     label: str,
-    a: optax.GradientTransformation,
-    b: optax.GradientTransformation,
+    a: optimizers.Optimizer,
+    b: optimizers.Optimizer,
     setting: _Setting,
 ) -> Trial:
     dtype, steps = np.dtype(setting.precision), setting.steps
-    (recipe_a, numbers_a), (recipe_b, numbers_b) = sides = [optimizers.split(o) for o in (a, b)]
-    filter_a, filter_b = (
-        measured_filter(recipe, _rounded(numbers, dtype), steps) for recipe, numbers in sides
-    )
+    filter_a, filter_b = (measured_filter(_rounded(o, dtype), steps) for o in (a, b))
     if filter_a is None or filter_b is None:
         forced = "history"
         convert = _Conversion(1.0, np.ones(steps + 1), np.zeros((2, steps + 1)))
@@ -188,8 +174,8 @@ def _trial(
         forced, convert = "state", _conversion(filter_a, filter_b)
     with as_precision(setting.precision):
         found = _along(
-            setting.objective, steps, setting.gradient, forced, recipe_a, recipe_b, numbers_a,
-            numbers_b, *(jnp.asarray(x, dtype) for x in (setting.points, *convert)),
+            setting.objective, steps, setting.gradient, forced, a, b,
+            *(jnp.asarray(x, dtype) for x in (setting.points, *convert)),
         )  # fmt: skip
         found = _Along(*(np.asarray(x) for x in found))
     # Smaller numbers are flushed to zero, so that no unit is finer than the smallest normal one.
@@ -207,7 +193,7 @@ def _trial(
     if filter_a is None or filter_b is None:
         verdict, reason = ("same method" if same else "different"), ""
     elif same:
-        textbook = [is_textbook(recipe) for recipe in (recipe_a, recipe_b)]
+        textbook = [is_textbook(optimizer) for optimizer in (a, b)]
         verdict, reason = _convention(filter_a, filter_b, convert.factor, textbook), ""
     else:
         verdict, reason = "different", _difference(filter_a, filter_b, convert)
@@ -253,8 +239,8 @@ def _convention(a: Filter, b: Filter, factor: float, textbook: list[bool]) -> st
     return f"same method, other convention: {'; '.join(notes)}" if notes else "same method"
 
 
-def _rounded(numbers: dict[str, Any], dtype: np.dtype) -> dict[str, float]:
-    return {key: float(np.asarray(value, dtype)) for key, value in numbers.items()}
+def _rounded(optimizer: optimizers.Optimizer, dtype: np.dtype) -> optimizers.Optimizer:
+    return jax.tree.map(lambda number: float(np.asarray(number, dtype)), optimizer)
 
 
 class _Along(NamedTuple):
@@ -266,22 +252,20 @@ class _Along(NamedTuple):
     drift: Any
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4, 5))
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _along(
     objective: Objective,
     steps: int,
     gradient: GradientSide,
     forced: str,
-    recipe_a: Any,
-    recipe_b: Any,
-    numbers_a: dict[str, Any],
-    numbers_b: dict[str, Any],
+    a: optimizers.Optimizer,
+    b: optimizers.Optimizer,
     points: Array,
     factor: Array,
     convert: Array,
     carries: Array,
 ) -> _Along:
-    first, second = at_gradients(recipe_a, numbers_a), at_gradients(recipe_b, numbers_b)
+    first, second = at_gradients(a), at_gradients(b)
     oracle = objective.value_and_gradient(gradient)
     width = jnp.asarray(objective.width, points.dtype)
 

@@ -1,7 +1,6 @@
 """Momentum methods as linear filters, measured by what they answer to single inputs."""
 
 import functools
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +11,7 @@ from jaxtyping import Array
 
 from gdjax import optimizers
 from gdjax.descent import as_precision
-from gdjax.optimizers import momentum, recipes
+from gdjax.optimizers import momentum
 
 PROBES = np.array([[0.75, -1.5], [1.25, 0.5]])  # a memory and a gradient that are not parallel
 
@@ -45,20 +44,16 @@ class Filter(NamedTuple):
         return "steps" if gain < 0 else "gradients in other units"
 
 
-def is_textbook(recipe: Any) -> bool:
+def is_textbook(optimizer: optimizers.Optimizer) -> bool:
     """Whether its gradient is taken ahead of its points."""
-    return (
-        isinstance(recipe, recipes.Recipe)
-        and recipe.factory is momentum.nesterov_textbook.__wrapped__  # type: ignore[attr-defined]
-    )
+    return optimizer.factory is momentum.nesterov_textbook
 
 
-def at_gradients(recipe: Any, numbers: Mapping[str, Any]) -> optax.GradientTransformationExtraArgs:
+def at_gradients(made: optimizers.Optimizer) -> optax.GradientTransformationExtraArgs:
     """The transformation; one in textbook iterates is seen at the points of its gradients."""
-    made = optimizers.join(recipe, numbers)
-    if not is_textbook(recipe):
+    if not is_textbook(made):
         return made
-    mu = numbers["momentum"]
+    mu = made.hyperparameters["momentum"]
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         extra |= {"grad_fn": lambda point: updates}
@@ -92,20 +87,20 @@ def with_leaf(state: Any, index: int, memory: Array) -> Any:
     return jax.tree.unflatten(tree, leaves)
 
 
-def measured_filter(recipe: Any, numbers: dict[str, float], steps: int) -> Filter | None:
+def measured_filter(optimizer: optimizers.Optimizer, steps: int) -> Filter | None:
     """An optimizer as a linear filter, measured in float64 at every step; None if it is none."""
     with as_precision("float64"):
-        transformation = at_gradients(recipe, numbers)
+        transformation = at_gradients(optimizer)
         index = memory_leaf(jax.eval_shape(transformation.init, jnp.ones(2)), (2,))
         if index is None:
             return None
-        measured, wrong = (np.asarray(x) for x in _measure(recipe, steps, index, numbers))
+        measured, wrong = (np.asarray(x) for x in _measure(optimizer, steps, index))
     return Filter(*measured.T) if wrong < 1e-9 else None
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _measure(recipe: Any, steps: int, index: int, numbers: dict[str, Any]) -> Any:
-    transformation = at_gradients(recipe, numbers)
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _measure(optimizer: optimizers.Optimizer, steps: int, index: int) -> Any:
+    transformation = at_gradients(optimizer)
     ones, zeros = jnp.ones(2), jnp.zeros(2)
 
     def respond(state: Any, memory: Any, slope: Any, point: Any) -> tuple[Any, Any, Any]:

@@ -1,9 +1,20 @@
 """Optimizers: gdjax's own as optax transformations, and every one of optax by name."""
 
 from gdjax.optimizers import schedules
-from gdjax.optimizers.base import REQUIRED, LearningRate, Optimizer, Scalar, Schedule, signature
+from gdjax.optimizers.base import (
+    REQUIRED,
+    LearningRate,
+    Optimizer,
+    Scalar,
+    Schedule,
+    cannot_trace,
+    extra_arguments,
+    signature,
+)
 from gdjax.optimizers.lookup import (
     TRANSFORMS,
+    as_factory,
+    as_optimizer,
     chain,
     factory,
     get,
@@ -23,7 +34,6 @@ from gdjax.optimizers.momentum import (
     scale_by_nesterov,
 )
 from gdjax.optimizers.noise import gradient_noise
-from gdjax.optimizers.recipes import cannot_trace, extra_arguments, join, replace, split
 
 __all__ = [
     "REQUIRED",
@@ -32,6 +42,8 @@ __all__ = [
     "Optimizer",
     "Scalar",
     "Schedule",
+    "as_factory",
+    "as_optimizer",
     "averaged_momentum",
     "cannot_trace",
     "chain",
@@ -41,18 +53,15 @@ __all__ = [
     "gradient_descent",
     "gradient_noise",
     "heavy_ball",
-    "join",
     "make",
     "names",
     "nesterov",
     "nesterov_textbook",
     "parameters",
-    "replace",
     "scale_by_heavy_ball",
     "scale_by_nesterov",
     "schedules",
     "signature",
-    "split",
     "transform",
     "why_not",
 ]

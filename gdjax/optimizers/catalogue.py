@@ -75,14 +75,9 @@ def module_functions(*modules: Any) -> dict[str, Callable]:
 
 
 def _plain(value: Any) -> Any:
-    """Lists and mappings, as a config has them, made hashable."""
+    """Lists, as a config has them, as tuples."""
     if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
         return tuple(_plain(item) for item in value)
-    return _Fixed(value) if isinstance(value, dict) else value
-
-
-class _Fixed(dict):
-    """A dictionary that nobody changes, so that it can be part of a compiled program's key."""
-
-    def __hash__(self) -> int:  # pyright: ignore
-        return hash(frozenset(self.items()))
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value

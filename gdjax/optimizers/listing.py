@@ -7,7 +7,6 @@ from typing import Any
 from gdjax.errors import ArgumentError
 from gdjax.optimizers import lookup
 from gdjax.optimizers.base import REQUIRED, Optimizer
-from gdjax.optimizers.recipes import split
 
 
 def every() -> str:
@@ -30,7 +29,7 @@ def one(name: str) -> str:
     factory, made = lookup.OPTIMIZERS.factory(name), _example(name)
     about = (inspect.getdoc(factory) or "").split("\n\n")[0].replace("\n", " ")
     lines = [f"{name}: {about}"]
-    traced = split(made)[1] if isinstance(made, Optimizer) else {}
+    traced = {**made.numbers, **made.seeds} if isinstance(made, Optimizer) else {}
     for key, default in lookup.parameters(name).items():
         note = "  (a new value never recompiles)" if key in traced else ""
         lines.append(f"  {_setting(key, default)}{note}")

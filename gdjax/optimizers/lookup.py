@@ -10,9 +10,15 @@ import optax
 
 from gdjax.errors import ArgumentError, unknown
 from gdjax.optimizers import momentum, noise, schedules
-from gdjax.optimizers.base import Factory, Optimizer, random_key
-from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions
-from gdjax.optimizers.recipes import all_numbers, first_step, replace
+from gdjax.optimizers.base import (
+    REQUIRED,
+    Factory,
+    Optimizer,
+    first_step,
+    random_key,
+    signature,
+)
+from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions, parameters_of
 
 _OWN: dict[str, Factory] = {
     name: member for name, member in vars(momentum).items() if getattr(member, "is_own", False)
@@ -61,21 +67,65 @@ def _transforms() -> dict[str, Factory]:
     return found | {"gradient_noise": noise.gradient_noise}
 
 
-@functools.cache
 def _seeded(factory: Factory) -> Factory:
     """A factory that takes a random key, as one that takes a seed, which can be traced."""
-    signature = inspect.signature(factory)
-    if "key" not in signature.parameters:
-        return factory
+    return _Seeded(factory) if "key" in signature(factory).parameters else factory
 
-    @functools.wraps(factory)
-    def build(*, seed: Any = 0, **hyperparameters: Any) -> Any:
-        return factory(**hyperparameters, key=random_key(seed))
 
-    kept = [p for key, p in signature.parameters.items() if key not in ("key", "seed")]
-    seed = inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=0)
-    build.__signature__ = inspect.Signature([*kept, seed])  # type: ignore[attr-defined]
-    return build
+class _Wrapper:
+    """A factory made of another one; equal, and pickled, by what it is made of."""
+
+    def __init__(self, factory: Factory, *parts: Any) -> None:
+        functools.update_wrapper(self, factory, updated=())
+        self._parts = factory, *parts
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self._parts == other._parts  # type: ignore
+
+    def __hash__(self) -> int:
+        return hash(self._parts)
+
+    def __reduce__(self) -> Any:
+        return type(self), self._parts
+
+
+class _Seeded(_Wrapper):
+    def __init__(self, factory: Factory) -> None:
+        super().__init__(factory)
+        known = signature(factory).parameters.items()
+        kept = [p for key, p in known if key not in ("key", "seed")]
+        seed = inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=0)
+        self.__signature__ = inspect.Signature([*kept, seed])
+
+    def __call__(self, *, seed: Any = 0, **hyperparameters: Any) -> Any:
+        return self._parts[0](**hyperparameters, key=random_key(seed))
+
+
+class _Preceded(_Wrapper):
+    """The factory of an optimizer that is handed a transformed gradient."""
+
+    def __init__(self, factory: Factory, labels: tuple[str, ...]) -> None:
+        super().__init__(factory, labels)
+        added = (inspect.Parameter(label, inspect.Parameter.KEYWORD_ONLY) for label in labels)
+        self.__signature__ = inspect.Signature([*signature(factory).parameters.values(), *added])
+
+    def __call__(self, **given: Any) -> optax.GradientTransformation:
+        factory, labels = self._parts
+        before = [given.pop(label) for label in labels]
+        return optax.chain(*before, factory(**given))
+
+
+class Given(_Wrapper):
+    """The factory of what is made already, such as an object of optax: it has no numbers."""
+
+    def __init__(self, transformation: optax.GradientTransformation) -> None:
+        self._parts = (transformation,)
+        self.__name__ = getattr(transformation.update, "__qualname__", "optax").partition(".")[0]
+        self.written = f"{self.__name__}(…)"
+        self.__signature__ = inspect.Signature()
+
+    def __call__(self) -> optax.GradientTransformation:
+        return self._parts[0]
 
 
 OPTIMIZERS = Catalogue("optimizer", _optimizers)
@@ -169,15 +219,16 @@ def make(factory: Factory, **given: Any) -> Optimizer:
     chosen = arguments(factory, plain)
     try:
         made = factory(**chosen)
-        made = made if isinstance(made, Optimizer) else Optimizer(factory, chosen)
+        made = made if isinstance(made, Optimizer) else Optimizer(factory, chosen, made)
     except (TypeError, ValueError, AttributeError) as error:
         if isinstance(error, ArgumentError):
             raise
         raise ArgumentError(f"{factory.__name__}: {str(error).splitlines()[0]}") from error
+    known = [*made.numbers, *made.stuck, *made.seeds]
     for key in inside:
-        if key not in (numbers := all_numbers(made)):
-            raise unknown(f"hyperparameter of {factory.__name__}", key, numbers)
-    return replace(made, inside) if inside else made
+        if key not in known:
+            raise unknown(f"hyperparameter of {factory.__name__}", key, known)
+    return made.replace(**inside) if inside else made
 
 
 def transform(name: str, **given: Any) -> Optimizer:
@@ -197,11 +248,77 @@ def transform(name: str, **given: Any) -> Optimizer:
     return make(TRANSFORMS.factory(name), **given)
 
 
-def chain(optimizer: Optimizer, **before: optax.GradientTransformation) -> Optimizer:
+DEFAULT_RATE = 0.1  # where a name or a factory stands alone, as on the command line
+
+
+def as_optimizer(given: Any) -> Optimizer:
+    """An optimizer of whatever stands for one.
+
+    Args:
+        given: an ``Optimizer``; any optax transformation, which has no numbers to trace; a
+            factory such as ``optax.adam``, a ``functools.partial`` of one, or a name: these at
+            their defaults, with a learning rate of 0.1 where one must be given.
+
+    Raises:
+        ArgumentError: anything else, or a factory that needs more.
+
+    Example:
+        >>> import functools
+        >>> as_optimizer("adam"), as_optimizer(functools.partial(optax.adam, 0.2, b1=0.5))
+        (adam(learning_rate=0.1), adam(learning_rate=0.2, b1=0.5))
+    """
+    if isinstance(given, Optimizer):
+        return given
+    if isinstance(given, optax.GradientTransformation):
+        return _given(given)
+    build, chosen = as_factory(given)
+    for key, default in parameters_of(_seeded(build)).items():
+        if default is REQUIRED and key == "learning_rate":
+            chosen.setdefault(key, DEFAULT_RATE)
+    return make(build, **chosen)
+
+
+def as_factory(given: Any) -> tuple[Factory, dict[str, Any]]:
+    """What makes an optimizer, and what it has been given already.
+
+    Args:
+        given: as ``as_optimizer`` takes it.
+
+    Raises:
+        ArgumentError: an unknown name, or what is nothing of the kind.
+    """
+    if isinstance(given, str):
+        return factory(given), {}
+    if isinstance(given, Optimizer):
+        return given.factory, dict(given.hyperparameters)
+    if isinstance(given, optax.GradientTransformation):
+        return Given(given), {}
+    if isinstance(given, functools.partial):
+        build, chosen = as_factory(given.func)
+        try:
+            bound = signature(build).bind_partial(*given.args, **given.keywords)
+        except TypeError as error:
+            raise ArgumentError(f"{getattr(build, '__name__', build)}: {error}") from None
+        return build, chosen | bound.arguments
+    if not callable(given):
+        raise ArgumentError(
+            f"optimizer must be a name, a factory such as optax.adam, or an optax transformation, "
+            f"got {given!r}"
+        )
+    return given, {}
+
+
+@functools.lru_cache(maxsize=256)
+def _given(transformation: optax.GradientTransformation) -> Optimizer:
+    """The same object for the same transformation, so that nothing compiles twice."""
+    return Optimizer(Given(transformation), {}, transformation)
+
+
+def chain(optimizer: Any, **before: optax.GradientTransformation) -> Optimizer:
     """An optimizer that is handed a transformed gradient.
 
     Args:
-        optimizer: made by gdjax.
+        optimizer: as ``as_optimizer`` takes it.
         **before: transformations, by label and in order. Their numbers are traced, as
             ``label.parameter``.
 
@@ -213,27 +330,15 @@ def chain(optimizer: Optimizer, **before: optax.GradientTransformation) -> Optim
         >>> chain(gdjax.heavy_ball(0.1), clip=transform("clip", max_delta=1.0))
         heavy_ball(learning_rate=0.1, momentum=0.9, clip=clip(max_delta=1))
     """
+    optimizer = as_optimizer(optimizer)
     for label in before:
         if label in optimizer.hyperparameters:
             raise ArgumentError(
                 f"a transformation cannot be labelled {label!r}: the optimizer has a "
                 f"hyperparameter of that name"
             )
-    factory = _preceded(optimizer.factory, tuple(before))
+    factory = _Preceded(optimizer.factory, tuple(before))
     return Optimizer(factory, {**optimizer.hyperparameters, **before})
-
-
-@functools.cache
-def _preceded(factory: Factory, labels: tuple[str, ...]) -> Factory:
-    @functools.wraps(factory)
-    def build(**given: Any) -> optax.GradientTransformation:
-        before = [given.pop(label) for label in labels]
-        return optax.chain(*before, factory(**given))
-
-    known = inspect.signature(factory).parameters.values()
-    added = (inspect.Parameter(label, inspect.Parameter.KEYWORD_ONLY) for label in labels)
-    build.__signature__ = inspect.Signature([*known, *added])  # type: ignore[attr-defined]
-    return build
 
 
 def why_not(optimizer: Optimizer) -> str | None:

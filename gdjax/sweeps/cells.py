@@ -5,7 +5,7 @@ unrolled into a kernel; what they mean does not depend on which.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -127,7 +127,7 @@ def stride(steps: int, every: int) -> int:
 
 def descent(
     objective: Objective,
-    recipe: Any,
+    kind: Any,
     gradient: GradientSide,
     rule: StoppingRule,
     tolerance: float,
@@ -137,7 +137,7 @@ def descent(
 
     Args:
         objective: what to descend.
-        recipe: the optimizer, as ``optimizers.split`` gives it.
+        kind: the optimizer's structure as a pytree; its leaves are the numbers of a cell.
         gradient: which gradient to follow.
         rule: when a cell is at rest, lost, or at a known minimum.
         tolerance: ``first_step`` is the first one with f ≤ f* + tolerance.
@@ -146,12 +146,12 @@ def descent(
     value_and_gradient = objective.value_and_gradient(gradient)
     within = None if objective.fmin is None else objective.fmin + tolerance
 
-    def begin(start: Array, numbers: Mapping[str, Any]) -> Cell:
+    def begin(start: Array, numbers: Sequence[Any]) -> Cell:
         _, slope = value_and_gradient(start)
         norm = jnp.sqrt(jnp.sum(slope * slope))
         return Cell(
             point=start,
-            state=optimizers.join(recipe, numbers).init(start),
+            state=jax.tree.unflatten(kind, numbers).init(start),
             step=jnp.int32(0),
             best=jnp.full_like(start[0], jnp.inf),
             waited=jnp.int32(0),
@@ -160,23 +160,23 @@ def descent(
             running=jnp.array(True),
         )
 
-    def advance(cell: Cell, numbers: Mapping[str, Any]) -> tuple[Cell, Float[Array, ""]]:
+    def advance(cell: Cell, numbers: Sequence[Any]) -> tuple[Cell, Float[Array, ""]]:
         return move_on(cell, numbers, None)
 
     def judge(
-        cell: Cell, numbers: Mapping[str, Any], steps: Int[Array, ""]
+        cell: Cell, numbers: Sequence[Any], steps: Int[Array, ""]
     ) -> tuple[Cell, Float[Array, ""]]:
         return move_on(cell, numbers, steps)
 
     def move_on(
-        cell: Cell, numbers: Mapping[str, Any], steps: Int[Array, ""] | None
+        cell: Cell, numbers: Sequence[Any], steps: Int[Array, ""] | None
     ) -> tuple[Cell, Float[Array, ""]]:
         point, frame = cell.point, frame_of(objective, cell.point.dtype)
         value, slope = value_and_gradient(point)
         there = inside(point)
         running = cell.running & there & jnp.isfinite(value)
         moved, state = move(
-            objective, value_and_gradient, optimizers.join(recipe, numbers),
+            objective, value_and_gradient, jax.tree.unflatten(kind, numbers),
             point, cell.state, value, slope,
         )  # fmt: skip
         resting = cell.resting

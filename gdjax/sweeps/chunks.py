@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import numpy as np
 
-from gdjax import optimizers
 from gdjax.descent import as_precision
 from gdjax.sweeps import cells, portable
 from gdjax.sweeps.cells import ALIGNED, Column, Paths
@@ -67,7 +66,7 @@ class Runner:
             self.kernel, self.reason = _kernel(plan, fast_math)
         one = jax.default_backend() != "cpu"  # an accelerator takes one call at a time
         self.devices = 1 if one else devices or processors()
-        _, numbers = optimizers.split(plan.optimizer)
+        numbers = plan.optimizer.numbers
         self._every, columns = 1, {}
         for axis in reversed(plan.axes):
             for name, values in zip(axis.names, axis.values, strict=True):
@@ -75,7 +74,7 @@ class Runner:
             self._every *= len(axis)
         for name, value in numbers.items():
             columns.setdefault(name, Column(np.asarray([value], plan.precision), 1))
-        self._numbers = [columns[name] for name in sorted(numbers)]
+        self._numbers = [columns[name] for name in numbers]
 
     def room(self, count: int) -> Room:
         """Memory for the results of so many cells."""
@@ -179,29 +178,27 @@ def _aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
 
 def _kernel(plan: Plan, fast_math: bool) -> tuple[Kernel, str]:
-    recipe, numbers = optimizers.split(plan.optimizer)
-    key = (plan.objective, recipe, plan.gradient, plan.rule, plan.tolerance, plan.stop)
-    kind = plan.precision, fast_math, bool(plan.record)
-    return _compiled(*key, tuple(sorted(numbers)), *kind)
+    kind = jax.tree.structure(plan.optimizer)
+    key = (plan.objective, kind, plan.gradient, plan.rule, plan.tolerance, plan.stop)
+    return _compiled(*key, plan.precision, fast_math, bool(plan.record))
 
 
 @functools.lru_cache(maxsize=64)
 def _compiled(
     objective: Any,
-    recipe: Any,
+    kind: Any,
     gradient: Any,
     rule: Any,
     tolerance: float,
     stop: bool,
-    numbers: tuple[str, ...],
     precision: str,
     fast_math: bool,
     record: bool,
 ) -> tuple[Kernel, str]:
     """The native kernel where it can be had, else XLA's, with the reason."""
-    descent = cells.descent(objective, recipe, gradient, rule, tolerance, stop)
+    descent = cells.descent(objective, kind, gradient, rule, tolerance, stop)
     start = jax.ShapeDtypeStruct((objective.dim,), precision)
-    given = {name: jax.ShapeDtypeStruct((), precision) for name in numbers}
+    given = [jax.ShapeDtypeStruct((), precision)] * kind.num_leaves
     backend = jax.default_backend()
     reason = "" if fast_math else "fast_math is off"
     try:

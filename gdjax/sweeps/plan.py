@@ -1,6 +1,5 @@
 """What a sweep is to compute: starts and axes of hyperparameters, flattened into cells."""
 
-import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -168,7 +167,7 @@ def _recorded(record: str | int | Sequence[int] | None, steps: int) -> tuple[int
 
 
 def _hyperparameters(
-    optimizer: str | Callable | optax.GradientTransformation, given: Mapping[Any, Any]
+    optimizer: Any, given: Mapping[Any, Any]
 ) -> tuple[tuple[Axis, ...], optimizers.Optimizer]:
     """The axes, and the optimizer made with the first value of each."""
     axes = []
@@ -191,11 +190,11 @@ def _hyperparameters(
     if len(columns) < sum(len(axis.names) for axis in axes):
         raise ArgumentError("hyperparameters must be named once each")
     first = {name: float(values[0]) for name, values in columns.items()}
-    if isinstance(optimizer, optimizers.Optimizer) and not columns:
-        return (), optimizer
-    factory, fixed = _factory(optimizer, columns)
-    made = optimizers.make(factory, **fixed | first)
-    _, numbers = optimizers.split(made)
+    if not columns:
+        return (), optimizers.as_optimizer(optimizer).with_arrays_for_seeds()
+    factory, fixed = _factory(optimizer)
+    made = optimizers.make(factory, **fixed | first).with_arrays_for_seeds()
+    numbers = made.numbers
     defaults = optimizers.signature(made.factory).parameters
     for name, values in columns.items():
         whole_number = name != "seed" and name in defaults
@@ -223,32 +222,12 @@ def _values(name: str, values: Any) -> np.ndarray:
     return array
 
 
-def _factory(
-    optimizer: str | Callable | optax.GradientTransformation, swept: Mapping[str, Any]
-) -> tuple[Callable, dict[str, Any]]:
+def _factory(optimizer: Any) -> tuple[Callable, dict[str, Any]]:
     """What makes the optimizer, and the hyperparameters that it has been given already."""
-    if isinstance(optimizer, str):
-        return optimizers.factory(optimizer), {}
-    if isinstance(optimizer, optimizers.Optimizer):
-        return optimizer.factory, dict(optimizer.hyperparameters)
-    if isinstance(optimizer, optax.GradientTransformation):
-        if swept:
-            raise ArgumentError(
-                "hyperparameters can be swept for an optimizer given by its name or its factory, "
-                "such as optax.adam; this one is made already"
-            )
-        return _constant(optimizer), {}
-    if not callable(optimizer):
-        raise ArgumentError(f"optimizer must be a name, a factory or a transformation, "
-                            f"got {optimizer!r}")  # fmt: skip
-    return optimizer, {}
-
-
-@functools.cache
-def _constant(transformation: optax.GradientTransformation) -> Callable:
-    """A factory without hyperparameters; the same one for the same transformation."""
-
-    def transformation_() -> optax.GradientTransformation:
-        return transformation
-
-    return transformation_
+    made = isinstance(optimizer, optax.GradientTransformation)
+    if made and not isinstance(optimizer, optimizers.Optimizer):
+        raise ArgumentError(
+            "hyperparameters can be swept for an optimizer given by its name or its factory, "
+            "such as optax.adam; this one is made already"
+        )
+    return optimizers.as_factory(optimizer)
