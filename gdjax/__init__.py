@@ -13,6 +13,7 @@ from gdjax.hypergradients import Hypergradient, hypergradient, tune_by_gradient
 from gdjax.objectives import Objective
 from gdjax.optimizers import gradient_descent, heavy_ball, nesterov
 from gdjax.outcomes import Outcome, StoppingRule
+from gdjax.stationary import StationaryPoints, stationary_points
 from gdjax.sweeps import starts
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ __all__ = [
     "Objective",
     "Outcome",
     "Ranking",
+    "StationaryPoints",
     "StoppingRule",
     "Trajectory",
     "assert_gradient",
@@ -51,6 +53,7 @@ __all__ = [
     "rank",
     "results",
     "starts",
+    "stationary_points",
     "sweep",
     "theory",
     "tune_by_gradient",

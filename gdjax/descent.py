@@ -2,20 +2,20 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from gdjax import optimizers
+from gdjax._inputs import ObjectiveLike, OptimizerLike, Precision, as_count, as_objective
 from gdjax.errors import ArgumentError, unknown
 from gdjax.limits import LITTLE, SHARE, available_memory, size
-from gdjax.objectives import GradientSide, Objective, as_objective, validate
+from gdjax.objectives import GradientSide, Objective, validate
 from gdjax.outcomes import (
     DEFAULT_RULE,
     Frame,
@@ -27,21 +27,20 @@ from gdjax.outcomes import (
     went_wrong,
 )
 
-Precision = Literal["float32", "float64"]
-
 
 class Trajectory(NamedTuple):
     """The path of one descent, and what became of it.
 
     Args:
-        points: every point, the start included, ``(steps + 1, d)``.
+        points: every point, the start included, ``(steps + 1, d)``; in the structure of the start
+            where that is no vector.
         values: the objective at each point, ``(steps + 1,)``.
         outcome: an ``Outcome`` code.
         minimum: index into ``objective.known_minima`` of the one reached (the global ones come
             first), or −1.
     """
 
-    points: Float[Array, "n d"]
+    points: Any
     values: Float[Array, "n"]
     outcome: Int[Array, ""]
     minimum: Int[Array, ""]
@@ -49,23 +48,36 @@ class Trajectory(NamedTuple):
     @property
     def finite(self) -> int:
         """How many points come before the first one that is not finite, or has no finite value."""
-        good = np.isfinite(self.points).all(axis=1) & np.isfinite(self.values)
+        good = np.isfinite(self._flat).all(axis=1) & np.isfinite(self.values)
         return int(good.size if good.all() else good.argmin())
 
+    @property
+    def _flat(self) -> np.ndarray:
+        """All points as vectors, ``(steps + 1, d)``."""
+        count = len(self.values)
+        leaves = [np.asarray(x) for x in jax.tree.leaves(self.points) if hasattr(x, "shape")]
+        return np.concatenate([leaf.reshape(count, -1) for leaf in leaves], axis=1)
+
     def __str__(self) -> str:
+        if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(self)):
+            return "a traced descent"
         last = max(self.finite - 1, 0)
-        point = ", ".join(f"{x:.6g}" for x in np.asarray(self.points[last]))
+        point = self._flat[last]
+        shown = ", ".join([*(f"{x:.6g}" for x in point[:6]), *["…"] * (len(point) > 6)])
         return (
             f"{Outcome(int(self.outcome))} after {len(self.values) - 1} steps: "
-            f"f({point}) = {float(self.values[last]):.6g}"
+            f"f({shown}) = {float(self.values[last]):.6g}"
         )
+
+    def __repr__(self) -> str:
+        return f"<Trajectory: {self}>"
 
 
 def descend(
-    objective: Objective | Callable,
-    optimizer: optax.GradientTransformation,
-    start: Sequence | Array | np.ndarray | None = None,
-    steps: int = 100,
+    objective: ObjectiveLike,
+    optimizer: OptimizerLike,
+    start: Any = None,
+    steps: Any = 100,
     *,
     gradient: GradientSide = "autodiff",
     rule: StoppingRule = DEFAULT_RULE,
@@ -75,28 +87,29 @@ def descend(
 
     All ``steps`` are taken: nothing stops early, so that the path is the bare recurrence. A
     descent that diverges is an outcome, not an error. The result can be differentiated with
-    respect to the start and to the hyperparameters of gdjax's optimizers.
+    respect to the start, the objective's ``args`` and the numbers of gdjax's optimizers.
 
     Args:
-        objective: what to descend: an ``Objective``, or a bare function of a point, which is taken
-            to live on [-5, 5] in each of the start's dimensions.
-        optimizer: any optax transformation, gdjax's own included. Hyperparameters of those
-            made by ``gdjax`` are traced, so that new values never recompile; another optax
-            object compiles once.
-        start: the first point, ``(d,)``; by default the objective's own.
+        objective: what to descend: an ``Objective``, the name of one, or a function of a point.
+        optimizer: an optimizer, any optax transformation, a factory such as ``optax.adam``, or a
+            name. The numbers of those made by gdjax are traced, so that new values never
+            recompile; another optax object compiles once.
+        start: the first point, ``(d,)``, or of the objective's own structure: a dictionary, a
+            tuple, an Equinox module; by default the objective's own.
         steps: number of steps, at least 0.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
         rule: when the last point counts as at rest, lost, or at a known minimum.
         precision: ``float32`` or ``float64``; by default as JAX is configured.
 
     Returns:
-        The trajectory, with ``points`` of shape ``(steps + 1, d)``.
+        The trajectory, with ``points`` of shape ``(steps + 1, d)``, or of the start's structure
+        with ``steps + 1`` in front of every shape.
 
     Raises:
-        ArgumentError: a start of another dimension or not finite, a negative number of steps or
-            more than fit into memory, an
-            unknown gradient or precision, a hand gradient where there is none, or a function
-            that is no objective, as ``objectives.validate`` says.
+        ArgumentError: a start of another structure or dimension or not finite, a negative number
+            of steps or more than fit into memory, an unknown gradient or precision, a hand
+            gradient where there is none, or a function that is no objective, as
+            ``objectives.validate`` says.
 
     Example:
         >>> import gdjax
@@ -105,19 +118,19 @@ def descend(
         >>> path.points.shape, f"{path.points[-1, 0]:.5f}"
         ((21, 1), '0.09223')
     """
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-        raise ArgumentError(f"steps must be a whole number, at least 0, got {steps!r}")
-    objective = as_objective(objective, start)
-    objective.value_and_gradient(gradient)  # says early what is wrong with the choice
+    steps = as_count("steps", steps, 0)
+    f = as_objective(objective, start)
+    f.value_and_gradient(gradient)  # says early what is wrong with the choice
     with as_precision(precision):
-        _check_memory(steps, objective.dim)
-        validate(objective)
-        if not isinstance(start, Tracer):
-            start = np.array(objective.check_point(objective.start if start is None else start))
+        _check_memory(steps, f.dim)
+        first = f.flat(f.start if start is None else start)
+        validate(f, at=first)
         numbers, kind = jax.tree.flatten(optimizers.as_optimizer(optimizer).with_arrays_for_seeds())
         wide = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
         numbers = [_placed(n, wide) if type(n) is float else n for n in numbers]
-        return _descend(objective, steps, gradient, kind, numbers, start, rule)
+        given = f.cast(jnp.result_type(float))
+        path = _descend(given, steps, gradient, kind, numbers, first, rule)
+    return path if f.layout is None else path._replace(points=f.shaped(path.points))
 
 
 @functools.lru_cache(maxsize=256)
@@ -152,10 +165,13 @@ def as_precision(precision: Precision | None) -> contextlib.AbstractContextManag
     return jax.enable_x64(precision == "float64")
 
 
-def frame_of(objective: Objective, dtype: Any) -> Frame:
-    """An objective's domain and known minima, as arrays of one dtype."""
-    arrays = objective.center, objective.width, objective.known_minima
-    return Frame(*(jnp.asarray(array, dtype) for array in arrays))
+def frame_of(objective: Objective, start: Array) -> Frame:
+    """What a descent from a start measures by, in the start's dtype."""
+    minima = jnp.asarray(objective.known_minima, start.dtype)
+    if not objective.bounded:
+        return Frame(start, jnp.maximum(1, jnp.abs(start)), minima, bounded=False)
+    arrays = objective.center, objective.width
+    return Frame(*(jnp.asarray(array, start.dtype) for array in arrays), minima)
 
 
 def step_function(
@@ -185,13 +201,13 @@ def move(
 ) -> tuple[Float[Array, "d"], Any]:
     """The next point and state, by an optimizer that has seen the value and the gradient here."""
     extra = optimizers.extra_arguments(
-        value, slope, objective.fn, lambda point: value_and_gradient(point)[1]
+        value, slope, objective.value, lambda point: value_and_gradient(point)[1]
     )
     updates, state = transformation.update(slope, state, point, **extra)
     return jnp.asarray(optax.apply_updates(point, updates)), state
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 6))
+@functools.partial(jax.jit, static_argnums=(1, 2, 3, 6))
 def _descend(
     objective: Objective,
     steps: int,
@@ -202,7 +218,7 @@ def _descend(
     rule: StoppingRule,
 ) -> Trajectory:
     start = jnp.asarray(start, dtype=float)
-    frame = frame_of(objective, start.dtype)
+    frame = frame_of(objective, start)
     transformation = jax.tree.unflatten(kind, numbers)
     step = step_function(objective, gradient, transformation)
 

@@ -13,27 +13,27 @@ from typing import Any
 
 import jax
 import numpy as np
-import optax
 import xarray as xr
 
 from gdjax import interrupts, results
-from gdjax.descent import Precision, as_precision
+from gdjax._inputs import ObjectiveLike, OptimizerLike, Precision, as_count
+from gdjax.descent import as_precision
 from gdjax.errors import ArgumentError
 from gdjax.limits import LITTLE, SHARE, available_memory, size
 from gdjax.objectives import GradientSide, Objective
 from gdjax.outcomes import StoppingRule
 from gdjax.sweeps.cells import stride
 from gdjax.sweeps.chunks import Runner
-from gdjax.sweeps.plan import Plan, plan, whole
+from gdjax.sweeps.plan import Plan, plan
 from gdjax.sweeps.starts import Starts
 
 
 def sweep(
-    objective: Objective,
-    optimizer: str | Callable | optax.GradientTransformation,
+    objective: ObjectiveLike,
+    optimizer: OptimizerLike,
     starts: Any = None,
     hyperparameters: Mapping[Any, Any] | None = None,
-    steps: int = 100,
+    steps: Any = 100,
     *,
     record: str | int | Sequence[int] | None = None,
     stop: StoppingRule | bool = True,
@@ -49,10 +49,12 @@ def sweep(
     """Descend from every start with every combination of hyperparameters.
 
     Args:
-        objective: what to descend.
+        objective: what to descend: an ``Objective``, the name of one, or a function of a point,
+            which needs starts.
         optimizer: a factory such as ``gdjax.heavy_ball`` or ``optax.adam``, the name of one, or a
             transformation whose hyperparameters do not vary.
-        starts: points ``(n, d)``, one point ``(d,)``, or what ``gdjax.starts`` makes: a grid or a
+        starts: points ``(n, d)``, one point ``(d,)``, points of the objective's own structure in a
+            list, or what ``gdjax.starts`` makes: a grid or a
             sample of the domain; by default the objective's own start.
         hyperparameters: values by name, each an axis of the result. A tuple of names with a tuple
             of equally long lists is one axis along which they vary together.
@@ -129,7 +131,7 @@ class Sweep:
         in_memory: bool = True,
     ):
         if devices is not None:
-            whole("devices", devices, 1)
+            as_count("devices", devices, 1)
         _check_memory(asked, in_memory)
         self._plan, starts = asked, _LazyStarts(asked)
         if in_memory:  # the results hold all of them: they are made once, for both
@@ -300,6 +302,7 @@ def _layout(asked: Plan, points: Any, runner: Runner, in_memory: bool) -> result
         precision=asked.precision,
         chunk=asked.chunk,
         config=config,
+        components=f.variables,
         record=np.asarray(asked.record, np.int32) if asked.record else None,
         minima=f.known_minima,
         global_minima=len(f.minima),

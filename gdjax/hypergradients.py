@@ -12,10 +12,17 @@ import optax
 from jaxtyping import Array
 
 from gdjax import optimizers
-from gdjax.descent import Precision, as_precision, step_function
-from gdjax.equivalence import start_points
+from gdjax._inputs import (
+    ObjectiveLike,
+    Precision,
+    as_count,
+    as_objective,
+    as_starts,
+    first_start,
+)
+from gdjax.descent import as_precision, step_function
 from gdjax.errors import ArgumentError, unknown
-from gdjax.objectives import GradientSide, Objective
+from gdjax.objectives import GradientSide, Objective, validate
 
 # A derivative is of use if it tells what a change does that somebody would make: here one of a
 # thousandth of the value, up to a factor of two, which leaves room for plain curvature.
@@ -67,7 +74,7 @@ class Hypergradient(NamedTuple):
 
 
 def hypergradient(
-    objective: Objective,
+    objective: ObjectiveLike,
     optimizer: Any,
     start: Any = None,
     steps: int = 100,
@@ -82,8 +89,8 @@ def hypergradient(
     and yet says nothing about any change that can be made: a ``RuntimeWarning`` says so.
 
     Args:
-        objective: what to descend.
-        optimizer: made by gdjax, so that its numbers are known.
+        objective: what to descend: an ``Objective``, the name of one, or a function of a point.
+        optimizer: one with numbers: made by gdjax, a factory such as ``optax.adam``, or a name.
         start: the first point, ``(d,)``; by default the objective's own.
         steps: number of steps, at least 1.
         of: which hyperparameters; by default the learning rate and the momentum, as far as the
@@ -108,10 +115,12 @@ def hypergradient(
         Maclaurin, Duvenaud & Adams 2015, Gradient-based hyperparameter optimization through
         reversible learning, sec. 4; Metz et al. 2021, Gradients are not all you need.
     """
-    if steps < 1:
-        raise ArgumentError(f"steps must be at least 1, got {steps}")
+    steps = as_count("steps", steps, 1)
+    objective = as_objective(objective, start)
     point = objective.check_point(objective.start if start is None else start)
     with as_precision(precision):
+        validate(objective, at=point)
+        objective = objective.cast(jnp.result_type(float))
         optimizer, chosen = _chosen(optimizer, of)
         at = jnp.asarray(point, dtype=float)
         value, slopes, growth = jax.tree.map(
@@ -154,7 +163,7 @@ class Tuning(NamedTuple):
 
 
 def tune_by_gradient(
-    objective: Objective,
+    objective: ObjectiveLike,
     optimizer: Any,
     starts: Any = 4,
     steps: int = 50,
@@ -173,8 +182,8 @@ def tune_by_gradient(
     A round that ends nowhere finite is taken back, and the next one is shorter.
 
     Args:
-        objective: what to descend.
-        optimizer: made by gdjax; its hyperparameters are where the search begins.
+        objective: what to descend: an ``Objective``, the name of one, or a function of a point.
+        optimizer: likewise; its hyperparameters are where the search begins.
         starts: points ``(n, d)``, or how many: the objective's own and others drawn in the domain.
         steps: number of steps of each descent.
         of: which hyperparameters; by default the learning rate and the momentum.
@@ -194,8 +203,12 @@ def tune_by_gradient(
         >>> bool(found.losses.min() < found.losses[0] - 5)
         True
     """
-    points = start_points(objective, starts, seed)
+    steps, rounds = as_count("steps", steps, 1), as_count("rounds", rounds, 0)
+    objective = as_objective(objective, first_start(starts))
+    points = as_starts(objective, starts, as_count("seed", seed, 0))
     with as_precision(precision):
+        validate(objective, at=points[0])
+        objective = objective.cast(jnp.result_type(float))
         optimizer, chosen = _chosen(optimizer, of)
         kinds = tuple((name, _kind(name, number)) for name, number in chosen.items())
         free = {name: _opened(kind, chosen[name]) for name, kind in kinds}
@@ -270,7 +283,7 @@ def _with(optimizer: optimizers.Optimizer, numbers: dict[str, Any]) -> optimizer
     return jax.tree.unflatten(kind, [numbers.get(name, leaf) for name, leaf in named])
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+@functools.partial(jax.jit, static_argnums=(1, 2))
 def _end(
     objective: Objective,
     steps: int,
@@ -287,10 +300,10 @@ def _end(
 
     first = start, optimizer.init(start)
     (last, _), points = jax.lax.scan(body, first, length=steps)
-    return objective.fn(last), points
+    return objective.value(last), points
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+@functools.partial(jax.jit, static_argnums=(1, 2))
 def _differentiated(
     objective: Objective,
     steps: int,
@@ -311,7 +324,7 @@ def _differentiated(
     return value, slopes, jnp.max(jnp.linalg.norm(moved, axis=1))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 4))
+@functools.partial(jax.jit, static_argnums=(1, 2, 4))
 def _loss(
     objective: Objective,
     steps: int,

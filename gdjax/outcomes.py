@@ -58,11 +58,13 @@ class Frame(NamedTuple):
         center: middle of the domain, ``(d,)``.
         width: side lengths of the domain, ``(d,)``.
         minima: known minimizers ``(k, d)``, the global ones first.
+        bounded: whether anybody gave a domain; without one only NaN and infinity are lost.
     """
 
     center: Float[Array | np.ndarray, "d"]
     width: Float[Array | np.ndarray, "d"]
     minima: Float[Array | np.ndarray, "k d"]
+    bounded: bool = True
 
 
 def at_rest(
@@ -79,6 +81,8 @@ def at_rest(
 
 def lost(point: Float[Array, "d"], frame: Frame, rule: StoppingRule) -> Bool[Array, ""]:
     """Whether the point left every sensible bound; False for NaN, which is not a place."""
+    if not frame.bounded:
+        return jnp.array(False)
     return jnp.any(jnp.abs(point - frame.center) > rule.bound * frame.width)
 
 

@@ -178,7 +178,7 @@ def curvatures(objective: Objective, point: Numbers) -> np.ndarray:
     with jax.enable_x64(True):
         place = jnp.asarray(at, dtype=float)
         on_kink = objective.kink is not None and np.isclose(objective.kink(place), 0).any()
-        hessian = np.asarray(jax.jit(jax.hessian(objective.fn))(place))
+        hessian = np.asarray(jax.jit(jax.hessian(objective.cast(float).value))(place))
     if on_kink or not np.isfinite(hessian).all():
         raise ArgumentError(f"point must have a Hessian, {objective.name} has none at {at}")
     return np.linalg.eigvalsh(hessian)

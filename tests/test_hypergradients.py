@@ -3,6 +3,7 @@ import optax
 import pytest
 
 import gdjax
+from gdjax._inputs import as_starts
 from gdjax import objectives, optimizers
 
 QFSP = objectives.get("qfsp")
@@ -57,7 +58,7 @@ def test_tuning_is_as_good_as_theory_on_a_quadratic():
         np.mean(
             [
                 np.log(float(gdjax.descend(f, o, start, 40, precision="float64").values[-1]))
-                for start in gdjax.equivalence.start_points(f, 3, 0)
+                for start in as_starts(f, 3, 0)
             ]
         )
         for o in (tuned.optimizer, theory)

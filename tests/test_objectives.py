@@ -73,7 +73,7 @@ def assert_atlas_agrees(f, draws=300):
     low, high = np.asarray(f.domain).T
     drawn = np.random.default_rng(2).uniform(low, high, (draws, f.dim))
     listed = [(kind, point) for kind in KINDS for point in getattr(f, kind)]
-    found = objectives.stationary_points(f, starts=[*drawn, *(point for _, point in listed)])
+    found = gdjax.stationary_points(f, starts=[*drawn, *(point for _, point in listed)])
     points = np.reshape([point for _, point in listed], (-1, f.dim))
     gaps = np.abs((found.points[:, None] - points) / f.width).max(axis=2)
     for (kind, point), gap in zip(listed, gaps.T, strict=True):

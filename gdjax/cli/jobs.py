@@ -8,9 +8,9 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from gdjax import objectives, optimizers, plotting, starts
+from gdjax._inputs import as_count
 from gdjax.errors import ArgumentError, unknown
 from gdjax.outcomes import StoppingRule
-from gdjax.sweeps.plan import whole
 from gdjax.tasks.certify import certify
 from gdjax.tasks.check import check
 from gdjax.tasks.compare import compare
@@ -186,7 +186,7 @@ def _range(name: str, given: dict[str, Any]) -> np.ndarray:
     scale = given.get("scale", "linear")
     if scale not in ("linear", "log"):
         raise unknown(f"hyperparameters.{name}.scale", scale, ("linear", "log"))
-    number = whole(f"hyperparameters.{name}.number", given.get("number"), 1)
+    number = as_count(f"hyperparameters.{name}.number", given.get("number"), 1)
     try:
         low, high = float(given["low"]), float(given["high"])
     except (KeyError, TypeError, ValueError):

@@ -12,9 +12,10 @@ import numpy as np
 import optax
 
 from gdjax import optimizers
+from gdjax._inputs import Precision
 from gdjax.comparison import rivals
 from gdjax.comparison.rivals import Rival
-from gdjax.descent import Precision, as_precision, step_function
+from gdjax.descent import as_precision, step_function
 from gdjax.errors import ArgumentError
 from gdjax.objectives import GradientSide, Objective
 from gdjax.sweeps.chunks import Runner

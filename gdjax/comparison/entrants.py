@@ -12,7 +12,6 @@ from gdjax.comparison.curves import Entrant
 from gdjax.comparison.rivals import Rival
 from gdjax.errors import ArgumentError, unknown
 from gdjax.objectives import Objective, as_objective
-from gdjax.optimizers.catalogue import parameters_of
 
 PLACEHOLDER = 0.1  # where a learning rate must be given, and is tuned
 
@@ -51,7 +50,7 @@ def _objectives(item: Any) -> Iterable[Objective]:
             raise ArgumentError(f"objectives given by a mapping need a name, got {item}")
         f = catalogue.get(node.pop("name"), **node)
     else:
-        f = as_objective(item, None)
+        f = as_objective(item)
     if f.fmin is None and f.name in catalogue.names():
         raise ArgumentError(f"objective {f.name} must have a least value to rank by, and has none")
     return [f]
@@ -90,7 +89,7 @@ def _entrant(item: Any) -> Entrant:
             "gdjax.optimizers.get, so that their hyperparameters are known"
         )
     if callable(item):
-        return lookup.make(item, **_required(parameters_of(item)))
+        return lookup.as_optimizer(item)
     node = dict(item) if isinstance(item, Mapping) else {"name": item}
     name = str(node.pop("name", ""))
     if name.partition(".")[0] in ("scipy", "optimistix"):

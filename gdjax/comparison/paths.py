@@ -1,16 +1,17 @@
 """Several optimizers from one start, with the rates of theory: the public ``compare``."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import optax
 
 from gdjax import optimizers, theory
-from gdjax.descent import Precision, Trajectory, descend
+from gdjax._inputs import ObjectiveLike, Precision, as_objective, as_optimizers
+from gdjax.descent import Trajectory, descend
 from gdjax.equivalence import table
 from gdjax.errors import ArgumentError
-from gdjax.objectives import GradientSide, Objective, as_objective
+from gdjax.objectives import GradientSide, Objective
 from gdjax.outcomes import Outcome
 
 
@@ -51,10 +52,10 @@ class Comparison(NamedTuple):
 
 
 def compare(
-    objective: Objective | Callable,
-    optimizers: Mapping[str, optax.GradientTransformation],
+    objective: ObjectiveLike,
+    optimizers: Any,
     start: Any = None,
-    steps: int = 100,
+    steps: Any = 100,
     *,
     gradient: GradientSide = "autodiff",
     precision: Precision | None = None,
@@ -63,7 +64,7 @@ def compare(
 
     Args:
         objective: what to descend, as ``gdjax.descend`` takes it.
-        optimizers: optax transformations by label.
+        optimizers: optimizers by label, each as ``gdjax.descend`` takes it; or a list of them.
         start: the first point, ``(d,)``; by default the objective's own.
         steps: number of steps.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
@@ -83,23 +84,21 @@ def compare(
         >>> found.rates["gd"].predicted.__round__(4), found.rates["gd"].measured.__round__(4)
         (0.9, 0.9)
     """
-    if not optimizers:
-        raise ArgumentError("optimizers must hold at least one, got none")
-    f = as_objective(objective, start)
+    chosen, f = as_optimizers(optimizers), as_objective(objective, start)
     paths = {
         label: descend(f, optimizer, start, steps, gradient=gradient, precision=precision)
-        for label, optimizer in optimizers.items()
+        for label, optimizer in chosen.items()
     }
-    found = {label: rates(f, optimizers[label], path) for label, path in paths.items()}
+    found = {label: rates(f, chosen[label], path) for label, path in paths.items()}
     return Comparison(f, paths, found)
 
 
-def rates(objective: Objective, optimizer: optax.GradientTransformation, path: Trajectory) -> Rates:
+def rates(objective: Objective, optimizer: optimizers.Optimizer, path: Trajectory) -> Rates:
     """The rate of a descent that ended at a known minimum: predicted, and measured."""
     if path.minimum < 0:
         return Rates(None, None)
     minimum = objective.known_minima[int(path.minimum)]
-    errors = np.linalg.norm(np.asarray(path.points, float) - minimum, axis=1)
+    errors = np.linalg.norm(np.asarray(objective.flattened(path.points), float) - minimum, axis=1)
     return Rates(
         _if_any(lambda: theory.local_rate(objective, minimum, **_method(optimizer))),
         _if_any(lambda: theory.measured_rate(errors)),
@@ -118,21 +117,20 @@ def _if_any(rate: Callable[[], Any]) -> float | None:
         return None
 
 
-def _method(optimizer: optax.GradientTransformation) -> dict[str, Any]:
+def _method(optimizer: optimizers.Optimizer) -> dict[str, Any]:
     """What theory calls an optimizer: its method and numbers, at a constant learning rate.
 
     Raises:
         ArgumentError: one that theory knows no rate of.
     """
-    if isinstance(optimizer, optimizers.Optimizer):
-        given = dict(optimizer.hyperparameters)
-        for method in theory.METHODS:
-            if optimizer.factory is optimizers.factory(method):
-                return {"method": method} | _constant(given)
-        if optimizer.factory is optax.sgd and given.pop("accumulator_dtype") is None:
-            nesterov, momentum = given.pop("nesterov"), given.pop("momentum") or 0.0
-            named = ("nesterov" if nesterov else "heavy_ball") if momentum else "gradient_descent"
-            return {"method": named} | _constant(given | {"momentum": momentum})
+    given = dict(optimizer.hyperparameters)
+    for method in theory.METHODS:
+        if optimizer.factory is optimizers.factory(method):
+            return {"method": method} | _constant(given)
+    if optimizer.factory is optax.sgd and given.pop("accumulator_dtype") is None:
+        nesterov, momentum = given.pop("nesterov"), given.pop("momentum") or 0.0
+        named = ("nesterov" if nesterov else "heavy_ball") if momentum else "gradient_descent"
+        return {"method": named} | _constant(given | {"momentum": momentum})
     raise ArgumentError(f"no rate is known for {optimizer}")
 
 

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.descent import Precision, as_precision
+from gdjax._inputs import Precision
+from gdjax.descent import as_precision
 from gdjax.errors import ArgumentError, unknown
 from gdjax.objectives import GradientSide, Objective
 
@@ -140,7 +141,7 @@ def lowest(objective: Objective, starts: np.ndarray, budget: int = 1000) -> floa
 
 @functools.lru_cache(maxsize=32)
 def _compiled(objective: Objective, gradient: GradientSide) -> tuple[Callable, Callable]:
-    return jax.jit(objective.fn), jax.jit(objective.value_and_gradient(gradient))
+    return jax.jit(objective.value), jax.jit(objective.value_and_gradient(gradient))
 
 
 def _scipy_run(
@@ -237,7 +238,7 @@ def _minimiser(
 
     @jax.custom_jvp
     def counted(point: jax.Array) -> jax.Array:
-        value = objective.fn(point)
+        value = objective.value(point)
         jax.debug.callback(count_value, value)
         return value
 

@@ -4,20 +4,19 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from gdjax import optimizers as lookup
+from gdjax._inputs import Precision, as_count
 from gdjax.comparison import rivals
 from gdjax.comparison.curves import Entrant, curves, evaluations_to, searches_line
 from gdjax.comparison.entrants import as_entrants, as_objectives
 from gdjax.comparison.ranges import Range, chosen_ranges, draw
 from gdjax.comparison.ranking import Ranking, penalised
-from gdjax.descent import Precision, as_precision
+from gdjax.descent import as_precision
 from gdjax.errors import ArgumentError, unknown
-from gdjax.objectives import GradientSide, Objective, validate
-from gdjax.sweeps.plan import whole
+from gdjax.objectives import GradientSide, Objective, evaluate, validate
 
 TARGETS = 10.0 ** -np.arange(0.25, 8.01, 0.25)  # of the runtime distribution
 
@@ -107,8 +106,8 @@ def rank(
     """
     counts = {"budget": budget, "trials": trials, "starts": starts, "held_out": held_out}
     for name, number in (counts | {"seeds": seeds}).items():
-        whole(name, number, 2 if name == "budget" else 1)
-    whole("seed", seed, 0)
+        as_count(name, number, 2 if name == "budget" else 1)
+    as_count("seed", seed, 0)
     if precision not in ("float32", "float64"):
         raise unknown("precision", precision, ("float32", "float64"))
     chosen, entrants = as_objectives(objectives), as_entrants(optimizers)
@@ -138,14 +137,13 @@ def _precisions(tau: Sequence[float]) -> np.ndarray:
 
 def _arena(objective: Objective, starts: int, held_out: int, seeds: int, seed: int) -> _Arena:
     """The starts of an objective: one stream for those held out, and one for each tuning seed."""
-    low, high = np.asarray(objective.domain).T
-    values = jax.jit(jax.vmap(objective.fn))
+    low, high = objective.needs_domain("a ranking").T
 
     def drawn(number: int, stream: np.random.SeedSequence) -> np.ndarray:
         """Uniform points of the domain at which the objective is finite."""
         points = np.random.default_rng(stream).uniform(low, high, (4 * number, objective.dim))
         with as_precision("float64"):
-            good = points[np.isfinite(values(jnp.asarray(points)))]
+            good = points[np.isfinite(evaluate(objective.cast(float), jnp.asarray(points)))]
         if len(good) < number:
             raise ArgumentError(f"objective {objective.name} must be finite in most of its domain")
         return good[:number]

@@ -1,6 +1,6 @@
 """Whether two optimizers are one method, certified step by step."""
 
-from gdjax.equivalence.certificate import certify_equivalence, start_points
+from gdjax.equivalence.certificate import certify_equivalence
 from gdjax.equivalence.report import EquivalenceReport, Trial, table
 
-__all__ = ["EquivalenceReport", "Trial", "certify_equivalence", "start_points", "table"]
+__all__ = ["EquivalenceReport", "Trial", "certify_equivalence", "table"]

@@ -16,7 +16,16 @@ import numpy as np
 from jaxtyping import Array
 
 from gdjax import optimizers
-from gdjax.descent import Precision, as_precision
+from gdjax._inputs import (
+    ObjectiveLike,
+    Precision,
+    as_count,
+    as_objective,
+    as_optimizer,
+    as_starts,
+    first_start,
+)
+from gdjax.descent import as_precision, frame_of
 from gdjax.equivalence.filters import (
     Filter,
     at_gradients,
@@ -26,8 +35,7 @@ from gdjax.equivalence.filters import (
     with_leaf,
 )
 from gdjax.equivalence.report import EquivalenceReport, Trial
-from gdjax.errors import ArgumentError
-from gdjax.objectives import GradientSide, Objective
+from gdjax.objectives import GradientSide, Objective, validate
 from gdjax.optimizers import schedules
 
 # Two conventions round a step up to seven times, the conversion included, each time by one unit
@@ -38,7 +46,7 @@ LIMITS = {"state": 8.0, "history": 64.0}
 def certify_equivalence(
     a: Any,
     b: Any,
-    objective: Objective,
+    objective: ObjectiveLike,
     starts: Any = 3,
     steps: int = 50,
     *,
@@ -56,7 +64,7 @@ def certify_equivalence(
     conventions that agree under a constant rate may part there.
 
     Args:
-        a: an optimizer, as ``optimizers.as_optimizer`` takes it: an optax object, a factory, a name.
+        a: an optimizer: any optax transformation, a factory such as ``optax.adam``, or a name.
         b: another one.
         objective: what to descend.
         starts: points ``(n, d)``, or how many: the objective's own and others drawn in the domain.
@@ -77,20 +85,19 @@ def certify_equivalence(
         >>> report.verdict
         'same method, other convention: a remembers steps, b gradients'
     """
-    if steps < 1:
-        raise ArgumentError(f"steps must be at least 1, got {steps}")
-    setting = _Setting(
-        objective, start_points(objective, starts, seed), steps, gradient, precision, tolerance
-    )
-    a, b = map(optimizers.as_optimizer, (a, b))
+    steps, seed = as_count("steps", steps, 1), as_count("seed", seed, 0)
+    objective = as_objective(objective, first_start(starts))
+    points = as_starts(objective, starts, seed)
+    setting = _Setting(objective, points, steps, gradient, precision, tolerance)
+    with as_precision(precision):
+        validate(objective, at=points[0])
+    a, b = map(as_optimizer, (a, b))
     trials = [_trial("as given", a, b, setting)]
     if schedule:
         slower_a, slower_b = _decaying(a, steps), _decaying(b, steps)
         if slower_a and slower_b:
             trials.append(_trial("decaying", slower_a, slower_b, setting))
-    return EquivalenceReport(
-        repr(a), repr(b), objective.name, precision, tolerance, tuple(trials)
-    )
+    return EquivalenceReport(repr(a), repr(b), objective.name, precision, tolerance, tuple(trials))
 
 
 class _Setting(NamedTuple):
@@ -102,24 +109,6 @@ class _Setting(NamedTuple):
     gradient: GradientSide
     precision: Precision
     tolerance: float
-
-
-def start_points(objective: Objective, starts: Any, seed: int) -> np.ndarray:
-    """Starts ``(n, d)``: the given ones, or n of them, the objective's own first.
-
-    Raises:
-        ArgumentError: no starts, or one of another dimension.
-    """
-    if isinstance(starts, int) and not isinstance(starts, bool):
-        if starts < 1:
-            raise ArgumentError(f"starts must be at least 1, got {starts}")
-        low, high = np.asarray(objective.domain).T
-        drawn = np.random.default_rng(seed).uniform(low, high, (starts - 1, objective.dim))
-        return np.concatenate([np.asarray(objective.start)[None], drawn])
-    points = [objective.check_point(point, "starts") for point in starts]  # pyright: ignore
-    if not points:
-        raise ArgumentError("starts must name at least one point, got none")
-    return np.asarray(points)
 
 
 def _decaying(optimizer: optimizers.Optimizer, steps: int) -> optimizers.Optimizer | None:
@@ -174,7 +163,7 @@ def _trial(
         forced, convert = "state", _conversion(filter_a, filter_b)
     with as_precision(setting.precision):
         found = _along(
-            setting.objective, steps, setting.gradient, forced, a, b,
+            setting.objective.cast(dtype), steps, setting.gradient, forced, a, b,
             *(jnp.asarray(x, dtype) for x in (setting.points, *convert)),
         )  # fmt: skip
         found = _Along(*(np.asarray(x) for x in found))
@@ -252,7 +241,7 @@ class _Along(NamedTuple):
     drift: Any
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+@functools.partial(jax.jit, static_argnums=(1, 2, 3))
 def _along(
     objective: Objective,
     steps: int,
@@ -267,11 +256,10 @@ def _along(
 ) -> _Along:
     first, second = at_gradients(a), at_gradients(b)
     oracle = objective.value_and_gradient(gradient)
-    width = jnp.asarray(objective.width, points.dtype)
 
     def updated(transformation: Any, point: Array, state: Any, seen: Any) -> tuple[Array, Any]:
         value, slope = seen
-        extra = optimizers.extra_arguments(value, slope, objective.fn, lambda p: oracle(p)[1])
+        extra = optimizers.extra_arguments(value, slope, objective.value, lambda p: oracle(p)[1])
         return transformation.update(slope, state, point, **extra)
 
     def memory(state: Any) -> Array:
@@ -279,7 +267,7 @@ def _along(
         leaves = jax.tree.leaves(state)
         return leaves[index] if index is not None and index >= 0 else jnp.zeros(points.shape[1])
 
-    def body(carry: Any, step: Any) -> tuple[Any, _Along]:
+    def body(width: Array, carry: Any, step: Any) -> tuple[Any, _Along]:
         point, state_a, state_b, free, state_free = carry
         factor_now, (carry_a, _), (next_a, next_b) = step
         seen = oracle(point)
@@ -308,6 +296,7 @@ def _along(
     def path(point: Array) -> _Along:
         carry = point, first.init(point), second.init(point), point, second.init(point)
         columns = convert[:-1], carries[:, :-1].T, carries[:, 1:].T
-        return jax.lax.scan(body, carry, columns)[1]
+        width = frame_of(objective, point).width
+        return jax.lax.scan(functools.partial(body, width), carry, columns)[1]
 
     return jax.vmap(path)(points)

@@ -3,20 +3,20 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
-from gdjax.descent import Precision
+from gdjax._inputs import ObjectiveLike, Precision
 from gdjax.errors import ArgumentError, unknown
 from gdjax.gradients.patterns import patterns
 from gdjax.gradients.problem import Problem, pose
 from gdjax.gradients.referees import ROUNDINGS, STEPS, Evidence, Referees
 from gdjax.gradients.report import Behaviour, Details, GradientReport, Side
 from gdjax.gradients.verdict import Judgement, judge, judge_single, norm
-from gdjax.objectives import Objective
 
 
 def check_gradient(
-    function: Objective | Callable,
+    function: ObjectiveLike,
     gradient: Callable | None = None,
     points: Any = 1000,
     *,
@@ -60,14 +60,14 @@ def check_gradient(
         >>> wrong = lambda p: {"a": (p["b"]**2).sum(), "b": p["a"] * p["b"]}
         >>> report = check_gradient(f, wrong, {"a": 3.0, "b": np.array([1.0, 2.0])})
         >>> report.component, report.patterns[0]
-        ("['b'][1]", "component ['b'][0] is off by a factor 0.5")
+        ('b[1]', 'component b[0] is off by a factor 0.5')
     """
-    problem = pose(function, gradient, "gradient", points, domain, around, seed)
+    problem = _posed(function, gradient, "gradient", points, domain, around, seed)
     return _certify(problem, precision, seed)
 
 
 def check_hessian(
-    function: Objective | Callable,
+    function: ObjectiveLike,
     hessian: Callable | None = None,
     points: Any = 1000,
     *,
@@ -100,12 +100,12 @@ def check_hessian(
         >>> check_hessian(gdjax.objectives.get("rosenbrock"), points=100).ok
         True
     """
-    problem = pose(function, hessian, "Hessian", points, domain, around, seed)
+    problem = _posed(function, hessian, "Hessian", points, domain, around, seed)
     return _certify(problem, precision, seed)
 
 
 def assert_gradient(
-    function: Objective | Callable,
+    function: ObjectiveLike,
     gradient: Callable | None = None,
     points: Any = 1000,
     **options: Any,
@@ -129,6 +129,13 @@ def assert_gradient(
     report = check_gradient(function, gradient, points, **options)
     if not report.ok:
         raise AssertionError(str(report))
+
+
+def _posed(*asked: Any) -> Problem:
+    # From the first shape on in double precision: NumPy arrays that a function closes over are
+    # traced in the precision of their first trace.
+    with jax.enable_x64(True):
+        return pose(*asked)
 
 
 def _certify(problem: Problem, precision: Precision, seed: int) -> GradientReport:
@@ -179,10 +186,10 @@ def conclude(
         slack = main.tolerance * scale
         found = patterns(
             mine[kept], main.truth[kept], slack[kept], evidence.points[kept],
-            problem.component, problem.tree.name, problem.kind,
+            problem.component, problem.name_of, problem.kind,
         )  # fmt: skip
-    point = problem.tree.unflatten(evidence.points[index])
-    flat = problem.tree.paths == ("",) and len(problem.tree.shapes[0]) == 1
+    point = problem.layout.unflatten(evidence.points[index])
+    flat = problem.layout.is_vector
     return GradientReport(
         name=problem.name,
         kind=problem.kind,

@@ -1,6 +1,5 @@
 """What is to be certified: a function and its derivative on flat points, and where to look."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -8,74 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gdjax._inputs import ObjectiveLike, as_count, as_objective, as_points
 from gdjax.errors import ArgumentError
 from gdjax.objectives import Objective
+from gdjax.objectives.layout import Layout
 
 # More directions than this would cost more than they tell: a random set of so many takes over.
 DIRECTIONS = 32
-
-
-class Tree(NamedTuple):
-    """How a user's point, an array or a pytree of arrays, lies in one flat vector.
-
-    Args:
-        structure: the pytree's structure.
-        shapes: of its leaves.
-        paths: the leaves' names, such as ``['w']``; empty for a point that is one array.
-    """
-
-    structure: Any
-    shapes: tuple[tuple[int, ...], ...]
-    paths: tuple[str, ...]
-
-    @classmethod
-    def of(cls, point: Any) -> "Tree":
-        """The layout of a point."""
-        named, structure = jax.tree_util.tree_flatten_with_path(point)
-        shapes = tuple(np.shape(leaf) for _, leaf in named)
-        return cls(structure, shapes, tuple(jax.tree_util.keystr(path) for path, _ in named))
-
-    @property
-    def size(self) -> int:
-        """The length d of the flat vector."""
-        return sum(map(math.prod, self.shapes))
-
-    def unflatten(self, flat: Any) -> Any:
-        """The point of a flat vector ``(d,)``."""
-        ends = np.cumsum([math.prod(shape) for shape in self.shapes]).tolist()
-        leaves = [
-            flat[end - math.prod(shape) : end].reshape(shape)
-            for end, shape in zip(ends, self.shapes, strict=True)
-        ]
-        return jax.tree.unflatten(self.structure, leaves)
-
-    def flatten(self, point: Any, argument: str) -> np.ndarray:
-        """The flat vector of a point, or an ArgumentError where it is not laid out like this."""
-        other = Tree.of(point)
-        if other[:2] != self[:2]:
-            raise ArgumentError(f"{argument} must be {self}, got {other}")
-        try:
-            leaves = [np.asarray(leaf, dtype=float).ravel() for leaf in jax.tree.leaves(point)]
-        except (TypeError, ValueError):
-            raise ArgumentError(f"{argument} must hold numbers, got {point!r}") from None
-        return np.concatenate(leaves)
-
-    def name(self, component: int) -> int | str:
-        """A component as its user knows it: an index, or a path into the pytree."""
-        if self.paths == ("",) and len(self.shapes[0]) <= 1:
-            return component
-        for path, shape in zip(self.paths, self.shapes, strict=True):
-            if component < math.prod(shape):
-                index = np.unravel_index(component, shape) if shape else ()
-                return path + (f"[{', '.join(map(str, index))}]" if shape else "")
-            component -= math.prod(shape)
-        raise IndexError(component)
-
-    def __str__(self) -> str:
-        if self.paths == ("",):
-            return f"an array of shape {self.shapes[0]}"
-        leaves = zip(self.paths, self.shapes, strict=True)
-        return f"a pytree of {', '.join(f'{path} {shape}' for path, shape in leaves)}"
 
 
 class Problem(NamedTuple):
@@ -84,7 +22,7 @@ class Problem(NamedTuple):
     Args:
         name: of the function.
         kind: ``gradient`` or ``Hessian``.
-        tree: how a flat point is the user's.
+        layout: how a flat point is the user's.
         value: point → ``(m,)``, what is differentiated: the function itself, or its gradient.
         sides: the derivatives, by ``hand``, ``reverse`` and ``forward``: point → ``(c,)``. The
             last one, and differences, are taken along ``directions`` only.
@@ -99,7 +37,7 @@ class Problem(NamedTuple):
 
     name: str
     kind: str
-    tree: Tree
+    layout: Layout
     value: Callable
     sides: dict[str, Callable]
     labels: dict[str, str]
@@ -123,18 +61,22 @@ class Problem(NamedTuple):
     def component(self, index: int) -> int | str:
         """The name of one component of the derivative."""
         if self.kind == "gradient":
-            return self.tree.name(index)
+            return self.name_of(index)
         row, column = divmod(index, len(self.directions))
         across = (
-            self.tree.name(column)
-            if len(self.directions) == self.tree.size
+            self.name_of(column)
+            if len(self.directions) == self.layout.size
             else f"direction {column}"
         )
-        return f"({self.tree.name(row)}, {across})"
+        return f"({self.name_of(row)}, {across})"
+
+    def name_of(self, component: int) -> int | str:
+        """The name of one component of the point: a number, or a path into the pytree."""
+        return component if self.layout.is_vector else self.layout.names[component]
 
 
 def pose(
-    function: Objective | Callable,
+    function: ObjectiveLike,
     derivative: Callable | None,
     kind: str,
     points: Any,
@@ -148,15 +90,23 @@ def pose(
         ArgumentError: a function that returns no scalar, a derivative of another shape than
             the point's, or points that are none.
     """
-    objective = function if isinstance(function, Objective) else None
-    fn: Callable = function.fn if isinstance(function, Objective) else function
+    objective = None if callable(function) and not isinstance(function, Objective) else (
+        as_objective(function)
+    )  # fmt: skip
+    fn, fixed = (function, ()) if objective is None else (objective.fn, objective.args)
     if objective is not None:
         domain = objective.domain if domain is None else domain
         given = objective.gradient if kind == "gradient" else objective.hessian
         derivative = given if derivative is None else derivative
+        if domain is None and around is None:
+            around = objective.shaped(np.asarray(objective.start))
+    name = objective.name if objective else getattr(function, "__name__", "function")
     box = None if domain is None else _box(domain)
-    tree, where, drawn = _where(points, box, around, np.random.default_rng(seed), objective)
-    d = tree.size
+    layout, where, drawn = _where(points, box, around, np.random.default_rng(seed), objective)
+    if fixed:
+        data = objective.cast(float).args
+        fn, derivative = _with_data(fn, data), derivative and _with_data(derivative, data)
+    d = layout.size
     directions = np.eye(d)
     if d > DIRECTIONS:
         directions = np.random.default_rng(seed + 1).standard_normal((DIRECTIONS, d))
@@ -165,11 +115,13 @@ def pose(
     width = np.where(reach > 0, reach, 1.0) if box is None else np.ptp(box, axis=1)
 
     def flat_fn(flat: Any) -> Any:
-        return fn(tree.unflatten(flat))
+        return fn(layout.unflatten(flat))
 
     def flat_derivative(flat: Any) -> Any:
-        result = derivative(tree.unflatten(flat))  # type: ignore[misc]
-        return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(result)])
+        result = derivative(layout.unflatten(flat))  # type: ignore[misc]
+        if kind == "Hessian":
+            return jnp.ravel(result)
+        return layout.flatten(result, f"the gradient of {name}")
 
     def along(inner: Callable, flat: Any) -> Any:
         ways = jnp.asarray(directions, flat.dtype)
@@ -200,8 +152,8 @@ def pose(
             "forward": "forward over forward",
         }
     problem = Problem(
-        name=objective.name if objective else getattr(function, "__name__", "function"),
-        kind=kind, tree=tree, value=value, sides=sides, labels=labels, directions=directions,
+        name=name,
+        kind=kind, layout=layout, value=value, sides=sides, labels=labels, directions=directions,
         points=where, drawn=drawn, width=width, kink=objective.kink if objective else None,
         domain=box,
     )  # fmt: skip
@@ -209,9 +161,13 @@ def pose(
     return problem
 
 
+def _with_data(fn: Callable, data: Sequence[Any]) -> Callable:
+    return lambda point: fn(point, *data)
+
+
 def _check_shapes(problem: Problem, fn: Callable, derivative: Callable | None) -> None:
-    point = problem.tree.unflatten(jnp.asarray(problem.points[0]))
-    returned = _shape_of(fn, point, problem.name)
+    layout, point = problem.layout, jnp.asarray(problem.points[0])
+    returned = _shape_of(lambda flat: fn(layout.unflatten(flat)), point, problem.name)
     if not isinstance(returned, jax.ShapeDtypeStruct):
         raise ArgumentError(f"{problem.name} must return one real number, got a pytree")
     if returned.shape != () or not jnp.issubdtype(returned.dtype, np.floating):
@@ -220,13 +176,14 @@ def _check_shapes(problem: Problem, fn: Callable, derivative: Callable | None) -
     if derivative is None:
         return
     what = f"the {'gradient' if problem.kind == 'gradient' else 'Hessian'} of {problem.name}"
-    returned = _shape_of(derivative, point, what)
-    expected = problem.tree
-    if problem.kind == "Hessian":
-        d = problem.tree.size
-        expected = Tree.of(jax.ShapeDtypeStruct((d, d), float))
-    if Tree.of(returned)[:2] != expected[:2]:
-        raise ArgumentError(f"{what} must be {expected}, got {Tree.of(returned)}")
+    returned = _shape_of(lambda flat: derivative(layout.unflatten(flat)), point, what)
+    if problem.kind == "gradient":
+        problem.layout.flatten(jax.tree.map(lambda x: np.zeros(x.shape), returned), what)
+        return
+    d = problem.layout.size
+    if getattr(returned, "shape", None) != (d, d):
+        got = Layout(returned, what) if jax.tree.leaves(returned) else returned
+        raise ArgumentError(f"{what} must be an array of shape {(d, d)}, got {got}")
 
 
 def _shape_of(fn: Callable, point: Any, what: str) -> Any:
@@ -253,26 +210,34 @@ def _where(
     around: Any,
     rng: np.random.Generator,
     objective: Objective | None,
-) -> tuple[Tree, np.ndarray, int]:
+) -> tuple[Layout, np.ndarray, int]:
     """The points to look at: drawn in a box, drawn around a point, or given one by one."""
-    if not isinstance(points, int | np.integer):
-        given = _given(points)
-        tree = Tree.of(given[0])
-        where = np.stack([tree.flatten(point, "every point") for point in given])
-        if box is not None and tree.size != len(box):
-            raise ArgumentError(f"points must have {len(box)} components, got {tree.size}")
+    known = objective is not None
+    if not isinstance(points, int | np.integer) or isinstance(points, bool):
+        if known:
+            where = as_points(objective, points, "points")
+            layout = objective.layout or Layout(where[0])
+        else:
+            given = _given(points)
+            layout = Layout(given[0], "points")
+            where = np.stack([layout.flatten(point, "every point") for point in given])
+        if box is not None and layout.size != len(box):
+            raise ArgumentError(f"points must have {len(box)} components, got {layout.size}")
         drawn = 0
     else:
-        if points < 1:
-            raise ArgumentError(f"points must be at least 1, got {points}")
+        points = as_count("points", points, 1)
         if around is not None:
-            tree = Tree.of(around)
-            middle = tree.flatten(around, "around")
+            if known:
+                middle = objective.flat(around, "around")
+                layout = objective.layout or Layout(middle)
+            else:
+                layout = Layout(around, "around")
+                middle = layout.flatten(around, "around")
             spread = 0.1 * np.maximum(np.abs(middle), np.sqrt(np.mean(middle**2)) or 1.0)
-            where = middle + spread * rng.standard_normal((points, tree.size))
+            where = middle + spread * rng.standard_normal((points, layout.size))
             special = [middle]
         elif box is not None:
-            tree = Tree.of(np.zeros(len(box)))
+            layout = (known and objective.layout) or Layout(np.zeros(len(box)))
             low, high = box.T
             where = rng.uniform(low, high, (points, len(box)))
             special = _special(box, where, objective)
@@ -282,9 +247,9 @@ def _where(
         where = where.astype(np.float32).astype(float)
         where = np.concatenate([where, np.unique(np.stack(special), axis=0)])
         drawn = int(points)
-    if not tree.size or not np.isfinite(where).all():
-        raise ArgumentError(f"points must be finite and not empty, got {points!r}")
-    return tree, where, drawn
+    if not np.isfinite(where).all():
+        raise ArgumentError(f"points must be finite, got {points!r}")
+    return layout, where, drawn
 
 
 def _given(points: Any) -> list[Any]:

@@ -89,7 +89,7 @@ class Referees:
         self.problem = problem
         self.missing: dict[str, str] = {}
         with as_precision("float64"):
-            point = jnp.zeros(problem.tree.size)
+            point = jnp.zeros(problem.layout.size)
             sides = {}
             for side, fn in problem.sides.items():
                 try:
@@ -178,7 +178,7 @@ class Referees:
 
     def _chunks(self, points: np.ndarray) -> Iterator[np.ndarray]:
         """Points in pieces of one size, for one compiled program each; the last piece is padded."""
-        d, p = self.problem.tree.size, len(self.problem.directions)
+        d, p = self.problem.layout.size, len(self.problem.directions)
         m = d if self.problem.kind == "Hessian" else 1
         each = 4 * len(STEPS) * p * (m + d) + SAMPLES * sum(self.numbers.values())
         size = int(np.clip(CHUNK // each, 1, len(points)))
@@ -188,7 +188,7 @@ class Referees:
     def _derivatives(self, sides: dict[str, Callable], at: Any) -> tuple:
         problem = self.problem
         directions = jnp.asarray(problem.directions)
-        unit = len(directions) == problem.tree.size
+        unit = len(directions) == problem.layout.size
         reach = jnp.maximum(jnp.abs(at), jnp.asarray(problem.width) / 128)
         reach = reach if unit else jnp.full(len(directions), jnp.max(reach))
         steps = reach[:, None] * jnp.asarray(STEPS)

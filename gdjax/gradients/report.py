@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gdjax.descent import Precision
+from gdjax._inputs import Precision
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -13,7 +13,6 @@ from gdjax.objectives import (  # noqa: F401  (importing a family registers it)
     waves,
     worst_cases,
 )
-from gdjax.objectives.atlas import StationaryPoints, stationary_points
 from gdjax.objectives.base import Fit, GradientSide, Objective
 from gdjax.objectives.listing import Entry, Table, describe, table
 from gdjax.objectives.registry import (
@@ -26,7 +25,7 @@ from gdjax.objectives.registry import (
     register,
 )
 from gdjax.objectives.sources import as_objective
-from gdjax.objectives.validation import validate
+from gdjax.objectives.validation import evaluate, validate
 
 __all__ = [
     "REQUIRED",
@@ -34,17 +33,16 @@ __all__ = [
     "Fit",
     "GradientSide",
     "Objective",
-    "StationaryPoints",
     "Table",
     "as_objective",
     "describe",
+    "evaluate",
     "family",
     "get",
     "makers",
     "names",
     "parameters",
     "register",
-    "stationary_points",
     "table",
     "validate",
 ]

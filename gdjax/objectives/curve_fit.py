@@ -118,6 +118,7 @@ def _curve_fit(
         fn=fn,
         gradient=gradient,
         domain=_around(start, chosen) if domain is None else domain,
+        bounded=domain is not None,
         start=start,
         minima=minima,
         fmin=fmin,

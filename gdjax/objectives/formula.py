@@ -166,6 +166,7 @@ def _formula(expression: str, variables: Any, domain: Any, start: Any, name: str
         fn=fn,
         gradient=gradient,
         domain=[DEFAULT_SIDE] * len(chosen) if domain is None else domain,
+        bounded=domain is not None,
         start=start,
         smoothness="kink" if parsed.kinked else "smooth",
         kink=kink if parsed.kinked else None,

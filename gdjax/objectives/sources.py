@@ -8,14 +8,18 @@ import importlib.util
 import pkgutil
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import jax
+import numpy as np
+
 from gdjax.errors import ArgumentError, unknown
 from gdjax.objectives.base import Objective
-from gdjax.objectives.registry import maker
+from gdjax.objectives.layout import Layout, is_flat, is_traced
+from gdjax.objectives.registry import get, maker
 
 DEFAULT_SIDE = (-5.0, 5.0)  # of the domain, where nothing else is known
 
@@ -38,8 +42,8 @@ def function(
             What is found may be an ``Objective`` already; it is then used as it is, but for what
             is chosen below.
         gradient: its hand-derived gradient, likewise.
-        domain: one ``(low, high)`` pair a dimension; by default (-5, 5) for each component of
-            the start.
+        domain: one ``(low, high)`` pair a dimension; without one a start is needed, lengths are
+            measured in max(1, |start|), and only numbers that are not finite are lost.
         start: the customary first point.
         minima: the global minimizers, where they are known.
         fmin: the value there.
@@ -62,49 +66,71 @@ def _function(fn: Any, domain: Any, start: Any, **chosen: Any) -> Objective:
     chosen = {key: value for key, value in chosen.items() if value not in (None, ())}
     if isinstance(fn, Objective):
         return dataclasses.replace(fn, **chosen) if chosen else fn
-    if domain is None:
-        if not isinstance(start, Sequence):
-            raise ArgumentError(
-                "objective function needs a domain, one [low, high] pair a dimension, such as "
-                "domain=[[-5,5],[-5,5]], or a start"
-            )
-        chosen["domain"] = (DEFAULT_SIDE,) * len(start)
+    if domain is None and start is None:
+        raise ArgumentError(
+            "objective function needs a domain, one [low, high] pair a dimension, such as "
+            "domain=[[-5,5],[-5,5]], or a start"
+        )
     return Objective(fn=fn, **chosen)
 
 
-def as_objective(function: Objective | Callable, start: Any = None) -> Objective:
-    """An objective as it is; a bare function on [-5, 5] in each of the start's dimensions.
+def as_objective(given: Objective | Callable | str, start: Any = None) -> Objective:
+    """An objective of whatever stands for one.
 
     The same function gives the same objective, so nothing compiles twice.
 
     Args:
-        function: an ``Objective``, or point ``(d,)`` → scalar.
-        start: a point ``(d,)``, which says how many dimensions there are; needed for a function.
+        given: an ``Objective``, the name of one in the catalogue, or a function of a point, which
+            has no domain.
+        start: a point, ``(d,)`` or any pytree of arrays, which says what points are like; needed
+            for a function.
 
     Raises:
-        ArgumentError: a function without a start.
+        ArgumentError: an unknown name, a function without a start, or anything else.
 
     Example:
-        >>> as_objective(lambda p: (p**2).sum(), start=(1.0, 2.0)).domain
-        ((-5.0, 5.0), (-5.0, 5.0))
+        >>> as_objective(lambda p: p["a"] ** 2 + p["b"] ** 2, {"a": 1.0, "b": 2.0}).variables
+        ('a', 'b')
     """
-    if isinstance(function, Objective):
-        return function
-    if not callable(function):
-        raise ArgumentError(f"objective must be an Objective or a function, got {function!r}")
-    try:
-        dim = len(start)
-    except TypeError:
+    if isinstance(given, Objective):
+        return given
+    if isinstance(given, str):
+        return get(given)
+    if not callable(given):
         raise ArgumentError(
-            "a bare function needs a start, a list of its components; or hand over "
+            f"objective must be an Objective, a name or a function, got {given!r:.200}"
+        )
+    if start is None:
+        raise ArgumentError(
+            "a bare function needs a start, a point of the kind that it takes; or hand over "
             "gdjax.Objective(fn=..., domain=[(low, high), ...])"
-        ) from None
-    return _bare(function, dim)
+        )
+    if is_traced(start):  # what stands for it says its structure, and is nobody's first point
+        start = jax.tree.map(lambda x: np.ones(np.shape(x)), start)
+    layout = None if is_flat(start) else Layout(start)
+    try:
+        return _bare(given, layout or len(start), _Start(start))
+    except TypeError:  # what cannot be hashed is made anew each time
+        return Objective(fn=given, start=start)
+
+
+class _Start:
+    """A start that any other of its structure stands for: the first one is kept."""
+
+    def __init__(self, point: Any) -> None:
+        self.point = point
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Start)
+
+    def __hash__(self) -> int:
+        return 0
 
 
 @functools.lru_cache(maxsize=256)
-def _bare(fn: Callable, dim: int) -> Objective:
-    return Objective(fn=fn, domain=(DEFAULT_SIDE,) * dim)
+def _bare(fn: Callable, structure: Any, start: _Start) -> Objective:
+    del structure  # part of the key
+    return Objective(fn=fn, start=start.point)
 
 
 def find(source: Any, argument: str = "fn") -> Any:

@@ -1,5 +1,6 @@
 """Whether a function is an objective at all: asked once, before anything is compiled."""
 
+import functools
 import traceback
 import weakref
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import numpy as np
 
 from gdjax.errors import ArgumentError
 from gdjax.objectives.base import Objective
+from gdjax.objectives.layout import is_traced
 
 SAMPLES = 256  # random points at which the value must be a number
 
@@ -26,7 +28,7 @@ UNTRACEABLE = (
 _VALID: weakref.WeakKeyDictionary[Objective, set] = weakref.WeakKeyDictionary()
 
 
-def validate(objective: Objective, *, numbers: bool = True) -> Objective:
+def validate(objective: Objective, *, numbers: bool = True, at: Any = None) -> Objective:
     """Refuse an objective that cannot be descended, in the precision JAX is set to.
 
     The value must be a scalar of the point's dtype, the gradient (and the Hessian) must have
@@ -37,6 +39,7 @@ def validate(objective: Objective, *, numbers: bool = True) -> Objective:
     Args:
         objective: of anyone's making.
         numbers: whether to look for NaN too; a sweep does not, where NaN is a cell's outcome.
+        at: the first point ``(d,)``; by default the objective's own.
 
     Returns:
         The same objective.
@@ -51,38 +54,58 @@ def validate(objective: Objective, *, numbers: bool = True) -> Objective:
     """
     wide = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
     dtype = np.dtype("float64" if wide else "float32")  # as every other way takes microseconds
-    if (dtype, numbers) not in _VALID.get(objective, ()):
+    if (dtype, numbers) not in _VALID.get(objective._origin, ()):
         name, d = objective.name, objective.dim
         with jax.ensure_compile_time_eval():  # the caller may be inside a jit of his own
-            _check_result(name, objective.fn, (), d, dtype)
-            if objective.gradient is None:
-                _check_result(
-                    f"autodiff's gradient of {name}", jax.grad(objective.fn), (d,), d, dtype
-                )
+            given, lifted = objective.cast(dtype), is_traced(objective.args)
+            _check_result(name, given.value, (), d, dtype, objective.fn, lifted)
+            if given.hand_gradient is None:
+                what = f"autodiff's gradient of {name}"
+                _check_result(what, jax.grad(given.value), (d,), d, dtype, objective.fn, lifted)
             else:
-                _check_result(f"the gradient of {name}", objective.gradient, (d,), d, dtype)
-            if objective.hessian is not None:
-                _check_result(f"the Hessian of {name}", objective.hessian, (d, d), d, dtype)
-            if numbers:
-                _check_numbers(objective, dtype)
-        _VALID.setdefault(objective, set()).add((dtype, numbers))
+                what = f"the gradient of {name}"
+                _check_result(what, given.hand_gradient, (d,), d, dtype, objective.gradient, lifted)
+            if given.hand_hessian is not None:
+                what = f"the Hessian of {name}"
+                _check_result(what, given.hand_hessian, (d, d), d, dtype, objective.hessian, lifted)
+            if numbers and not lifted and not is_traced(at):
+                _check_numbers(given, dtype, objective.start if at is None else at)
+        _VALID.setdefault(objective._origin, set()).add((dtype, numbers))
     return objective
 
 
-def _check_result(what: str, fn: Callable, shape: tuple[int, ...], dim: int, dtype: Any) -> None:
-    """Trace a function on a point, and hold what it returns against what it should."""
+def _check_result(
+    what: str, fn: Callable, shape: tuple[int, ...], dim: int, dtype: Any, own: Any, lifted: bool
+) -> None:
+    """Trace a function on a point, and hold what it returns against what it should.
+
+    Args:
+        what: what messages call it.
+        fn: the function of a flat point.
+        shape: what it must return.
+        dim: of the point.
+        dtype: of the point, and of what is returned.
+        own: the function as its user wrote it, for the line of a mistake.
+        lifted: whether the data among its constants are traced, as they may be.
+    """
     try:
-        result = jax.eval_shape(fn, jax.ShapeDtypeStruct((dim,), dtype))
+        at = jax.ShapeDtypeStruct((dim,), dtype)
+        traced, result = jax.make_jaxpr(fn, return_shape=True)(at)
     except UNTRACEABLE as error:
         raise ArgumentError(
-            f"{what} cannot be traced by JAX: {_first_sentence(error)}{_line_of(error, fn)}; use "
+            f"{what} cannot be traced by JAX: {_first_sentence(error)}{_line_of(error, own)}; use "
             f"jax.numpy instead of numpy and math, jnp.where instead of a Python `if` on values"
         ) from error
     except Exception as error:  # whatever the user's code raises is told as it is
         raise ArgumentError(
             f"{what} fails on a point of shape ({dim},): "
-            f"{type(error).__name__}: {_first_sentence(error)}{_line_of(error, fn)}"
+            f"{type(error).__name__}: {_first_sentence(error)}{_line_of(error, own)}"
         ) from error
+    if any(isinstance(constant, jax.core.Tracer) for constant in traced.consts) and not lifted:
+        raise ArgumentError(
+            f"{what} closes over a traced value, such as one that jax.grad or jax.vmap varies; "
+            f"pass it in args: gdjax.Objective(fn=fn, args=(value,), ...)"
+        )
     expected = f"an array of shape {shape}" if shape else "a scalar"
     if not isinstance(result, jax.ShapeDtypeStruct):
         hint = "; wrap it in jnp.stack([...])" if isinstance(result, list | tuple) and shape else ""
@@ -97,20 +120,31 @@ def _check_result(what: str, fn: Callable, shape: tuple[int, ...], dim: int, dty
         )
 
 
-def _check_numbers(objective: Objective, dtype: Any) -> None:
-    low, high = np.asarray(objective.domain).T
-    drawn = np.random.default_rng(0).uniform(low, high, (SAMPLES, objective.dim))
-    known = [objective.start, objective.center, low, high, *objective.known_minima]
-    points = jnp.asarray(np.concatenate([known, drawn]), dtype)
-    # One after the other: a function over large data must not be held in memory 256 times.
-    values = jax.jit(lambda points: jax.lax.map(objective.fn, points))(points)
+def _check_numbers(objective: Objective, dtype: Any, start: Any) -> None:
+    points = np.asarray([start, *objective.known_minima])
+    if objective.bounded:
+        low, high = np.asarray(objective.domain).T
+        drawn = np.random.default_rng(0).uniform(low, high, (SAMPLES, objective.dim))
+        points = np.concatenate([points[:1], [objective.center, low, high], points[1:], drawn])
+    points = jnp.asarray(points, dtype)
+    values = evaluate(objective, points, True)
     broken = np.flatnonzero(np.isnan(values))
     if broken.size:
         at = ", ".join(f"{x:.6g}" for x in np.asarray(points[broken[0]]))
         raise ArgumentError(
-            f"{objective.name} is NaN at ({at}), and at {broken.size} of {len(points)} points of "
-            f"its domain; choose a domain on which it is defined, or guard it with jnp.where"
+            f"{objective.name} is NaN at ({at}), and at {broken.size} of {len(points)} points "
+            f"{'of its domain' if objective.bounded else 'looked at'}; choose "
+            f"{'a domain on' if objective.bounded else 'a start at'} which it is defined, or guard "
+            f"it with jnp.where"
         )
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def evaluate(objective: Objective, points: Any, one_by_one: bool = False) -> Any:
+    """The values at points ``(n, d)``; one by one, large data are not held in memory n times."""
+    if one_by_one:
+        return jax.lax.map(objective.value, points)
+    return jax.vmap(objective.value)(points)
 
 
 def _kind(result: Any) -> str:

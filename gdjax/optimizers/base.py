@@ -155,7 +155,7 @@ class Tree:
         return made
 
     def with_arrays_for_seeds(self) -> Self:
-        """The same with its seeds as arrays, so that they are leaves: a new one never recompiles."""
+        """The same with its seeds as arrays, which are leaves: a new one never recompiles."""
         if self._seeded is None:
             self._seeded = self.replace(**{k: np.uint32(n) for k, n in self.seeds.items()})
         return self._seeded

@@ -125,6 +125,7 @@ class Given(_Wrapper):
         self.__signature__ = inspect.Signature()
 
     def __call__(self) -> optax.GradientTransformation:
+        """What was given."""
         return self._parts[0]
 
 

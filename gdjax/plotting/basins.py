@@ -11,10 +11,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from gdjax import metrics
+from gdjax._inputs import ObjectiveLike
 from gdjax.errors import ArgumentError
 from gdjax.objectives import Objective
 from gdjax.outcomes import Outcome
-from gdjax.plotting import style
+from gdjax.plotting import inputs, style
 from gdjax.plotting.cells import Dataset, Fate, axes_of, fates, heading, setting
 
 PANELS = 9  # more would be too small to read
@@ -28,7 +29,7 @@ GREYS = {  # what reached no known minimum: colour, hatch
 }
 
 
-def basin_map(dataset: Dataset, objective: Objective, confidence: float = 0.95) -> Figure:
+def basin_map(dataset: Dataset, objective: ObjectiveLike, confidence: float = 0.95) -> Figure:
     """From which start each minimum is reached: one colour a minimum, paler where it takes longer.
 
     A grid of starts is drawn as pixels, other starts as dots. Several hyperparameter settings
@@ -47,6 +48,7 @@ def basin_map(dataset: Dataset, objective: Objective, confidence: float = 0.95) 
     Raises:
         ArgumentError: an objective that is not two-dimensional, one start, or too many settings.
     """
+    objective = inputs.swept(objective, dataset)
     axes = axes_of(dataset)
     indices = list(itertools.product(*(range(dataset["outcome"].sizes[axis]) for axis in axes)))
     if objective.dim != 2:

@@ -1,6 +1,6 @@
 """Curves: a one-dimensional objective with its descents, and convergence against the step."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 import jax
@@ -9,24 +9,24 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from gdjax._inputs import ObjectiveLike
 from gdjax.descent import Trajectory
 from gdjax.errors import ArgumentError
-from gdjax.objectives import Objective
 from gdjax.outcomes import Outcome
-from gdjax.plotting import landscape, style
+from gdjax.plotting import inputs, landscape, style
 
 HEADROOM = 0.35  # of the data's height, above and below: a curve that went astray is cut there
 TANGENTS = 8  # more would cover the curve
 
 
-def curve(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
+def curve(objective: ObjectiveLike, paths: Any) -> Figure:
     """A one-dimensional objective, the points that each descent visited, and their tangents.
 
     Points beyond twice the domain, and farther out than every start, are left out of sight.
 
     Args:
-        objective: of dimension 1.
-        paths: trajectories by the label that the legend shows.
+        objective: of dimension 1, also its name or the function.
+        paths: trajectories by the label that the legend shows, or what ``gdjax.compare`` found.
 
     Returns:
         A matplotlib figure; nothing is shown or saved.
@@ -36,6 +36,9 @@ def curve(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
         >>> f = gdjax.objectives.get("parabola")
         >>> figure = curve(f, {"plain": gdjax.descend(f, gdjax.gradient_descent(0.1), steps=9)})
     """
+    objective, paths = inputs.described(objective, paths)
+    if objective.dim != 1:
+        raise ArgumentError(f"curve needs 1 dimension, {objective.name} has {objective.dim}")
     figure = Figure(figsize=(8.5, 5), layout="constrained")
     axes = figure.add_subplot()
     points = {k: np.asarray(t.points, float)[: max(t.finite, 1)] for k, t in paths.items()}
@@ -43,7 +46,7 @@ def curve(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
     low, high = window.low[0], window.high[0]
     x = np.linspace(low, high, 601)
     axes.plot(x, landscape.evaluate(objective, x[:, None]), color="0.35", linewidth=1.6, zorder=1)
-    slope_at = jax.vmap(jax.grad(objective.fn))
+    slope_at = jax.vmap(jax.grad(objective.value))
     ended = False
     for (label, path), colour in zip(points.items(), style.colours(points).values(), strict=True):
         whole = landscape.in_sight(path, window)[1]
@@ -89,7 +92,7 @@ def mark_ends(axes: Axes, ended: bool) -> None:
         axes.scatter([], [], marker="*", s=120, c="0.5", edgecolors="white", label="end")
 
 
-def convergence(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
+def convergence(objective: ObjectiveLike, paths: Any) -> Figure:
     """Convergence: f − f* against the step, logarithmic, for one or several descents.
 
     Where the minimum is not known, f* is the best value that any of the paths met. What lies
@@ -97,12 +100,13 @@ def convergence(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure
     where f* is 0 and has no rounding to tell from, they are left out.
 
     Args:
-        objective: what was descended.
-        paths: trajectories by the label that the legend shows.
+        objective: what was descended: an ``Objective``, the name of one, or the function.
+        paths: trajectories by the label that the legend shows, or what ``gdjax.compare`` found.
 
     Returns:
         A matplotlib figure; nothing is shown or saved.
     """
+    objective, paths = inputs.described(objective, paths)
     figure = Figure(figsize=(8.5, 4.6), layout="constrained")
     axes = figure.add_subplot()
     values = {k: np.asarray(t.values, float)[: max(t.finite, 1)] for k, t in paths.items()}
@@ -147,7 +151,7 @@ def _resolution(values: Collection[np.ndarray], best: float, dtype: np.dtype) ->
     return min(positive) if met_zero and min(positive) <= np.finfo(dtype).eps * first else 0.0
 
 
-def fit(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
+def fit(objective: ObjectiveLike, paths: Any) -> Figure:
     """The data of a fit, with the curve at the start and at the end of each descent.
 
     Args:
@@ -160,6 +164,7 @@ def fit(objective: Objective, paths: Mapping[str, Trajectory]) -> Figure:
     Raises:
         ArgumentError: an objective without data, or with more than one independent column.
     """
+    objective, paths = inputs.described(objective, paths)
     data = objective.fit
     if data is None or len(data.columns) != 1:
         has = "none" if data is None else len(data.columns)

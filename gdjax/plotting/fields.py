@@ -1,17 +1,20 @@
 """The gradient as a field of arrows."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
+from gdjax._inputs import ObjectiveLike, as_count, as_objective
 from gdjax.errors import ArgumentError
-from gdjax.objectives import GradientSide, Objective
+from gdjax.objectives import GradientSide
 from gdjax.plotting import landscape, style
 
 
 def gradient_field(
-    objective: Objective, gradient: GradientSide = "autodiff", arrows: int = 25
+    objective: ObjectiveLike, gradient: GradientSide = "autodiff", arrows: Any = 25
 ) -> Figure:
     """Where plain descent would go from everywhere: arrows of −∇f over the contours.
 
@@ -29,9 +32,10 @@ def gradient_field(
     Raises:
         ArgumentError: a one-dimensional objective.
     """
+    objective, arrows = as_objective(objective), as_count("arrows", arrows, 1)
     if objective.dim < 2:
         raise ArgumentError(f"gradient_field needs at least 2 dimensions, {objective.name} has 1")
-    low, high = np.asarray(objective.domain, dtype=float).T[:, :2]
+    low, high = objective.needs_domain("gradient_field").T[:, :2]
     window = landscape.Window(low, high, (0, 1), np.asarray(objective.start, dtype=float))
     figure = Figure(figsize=(7.6, 6.2), layout="constrained")
     axes = figure.add_subplot()
@@ -40,7 +44,8 @@ def gradient_field(
     x, y = np.meshgrid(*np.linspace(low + inset, high - inset, arrows).T)
     points = np.broadcast_to(window.base, (arrows**2, objective.dim)).copy()
     points[:, 0], points[:, 1] = x.ravel(), y.ravel()
-    slope = jax.vmap(lambda point: objective.value_and_gradient(gradient)(point)[1])
+    given = objective.cast(jnp.result_type(float))
+    slope = jax.vmap(lambda point: given.value_and_gradient(gradient)(point)[1])
     ways = -np.asarray(jax.jit(slope)(jnp.asarray(points)), dtype=float)[:, :2]
     length = np.linalg.norm(ways, axis=1, keepdims=True)
     ways = np.where(length > 0, ways / np.maximum(length, 1e-300) ** 0.75, 0)

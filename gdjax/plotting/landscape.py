@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +11,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d import Axes3D
 
+from gdjax import objectives
 from gdjax.errors import ArgumentError, unknown
 from gdjax.objectives import Objective
 from gdjax.plotting import style
@@ -70,7 +70,7 @@ def frame(
     seen = np.concatenate([path[:, picked] for path in paths] + [objective.known_minima[:, picked]])
     seen = seen[np.all((seen >= low) & (seen <= high), axis=1)]
     if not len(seen):
-        seen = np.asarray(objective.domain).T[:, picked]
+        seen = np.stack([low, high])
     low, high = seen.min(axis=0), seen.max(axis=0)
     side = np.maximum(high - low, 0.04 * reach)
     side = np.maximum(side, side.max() * np.minimum(reach / reach.max(), 1) * 0.6)
@@ -103,14 +103,8 @@ def in_sight(path: np.ndarray, window: Window) -> tuple[np.ndarray, bool]:
 def evaluate(objective: Objective, points: np.ndarray) -> np.ndarray:
     """The objective at each of the points ``(..., d)``, in one vectorised call."""
     flat = jnp.asarray(points.reshape(-1, objective.dim), dtype=float)
-    return np.asarray(_evaluate(objective, flat), dtype=float).reshape(points.shape[:-1])
-
-
-def _evaluate_flat(objective: Objective, points: jax.Array) -> jax.Array:
-    return jax.vmap(objective.fn)(points)
-
-
-_evaluate = jax.jit(_evaluate_flat, static_argnums=0)
+    values = objectives.evaluate(objective.cast(flat.dtype), flat)
+    return np.asarray(values, dtype=float).reshape(points.shape[:-1])
 
 
 def grid(objective: Objective, window: Window, resolution: int = 161) -> Grid:

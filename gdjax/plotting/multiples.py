@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from gdjax._inputs import ObjectiveLike
 from gdjax.errors import ArgumentError
-from gdjax.objectives import Objective
-from gdjax.plotting import landscape, style
+from gdjax.plotting import inputs, landscape, style
 from gdjax.plotting.cells import Dataset, Fate, axes_of, fates, heading, setting
 
 SIDE = 4  # panels along a side, and values drawn of an axis
@@ -23,7 +23,7 @@ INKS = {
 }
 
 
-def paths_grid(dataset: Dataset, objective: Objective) -> Figure:
+def paths_grid(dataset: Dataset, objective: ObjectiveLike) -> Figure:
     """Recorded paths on the landscape, one panel a setting, coloured by where each ended up.
 
     Two hyperparameter axes make rows and columns, one makes a row, and a sweep over starts alone
@@ -43,6 +43,7 @@ def paths_grid(dataset: Dataset, objective: Objective) -> Figure:
     """
     if "points" not in dataset.data_vars:
         raise ArgumentError("paths_grid needs recorded points, this sweep kept summaries alone")
+    objective = inputs.swept(objective, dataset)
     if objective.dim != 2:
         raise ArgumentError(f"paths_grid needs 2 dimensions, {objective.name} has {objective.dim}")
     axes = axes_of(dataset)

@@ -1,23 +1,24 @@
 """Paths on a landscape: one or several, on the surface and on its contours."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d import Axes3D
 
+from gdjax._inputs import ObjectiveLike
 from gdjax.descent import Trajectory
-from gdjax.errors import ArgumentError
 from gdjax.objectives import Objective
-from gdjax.plotting import landscape, style
+from gdjax.plotting import inputs, landscape, style
 from gdjax.plotting.curves import curve, legend_entry, mark_ends
 
 DRAPE = 12  # samples a step, so that a path lies on the surface instead of cutting through it
 
 
 def trajectory(
-    objective: Objective,
+    objective: ObjectiveLike,
     path: Trajectory,
     label: str = "path",
     axes: Sequence[int | str] | None = None,
@@ -29,7 +30,7 @@ def trajectory(
     point is out of sight. A path that leaves is drawn to the border of the picture.
 
     Args:
-        objective: what was descended.
+        objective: what was descended: an ``Objective``, the name of one, or the function.
         path: the result of ``gdjax.descend``.
         label: what the legend calls it.
         axes: the two components to draw, by number or by name; by default the first two.
@@ -46,15 +47,15 @@ def trajectory(
 
 
 def comparison(
-    objective: Objective,
-    paths: Mapping[str, Trajectory],
+    objective: ObjectiveLike,
+    paths: Any,
     axes: Sequence[int | str] | None = None,
 ) -> Figure:
     """Several paths on one landscape, on the surface and on its contours.
 
     Args:
-        objective: what was descended.
-        paths: trajectories by the label that the legend shows.
+        objective: what was descended: an ``Objective``, the name of one, or the function.
+        paths: trajectories by the label that the legend shows, or what ``gdjax.compare`` found.
         axes: the two components to draw, by number or by name; by default the first two.
 
     Returns:
@@ -63,8 +64,7 @@ def comparison(
     Raises:
         ArgumentError: no paths, or axes that are not two different components.
     """
-    if not paths:
-        raise ArgumentError("paths must name at least one trajectory, got none")
+    objective, paths = inputs.described(objective, paths)
     if objective.dim == 1:
         return curve(objective, paths)
     points = {label: finite_points(path) for label, path in paths.items()}

@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from gdjax import metrics, theory
+from gdjax._inputs import ObjectiveLike
 from gdjax.errors import ArgumentError
 from gdjax.objectives import Objective
-from gdjax.plotting import style
+from gdjax.plotting import inputs, style
 from gdjax.plotting.cells import (
     Dataset,
     Fate,
@@ -45,7 +46,7 @@ LIMITS = {
 }
 
 
-def stability_map(dataset: Dataset, objective: Objective) -> Figure:
+def stability_map(dataset: Dataset, objective: ObjectiveLike) -> Figure:
     """For which two hyperparameters descents arrive, and in how many steps; over all starts.
 
     The first panel mixes the colours of what became of the starts, by their shares. The second
@@ -67,6 +68,7 @@ def stability_map(dataset: Dataset, objective: Objective) -> Figure:
     Reference:
         ``gdjax.theory.stability_limit``.
     """
+    objective = inputs.swept(objective, dataset)
     axes = need_axes(dataset, "stability_map", 2)
     across, up = sorted(axes, key=lambda axis: "learning_rate" not in axis)
     timed = bool((dataset["first_step"].values >= 0).any())

@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 
 from matplotlib.figure import Figure
 
+from gdjax._inputs import ObjectiveLike
 from gdjax.errors import ArgumentError, unknown
 from gdjax.objectives import Objective
+from gdjax.plotting import inputs
 from gdjax.plotting.basins import basin_map
 from gdjax.plotting.cells import Dataset, check_finished
 from gdjax.plotting.multiples import paths_grid
@@ -22,7 +24,7 @@ PICTURES: dict[str, Callable[[Dataset, Objective], Figure]] = {
 
 
 def sweep_pictures(
-    dataset: Dataset, objective: Objective, names: Sequence[str] | None = None
+    dataset: Dataset, objective: ObjectiveLike, names: Sequence[str] | None = None
 ) -> dict[str, Figure]:
     """The pictures of a sweep by name: those asked for, or every one that suits it.
 
@@ -40,6 +42,7 @@ def sweep_pictures(
             does not suit.
     """
     check_finished(dataset)
+    objective = inputs.swept(objective, dataset)
     for name in names or ():
         if name not in PICTURES:
             raise unknown("picture", name, PICTURES)

@@ -192,6 +192,7 @@ def sweep_layout(
     precision: str,
     chunk: int,
     config: Mapping[str, Any],
+    components: Sequence[str] = (),
     record: Any = None,
     minima: Any = None,
     global_minima: int = 0,
@@ -206,6 +207,7 @@ def sweep_layout(
         precision: ``float32`` or ``float64``.
         chunk: cells a chunk.
         config: everything that decides the results, the starts and hyperparameters included.
+        components: their names; by default x and y, or x1, x2, ….
         record: the numbers of the recorded steps, ``(r,)``; None for the summary only.
         minima: the known minima ``(k, d)``, the global ones first.
         global_minima: how many of them are global.
@@ -224,7 +226,7 @@ def sweep_layout(
         ({'start': 5, 'learning_rate': 2}, 10, 3)
     """
     count, dim = starts.shape
-    names = np.array(component_names(dim), dtype=object)
+    names = np.array(components or component_names(dim), dtype=object)
     dims = {"start": count}
     coordinates = {
         "start_point": Coordinate(("start", "component"), starts, "first point"),

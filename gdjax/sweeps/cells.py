@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 from gdjax import optimizers
 from gdjax.descent import frame_of, move
 from gdjax.objectives import GradientSide, Objective
-from gdjax.outcomes import StoppingRule, classify, nearest_minimum, went_wrong
+from gdjax.outcomes import Frame, StoppingRule, classify, nearest_minimum, went_wrong
 
 ALIGNED = 64  # bytes: a whole vector can be stored past the caches from such an address
 
@@ -33,6 +33,8 @@ class Cell(NamedTuple):
         flat: the square of the gradient norm that counts as at rest.
         resting: whether it was at rest when it was last judged.
         running: whether it has not been seen to stop.
+        scale: what lengths are measured by, where that depends on the start; else absent.
+        data: the arrays of its setting, where a kernel keeps them in the cell; else absent.
     """
 
     point: Float[Array, "d"]
@@ -43,6 +45,41 @@ class Cell(NamedTuple):
     flat: Float[Array, ""]
     resting: Bool[Array, ""]
     running: Bool[Array, ""]
+    scale: Float[Array, "d"] | None = None
+    data: Sequence[Any] = ()
+
+
+class Setting(NamedTuple):
+    """An optimizer and an objective without their numbers and data: what is compiled.
+
+    Args:
+        tree: the structure of both, as pytrees.
+        scalars: which of their leaves are numbers, one a cell; the others are the data, arrays
+            that all cells share.
+    """
+
+    tree: Any
+    scalars: tuple[bool, ...]
+
+    @classmethod
+    def of(
+        cls, optimizer: optimizers.Optimizer, objective: Objective
+    ) -> tuple["Setting", list[Any], list[Any]]:
+        """A setting with its numbers and its data."""
+        leaves, tree = jax.tree.flatten((optimizer, objective))
+        count = len(jax.tree.leaves(optimizer))
+        scalars = tuple(i < count and np.ndim(leaf) == 0 for i, leaf in enumerate(leaves))
+        numbers = [leaf for leaf, scalar in zip(leaves, scalars, strict=True) if scalar]
+        data = [leaf for leaf, scalar in zip(leaves, scalars, strict=True) if not scalar]
+        return cls(tree, scalars), numbers, data
+
+    def filled(
+        self, numbers: Sequence[Any], data: Sequence[Any]
+    ) -> tuple[optimizers.Optimizer, Objective]:
+        """The optimizer and the objective with these numbers and data."""
+        one, other = iter(numbers), iter(data)
+        leaves = [next(one) if scalar else next(other) for scalar in self.scalars]
+        return jax.tree.unflatten(self.tree, leaves)
 
 
 class Summary(NamedTuple):
@@ -70,6 +107,11 @@ class Column(NamedTuple):
     every: int
 
 
+def as_columns(data: Sequence[np.ndarray]) -> list[Column]:
+    """Arrays that all cells share, as a column for each of their numbers."""
+    return [Column(x.reshape(-1)[i : i + 1], 1) for x in data for i in range(x.size)]
+
+
 class Paths(NamedTuple):
     """Where recorded steps go, cells last; rows begin at multiples of ``ALIGNED`` bytes.
 
@@ -87,15 +129,16 @@ class Paths(NamedTuple):
 class Descent(NamedTuple):
     """The functions that make a sweep's cells; compared by identity of its members.
 
-    A cell is judged at its start and after every ``stride(steps, every)`` steps.
+    A cell is judged at its start and after every ``stride(steps, every)`` steps. The data come
+    last wherever cells do not carry them.
 
     Args:
-        begin: (start, numbers) → ``Cell``.
-        advance: (cell, numbers) → (cell, value): one step on, unless its point is lost or its
-            value is broken, where it stops; with the value at the point that it came with.
-        judge: (cell, numbers, steps) → (cell, value): the same, and it also stops at rest and
-            after so many steps.
-        finish: cell → ``Summary``; after it was judged.
+        begin: (start, numbers, data) → ``Cell``.
+        advance: (cell, numbers, data) → (cell, value): one step on, unless its point is lost or
+            its value is broken, where it stops; with the value at the point that it came with.
+        judge: (cell, numbers, steps, data) → (cell, value): the same, and it also stops at rest
+            and after so many steps.
+        finish: (cell, data) → ``Summary``; after it was judged.
         inside: point → whether it is not lost; elsewhere its value may be NaN.
         every: see ``StoppingRule``.
     """
@@ -126,59 +169,65 @@ def stride(steps: int, every: int) -> int:
 
 
 def descent(
-    objective: Objective,
-    kind: Any,
+    setting: Setting,
     gradient: GradientSide,
     rule: StoppingRule,
     tolerance: float,
     stop: bool,
+    carry_data: bool = False,
 ) -> Descent:
     """The functions of one cell.
 
     Args:
-        objective: what to descend.
-        kind: the optimizer's structure as a pytree; its leaves are the numbers of a cell.
+        setting: the optimizer and the objective.
         gradient: which gradient to follow.
         rule: when a cell is at rest, lost, or at a known minimum.
         tolerance: ``first_step`` is the first one with f ≤ f* + tolerance.
         stop: whether a cell at rest stops; lost and broken ones always do.
+        carry_data: whether a cell carries the data, for kernels that share nothing between cells.
     """
-    value_and_gradient = objective.value_and_gradient(gradient)
-    within = None if objective.fmin is None else objective.fmin + tolerance
+    known = setting.filled([None] * len(setting.scalars), [None] * len(setting.scalars))[1]
+    within = None if known.fmin is None else known.fmin + tolerance
 
-    def begin(start: Array, numbers: Sequence[Any]) -> Cell:
-        _, slope = value_and_gradient(start)
+    def begin(start: Array, numbers: Sequence[Any], data: Sequence[Any] = ()) -> Cell:
+        optimizer, objective = setting.filled(numbers, data)
+        _, slope = objective.value_and_gradient(gradient)(start)
         norm = jnp.sqrt(jnp.sum(slope * slope))
         return Cell(
             point=start,
-            state=jax.tree.unflatten(kind, numbers).init(start),
+            state=optimizer.init(start),
             step=jnp.int32(0),
             best=jnp.full_like(start[0], jnp.inf),
             waited=jnp.int32(0),
             flat=(rule.gradient * (1 + norm)) ** 2,
             resting=jnp.array(False),
             running=jnp.array(True),
+            scale=frame_of(objective, start).width if not known.bounded else None,
+            data=tuple(data) if carry_data else (),
         )
 
-    def advance(cell: Cell, numbers: Sequence[Any]) -> tuple[Cell, Float[Array, ""]]:
-        return move_on(cell, numbers, None)
+    def advance(
+        cell: Cell, numbers: Sequence[Any], data: Sequence[Any] = ()
+    ) -> tuple[Cell, Float[Array, ""]]:
+        return move_on(cell, numbers, None, data)
 
     def judge(
-        cell: Cell, numbers: Sequence[Any], steps: Int[Array, ""]
+        cell: Cell, numbers: Sequence[Any], steps: Int[Array, ""], data: Sequence[Any] = ()
     ) -> tuple[Cell, Float[Array, ""]]:
-        return move_on(cell, numbers, steps)
+        return move_on(cell, numbers, steps, data)
 
     def move_on(
-        cell: Cell, numbers: Sequence[Any], steps: Int[Array, ""] | None
+        cell: Cell, numbers: Sequence[Any], steps: Int[Array, ""] | None, data: Sequence[Any]
     ) -> tuple[Cell, Float[Array, ""]]:
-        point, frame = cell.point, frame_of(objective, cell.point.dtype)
+        optimizer, objective = setting.filled(numbers, cell.data if carry_data else data)
+        value_and_gradient = objective.value_and_gradient(gradient)
+        point, frame = cell.point, frame_at(cell)
         value, slope = value_and_gradient(point)
         there = inside(point)
         running = cell.running & there & jnp.isfinite(value)
         moved, state = move(
-            objective, value_and_gradient, jax.tree.unflatten(kind, numbers),
-            point, cell.state, value, slope,
-        )  # fmt: skip
+            objective, value_and_gradient, optimizer, point, cell.state, value, slope
+        )
         resting = cell.resting
         if steps is not None:
             small = jnp.all(jnp.abs(moved - point) <= rule.step * frame.width)
@@ -187,26 +236,33 @@ def descent(
             running = running & (cell.step < steps) & ~(stop & resting)
         counts = jnp.where(there, value, jnp.inf)
         best = jnp.where(counts < cell.best, counts, cell.best)
-        after = Cell(
+        after = cell._replace(
             point=jnp.where(running, moved, point),
             state=state,  # of a cell that has stopped it no longer matters
             step=jnp.where(running, cell.step + 1, cell.step),
             best=best,
             # A stopped cell sees its last value again, which changes neither in a way that counts.
             waited=cell.waited if within is None else cell.waited + (best > within),
-            flat=cell.flat,
             resting=resting,
             running=running,
         )
         return after, value
 
+    def frame_at(cell: Cell) -> Frame:
+        frame = frame_of(known, cell.point)
+        return frame if cell.scale is None else frame._replace(width=cell.scale)
+
     def inside(point: Float[Array, "d"]) -> Bool[Array, ""]:
-        frame = frame_of(objective, point.dtype)
+        if not known.bounded:
+            return jnp.all(jnp.isfinite(point))
+        frame = frame_of(known, point)
         return jnp.all(jnp.abs(point - frame.center) <= rule.bound * frame.width)  # not NaN
 
-    def finish(cell: Cell) -> Summary:
-        value = value_and_gradient(cell.point)[0]
-        frame = frame_of(objective, cell.point.dtype)
+    def finish(cell: Cell, data: Sequence[Any] = ()) -> Summary:
+        numbers = [None] * sum(setting.scalars)
+        _, objective = setting.filled(numbers, cell.data if carry_data else data)
+        value = objective.value(cell.point)
+        frame = frame_at(cell)
         minimum = nearest_minimum(cell.point, frame, rule)
         wrong = went_wrong(jnp.int32(-1), cell.point, value, frame, rule)
         never = within is None or cell.best > within

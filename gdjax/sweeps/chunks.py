@@ -4,7 +4,7 @@ import functools
 import itertools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -19,6 +19,7 @@ from gdjax.sweeps.scalarise import UnsupportedError
 
 CPU_TILE, ACCELERATOR_TILE = 2**11, 2**17  # the most cells that XLA is handed at once
 CACHED = 3 * 2**16  # bytes that the points of a tile take on a CPU: its state stays in the caches
+MOST_DATA = 64  # numbers that a cell of an unrolled kernel can carry beside its state
 BLOCK_STEPS = 2**26  # in a call: a fraction of a second
 LEAST_STEPS = 2**17  # times dimensions: as long as a call takes besides, or longer
 
@@ -66,15 +67,21 @@ class Runner:
             self.kernel, self.reason = _kernel(plan, fast_math)
         one = jax.default_backend() != "cpu"  # an accelerator takes one call at a time
         self.devices = 1 if one else devices or processors()
-        numbers = plan.optimizer.numbers
+        dtype = np.dtype(plan.precision)
+        _, numbers, data = cells.Setting.of(plan.optimizer, plan.objective)
+        floats = (leaf.dtype.kind == "f" for leaf in data)
+        self._data = [
+            np.asarray(x, dtype if f else None) for x, f in zip(data, floats, strict=True)
+        ]
         self._every, columns = 1, {}
         for axis in reversed(plan.axes):
             for name, values in zip(axis.names, axis.values, strict=True):
                 columns[name] = Column(values.astype(plan.precision), self._every)
             self._every *= len(axis)
-        for name, value in numbers.items():
+        names = [name for name, x in plan.optimizer.numbers.items() if np.ndim(x) == 0]
+        for name, value in zip(names, numbers, strict=True):
             columns.setdefault(name, Column(np.asarray([value], plan.precision), 1))
-        self._numbers = [columns[name] for name in numbers]
+        self._numbers = [columns[name] for name in names]
 
     def room(self, count: int) -> Room:
         """Memory for the results of so many cells."""
@@ -135,7 +142,7 @@ class Runner:
                 wide = slice(at + a, at + a + -(-(b - a) // kernel.tile) * kernel.tile)
                 recorded = Paths(paths.when, paths.points[..., wide], paths.values[..., wide])
             with as_precision(plan.precision):
-                kernel(offset + a, offset + b, plan.steps, columns, rows, recorded)
+                kernel(offset + a, offset + b, plan.steps, columns, self._data, rows, recorded)
             done(b - a)
 
         blocks = range(0, count, size)
@@ -178,46 +185,58 @@ def _aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
 
 def _kernel(plan: Plan, fast_math: bool) -> tuple[Kernel, str]:
-    kind = jax.tree.structure(plan.optimizer)
-    key = (plan.objective, kind, plan.gradient, plan.rule, plan.tolerance, plan.stop)
-    return _compiled(*key, plan.precision, fast_math, bool(plan.record))
+    setting, _, data = cells.Setting.of(plan.optimizer, plan.objective)
+    kinds = [(x.shape, plan.precision if x.dtype.kind == "f" else str(x.dtype)) for x in data]
+    key = (setting, tuple(kinds), plan.gradient, plan.rule, plan.tolerance, plan.stop)
+    return _compiled(*key, plan.objective.dim, plan.precision, fast_math, bool(plan.record))
 
 
 @functools.lru_cache(maxsize=64)
 def _compiled(
-    objective: Any,
-    kind: Any,
+    setting: cells.Setting,
+    data: tuple[tuple[tuple[int, ...], str], ...],
     gradient: Any,
     rule: Any,
     tolerance: float,
     stop: bool,
+    dim: int,
     precision: str,
     fast_math: bool,
     record: bool,
 ) -> tuple[Kernel, str]:
     """The native kernel where it can be had, else XLA's, with the reason."""
-    descent = cells.descent(objective, kind, gradient, rule, tolerance, stop)
-    start = jax.ShapeDtypeStruct((objective.dim,), precision)
-    given = [jax.ShapeDtypeStruct((), precision)] * kind.num_leaves
+    start = jax.ShapeDtypeStruct((dim,), precision)
+    numbers = [jax.ShapeDtypeStruct((), precision)] * sum(setting.scalars)
+    arrays = [jax.ShapeDtypeStruct(*kind) for kind in data]
+    given = start, numbers, arrays
+    asked = setting, gradient, rule, tolerance, stop
     backend = jax.default_backend()
     reason = "" if fast_math else "fast_math is off"
     try:
         if fast_math and backend == "cpu":
             from gdjax.sweeps import native
 
-            return native.Kernel(descent, start, given, record), ""
+            return native.Kernel(_unrollable(asked, arrays), *given, record), ""
         if fast_math and backend == "gpu" and not record:
             from gdjax.sweeps import registers
 
-            return registers.Kernel(descent, start, given), ""
+            return registers.Kernel(_unrollable(asked, arrays), *given), ""
     except ImportError:
         reason = "llvmlite is not installed: pip install 'gdjax[fast]'"
     except UnsupportedError as error:
         reason = str(error)
     if backend != "cpu":
-        return portable.Kernel(descent, start, given, ACCELERATOR_TILE), reason
-    tile = _tile(objective.dim * np.dtype(precision).itemsize)
-    return portable.Kernel(descent, start, given, tile, fast_math), reason
+        return portable.Kernel(cells.descent(*asked), *given, ACCELERATOR_TILE), reason
+    tile = _tile(dim * np.dtype(precision).itemsize)
+    return portable.Kernel(cells.descent(*asked), *given, tile, fast_math), reason
+
+
+def _unrollable(asked: tuple, data: Sequence[jax.ShapeDtypeStruct]) -> cells.Descent:
+    """The functions of a cell for a kernel over scalars, which has no room for many data."""
+    count = sum(math.prod(array.shape) for array in data)
+    if count > MOST_DATA:
+        raise UnsupportedError(f"its {count:,} data are too many to be unrolled into scalars")
+    return cells.descent(*asked, carry_data=True)
 
 
 def _tile(point: int) -> int:

@@ -9,7 +9,16 @@ import numpy as np
 import optax
 
 from gdjax import optimizers
-from gdjax.descent import Precision, as_precision
+from gdjax._inputs import (
+    ObjectiveLike,
+    OptimizerLike,
+    Precision,
+    as_count,
+    as_objective,
+    as_precision_name,
+    first_start,
+)
+from gdjax.descent import as_precision
 from gdjax.errors import ArgumentError, unknown
 from gdjax.objectives import GradientSide, Objective, validate
 from gdjax.outcomes import DEFAULT_RULE, StoppingRule
@@ -90,11 +99,11 @@ class Plan(NamedTuple):
 
 
 def plan(
-    objective: Objective,
-    optimizer: str | Callable | optax.GradientTransformation,
+    objective: ObjectiveLike,
+    optimizer: OptimizerLike,
     starts: Any = None,
     hyperparameters: Mapping[Any, Any] | None = None,
-    steps: int = 100,
+    steps: Any = 100,
     *,
     record: str | int | Sequence[int] | None = None,
     stop: StoppingRule | bool = True,
@@ -108,14 +117,14 @@ def plan(
     Raises:
         ArgumentError: as ``gdjax.sweep`` does.
     """
-    whole("steps", steps, 0)
+    steps = as_count("steps", steps, 0)
     if not 0 < tolerance < math.inf:
         raise ArgumentError(f"tolerance must be positive and finite, got {tolerance}")
-    if precision not in ("float32", "float64", None):
-        raise unknown("precision", precision, ("float32", "float64"))
+    precision = as_precision_name(precision)
+    objective = as_objective(objective, first_start(starts))
     objective.value_and_gradient(gradient)
     rule = stop if isinstance(stop, StoppingRule) else DEFAULT_RULE
-    whole("every", rule.every, 1)
+    as_count("every", rule.every, 1)
     chosen = as_starts(starts, objective)
     axes, made = _hyperparameters(optimizer, hyperparameters or {})
     cells = chosen.count(objective.dim) * math.prod(map(len, axes))
@@ -139,15 +148,8 @@ def plan(
         stop=stop is not False,
         tolerance=float(tolerance),
         precision=precision,
-        chunk=min(whole("chunk", chunk, 1), cells),
+        chunk=min(as_count("chunk", chunk, 1), cells),
     )
-
-
-def whole(name: str, value: Any, least: int) -> int:
-    """``value`` as a whole number of at least ``least``, or an ArgumentError naming it."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ArgumentError(f"{name} must be a whole number, at least {least}, got {value!r}")
-    return int(value)
 
 
 def _recorded(record: str | int | Sequence[int] | None, steps: int) -> tuple[int, ...]:
@@ -159,8 +161,8 @@ def _recorded(record: str | int | Sequence[int] | None, steps: int) -> tuple[int
     if isinstance(record, str):
         raise unknown("record", record, ("summary", "all"))
     if isinstance(record, int | np.integer):
-        return tuple(range(0, steps + 1, whole("record", record, 1)))
-    chosen = sorted({whole("record", step, 0) for step in record})
+        return tuple(range(0, steps + 1, as_count("record", record, 1)))
+    chosen = sorted({as_count("record", step, 0) for step in record})
     if chosen and chosen[-1] > steps:
         raise ArgumentError(f"record must lie within the {steps} steps, got {chosen[-1]}")
     return tuple(chosen)

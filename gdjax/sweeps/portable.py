@@ -23,6 +23,7 @@ class Kernel:
         descent: the functions of one cell.
         start: shape and dtype of a start.
         numbers: shapes and dtypes of the hyperparameters.
+        data: those of the arrays that all cells share.
         tile: how many cells are computed at once.
         substitute: whether the elementary functions are our own where XLA's are slow.
 
@@ -36,7 +37,8 @@ class Kernel:
         self,
         descent: Descent,
         start: jax.ShapeDtypeStruct,
-        numbers: Any,
+        numbers: Sequence[Any],
+        data: Sequence[Any],
         tile: int,
         substitute: bool = False,
     ):
@@ -44,10 +46,8 @@ class Kernel:
         self.name = "xla+elementary" if substitute else "xla"
         self.descent = descent
         self.dim = start.shape[0]
-        self.numbers = jax.tree.structure(numbers)
-        self.kinds = [leaf.dtype for leaf in jax.tree.leaves(numbers)]
-        cell = jax.eval_shape(descent.begin, start, numbers)
-        self.summary = jax.eval_shape(descent.finish, cell)
+        cell = jax.eval_shape(descent.begin, start, numbers, data)
+        self.summary = jax.eval_shape(descent.finish, cell, data)
         self._run = jax.jit(substituted(self._descend) if substitute else self._descend)
 
     def __call__(
@@ -56,6 +56,7 @@ class Kernel:
         end: int,
         steps: int,
         columns: Sequence[Column],
+        data: Sequence[np.ndarray],
         out: Sequence[np.ndarray],
         paths: Paths | None = None,
     ) -> None:
@@ -66,6 +67,7 @@ class Kernel:
             end: the cell after the last one.
             steps: the most steps that a cell takes.
             columns: one for each scalar of the start, then of the numbers.
+            data: the arrays that all cells share.
             out: one array for each field of the summary, ``(end - begin, …)``; filled.
             paths: where to keep recorded points and values; filled.
         """
@@ -73,10 +75,10 @@ class Kernel:
         where = functools.cache(lambda every, length: (cells // every) % length)
         rows = [c.array[where(c.every, len(c.array))] for c in columns]
         starts = np.stack(rows[: self.dim], axis=1)
-        numbers = jax.tree.unflatten(self.numbers, rows[self.dim :])
+        numbers = rows[self.dim :]
         when = np.asarray(paths.when if paths else (), np.int32)
         counts = np.int32(steps), np.int32(stride(steps, self.descent.every))
-        summary, recorded = self._run(starts, numbers, *counts, when)
+        summary, recorded = self._run(starts, numbers, data, *counts, when)
         for array, values in zip(out, summary, strict=True):
             array[...] = np.asarray(values)[: end - begin]
         if paths:
@@ -85,17 +87,18 @@ class Kernel:
                 array[...] = np.asarray(values)[..., :kept]
 
     def _descend(
-        self, starts: jax.Array, numbers: Any, steps: jax.Array, every: jax.Array, when: jax.Array
-    ) -> tuple[Any, Any]:
-        advance = jax.vmap(self.descent.advance)
-        judge = jax.vmap(self.descent.judge, in_axes=(0, 0, None))
-        cells = jax.vmap(self.descent.begin)(starts, numbers)
+        self, starts: jax.Array, numbers: Any, data: Any, steps: jax.Array, every: jax.Array,
+        when: jax.Array,
+    ) -> tuple[Any, Any]:  # fmt: skip
+        advance = jax.vmap(self.descent.advance, in_axes=(0, 0, None))
+        judge = jax.vmap(self.descent.judge, in_axes=(0, 0, None, None))
+        cells = jax.vmap(self.descent.begin, in_axes=(0, 0, None))(starts, numbers, data)
 
         def one(k: jax.Array, cells: Any) -> tuple[Any, jax.Array]:
             return jax.lax.cond(
                 k % every == 0,
-                lambda cells: judge(cells, numbers, steps),
-                lambda cells: advance(cells, numbers),
+                lambda cells: judge(cells, numbers, steps, data),
+                lambda cells: advance(cells, numbers, data),
                 cells,
             )
 
@@ -110,4 +113,4 @@ class Kernel:
 
         carry, recorded = jax.lax.scan(keep, (jnp.int32(0), cells), when)
         _, cells = jax.lax.while_loop(lambda c: jnp.any(c[1].running), step, carry)
-        return jax.vmap(self.descent.finish)(cells), recorded
+        return jax.vmap(self.descent.finish, in_axes=(0, None))(cells, data), recorded

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import pallas
 
-from gdjax.sweeps.cells import Column, Descent, Paths, running_at, stride
+from gdjax.sweeps.cells import Column, Descent, Paths, as_columns, running_at, stride
 from gdjax.sweeps.elementary import FUNCTIONS
 from gdjax.sweeps.program import Node, Program
 from gdjax.sweeps.scalarise import UnsupportedError, scalarise
@@ -68,6 +68,7 @@ class Kernel:
         descent: the functions of one cell.
         start: shape and dtype of a start.
         numbers: shapes and dtypes of the hyperparameters.
+        data: those of the arrays that all cells share, which each cell carries here.
         interpret: run it step by step on any device, to test it.
 
     Attributes:
@@ -88,16 +89,17 @@ class Kernel:
         self,
         descent: Descent,
         start: jax.ShapeDtypeStruct,
-        numbers: Any,
+        numbers: Sequence[Any],
+        data: Sequence[Any] = (),
         interpret: bool = False,
     ):
         steps = jax.ShapeDtypeStruct((), np.int32)
-        begin, cell = scalarise(descent.begin, start, numbers, functions=WHOLE)
+        begin, cell = scalarise(descent.begin, start, numbers, data, functions=WHOLE)
         advance, _ = scalarise(descent.advance, cell, numbers, functions=WHOLE)
         judge, _ = scalarise(descent.judge, cell, numbers, steps, functions=WHOLE)
         finish, self.summary = scalarise(descent.finish, cell, functions=WHOLE)
         self._programs = begin, advance, judge, finish
-        self._dim, self._every = start.shape[0], descent.every
+        self._dim, self._numbers, self._every = start.shape[0], len(numbers), descent.every
         self._running = running_at(cell)
         self._interpret = interpret
         self._run = jax.jit(self._descend)
@@ -117,6 +119,7 @@ class Kernel:
         end: int,
         steps: int,
         columns: Sequence[Column],
+        data: Sequence[np.ndarray],
         out: Sequence[np.ndarray],
         paths: Paths | None = None,
     ) -> None:
@@ -124,6 +127,7 @@ class Kernel:
         assert paths is None, "paths are recorded by the portable kernel"
         count = -(-(end - begin) // self.tile) * self.tile
         cells = np.minimum(np.arange(begin, begin + count), end - 1)
+        columns = [*columns, *as_columns(data)]
         rows = [c.array[(cells // c.every) % len(c.array)] for c in columns]
         kept = iter(self._run(rows, np.array([steps, stride(steps, self._every)], np.int32)))
         for array in out:
@@ -139,7 +143,7 @@ class Kernel:
         def body(*refs: Any) -> None:
             inputs = [ref[...] for ref in refs[:given]]
             limit, every = jnp.full((self.tile,), refs[given][0]), refs[given][1]
-            numbers = inputs[self._dim :]
+            numbers = inputs[self._dim : self._dim + self._numbers]
             state = [jnp.broadcast_to(x, (self.tile,)) for x in evaluate(begin, inputs)]
 
             def step(_: Any, state: list[Any]) -> list[Any]:

@@ -59,9 +59,12 @@ def _filled(values: Any, shape: tuple[int, ...]) -> np.ndarray:
     return array.reshape(shape)
 
 
-def _constant(value: Any) -> np.ndarray:
-    """A constant as an object array of NumPy scalars, their dtype kept."""
-    array = np.asarray(value)
+def _constant(value: Any, dtype: Any = None) -> np.ndarray:
+    """A constant as an object array of NumPy scalars, of the dtype that its variable has.
+
+    A literal of Python's has no dtype of its own, and a user's array may be wider than JAX.
+    """
+    array = np.asarray(value, dtype)
     return _filled([array.reshape(-1)[i] for i in range(array.size)], array.shape)
 
 
@@ -70,10 +73,11 @@ def _evaluate(
 ) -> list[np.ndarray]:
     jaxpr = closed.jaxpr
     known: dict[Any, np.ndarray] = dict(zip(jaxpr.invars, inputs, strict=True))
-    known |= {v: _constant(c) for v, c in zip(jaxpr.constvars, closed.consts, strict=True)}
+    for var, constant in zip(jaxpr.constvars, closed.consts, strict=True):
+        known[var] = _constant(constant, var.aval.dtype)
 
     def read(var: Any) -> np.ndarray:
-        return _constant(var.val) if hasattr(var, "val") else known[var]
+        return _constant(var.val, var.aval.dtype) if hasattr(var, "val") else known[var]
 
     for eqn in jaxpr.eqns:
         operands = [read(v) for v in eqn.invars]

@@ -1,12 +1,13 @@
 """Where the descents of a sweep begin: given points, a grid, or a sample of the domain."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from gdjax._inputs import as_count, as_points
 from gdjax.errors import ArgumentError, unknown
 from gdjax.objectives import Objective
 
@@ -42,7 +43,7 @@ class Starts(NamedTuple):
         if self.points is not None:
             return self.points[first:last]
         dim = objective.dim
-        low, high = np.asarray(objective.domain).T
+        low, high = objective.needs_domain(f"a {self.kind} of starts").T
         if self.kind == "grid":
             lines = [np.linspace(a, b, self.number) for a, b in objective.domain]
             index = np.unravel_index(np.arange(first, last), self.shape(dim))
@@ -65,11 +66,7 @@ class Starts(NamedTuple):
 
 
 def _sample(kind: Kind, number: int, seed: int) -> Starts:
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise ArgumentError(f"number of starts must be a positive integer, got {number!r}")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ArgumentError(f"seed must be a whole number, at least 0, got {seed!r}")
-    return Starts(kind, number, seed)
+    return Starts(kind, as_count("number of starts", number, 1), as_count("seed", seed, 0))
 
 
 def grid(number: int) -> Starts:
@@ -164,6 +161,9 @@ def as_starts(starts: Any, objective: Objective) -> Starts:
         return starts
     if starts is None:
         starts = objective.start
+    if objective.layout is not None or isinstance(starts, Mapping):
+        points = as_points(objective, starts, "starts")
+        return Starts("array", len(points), points=points)
     try:
         points = np.asarray(starts)
         points = points if points.dtype.kind == "f" else points.astype(float)

@@ -7,8 +7,9 @@ import jax
 import numpy as np
 import optax
 
-from gdjax.descent import Precision, as_precision
-from gdjax.equivalence import EquivalenceReport, certify_equivalence, start_points, table
+from gdjax._inputs import Precision, as_starts
+from gdjax.descent import as_precision
+from gdjax.equivalence import EquivalenceReport, certify_equivalence, table
 from gdjax.objectives import Objective
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def certify(
     """
     reports, rows = [], [("objective", "precision", "point", "carried", "steps", "verdict")]
     for objective in objectives:
-        points = start_points(objective, starts, seed)
+        points = as_starts(objective, starts, seed)
         rate = learning_rate or _inverse_curvature(objective, points)
         for precision in precisions:
             report = certify_equivalence(
@@ -68,6 +69,6 @@ def certify(
 def _inverse_curvature(objective: Objective, points: np.ndarray) -> float:
     """1/L, with L the largest curvature at the points; where all are flat, a slow 1/100."""
     with as_precision("float64"):
-        hessians = np.asarray(jax.jit(jax.vmap(jax.hessian(objective.fn)))(points))
+        hessians = np.asarray(jax.jit(jax.vmap(jax.hessian(objective.value)))(points))
     curvature = np.linalg.norm(hessians[np.isfinite(hessians).all((1, 2))], 2, (1, 2))
     return 1 / float(curvature.max()) if curvature.any() else 0.01

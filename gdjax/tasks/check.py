@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gdjax import plotting
-from gdjax.descent import Precision
+from gdjax._inputs import Precision
 from gdjax.gradients import GradientReport, check_gradient, check_hessian
 from gdjax.objectives import Objective
 

@@ -11,8 +11,9 @@ import numpy as np
 import optax
 
 from gdjax import plotting
+from gdjax._inputs import Precision
 from gdjax.comparison import paths as side_by_side
-from gdjax.descent import Precision, Trajectory
+from gdjax.descent import Trajectory
 from gdjax.equivalence import certify_equivalence
 from gdjax.objectives import GradientSide, Objective
 from gdjax.outcomes import Outcome

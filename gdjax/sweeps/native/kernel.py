@@ -17,7 +17,7 @@ import jax
 import llvmlite.binding as llvm
 import numpy as np
 
-from gdjax.sweeps.cells import Column, Descent, Paths, stride
+from gdjax.sweeps.cells import Column, Descent, Paths, as_columns, stride
 from gdjax.sweeps.native.paths import PathWriter
 from gdjax.sweeps.native.summaries import SummaryWriter
 from gdjax.sweeps.native.tiles import Programs
@@ -32,6 +32,7 @@ class Kernel:
         descent: the functions of one cell.
         start: shape and dtype of a start.
         numbers: shapes and dtypes of the hyperparameters.
+        data: those of the arrays that all cells share, which each cell carries here.
         record: whether it keeps paths, or summaries alone.
 
     Attributes:
@@ -48,10 +49,15 @@ class Kernel:
     block = 2**14
 
     def __init__(
-        self, descent: Descent, start: jax.ShapeDtypeStruct, numbers: Any, record: bool = False
+        self,
+        descent: Descent,
+        start: jax.ShapeDtypeStruct,
+        numbers: Sequence[Any],
+        data: Sequence[Any],
+        record: bool = False,
     ):
         steps = jax.ShapeDtypeStruct((), np.int32)
-        begin, cell = scalarise(descent.begin, start, numbers)
+        begin, cell = scalarise(descent.begin, start, numbers, data)
         advance, _ = scalarise(descent.advance, cell, numbers)
         judge, _ = scalarise(descent.judge, cell, numbers, steps)
         finish, self.summary = scalarise(descent.finish, cell)
@@ -73,10 +79,12 @@ class Kernel:
         end: int,
         steps: int,
         columns: Sequence[Column],
+        data: Sequence[np.ndarray],
         out: Sequence[np.ndarray],
         paths: Paths | None = None,
     ) -> None:
         """Descend the cells from ``begin`` up to ``end``; see ``portable.Kernel``."""
+        columns = [*columns, *as_columns(data)]
         places = [
             (array.ctypes.data + k * array.itemsize, array.strides[0])
             for array in out

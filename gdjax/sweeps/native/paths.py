@@ -67,7 +67,7 @@ class PathWriter(TileWriter):
             for state, before in zip(registers, seen, strict=True):
                 for slot, old in zip(state, before[:-1], strict=False):
                     b.store(b.load(slot), old)
-            inputs = [[*self._given(b, given, i)[self.dim :], *more] for i in self.vectors]
+            inputs = [[*self._given(b, given, i)[self.given], *more] for i in self.vectors]
             went = [b.load(state[self.running]) for state in registers]
             found = self._step(b, program, registers, inputs, hold=True)
             for value, mask, before in zip(found, went, seen, strict=True):

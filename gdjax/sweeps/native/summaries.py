@@ -165,10 +165,10 @@ class SummaryWriter(TileWriter):
             inputs = self._given(b, given, lane)
             (begun,) = self.run(b, self.programs.begin, inputs)
             # A step on from where it began: later steps come by strides that end with a judgement.
-            more = [*inputs[self.dim :], limit]
+            more = [*inputs[self.given], limit]
             ((*state, _),) = self.run(b, self.programs.judge, [*begun, *more])
             state[self.running] = b.and_(state[self.running], self._mask(b, present, lane))
-            for i, value in enumerate([*state, *inputs[self.dim :]]):
+            for i, value in enumerate([*state, *inputs[self.given]]):
                 queue.store(b, i, lane, value)
             queue.store(b, queue.cells, lane, self._numbered(b, b.add(cell, lane)))
             bits = self._bits(b, state[self.running], lane)

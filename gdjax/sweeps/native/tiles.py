@@ -75,7 +75,10 @@ class TileWriter(Writer):
         self.running = running_at(cell)
         self.dim = math.prod(cell.point.shape)
         self.carried = [o.dtype for o in programs.begin.outputs]
-        self.numbers = [i.dtype for i in programs.begin.inputs[self.dim :]]
+        # The data come last among the inputs: from the start on a cell carries them.
+        count = len(programs.advance.inputs) - len(self.carried)
+        self.given = slice(self.dim, self.dim + count)
+        self.numbers = [i.dtype for i in programs.begin.inputs[self.given]]
         live = {node.index for node in programs.finish.live()}
         inputs = enumerate(programs.finish.inputs)
         self.kept = [i for i, node in inputs if node.index in live]  # what ``finish`` looks at

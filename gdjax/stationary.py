@@ -1,13 +1,13 @@
-"""The atlas of a landscape: where its slope vanishes, and what is there."""
+"""Stationary points: where the slope of an objective vanishes, and what is there."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from gdjax.errors import ArgumentError
-from gdjax.objectives.base import Objective
+from gdjax._inputs import ObjectiveLike, as_count, as_objective, as_points, first_start
+from gdjax.objectives import Objective
 
 STEPS = 100  # Newton doubles the digits; at a degenerate point each step gains a factor 3/2 only
 STEP_TOLERANCE = 1e-10  # of the domain's width: a last Newton step below this has arrived
@@ -56,7 +56,7 @@ class _Look(NamedTuple):
 
 
 def stationary_points(
-    objective: Objective, starts: int | Sequence | np.ndarray = 2000, seed: int = 0
+    objective: ObjectiveLike, starts: Any = 2000, seed: int = 0
 ) -> StationaryPoints:
     r"""Find the minima, saddles and maxima inside an objective's domain, in float64.
 
@@ -71,8 +71,9 @@ def stationary_points(
     and a plateau or a whole line of minima gives as many ``degenerate`` points as starts arrived.
 
     Args:
-        objective: what to search; its function must be twice differentiable off its kinks.
-        starts: how many to draw, uniformly in the domain, or the starts themselves, ``(n, d)``.
+        objective: what to search, also a name or a function; twice differentiable off its kinks.
+        starts: how many to draw, uniformly in the domain, or the starts themselves, ``(n, d)``;
+            a function without a domain needs these.
         seed: of the draw.
 
     Raises:
@@ -86,17 +87,16 @@ def stationary_points(
         minimum          1.2283697  (2.5943951, 1.5943951)
         saddle            1.913223  (1.5471976, 0.54719755)
     """
-    low, high = np.asarray(objective.domain).T
-    if isinstance(starts, int):
-        if starts < 1:
-            raise ArgumentError(f"starts must be at least 1, got {starts}")
-        first = np.random.default_rng(seed).uniform(low, high, (starts, objective.dim))
+    f = as_objective(objective, first_start(starts))
+    if isinstance(starts, int | np.integer):
+        low, high = f.needs_domain("a search for stationary points").T
+        number = as_count("starts", starts, 1)
+        first = np.random.default_rng(seed).uniform(low, high, (number, f.dim))
     else:
-        first = np.asarray(starts, dtype=float)
-        if first.ndim != 2 or first.shape[1] != objective.dim or not len(first):
-            raise ArgumentError(
-                f"starts must be a number or points (n, {objective.dim}), got shape {first.shape}"
-            )
+        first = as_points(f, starts, "starts")
+        unlimited = np.full((f.dim, 2), (-np.inf, np.inf))
+        low, high = (unlimited if f.domain is None else np.asarray(f.domain)).T
+    objective = f.cast(float)
     with jax.enable_x64(True), np.errstate(all="ignore"):
         look = _telescope(objective)
         begin = look(first)
@@ -122,8 +122,8 @@ def _telescope(objective: Objective) -> Callable[[np.ndarray], _Look]:
     width = objective.width
 
     def one(point: Any) -> Any:
-        slope = jax.grad(objective.fn)
-        return objective.fn(point), slope(point), jax.jacfwd(slope)(point)
+        slope = jax.grad(objective.value)
+        return objective.value(point), slope(point), jax.jacfwd(slope)(point)
 
     many = jax.jit(jax.vmap(one))
 

@@ -7,7 +7,7 @@ import pytest
 
 import gdjax
 from gdjax import objectives
-from gdjax.objectives import stationary_points
+from gdjax import stationary_points
 
 
 def test_the_stationary_points_of_a_cosine_lattice_are_counted_right():

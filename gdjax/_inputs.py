@@ -1,0 +1,128 @@
+"""The door: what a person brings, turned into what every verb works on, or refused in one line."""
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import jax
+import numpy as np
+import optax
+
+from gdjax.errors import ArgumentError, unknown
+from gdjax.objectives import Objective, as_objective
+from gdjax.objectives.layout import is_flat
+from gdjax.optimizers import Optimizer, as_optimizer
+
+ObjectiveLike = Objective | Callable | str  # what ``as_objective`` takes
+OptimizerLike = optax.GradientTransformation | Callable | str  # what ``as_optimizer`` takes
+Precision = Literal["float32", "float64"]
+
+__all__ = [
+    "ObjectiveLike", "OptimizerLike", "Precision", "as_count", "as_objective", "as_optimizer",
+    "as_optimizers", "as_precision_name", "as_starts", "first_start",
+]  # fmt: skip
+
+
+def as_count(name: str, value: Any, least: int) -> int:
+    """``value`` as a whole number of at least ``least``: any integer, NumPy's and JAX's too.
+
+    Raises:
+        ArgumentError: anything else; it names the argument.
+
+    Example:
+        >>> as_count("steps", np.int64(10), 0)
+        10
+    """
+    try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least:
+        raise ArgumentError(f"{name} must be a whole number, at least {least}, got {value!r:.200}")
+    return number
+
+
+def as_precision_name(precision: Any) -> Any:
+    """``float32``, ``float64`` or None, given as a word or as a dtype.
+
+    Raises:
+        ArgumentError: anything else.
+    """
+    if precision is None or (isinstance(precision, str) and precision in ("float32", "float64")):
+        return precision
+    try:
+        name = np.dtype(precision).name
+    except TypeError:
+        name = precision
+    if name not in ("float32", "float64"):
+        raise unknown("precision", precision, ("float32", "float64"))
+    return name
+
+
+def as_optimizers(given: Any) -> dict[str, Optimizer]:
+    """Optimizers by label: of a mapping, of a list, or of one alone.
+
+    Raises:
+        ArgumentError: none at all, or what is no optimizer.
+    """
+    if isinstance(given, Mapping):
+        pairs = [(str(label), as_optimizer(one)) for label, one in given.items()]
+    else:
+        single = isinstance(given, str | optax.GradientTransformation) or callable(given)
+        several = [given] if single else given
+        if not isinstance(several, list | tuple):
+            raise ArgumentError(f"optimizers must be a mapping from labels, got {given!r:.200}")
+        pairs = [(repr(one), one) for one in map(as_optimizer, several)]
+    if not pairs:
+        raise ArgumentError("optimizers must hold at least one, got none")
+    if len(dict(pairs)) < len(pairs):
+        raise ArgumentError("optimizers must differ, or have labels: {'label': optimizer}")
+    return dict(pairs)
+
+
+def first_start(starts: Any) -> Any:
+    """The first of several starts, or the one that is given; None for what draws them."""
+    if starts is None or isinstance(starts, int | np.integer | str) or hasattr(starts, "kind"):
+        return None
+    if isinstance(starts, np.ndarray | jax.Array):
+        return starts[0] if starts.ndim > 1 else starts
+    if isinstance(starts, list) and starts and not is_flat(starts):
+        return starts[0]
+    return starts
+
+
+def as_starts(objective: Objective, starts: Any, seed: int = 0) -> np.ndarray:
+    """Starts ``(n, d)``: those given, or so many: the objective's own and others of its domain.
+
+    Raises:
+        ArgumentError: no starts, or one of another dimension.
+    """
+    if not isinstance(starts, int | np.integer) or isinstance(starts, bool):
+        return as_points(objective, starts, "starts")
+    number = as_count("starts", starts, 1)
+    drawn = np.empty((0, objective.dim))
+    if number > 1:
+        low, high = objective.needs_domain("a number of starts").T
+        drawn = np.random.default_rng(seed).uniform(low, high, (number - 1, objective.dim))
+    return np.concatenate([np.asarray(objective.start)[None], drawn])
+
+
+def as_points(objective: Objective, points: Any, argument: str) -> np.ndarray:
+    """Points ``(n, d)`` of a list of points, of one point, or of an array of them.
+
+    Raises:
+        ArgumentError: none, or one that is no finite point of the objective.
+    """
+    one = isinstance(points, Mapping) or is_flat(points)
+    if objective.layout is not None and not one:  # a list is one of points, any other tree is one
+        one = not isinstance(points, list | np.ndarray | jax.Array)
+    if isinstance(points, str) or not (one or hasattr(points, "__len__")):
+        raise ArgumentError(f"{argument} must be points of {objective.name}, got {points!r:.200}")
+    if is_flat(points) and objective.dim == 1 and len(points) != 1:
+        points, one = [[x] for x in points], False
+    found = [objective.check_point(x, argument) for x in ([points] if one else points)]
+    if not found:
+        raise ArgumentError(f"{argument} must hold at least one point, got none")
+    return np.asarray(found)
