@@ -31,6 +31,10 @@ INTERVALS = {
         lambda **c: metrics.basin_shares(np.array([[0, 0, 3], [3, 2, NEVER]]), 5, **c),
         [(2, 6), (0, 6), (1, 6), (2, 6), (0, 6)],
     ),
+    "basin_shares, where all arrive": (
+        lambda **c: metrics.basin_shares(np.array([1, 0, 1]), 2, **c),
+        [(1, 3), (2, 3)],
+    ),
 }
 
 
@@ -177,6 +181,7 @@ def test_profiles_are_shares_of_problems(drawn):
         (lambda: metrics.performance_profile(np.ones((2, 2, 2)), np.ones(1)), "got shape"),
         (lambda: metrics.performance_profile(np.ones((0, 2)), np.ones(1)), "got shape"),
         (lambda: metrics.data_profile(COSTS, np.ones(3), np.ones(1)), "dims must be 4"),
+        (lambda: metrics.data_profile(COSTS, np.ones(5), np.ones(1)), "dims must be 4"),
         (lambda: metrics.data_profile(COSTS, np.array([1, 0, 1, 1]), np.ones(1)), "at least 1"),
     ],
 )
