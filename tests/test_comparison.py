@@ -437,11 +437,12 @@ def test_a_line_search_is_charged_for_every_evaluation():
                 costs.add(len(values))
                 # A value is known to the search as its last evaluation, which the next step uses.
                 met += [float(value), *[np.inf] * (len(values) - 1)]
-        expected = [
-            next((i for i, v in enumerate(met[:25], 1) if v <= tau * met[0]), np.inf)
-            for tau in found.tau
-        ]
-        assert found.costs[0, 0, k, n].tolist() == expected
+        for arrived, shares in ((found.costs, found.tau), (found.runtimes, found.targets)):
+            expected = [
+                next((i for i, v in enumerate(met[:25], 1) if v <= share * met[0]), np.inf)
+                for share in shares
+            ]
+            assert arrived[0, 0, k, n].tolist() == expected
         assert found.best[0, 0, k, n] == pytest.approx(min(met[:25]), rel=1e-6)
     assert max(costs) > 1
     assert found.functions[0, 0] == found.gradients[0, 0] == 25
