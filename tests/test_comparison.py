@@ -473,6 +473,15 @@ def test_starts_to_tune_and_to_score_on_are_apart_and_follow_the_seed():
         assert not np.isin(its, mine).any()
 
 
+def test_how_much_is_spent_where_nothing_is_said():
+    found = rank(BOWLS[1].objective, "scipy.bfgs")
+    assert found.costs.shape == (1, 1, 5, 16, 3)
+    assert found.tuning_starts["plane"].shape == (5, 8, 2)
+    assert found.allotted == 5 * 32 * 8 * 1000
+    assert found.tau.tolist() == [1e-1, 1e-3, 1e-5]
+    assert (found.together, found.budget) == (False, 1000)
+
+
 @pytest.mark.parametrize("optimizer", ["scipy.bfgs", "gradient_descent", "lbfgs"])
 def test_a_ranking_descends_in_the_precision_asked_for(optimizer):
     few = {"budget": 4, "trials": 1, "starts": 1, "held_out": 2, "seeds": 1}

@@ -152,6 +152,7 @@ def test_any_traced_number_can_be_chosen_and_by_default_learning_rates_and_momen
         ),
         ("b1",): (optimizers.get("adam", learning_rate=0.1), ("b1",)),
         ("learning_rate", "momentum"): (gdjax.heavy_ball(0.1, 0.5), None),
+        ("max_learning_rate", "scaling", "f_min", "eps"): (optimizers.get("polyak_sgd"), None),
     }  # fmt: skip
     for names, (made, of) in cases.items():
         assert {*gdjax.hypergradient(bowl(), made, steps=3, of=of).gradient} == {*names}
@@ -214,21 +215,41 @@ def own_search(points, alpha, steps, rounds, rate):
     return np.array(losses), np.array(rates)
 
 
-@pytest.mark.parametrize(("rate", "lost"), [(0.1, 0), (9.0, 1), (40.0, 4)])
-def test_a_round_that_diverges_is_taken_back_and_the_next_is_shorter(rate, lost):
+@pytest.mark.parametrize(
+    ("alpha", "steps", "rate", "lost"),
+    [
+        (1e-3, 150, 0.1, 0),
+        (1e-3, 150, 9.0, 1),
+        (1e-3, 150, 40.0, 4),  # halved three times, and once more from where it is best by then
+        (1e-3, 300, 2.25, 1),  # back to the first of two that are best
+    ],
+)
+def test_a_round_that_diverges_is_taken_back_and_the_next_is_shorter(alpha, steps, rate, lost):
     """Every round of the search, by NumPy's own Adam: after a bad one it begins at the best."""
-    points, steps = np.array([START, [1.0, 2.5]]), 150
+    points = np.array([START, [1.0, 2.5]])
     tuned = gdjax.tune_by_gradient(
-        bowl(minima=[(0, 0)], fmin=0.0), gdjax.gradient_descent(1e-3), points, steps,
+        bowl(minima=[(0, 0)], fmin=0.0), gdjax.gradient_descent(alpha), points, steps,
         rounds=11, rate=rate,
     )  # fmt: skip
-    losses, rates = own_search(points, 1e-3, steps, 11, rate)
+    losses, rates = own_search(points, alpha, steps, 11, rate)
     assert np.isinf(losses).sum() == lost
     np.testing.assert_allclose(tuned.losses, losses, rtol=1e-6)
     np.testing.assert_allclose(tuned.history["learning_rate"], rates, rtol=1e-6)
     best = rates[int(np.argmin(losses))]
     assert tuned.optimizer.hyperparameters["learning_rate"] == pytest.approx(best, rel=1e-6)
     assert losses.min() < losses[0] - 0.1
+
+
+def test_a_round_is_taken_back_where_the_loss_alone_is_infinite():
+    """Beyond 10 the value is infinite and level, so that the derivative is a finite 0."""
+    f = gdjax.Objective(
+        name="pit", fn=lambda p: jnp.where(abs(p[0]) > 10, jnp.inf, p[0] ** 2), domain=[(-4, 4)]
+    )
+    tuned = gdjax.tune_by_gradient(f, gdjax.gradient_descent(0.25), [[1.0]], 1, rounds=5, rate=9.0)
+    rates = 0.25 * np.exp([0, 9, 0, 4.5, 0, 2.25])
+    np.testing.assert_allclose(tuned.history["learning_rate"], rates, rtol=1e-6)
+    ends = (1 - 2 * rates) ** 2
+    np.testing.assert_allclose(tuned.losses, np.where(ends > 100, np.inf, ends), rtol=1e-6)
 
 
 def test_each_number_is_searched_on_the_scale_of_its_kind():
