@@ -473,6 +473,28 @@ def test_starts_to_tune_and_to_score_on_are_apart_and_follow_the_seed():
         assert not np.isin(its, mine).any()
 
 
+def test_of_settings_that_all_fail_the_one_that_comes_lowest_is_chosen():
+    """So slow that none arrives in three evaluations: then the fastest is the best."""
+    found = rank(
+        BOWLS[1].objective, [gdjax.gradient_descent], budget=3, trials=9, starts=2, held_out=1,
+        seeds=4, seed=2, tau=[1e-6], ranges={"learning_rate": (1e-4, 1e-2)},
+    )  # fmt: skip
+    drawn = as_drawn(["learning_rate"], {"learning_rate": lambda u: 1e-4 * 100**u}, 9, 4, 2)
+    np.testing.assert_allclose(
+        found.settings["gradient_descent"]["learning_rate"][0],
+        [max(row["learning_rate"]) for row in drawn],
+    )
+
+
+def test_what_is_below_the_least_value_that_is_known_leaves_a_gap_that_a_logarithm_can_show():
+    f = gdjax.Objective(
+        name="lower", fn=lambda p: jnp.sum(p**2), domain=[(-3, 3)], minima=[(0.5,)], fmin=0.25
+    )
+    found = rank(f, "scipy.bfgs", budget=9, starts=1, held_out=3, seeds=1)
+    assert (found.best < 0.25).all()
+    np.testing.assert_array_equal(found.gaps[0, 0, :, -1], 1e-16)
+
+
 def test_how_much_is_spent_where_nothing_is_said():
     found = rank(BOWLS[1].objective, "scipy.bfgs")
     assert found.costs.shape == (1, 1, 5, 16, 3)
@@ -798,6 +820,10 @@ def test_families_and_all_are_the_objectives_with_a_least_value():
         (lambda: rank([], ["adam"]), "objectives must hold at least one"),
         (lambda: rank([{"dim": 3}], ["adam"]), "given by a mapping need a name"),
         (lambda: rank("booth", ["adam", "adam"]), "must differ or have labels"),
+        (  # a learning rate that must be given and is not is 0.1
+            lambda: rank("booth", ["adam", {"name": "adam", "learning_rate": 0.1}]),
+            "must differ or have labels",
+        ),
         (lambda: rank("booth", ["scipy.cg", "scipy.cg"]), "must differ or have labels"),
         (lambda: rank("booth", []), "optimizers must hold at least one"),
         (
