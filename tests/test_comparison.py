@@ -473,6 +473,17 @@ def test_starts_to_tune_and_to_score_on_are_apart_and_follow_the_seed():
         assert not np.isin(its, mine).any()
 
 
+def test_a_value_that_just_meets_its_target_has_met_it():
+    """A step of 1/4 on x² halves x, and so takes the value to exactly a quarter."""
+    f = gdjax.Objective(name="square", fn=lambda p: p[0] ** 2, domain=[(-3, 3)], minima=[(0,)],
+                        fmin=0.0)  # fmt: skip
+    found = rank(
+        f, [gdjax.gradient_descent(0.25)], budget=5, trials=1, starts=1, seeds=1,
+        tau=[1 / 4, 1 / 16, 1 / 64], ranges={"learning_rate": None},
+    )  # fmt: skip
+    np.testing.assert_array_equal(found.costs[0, 0, 0], [[2, 3, 4]] * 16)
+
+
 def test_of_settings_that_all_fail_the_one_that_comes_lowest_is_chosen():
     """So slow that none arrives in three evaluations: then the fastest is the best."""
     found = rank(

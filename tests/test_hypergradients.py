@@ -304,6 +304,16 @@ def test_starts_that_are_counted_are_drawn_by_the_seed():
     assert first_loss() == first_loss(seed=0, starts=4)
 
 
+def test_how_much_is_done_where_nothing_is_said():
+    f, alpha = bowl(), 0.01
+    found = gdjax.hypergradient(f, gdjax.gradient_descent(alpha))
+    assert found.value == pytest.approx(final(alpha, steps=100), rel=1e-9)
+    tuned = gdjax.tune_by_gradient(f, gdjax.gradient_descent(alpha), [START])
+    assert tuned.losses.shape == (51,)
+    assert tuned.losses[0] == pytest.approx(final(alpha, steps=50), rel=1e-9)
+    assert tuned.history["learning_rate"][1] == pytest.approx(alpha * np.exp(0.1), rel=1e-6)
+
+
 def test_it_is_said_from_how_many_starts_the_derivative_means_nothing():
     """From 1 a step ends at the kink, and from 2 far from it."""
     f = kinked(1.0, -1.0)
@@ -344,6 +354,12 @@ def test_tuning_is_as_good_as_theory_on_a_quadratic():
         ),
         (
             lambda: gdjax.hypergradient(QFSP, gdjax.heavy_ball(0.1), of=("momentun",)),
+            "unknown hyperparameter of heavy_ball 'momentun'; did you mean 'momentum'?",
+        ),
+        (
+            lambda: gdjax.hypergradient(
+                QFSP, gdjax.heavy_ball(0.1), of=("learning_rate", "momentun")
+            ),
             "unknown hyperparameter of heavy_ball 'momentun'; did you mean 'momentum'?",
         ),
         (
