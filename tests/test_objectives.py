@@ -476,7 +476,11 @@ def variants() -> list:
     for name in objectives.names():
         dims = DIMENSIONS if "dim" in objectives.parameters(name) else {}
         chosen = [({}, ())]
-        chosen += [({"dim": d}, m) for d, m in dims.items() if d > 1 or name not in NEED_TWO]
+        default = objectives.parameters(name).get("dim")
+        for dim, marks in dims.items():
+            if dim != default and (dim > 1 or name not in NEED_TWO):
+                daily = dim == 3 and default == 4
+                chosen.append(({"dim": dim}, () if daily else marks))
         options = ROWS[name].options if name in ROWS else {}
         chosen += [({key: value}, ()) for key, values in options.items() for value in values]
         for each, marks in chosen:
