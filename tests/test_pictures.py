@@ -99,6 +99,8 @@ def the_surface_over_its_own_window():
     assert_shades_of_the_window(surface)
     np.testing.assert_allclose(surface.get_array(), corners[..., 2].mean(axis=1), rtol=1e-4)
     np.testing.assert_allclose([hill.get_xlim(), hill.get_ylim()], p.WINDOW, atol=1e-6)
+    assert all(x.get_zorder() > surface.get_zorder() for x in hill.get_lines())
+    assert not hill.computed_zorder  # the paths are drawn over the surface
     labels = hill.get_xlabel(), hill.get_ylabel(), hill.get_zlabel()
     assert labels == ("$a_{1}$", r"$\theta$", "f")
 
@@ -287,6 +289,7 @@ def a_curve_its_points_tangents_and_minima():
 def gaps_to_the_known_minimum_or_to_the_best_of_all_paths():
     values = {"heavy ball": p.STAYS, "adam": p.LEAVES, "lion": p.STAYS[1:4], "sgd": p.LEAVES[:1]}
     paths = {label: p.trajectory(points) for label, points in values.items()}
+    paths["adam"] = p.trajectory(p.LOST_PATH)  # drawn up to its last finite point
     heights = {label: p.height(*points.T) for label, points in values.items()}
     for fmin, best, ylabel in (
         (WELLS.fmin, WELLS.fmin, "f − f*"),
@@ -468,6 +471,10 @@ def errors_against_tolerances_in_other_dimensions():
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
     assert axes.get_ylabel() == "error of the Hessian / norm"
     assert axes.get_title() == "every point, in float32; no error is drawn at 1e-17"
+    alike = {"errors": np.full(9, 3e-9), "tolerances": np.full(9, 2e-9)}
+    near = report._replace(details=report.details._replace(**alike))
+    axes = near.plot().axes[1]  # two decades at least
+    np.testing.assert_allclose(p.data(p.line(axes, "error = tolerance"))[:, 0], [1e-9, 1e-7])
 
 
 # Sweeps
@@ -1046,10 +1053,8 @@ def quartiles_of_the_gaps_of_each_objective():
 @functools.cache
 def every_picture():
     """One figure for each entry of the two tables of pictures."""
-    data, starts = on_a_grid()
-    points = np.linspace(starts, np.ones(2), 4).transpose(1, 0, 2)
-    data = p.by_hand(FATES, starts=starts, f=WELLS, points=points)
-    swept = over_rate_and_momentum()[0]
+    data = on_a_grid()[0]
+    swept = over_rate_and_momentum()[0].isel(start=slice(3), learning_rate=[0, 4])
     found = {
         name: draw(data if name == "basins" else swept, WELLS)
         for name, draw in plotting.PICTURES.items()
