@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+from statistics import NormalDist
 
 import jax.numpy as jnp
 import matplotlib.image
@@ -554,6 +555,17 @@ def a_pixel_for_each_start_of_a_grid():
 
 
 @reads("basin_map")
+def shares_to_as_many_digits_as_their_interval_has():
+    mask = np.array(FATES) == GLOBAL
+    for confidence, digits in ((0.35, 0), (0.31, 1), (0.02, 1), (0.0075, 1), (0.005, 2)):
+        figure = plotting.basin_map(on_a_grid()[0], WELLS, confidence)
+        z = NormalDist().inv_cdf((1 + confidence) / 2)
+        width = np.diff(p.wilson(mask.sum(), 15, z)[1:]) * 100
+        assert digits == (2 if width < 0.2 else 1 if width < 10 else 0)
+        assert p.entries(figure)[0] == f"(−1.11, 0.85)  {percents(mask, z, digits)}"
+
+
+@reads("basin_map")
 def the_minima_as_stars_and_rings_in_the_colours_of_their_basins():
     figure = plotting.basin_map(on_a_grid()[0], WELLS)
     expected = [("*", MINIMUM, c) for MINIMUM, c in zip(p.MINIMA, (ORANGE, BLUE), strict=True)]
@@ -847,7 +859,7 @@ def paths_of_evenly_picked_settings():
 def starts_alone_one_a_panel_in_a_window_that_is_not_too_thin():
     points = np.array([[-1.0, 0.8], [2.0, 0.81], [5.0, 0.8]]) + np.zeros((14, 1, 1))
     points += np.linspace(0, 0.05, 14)[:, None, None]
-    points[9, 2] = [5.0, -7.0]  # out of sight: it ends on the border
+    points[9, 2] = points[9, 1] - [0.0, 7.0]  # straight down, out of sight: it ends on the border
     data = p.by_hand(np.arange(14) % 2, starts=points[:, 0], points=points, f=WELLS)
     figure = plotting.paths_grid(data, WELLS)
     panels = [axes for axes in figure.axes if axes.axison]
@@ -864,8 +876,8 @@ def starts_alone_one_a_panel_in_a_window_that_is_not_too_thin():
     for panel in panels:
         np.testing.assert_allclose([panel.get_xlim(), panel.get_ylim()], window, atol=1e-6)
     cut = panels[picked.index(9)]
-    ends = p.data(cut.get_lines()[0])[-1]
-    assert ends[1] == pytest.approx(window[1, 0])
+    last = p.data(cut.get_lines()[0])[-1]
+    np.testing.assert_allclose(last, [points[9, 1, 0], window[1, 0]], rtol=1e-6)
     assert len(p.stars(cut)) == 1
     assert len(p.data(cut.get_lines()[1])) == 2
     assert len(panels[0].get_lines()[1].get_xdata()) == 3
@@ -1132,10 +1144,11 @@ def test_what_can_be_saved_is_taken():
 
 
 def test_two_labels_share_no_colour_until_the_palette_is_used_up():
-    names = [f"adam(learning_rate=0.{i})" for i in range(14)]
-    assert set(plotting.style.colours(names).values()) == set(plotting.style.PALETTE)
-    again = plotting.style.colours([*names, "adam(learning_rate=1)"])
-    assert again["adam(learning_rate=1)"] in plotting.style.PALETTE
+    for name in ("gradient_descent", "lion"):
+        names = [f"{name}(learning_rate=0.{i})" for i in range(14)]
+        assert set(plotting.style.colours(names).values()) == set(plotting.style.PALETTE)
+        again = plotting.style.colours([*names, f"{name}(momentum=1)"])
+        assert again[f"{name}(momentum=1)"] in plotting.style.PALETTE
 
 
 def test_every_public_function_is_read_back():

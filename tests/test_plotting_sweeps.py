@@ -197,6 +197,10 @@ def test_one_axis_of_one_start_is_pooled():
     data = by_hand(np.zeros((1, 2)), {"momentum": [0, 0.9]}, first_step=[[5, 50]])
     (pooled,) = plotting.steps_ecdf(data).axes[0].get_lines()
     np.testing.assert_array_equal(pooled.get_xydata(), [[1, 0], [5, 0.5], [50, 1], [200, 1]])
+    data["first_step"][0, 0] = 0  # the start itself is within tolerance: drawn at the first step
+    (axes,) = plotting.steps_ecdf(data).axes
+    assert axes.get_xlim() == (1, 200)
+    assert axes.get_lines()[0].get_xdata().min() == 1
 
 
 def test_one_start_arrives_or_not():
