@@ -820,6 +820,7 @@ def many_values_in_shades_with_a_key():
 @reads("paths_grid")
 def paths_of_evenly_picked_settings():
     data, fates, _, points = over_rate_and_momentum()
+    data, fates, points = data.isel(start=slice(5)), fates[:5], points[:5]
     figure = plotting.paths_grid(data, WELLS)
     rates = [4, 3, 1, 0]  # upwards, four of five; momentum to the right
     settings = list(itertools.product(rates, range(3)))
@@ -1059,6 +1060,19 @@ def quartiles_of_the_gaps_of_each_objective():
         plotting.convergence_bands(ranked(), ["booth"])
 
 
+def test_every_public_function_is_read_back():
+    others = {"PICTURES", "RANKING_PICTURES", "check_output", "save", "sweep_pictures"}
+    assert figures_of(plotting) | others == set(plotting.__all__)
+    assert set(READ) == figures_of(plotting)
+
+
+@pytest.mark.parametrize(
+    "check", [c for checks in READ.values() for c in checks] or [None], ids=lambda c: c.__name__
+)
+def test_a_picture_shows(check):
+    check()
+
+
 # All of them
 
 
@@ -1149,16 +1163,3 @@ def test_two_labels_share_no_colour_until_the_palette_is_used_up():
         assert set(plotting.style.colours(names).values()) == set(plotting.style.PALETTE)
         again = plotting.style.colours([*names, f"{name}(momentum=1)"])
         assert again[f"{name}(momentum=1)"] in plotting.style.PALETTE
-
-
-def test_every_public_function_is_read_back():
-    others = {"PICTURES", "RANKING_PICTURES", "check_output", "save", "sweep_pictures"}
-    assert figures_of(plotting) | others == set(plotting.__all__)
-    assert set(READ) == figures_of(plotting)
-
-
-@pytest.mark.parametrize(
-    "check", [c for checks in READ.values() for c in checks] or [None], ids=lambda c: c.__name__
-)
-def test_a_picture_shows(check):
-    check()
