@@ -181,6 +181,22 @@ def test_without_a_known_limit_or_arrival_there_is_no_line_and_no_second_panel()
 # Rates
 
 
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [
+        ([0.1, 0.2, 0.4], "log"),
+        ([0.1, 0.2, 0.39], "linear"),  # too narrow
+        ([0.1, 0.5], "linear"),  # two are even in either scale
+        ([0.1, 0.5, 0.9], "linear"),
+        ([0.0, 0.1, 1.0], "linear"),
+        ([1.0, 0.01, 0.1], "log"),
+    ],
+)
+def test_an_axis_is_logarithmic_where_its_values_are_even_in_their_logarithms(values, scale):
+    data = by_hand(np.zeros((2, len(values))), {"momentum": values})
+    assert plotting.success_rate(data).axes[0].get_xscale() == scale
+
+
 def test_success_rate_refuses_what_it_cannot_draw():
     axes = {"momentum": [0, 0.5, 0.9], "learning_rate": np.geomspace(1e-3, 1, 8)}
     data = by_hand(np.zeros((2, 3, 8)), axes)
