@@ -8,6 +8,8 @@ import contextlib
 import functools
 import inspect
 import json
+import re
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -83,7 +85,7 @@ def library(told, objects):
             bound.apply_defaults()
             told.update({before + key: plain(value) for key, value in bound.arguments.items()})
             told.pop("progress", None)
-            objects.append(bound.arguments.get("objective"))
+            objects.append(bound.arguments)
             return answer(bound.arguments)
 
         return asked
@@ -350,6 +352,25 @@ CALLS = {
             "plot.dpi": (30, {"dpi": 30}),
         },
     ),
+    ("compare", "experiment=nesterov"): (
+        RUN | {"pictures": ["comparison.png", "convergence.png"]} | labelled(
+            "gradient_descent(learning_rate=0.02)", ball(0.02),
+            "nesterov(learning_rate=0.02, momentum=0.9)"),
+        {},
+    ),
+    ("compare", "experiment=optax_sgd"): (
+        RUN | {"pictures": ["comparison.png", "convergence.png"]} | labelled(sgd(0.1), BALL)
+        | {"precision": "float64", "distance": True, "certified": ["qfsp float32"]} | {
+            f"certified with {key}": value for key, value in {
+                "a": sgd(0.1), "b": BALL, "objective": "qfsp", "starts": [START], "steps": 300,
+                "gradient": "autodiff", **CERTIFIED, "schedule": True, "precision": "float32",
+            }.items()
+        },  # the path that stands in for the result is in float32, at the sphere's start
+        {},
+    ),
+    ("run", "experiment=ackley"): (
+        RUN | labelled(ball(0.01, 0.95)) | {"objective": "ackley", "steps": 400}, {},
+    ),
     ("rank",): (
         RANK | {
             "objectives": [
@@ -532,8 +553,15 @@ def keys(config, before=""):
             yield before + key
 
 
+EXPERIMENTS = {
+    path.stem: re.search(r"^# gdjax (\w+) experiment=(\w+)$", path.read_text(), re.MULTILINE)
+    for path in CONF.glob("experiment/*.yaml")
+}
+
+
 def choices(task):
     """The words that bring other keys into a command's config."""
+    yield from ([f"experiment={name}"] for name, found in EXPERIMENTS.items() if found[1] == task)
     yield from (words for first, *words in CALLS if first == task)
     if task == "sweep":
         yield from ([f"sweep={path.stem}"] for path in CONF.glob("sweep/*.yaml"))
@@ -544,7 +572,11 @@ def choices(task):
 @pytest.mark.parametrize("task", commands())
 def test_every_key_of_a_config_has_a_row(task):
     rows = {key for (first, *_), (_, changes) in CALLS.items() if first == task for key in changes}
-    rows |= {"objective.dim"}  # see the makers' and the catalogue's own parameters below
+    # What only some optimizers and objectives have; a walk over all of them is below.
+    rows |= {"objective.dim"} | {f"optimizers.c.{key}" for key in ("name", "learning_rate")}
+    rows |= {f"optimizers.{x}.momentum" for x in "ac"} | {
+        f"optimizers.{x}.{key}" for x in "ab" for key in ("nesterov", "accumulator_dtype")
+    }
     for words in choices(task):
         assert set(keys(composed(task, *words))) <= rows, words
 
@@ -578,3 +610,120 @@ def test_another_value_of_a_key_changes_what_it_says_and_nothing_else(
         return
     found = asked(call[0], config, tmp_path)
     assert found == given(change() if callable(change) else {**expected, **change})
+
+
+def test_every_experiment_is_of_a_command_and_has_its_call():
+    for name, found in EXPERIMENTS.items():
+        assert found.groups()[1] == name
+        assert (found[1], f"experiment={name}") in CALLS
+
+
+# What only some objectives and optimizers have.
+
+OWN = """import jax.numpy as jnp
+
+def f(p):
+    return p[0] ** 2 + 3 * p[1] ** 2
+
+def g(p):
+    return p[0] ** 2 + 5 * p[1] ** 2
+
+def gradient(p):
+    return jnp.stack([7 * p[0], 8 * p[1]])
+"""
+ONES = np.ones(2, np.float32)
+at_ones = (lambda f: float(f.fn(ONES)), lambda f: f.gradient and f.gradient(ONES).tolist())
+DOMAIN = ([[-1, 2], [-3, 4]], lambda f: f.domain, ((-1, 2), (-3, 4)))
+START_AT = ([0.5, 0.25], lambda f: tuple(f.start), (0.5, 0.25))
+NAME = ("mine", lambda f: f.name, "mine")
+MINIMA = ([[0, 0]], lambda f: np.asarray(f.minima).tolist(), [[0, 0]])
+FMIN = (-0.5, lambda f: f.fmin, -0.5)
+
+MADE = {
+    ("objective=formula", "objective.expression=x**2 + 3*y**2"): {
+        "expression": ("x**2 + 5*y**2", at_ones[0], 6.0),
+        "variables": (["y", "x"], lambda f: f.variables, ("y", "x")),
+        "domain": DOMAIN, "start": START_AT, "name": NAME,
+    },
+    ("objective=function", "objective.fn=own.py:f", "domain=[[-5,5],[-5,5]]"): {
+        "fn": ("own.py:g", at_ones[0], 6.0),
+        "gradient": ("own.py:gradient", at_ones[1], [7.0, 8.0]),
+        "domain": DOMAIN, "start": START_AT, "name": NAME, "minima": MINIMA, "fmin": FMIN,
+        "variables": (["u", "v"], lambda f: f.variables, ("u", "v")),
+    },
+    ("objective=curve_fit", "objective.data=points.csv", "objective.model=a + b*t",
+     "objective.start=[1,1]"): {
+        "data": ("others.csv", lambda f: np.ravel(f.fit.observed).tolist(), [20.0, 30.0, 50.0]),
+        "model": ("a + 2*b*t",
+                  lambda f: f.fit.predict(ONES, f.fit.columns).tolist(), [3.0, 5.0, 7.0]),
+        "response": ("z", lambda f: np.ravel(f.fit.observed).tolist(), [7.0, 8.0, 9.0]),
+        "parameters": (["b", "a"], lambda f: f.variables, ("b", "a")),
+        "domain": DOMAIN, "start": START_AT, "name": NAME, "minima": MINIMA, "fmin": FMIN,
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(OWN)
+    (tmp_path / "points.csv").write_text("t,z,y\n1,7,2\n2,8,3\n3,9,5\n")
+    (tmp_path / "others.csv").write_text("t,z,y\n1,7,20\n2,8,30\n3,9,50\n")
+    return tmp_path
+
+
+def descended(config, folder):
+    """The objective and the optimizer that gdjax run takes."""
+    objects = []
+    asked("run", config, folder, objects)
+    (optimizer,) = objects[0]["optimizers"].values()
+    return objects[0]["objective"], optimizer
+
+
+@pytest.mark.parametrize("words", MADE, ids=lambda words: words[0])
+def test_every_key_of_an_objective_of_ones_own_arrives(words, files):
+    config = composed("run", *words)
+    assert set(config.objective) == {"maker", *MADE[words]}
+    plain_one, _ = descended(config, files)
+    for key, (value, read, expected) in MADE[words].items():
+        changed = config.copy()
+        OmegaConf.update(changed, f"objective.{key}", value, merge=False)
+        found, _ = descended(changed, files)
+        assert read(found) == expected, key
+        assert read(plain_one) != expected, key
+    moved = config.copy()
+    moved.start = [0.75, 0.5]
+    if config.objective.start is None:
+        assert tuple(descended(moved, files)[0].start) == (0.75, 0.5)
+        moved.objective.start = [0.25, 0.25]  # the objective's own goes before the command's
+    assert tuple(descended(moved, files)[0].start) != (0.75, 0.5)
+
+
+def test_the_dimension_of_every_objective_arrives(tmp_path):
+    config, found = composed("rank", "objective=ackley").copy(), []
+    names = [name for name in objectives.names() if "dim" in objectives.parameters(name)]
+    for name in names:
+        OmegaConf.update(config, "objective", {"name": name, "dim": 4}, merge=False)
+        found += asked("rank", config, tmp_path)["objectives"]
+    assert found == [f"{name} in 4" for name in names]
+
+
+def test_every_number_of_every_optimizer_arrives(tmp_path):
+    from hydra.core.config_store import ConfigStore
+
+    config, walked = composed("run").copy(), 0
+    for name in optimizers.names():
+        node = OmegaConf.to_container(ConfigStore.instance().load(f"optimizer/{name}.yaml").node)
+        numbers = {
+            key: value / 2 if value else 0.25 for key, value in node.items() if type(value) is float
+        }
+        if "???" in node.values():  # it builds upon another one
+            continue
+        OmegaConf.update(config, "optimizer", node | numbers, merge=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of optax, about itself
+            _, made = descended(config, tmp_path)
+        for key, value in numbers.items():
+            assert made.hyperparameters[key] == pytest.approx(value), (name, key)
+            walked += 1
+    assert walked > 100
