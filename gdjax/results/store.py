@@ -140,6 +140,7 @@ def _identity(layout: Layout) -> dict[str, Any]:
     variables = {name: [v.dtype, list(v.shape)] for name, v in layout.variables.items()}
     return {
         "dims": dict(layout.dims),
+        "axes": list(layout.dims),  # their order, which says which cell is which
         "chunk": layout.chunk,
         "variables": variables,
         **layout.config,
