@@ -199,7 +199,8 @@ def _check_memory(asked: Plan, in_memory: bool) -> None:
         asked.precision, asked.objective.dim, len(asked.record)
     ).values()
     each = sum(variable.nbytes for variable in variables)
-    need = each * (asked.cells if in_memory else 2 * asked.chunk)  # one is written, one computed
+    descents = asked.cells if in_memory else 2 * asked.chunk  # one is written, one computed
+    need = each * descents + (_bytes_of_starts(asked) if in_memory else 0)
     if need <= LITTLE:
         return
     free = available_memory()
@@ -208,27 +209,31 @@ def _check_memory(asked: Plan, in_memory: bool) -> None:
         ways += ["fewer recorded steps"] if asked.record else []
         ways += ["store='a folder', which keeps a chunk in memory at a time"] if in_memory else []
         raise ArgumentError(
-            f"this sweep needs {size(need)} of memory, {each} bytes for each of "
-            f"{asked.cells if in_memory else 2 * asked.chunk:,} descents, and {size(free)} are "
-            f"free; take {', or '.join(ways)}"
+            f"this sweep needs {size(need)} of memory, {each} bytes for each of {descents:,} "
+            f"descents{' beside the starts' if in_memory else ''}, and {size(free)} are free; "
+            f"take {', or '.join(ways)}"
         )
 
 
 def _check_disk(asked: Plan, layout: results.Layout, store: Path) -> None:
     """Refuse a sweep whose results would not fit on the disk, before a store is made."""
     place = next(folder for folder in store.absolute().parents if folder.is_dir())
-    dim = asked.objective.dim
-    start = dim * np.dtype(asked.precision).itemsize
-    need = asked.cells * layout.bytes_per_cell + asked.starts.count(dim) * start
+    need = asked.cells * layout.bytes_per_cell + _bytes_of_starts(asked)
     free = shutil.disk_usage(place).free
     if need > SHARE * free:
         grid = asked.starts.kind == "grid"
-        side = f" ({asked.starts.number:,} starts a side, {dim} sides)" if grid else ""
+        sides = f"{asked.starts.number:,} starts a side, {asked.objective.dim} sides"
+        side = f" ({sides})" if grid else ""
         raise ArgumentError(
             f"this sweep of {asked.cells:,} descents{side} needs up to {size(need)} on the disk, "
             f"and {size(free)} are free; take fewer starts"
             f"{' a side' if grid else ''} or values{', or record less' if asked.record else ''}"
         )
+
+
+def _bytes_of_starts(asked: Plan) -> int:
+    dim = asked.objective.dim
+    return asked.starts.count(dim) * dim * np.dtype(asked.precision).itemsize
 
 
 def _digest(points: np.ndarray) -> str:

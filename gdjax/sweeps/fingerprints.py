@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend import core
 
@@ -47,6 +48,6 @@ def _arrays(part: Any) -> Iterator[np.ndarray]:
 
 
 def _plain(array: Any) -> np.ndarray:
-    if jax.dtypes.issubdtype(getattr(array, "dtype", np.float64), jax.dtypes.extended):
+    if isinstance(array, jax.Array) and jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
         array = jax.random.key_data(array)
     return np.asarray(array)
