@@ -1,9 +1,14 @@
+import contextlib
 import errno
+import functools
+import io
 import json
 import multiprocessing
 import os
 import random
+import shutil
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -193,10 +198,156 @@ def test_unfinished_cells_are_masked(tmp_path):
     xr.testing.assert_identical(results, in_memory(layout, [0, 4]))
 
 
+WRITES = (
+    (io, "open"), (os, "mkdir"), (os, "replace"), (os, "rename"), (os, "link"), (os, "unlink"),
+    (os, "rmdir"), (os, "fsync"), (shutil, "rmtree"),
+)  # fmt: skip
+
+
+class Disk:
+    """What is done to the files below a folder, one operation after another; one can be made fail.
+
+    Args:
+        monkeypatch: what undoes it.
+        folder: whose files are watched.
+        fails: the number of the operation that fails.
+        forever: whether all that follow fail too, as for a process that was killed.
+    """
+
+    def __init__(self, monkeypatch, folder, fails=None, forever=False):
+        self.folder, self.done, self.flushed, self.lock = folder, [], set(), threading.RLock()
+        self.fails, self.forever = fails, forever
+        for module, name in WRITES:
+            call = functools.partial(self.call, name, getattr(module, name))
+            monkeypatch.setattr(module, name, call)
+
+    def call(self, name, real, target, *args, **kwargs):
+        path = os.readlink(f"/proc/self/fd/{target}") if name == "fsync" else str(target)
+        reads = name == "open" and not set(args[0] if args else "r") & set("wax")
+        if reads or not path.startswith(str(self.folder)):
+            return real(target, *args, **kwargs)
+        with self.lock:
+            number = len(self.done)
+            renamed = Path(args[0]) if name in ("replace", "rename") else None
+            self.done.append((name, Path(path), renamed))
+            broken = self.fails is not None and number >= self.fails
+            if broken and (self.forever or number == self.fails):
+                if kwargs.get("ignore_errors"):
+                    return None
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            if name == "fsync":  # that it was asked for is noted, and not waited for
+                return self.flushed.add(os.fstat(target).st_ino)
+            result = real(target, *args, **kwargs)
+            if name == "open":
+                self.flushed.discard(os.fstat(result.fileno()).st_ino)
+            return result
+
+    def lose_power(self):
+        """What was not flushed is gone: files have their names, and nothing in them."""
+        for path in self.folder.rglob("*"):
+            if path.is_file() and path.stat().st_ino not in self.flushed:
+                path.write_bytes(b"")
+
+
+SMALL = {"starts": 6, "axes": (), "chunk": 4}
+VARIABLES = (*make_layout(**SMALL).variables, "status")
+
+
+def whole_chunks(path, layout):
+    """The chunks that are marked, which must be whole: found in the files, read by NumPy's eyes."""
+    marked = sorted(int(p.name) for p in path.glob("status/c/*") if p.name.isdigit())
+    found = open_results(path)
+    for index in marked:
+        for name, array in make_chunk(layout, index).items():
+            np.testing.assert_array_equal(found[name].values[layout.bounds(index)], array)
+    assert (found["outcome"] >= 0).sum() == sum(len(range(6)[layout.bounds(i)]) for i in marked)
+    return marked
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The files of a small store, and what was done to make them."""
+    folder, layout = tmp_path_factory.mktemp("disk"), make_layout(**SMALL)
+    with pytest.MonkeyPatch.context() as patch:
+        disk = Disk(patch, folder)
+        fill(Store.open_or_create(folder / "sweep", layout))
+    return files(folder / "sweep"), disk.done
+
+
+def test_a_mark_is_set_after_everything_of_its_chunk_is_on_the_disk(undisturbed):
+    stored, done = undisturbed
+    flushed = {path: i for i, (name, path, _) in enumerate(done) if name == "fsync"}
+    renamed = {to: (i, path) for i, (name, path, to) in enumerate(done) if to is not None}
+    made, partial = next((i, p) for to, (i, p) in renamed.items() if to.name == "sweep")
+    folder = next(to for to in renamed if to.name == "sweep")
+    for name in stored:
+        results = folder / name in renamed
+        when, was = renamed[(folder if results else partial) / name]
+        assert flushed[was] < when
+        # All else is laid out under another name, which the whole folder loses at once.
+        assert (when > made) == results == (Path(name).parts[:2] in {(v, "c") for v in VARIABLES})
+        if results:
+            chunk = Path(name).parts[2]
+            assert when <= renamed[folder / "status" / "c" / chunk][0]
+    assert {f"{name}/c/{i}" for name in ("final_value", "status") for i in (0, 1)} < {*stored}
+
+
+@pytest.mark.parametrize("forever", [False, True], ids=["error", "killed"])
+@pytest.mark.parametrize("every", [20, pytest.param(3, marks=pytest.mark.full)])
+def test_whatever_operation_fails_no_chunk_is_marked_that_is_not_whole(
+    tmp_path, undisturbed, forever, every
+):
+    stored, done = undisturbed
+    layout = make_layout(**SMALL)
+    marks = [i for i, (_, path, to) in enumerate(done) if "status/c" in f"{path} {to}"]
+    for number in sorted({*range(0, len(done), every), *marks, len(done) - 1}):
+        path = tmp_path / str(number) / "sweep"
+        path.parent.mkdir()
+        with pytest.MonkeyPatch.context() as patch:
+            disk = Disk(patch, path.parent, number, forever)
+            with contextlib.suppress(StorageError):  # a leftover that stays is no reason for one
+                fill(Store.open_or_create(path, layout))
+        if forever:
+            disk.lose_power()
+        if path.exists():
+            marked = whole_chunks(path, layout)
+            assert marked == np.flatnonzero(Store.open(path, layout).done).tolist()
+        elif not forever:
+            assert not list(path.parent.iterdir())
+        with pytest.MonkeyPatch.context() as patch:
+            Disk(patch, path.parent)  # for its speed
+            assert files(fill(Store.open_or_create(path, layout)).path) == stored
+        assert [p.name for p in path.parent.iterdir()] == ["sweep"]
+
+
+def test_what_a_killed_writer_left_is_swept_away(tmp_path):
+    path, layout = tmp_path / "sweep", make_layout(**SMALL)
+    partial = tmp_path / ".sweep.partial"
+    partial.mkdir()
+    (partial / "junk").write_text("of a store that was being made")
+    kept = Store.open_or_create(path, layout)
+    kept.write(0, make_chunk(layout, 0))
+    assert [p.name for p in tmp_path.iterdir()] == ["sweep"]
+    left = path / "final_value" / "c" / "1.0123.partial"
+    left.write_text("of a chunk that was being written")
+    open_results(path)
+    assert left.exists()  # who reads leaves a writer alone
+    before = files(path)
+    fill(Store.open_or_create(path, layout))
+    after = files(path)
+    assert before.keys() - after.keys() == {str(left.relative_to(path))}
+    assert not [name for name in after if "partial" in name]
+    mine = path / "mine.partial"
+    mine.write_text("in a finished store nothing is left over")
+    Store.open(path, layout)
+    assert mine.exists()
+
+
 def write_until_killed(path, layout):
     fill(Store.open_or_create(path, layout))
 
 
+@pytest.mark.full
 def test_killed_at_any_moment_nothing_but_the_chunk_in_flight_is_lost(tmp_path, monkeypatch):
     layout = make_layout(starts=1201, axes=(), chunk=8)
     path = tmp_path / "sweep"
@@ -225,7 +376,7 @@ def test_killed_at_any_moment_nothing_but_the_chunk_in_flight_is_lost(tmp_path, 
         outcome = open_results(path, variables=["outcome"])["outcome"]
         assert ((outcome >= 0) == finished).all()
     assert kills >= 20
-    monkeypatch.setattr(folder, "_flush", lambda path: None)  # faster, and the bits are the same
+    monkeypatch.setattr(os, "fsync", lambda file: None)  # faster, and the bits are the same
     assert files(path) == files(fill(Store.create(tmp_path / "whole", layout)).path)
 
 
@@ -302,12 +453,11 @@ def test_a_full_disk_costs_only_the_chunk_in_flight(tmp_path, monkeypatch):
     half = Store.create(tmp_path / "sweep", layout)
     half.write(0, make_chunk(layout, 0))
 
-    def full(path):
-        if path.parent.name != "status":
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def full(file):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(folder, "_flush", full)
+        patch.setattr(os, "fsync", full)
         with pytest.raises(StorageError) as error:
             half.write(1, make_chunk(layout, 1))
         assert "chunk 1 of 5" in str(error.value)
