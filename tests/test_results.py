@@ -488,37 +488,86 @@ def test_a_chunk_of_many_bytes_lies_in_files_of_its_own(tmp_path, monkeypatch):
     xr.testing.assert_identical(open_results(kept.path), in_memory(layout))
 
 
-@pytest.mark.parametrize("partial", [False, True])
-def test_a_parquet_table_says_what_the_dataset_says(tmp_path, monkeypatch, partial):
+def rows_of(layout, chunks):
+    """The table of a store with these chunks, put together cell by cell."""
+    points = layout.coordinates["start_point"].values.tolist()
+    (rates, momenta), (decays,) = (list(axis.values()) for axis in AXES)
+    flat = {
+        name: np.full((layout.cells, *v.shape), v.fill, v.dtype).tolist()
+        for name, v in layout.variables.items()
+    }
+    for index in chunks:
+        for name, array in make_chunk(layout, index).items():
+            flat[name][index * 32 : index * 32 + len(array)] = array.tolist()
+    for cell in range(25 * 3 * 2):
+        start, pair, decay = cell // 6, cell // 2 % 3, cell % 2
+        row = {"start": start, "start_point_x": points[start][0], "start_point_y": points[start][1]}
+        row |= {"learning_rate": rates[pair], "momentum": momenta[pair], "decay": decays[decay]}
+        for name, values in flat.items():
+            value = values[cell]
+            if name == "points":
+                row |= {"points_x": [x for x, _ in value], "points_y": [y for _, y in value]}
+            elif name == "final_point":
+                row |= {"final_point_x": value[0], "final_point_y": value[1]}
+            else:
+                row[name] = value
+        yield row
+
+
+@pytest.mark.parametrize("chunks", [range(5), [2]], ids=["whole", "unfinished"])
+def test_a_parquet_table_holds_every_cell(tmp_path, monkeypatch, chunks):
     parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr(table, "GROUP_BYTES", 2000)  # several row groups
     layout = make_layout(record=[0, 5, 9])
     kept = Store.create(tmp_path / "sweep", layout)
-    if partial:
-        kept.write(2, make_chunk(layout, 2))
-    else:
-        fill(kept)
-    results = open_results(kept.path)
-    from_path = parquet.ParquetFile(to_parquet(kept.path, tmp_path / "a.parquet"))
-    from_data = parquet.ParquetFile(to_parquet(results, tmp_path / "b.parquet"))
-    assert from_path.num_row_groups > 3
-    rows = from_path.read()
-    assert str(rows.to_pydict()) == str(from_data.read().to_pydict())  # NaN as well
-    assert rows.num_rows == layout.cells
-    about = json.loads(rows.schema.metadata[b"gdjax"])
-    assert (about["objective"], about["record"]) == ("qfsp", [0, 5, 9])
-    stacked = results.stack(cell=list(layout.dims), create_index=False)
-    for name in ("start", "learning_rate", "momentum", "decay", "final_value", "steps", "outcome"):
-        np.testing.assert_array_equal(rows[name].to_numpy(), stacked[name])
-    for name in ("start_point", "final_point"):
-        for part in "xy":
-            np.testing.assert_array_equal(
-                rows[f"{name}_{part}"].to_numpy(), stacked[name].sel(component=part)
-            )
-    lists = np.array(rows["points_y"].to_pylist(), dtype="float32")
-    np.testing.assert_array_equal(
-        lists, stacked["points"].sel(component="y").transpose("cell", "record")
-    )
+    for index in chunks:
+        kept.write(index, make_chunk(layout, index))
+    monkeypatch.setattr(table, "GROUP_BYTES", 2000)  # 29 rows of 31 + 3 · 12 bytes
+    expected = list(rows_of(layout, chunks))
+    for results in (kept.path, open_results(kept.path)):
+        file = parquet.ParquetFile(to_parquet(results, tmp_path / "table.parquet"))
+        groups = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+        assert groups == [29] * 5 + [5]
+        rows = file.read()
+        assert str(rows.to_pylist()) == str(expected)  # in order; NaN as well
+        types = {field.name: str(field.type) for field in rows.schema}
+        assert types["steps"] == "int32"
+        assert types["outcome"] == "int8"
+        assert types["final_point_x"] == "float"
+        about = json.loads(rows.schema.metadata[b"gdjax"])
+        assert (about["objective"], about["fmin"], about["record"]) == ("qfsp", "NaN", [0, 5, 9])
+        assert about["complete"] == (len(chunks) == 5)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["sweep", "table.parquet"]
+
+
+@pytest.mark.parametrize("error", [OSError("no space"), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize("call", [("write_table", 0), ("write_table", 2), ("close", 0)], ids=str)
+def test_an_interrupted_export_leaves_the_file_that_was_there(tmp_path, monkeypatch, error, call):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(table, "GROUP_BYTES", 2000)
+    results = in_memory(make_layout())
+    (name, number), calls = call, []
+    real = getattr(parquet.ParquetWriter, name)
+
+    def fails(self, *args):
+        calls.append(name)
+        if len(calls) == number + 1:
+            raise error
+        return real(self, *args)
+
+    file = tmp_path / "table.parquet"
+    for there in (None, b"an earlier table"):
+        if there:
+            file.write_bytes(there)
+        calls.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(parquet.ParquetWriter, name, fails)
+            with pytest.raises((StorageError, KeyboardInterrupt)) as caught:
+                to_parquet(results, file)
+        if isinstance(error, OSError):
+            assert str(caught.value) == f"table {file} could not be written: no space"
+        assert [p.read_bytes() for p in tmp_path.iterdir()] == ([there] if there else [])
+    to_parquet(results, file)
+    assert parquet.read_table(file).num_rows == 150
 
 
 def test_a_parquet_table_of_a_part_of_a_dataset(tmp_path):
