@@ -1,6 +1,8 @@
 import contextlib
+import datetime
 import errno
 import functools
+import importlib.metadata
 import io
 import json
 import multiprocessing
@@ -12,6 +14,7 @@ import threading
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import xarray as xr
@@ -133,18 +136,79 @@ def test_starts_are_asked_for_piece_by_piece(tmp_path, monkeypatch):
     np.testing.assert_array_equal(in_memory(layout)["start_point"], points)
 
 
+LABELS = {  # dims after the cells', bytes, long name and units
+    "final_point": (("component",), 8, "last point", "1"),
+    "final_value": ((), 4, "last value", "1"),
+    "best_value": ((), 4, "best value", "1"),
+    "first_step": ((), 4, "first step within tolerance", "step"),
+    "steps": ((), 4, "steps taken", "step"),
+    "evaluations": ((), 4, "gradient evaluations", "1"),
+    "outcome": ((), 1, "outcome", "1"),
+    "minimum": ((), 2, "known minimum reached", "1"),
+    "points": (("record", "component"), 16, "point", "1"),
+    "values": (("record",), 8, "value", "1"),
+}
+AXIS = "learning_rate_and_momentum"
+COORDINATES = {
+    "start": (("start",), "start", "1"),
+    "start_point": (("start", "component"), "first point", "1"),
+    "component": (("component",), "component", "1"),
+    "learning_rate": ((AXIS,), "learning rate", "1"),
+    "momentum": ((AXIS,), "momentum", "1"),
+    "decay": (("decay",), "decay", "1"),
+    "record": (("record",), "step", "step"),
+    "minimum_point": (("known_minimum", "component"), "known minimum", "1"),
+    "is_global": (("known_minimum",), "whether it is global", "1"),
+}
+
+
 def test_every_variable_and_coordinate_is_labelled(tmp_path):
-    results = open_results(fill(Store.create(tmp_path, make_layout(record=[0, 1]))).path)
-    assert all(v.attrs["long_name"] and v.attrs["units"] for v in results.variables.values())
-    flags = results["outcome"].attrs
-    assert flags["flag_values"].dtype == results["outcome"].dtype == "int8"
-    meanings = flags["flag_meanings"].split()
-    assert [meanings[code] for code in flags["flag_values"]] == [str(o) for o in Outcome]
+    layout = make_layout(record=[0, 1])
+    fill(Store.create(tmp_path, layout))
+    sides = {"start": 25, AXIS: 3, "decay": 2}
+    sizes = {"component": 2, "record": 2}
+    for results in (open_results(tmp_path), in_memory(layout), open_results(tmp_path, flat=True)):
+        cells = ("cell",) if "cell" in results.dims else tuple(sides)
+        for name, (dims, size, *words) in LABELS.items():
+            variable = results[name]
+            assert variable.dims == (*cells, *dims)
+            assert variable.nbytes == 150 * size
+            assert [variable.attrs["long_name"], variable.attrs["units"]] == words
+            assert variable.shape[len(cells) :] == tuple(sizes[dim] for dim in dims)
+        for name in COORDINATES.keys() - ({"start"} if cells == ("cell",) else set()):
+            dims, *words = COORDINATES[name]
+            assert results[name].dims == dims
+            assert [results[name].attrs["long_name"], results[name].attrs["units"]] == words
+        assert results.data_vars.keys() == LABELS.keys()
+        assert results["minimum_point"].values.tolist() == [[0, 0], [1, 1]]
+        assert results["record"].values.tolist() == [0, 1]
+        flags = results["outcome"].attrs
+        assert flags["flag_values"].dtype == results["outcome"].dtype == "int8"
+        meanings = flags["flag_meanings"].split()
+        assert dict(zip(meanings, flags["flag_values"], strict=True)) == {
+            str(outcome): outcome.value for outcome in Outcome
+        }
+    assert json.loads(results.attrs["layout"]) == {"dims": sides}
+    assert layout.bytes_per_cell == sum(size for _, size, *_ in LABELS.values())
+    assert "points" not in make_layout().variables
+
+
+def test_results_say_where_they_come_from(tmp_path):
+    before = datetime.datetime.now(datetime.UTC)
+    results = open_results(Store.create(tmp_path, make_layout()).path)
+    made = datetime.datetime.fromisoformat(results.attrs["created"])
+    assert abs((made - before).total_seconds()) < 60
     versions = json.loads(results.attrs["versions"])
+    assert versions.pop("python") == ".".join(map(str, sys.version_info[:3]))
+    assert versions.keys() == {"gdjax", "jax", "jaxlib", "numpy", "optax", "xarray", "zarr"}
+    assert all(importlib.metadata.version(name) == v for name, v in versions.items())
     assert versions["zarr"] == zarr.__version__
-    assert versions["gdjax"]
-    assert results.attrs["devices"]
-    assert results.attrs["created"]
+    devices = jax.devices()
+    assert results.attrs["devices"] == f"{len(devices)} × {devices[0].device_kind}"
+    config = {"steps": 100, "fmin": "NaN", "rates": [0.1, 0.2]}
+    assert json.loads(results.attrs["config"]) == config
+    assert (results.attrs["precision"], results.attrs["chunk"]) == ("float32", 32)
+    assert results.attrs["seed"] is None
 
 
 def test_plain_xarray_and_zarr_read_the_store(tmp_path):
