@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import inspect
 import os
 import random
@@ -278,14 +279,13 @@ def test_every_input_of_a_sweep_has_a_row_in_the_tables():
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory):
-    """By name the folders of THERE, empty of results, made when they are first asked for."""
-    made = {}
+    """By name the folders of THERE, empty of results, and what the sweeps' digests are."""
 
+    @functools.cache
     def get(name):
-        if name not in made:
-            made[name] = tmp_path_factory.mktemp("stores") / "store"
-            Store.create(made[name], prepare(**BASE | THERE[name]).layout)
-        return made[name]
+        prepared = prepare(**BASE | THERE[name])
+        store = Store.create(tmp_path_factory.mktemp("stores") / "store", prepared.layout)
+        return store.path, prepared.digest
 
     return get
 
@@ -296,16 +296,15 @@ def listing(path):
 
 @pytest.mark.parametrize(("inside", "there", "change", "words"), DECIDES)
 def test_a_store_is_refused_when_one_input_differs(stores, inside, there, change, words):
-    settings = BASE | THERE[there]
+    settings = BASE | THERE[there] | change
     assert set(change) == {inside.partition(".")[0]}
-    path = stores(there)
+    path, digest = stores(there)
     before = listing(path)
     with pytest.raises(gdjax.ArgumentError, match="holds another sweep") as caught:
-        gdjax.sweep(**settings | change, store=path)
+        gdjax.sweep(**settings, store=path)
     assert re.sub(r" \(\w+\)$", "", words).strip() in str(caught.value)
     assert listing(path) == before
-    # Stores are named by a digest, which differs with the sweeps.
-    assert prepare(**settings).digest != prepare(**settings | change).digest
+    assert prepare(**settings).digest != digest  # by which a command names its stores
 
 
 def test_a_store_is_refused_when_tiles_have_another_size(tmp_path, monkeypatch):
