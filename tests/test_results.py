@@ -460,6 +460,8 @@ def test_a_store_of_another_sweep_is_refused_and_untouched(tmp_path):
         "dims": (make_layout(starts=26), "dims.start is 25 there and 26 here"),
         "types": (make_layout(precision="float64"), "'float32' there and 'float64' here"),
         "both": (make_layout(steps=1, seed=3), "steps is 100 there and 1 here; seed is"),
+        "eight": (make_layout(**dict.fromkeys("abcdefgh", 1)), "h is 'absent' there and 1 here; c"),
+        "ten": (make_layout(**dict.fromkeys("abcdefghij", 1)), "and 1 here; and 2 more; choose"),
     }.values():
         with pytest.raises(ArgumentError) as error:
             Store.open_or_create(tmp_path, other)
