@@ -125,21 +125,50 @@ def test_every_own_method_has_a_recurrence_above():
     assert {name for name, module in modules.items() if module.startswith("gdjax")} == set(OWN)
 
 
+# One of each sort every day: plain, seeded, nested, with a line search or other extra arguments.
+EVERY_DAY = {
+    "adam", "adafactor", "lbfgs", "mechanize", "momo", "noisy_sgd", "polyak_sgd", "rmsprop", "sam",
+    "schedule_free", "sgd", "sophia", "add_noise", "adaptive_grad_clip", "apply_every", "clip",
+    "clip_by_global_norm", "ema", "reduce_on_plateau", "scale", "scale_by_adam", "trace",
+}  # fmt: skip
+
+
+def most_of_them_under_full(names):
+    full = pytest.mark.full
+    return [n if n in EVERY_DAY else pytest.param(n, marks=full) for n in sorted(names)]
+
+
 @pytest.mark.filterwarnings("ignore:`optimistic_adam` is deprecated:DeprecationWarning")
-@pytest.mark.parametrize("name", sorted(set(optimizers.names()) - set(NO_POINT) - set(OWN)))
+@pytest.mark.parametrize(
+    "name", most_of_them_under_full(set(optimizers.names()) - set(NO_POINT) - set(OWN))
+)
 def test_every_optimizer_by_name_is_optaxs_with_every_number_given(name):
     given = changed(optimizers.parameters(name))
     made = optimizers.get(name, **given)
     with jax.disable_jit():
         expected = walk(raw(name, given), EXTRA.get(name, ()))
         np.testing.assert_array_equal(walk(made), expected)
-        recipe, numbers = optimizers.split(made)
-        joined = optimizers.join(recipe, numbers)
+        joined = optimizers.join(*optimizers.split(made))
         np.testing.assert_array_equal(walk(joined, steps=2), expected[:2])
     assert np.abs(expected[-1] - expected[0]).max() > 0
+
+
+@pytest.mark.filterwarnings("ignore:`optimistic_adam` is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("name", sorted(set(optimizers.names()) - set(NO_POINT)))
+def test_every_number_given_is_kept_and_traced(name):
+    given = changed(optimizers.parameters(name))
+    made = optimizers.get(name, **given)
+    assert {key: made.hyperparameters[key] for key in given} == given
+    recipe, numbers = optimizers.split(made)
     plain = {key: v for key, v in given.items() if isinstance(v, float) or key == "seed"}
     assert {key: numbers[key] for key in numbers if "." not in key} == plain
-    assert {key: made.hyperparameters[key] for key in given} == given
+    # so that another learning rate does not recompile
+    rates = [key for key in given if key.endswith("learning_rate")]
+    other, moved = optimizers.split(optimizers.get(name, **given | dict.fromkeys(rates, 0.2)))
+    assert recipe == other
+    assert hash(recipe) == hash(other)
+    assert {key: moved[key] for key in rates} == dict.fromkeys(rates, 0.2)
+    assert rates or numbers.keys() & {"base_optimizer.learning_rate", "optimizer.learning_rate"}
 
 
 @pytest.mark.parametrize("name", NO_POINT)
@@ -168,30 +197,15 @@ def test_a_compiled_descent_is_a_plain_loop(name):
     np.testing.assert_allclose(path.points[1:], expected, rtol=2e-5, atol=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore:`optimistic_adam` is deprecated:DeprecationWarning")
-@pytest.mark.parametrize("name", sorted(set(optimizers.names()) - set(NO_POINT)))
-def test_another_learning_rate_does_not_recompile(name):
-    given = changed(optimizers.parameters(name))
-    rates = [key for key in given if key.endswith("learning_rate")]
-    others = given | dict.fromkeys(rates, 0.2)
-    (recipe, numbers), (other, moved) = (
-        optimizers.split(optimizers.get(name, **chosen)) for chosen in (given, others)
-    )
-    assert recipe == other
-    assert hash(recipe) == hash(other)
-    assert {key: moved[key] for key in rates} == dict.fromkeys(rates, 0.2)
-    assert (
-        rates or "base_optimizer.learning_rate" in numbers or "optimizer.learning_rate" in numbers
-    )
-
-
 # Transforms that need an example's own gradient, or a matrix.
 NO_VECTOR = {"differentially_private_aggregate", "scale_by_muon"}
 # Numbers that optax decides on in Python.
 IN_PYTHON = {"reduce_on_plateau": ("factor", "rtol", "atol"), "scale_by_sm3": ("b2",)}
 
 
-@pytest.mark.parametrize("name", sorted(set(optimizers.TRANSFORMS.names()) - NO_VECTOR))
+@pytest.mark.parametrize(
+    "name", most_of_them_under_full(set(optimizers.TRANSFORMS.names()) - NO_VECTOR)
+)
 def test_every_transform_by_name_is_optaxs_with_every_number_given(name):
     if name == "gradient_noise":  # gdjax's own, held against its formula below
         return
