@@ -158,7 +158,8 @@ def tan(p: Program, x: Scalar) -> Scalar:
 def exp(p: Program, x: Scalar) -> Scalar:
     """The exponential: 2ⁿ eʳ with |r| ≤ ln 2 / 2, the power of two in two factors."""
     numbers, kind, integer = _numbers(x)
-    high, low = (kind(b * np.log(2.0)) for b in (numbers.bias + 2, -numbers.bias - 25))
+    edges = numbers.bias + 2, -numbers.bias - numbers.mantissa - 2  # beyond them infinity and 0
+    high, low = (kind(b * np.log(2.0)) for b in edges)
     x = p.emit("select", p.emit("gt", x, high), high, x)
     x = p.emit("select", p.emit("lt", x, low), low, x)
     n, bits = _whole(p, x, 1 / np.log(2))

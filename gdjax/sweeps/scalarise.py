@@ -297,7 +297,7 @@ for _name, _op in {
 @_rule("argmin")
 @_rule("argmax")
 def _extremum(program: Program, eqn: Any, operand: np.ndarray) -> np.ndarray:
-    """The first index of the smallest (largest) number of a vector."""
+    """The first index of the smallest (largest) number of a vector, or of the first NaN."""
     if operand.ndim != 1:
         raise UnsupportedError(f"{eqn.primitive.name} of a matrix")
     kind = np.dtype(eqn.params["index_dtype"]).type
@@ -305,6 +305,10 @@ def _extremum(program: Program, eqn: Any, operand: np.ndarray) -> np.ndarray:
     best, where = operand[0], kind(0)
     for i, candidate in enumerate(operand[1:], 1):
         ahead = program.emit(better, candidate, best)
+        if candidate.dtype.kind == "f":
+            first = program.emit("eq", best, best)
+            broken = program.emit("and", program.emit("ne", candidate, candidate), first)
+            ahead = program.emit("or", ahead, broken)
         best = program.emit("select", ahead, candidate, best)
         where = program.emit("select", ahead, kind(i), where)
     return _filled([where], ())
@@ -382,14 +386,11 @@ def _scatter_add(
     program: Program, eqn: Any, operand: np.ndarray, indices: np.ndarray, updates: np.ndarray
 ) -> np.ndarray:
     result = operand.copy()
-    where = _known_integers(indices)
+    where, kind = _known_integers(indices), eqn.invars[0].aval.dtype
     for i in np.ndindex(*updates.shape):
-        one = np.zeros(updates.shape, np.int32)
+        one = np.zeros(updates.shape, kind)
         one[i] = 1
-        zero = np.zeros(operand.shape, np.int32)
-        params = {k: v for k, v in eqn.params.items() if not k.startswith("update_")}
-        params |= {k: None if k == "update_jaxpr" else () for k in eqn.params if k not in params}
-        hit = np.asarray(eqn.primitive.bind(zero, where, one, **(eqn.params | params)))
+        hit = np.asarray(eqn.primitive.bind(np.zeros(operand.shape, kind), where, one, **eqn.params))
         for place in zip(*np.nonzero(hit), strict=True):
             result[place] = program.emit("add", result[place], updates[i])
     return result
