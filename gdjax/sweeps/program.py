@@ -12,10 +12,23 @@ import numpy as np
 
 Scalar = Any  # a Node or a NumPy scalar
 
+
+
+def _divide(x: Any, y: Any) -> Any:
+    """The quotient; of integers towards 0, and by 0 what XLA makes of it."""
+    if x.dtype.kind == "f":
+        return np.divide(x, y)
+    return (x - np.fmod(x, y)) // y if y else np.invert(x.dtype.type(0))
+
+
+def _remainder(x: Any, y: Any) -> Any:
+    return np.fmod(x, y) if x.dtype.kind == "f" or y else x
+
+
 _FOLDED = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative,
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": _divide, "neg": np.negative,
     "abs": np.abs, "maximum": np.maximum, "minimum": np.minimum, "sqrt": np.sqrt,
-    "floor": np.floor, "ceil": np.ceil, "rint": np.rint, "trunc": np.trunc, "rem": np.fmod,
+    "floor": np.floor, "ceil": np.ceil, "rint": np.rint, "rem": _remainder,
     "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
     "eq": np.equal, "ne": np.not_equal, "and": np.bitwise_and, "or": np.bitwise_or,
     "xor": np.bitwise_xor, "not": np.invert, "sin": np.sin, "cos": np.cos, "exp": np.exp,
