@@ -198,7 +198,7 @@ def a_slice_through_the_last_point_along_the_axes_that_are_asked():
         return a**2 + 3 * (b - 1) ** 2 + 0.5 * c + 2 * a * c + 0.1 * c**4
 
     f = gdjax.Objective(
-        name="dent", fn=lambda q: depth(*q), domain=[(-2, 3), (-1, 5), (-4, 4)],
+        name="dent", fn=lambda q: depth(*q), domain=[(-2, 3), (-1, 6), (-4, 4)],
         minima=[(1.0, 1.0, -1.5), (0.5, 2.0, 1.0)], variables=("a", "b", "c"),
     )  # fmt: skip
     path = np.array([[2.5, 4.0, 3.0], [1.0, 1.5, -2.0], [0.5, 2.0, 1.2]])
@@ -935,6 +935,7 @@ def assert_profiles(figure, expected_of, ends, title, xlabel):
         final = share_solved(t, expected_of, x)
         assert_steps(axes, final)
         assert axes.get_title() == f"τ = {tau}"
+        assert (2 in axes.get_xticks()) == (ends[1] < 100 * ends[0])  # else powers of ten alone
         assert axes.get_xscale() == "log"
         assert axes.get_ylim()[0] <= 0
         assert axes.get_ylim()[1] >= 1
@@ -1040,10 +1041,10 @@ def quartiles_of_the_gaps_of_each_objective():
             assert same_colour(line.get_color(), colour)
             assert line.get_linestyle() == ("--" if colour == p.COLOURS[0] else "-")
             assert same_colour(shade.get_facecolor()[0, :3], to_rgb(colour))
-    axes = figure.axes[0]
-    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
-    np.testing.assert_allclose(axes.get_xlim(), [1, p.BUDGET])
-    np.testing.assert_allclose(axes.get_ylim(), [1e-10, 1.6])
+    for axes in figure.axes:
+        assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+        np.testing.assert_allclose(axes.get_xlim(), [1, p.BUDGET])
+        np.testing.assert_allclose(axes.get_ylim(), [1e-10, 1.6])
     assert figure.get_suptitle() == (
         "Convergence, median and quartiles over 3 held-out starts each, 2 tunings"
     )
@@ -1159,6 +1160,8 @@ def test_what_can_be_saved_is_taken():
 
 
 def test_two_labels_share_no_colour_until_the_palette_is_used_up():
+    shades = plotting.style.colours(["adam(learning_rate=0.2)", "adam(learning_rate=0.1)"])
+    assert list(shades.values()) == ["#7C3A60", PINK]  # two shades of one hue, by the alphabet
     for name in ("gradient_descent", "lion"):
         names = [f"{name}(learning_rate=0.{i})" for i in range(14)]
         assert set(plotting.style.colours(names).values()) == set(plotting.style.PALETTE)
