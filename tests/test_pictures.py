@@ -1014,6 +1014,8 @@ def ranks_with_the_best_mean_at_the_left():
         assert text.get_text() == (f"{value:.1f}" if i == 0 else f"{value:g}")
         assert same_colour(text.get_color(), "white" if value < 1.7 else "0.15")
         assert text.get_weight() == ("bold" if i == 0 else "normal")
+    (rule,) = axes.get_lines()  # between the mean and the objectives
+    assert list(rule.get_ydata()) == [0.5, 0.5]
     labels = axes.get_xticklabels()
     assert [x.get_text() for x in labels] == [p.OPTIMIZERS[j].replace("_", " ") for j in order]
     assert all(same_colour(x.get_color(), p.COLOURS[j]) for x, j in zip(labels, order, strict=True))
@@ -1157,6 +1159,13 @@ def test_a_format_or_a_resolution_is_refused(call, message):
 def test_what_can_be_saved_is_taken():
     for suffix in ("png", "svg", "pdf"):
         plotting.check_output(suffix, 1)
+
+
+def test_a_formula_is_in_the_title_where_a_line_has_room_for_it():
+    for count, shown in ((0, False), (1, True), (100, True), (101, False)):
+        latex = r"\alpha" * (count // 2) + "{x}_" * (count % 2)  # a Greek letter counts as two
+        title = plotting.style.title("a_b", latex)
+        assert title == ("a b" + (f":  $f = {latex}$" if shown else ""))
 
 
 def test_two_labels_share_no_colour_until_the_palette_is_used_up():
