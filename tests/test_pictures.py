@@ -198,7 +198,7 @@ def a_slice_through_the_last_point_along_the_axes_that_are_asked():
         return a**2 + 3 * (b - 1) ** 2 + 0.5 * c + 2 * a * c + 0.1 * c**4
 
     f = gdjax.Objective(
-        name="dent", fn=lambda q: depth(*q), domain=[(-2, 3), (-1, 5), (-4, 4)],
+        name="dent", fn=lambda q: depth(*q), domain=[(-2, 3), (-1, 6), (-4, 4)],
         minima=[(1.0, 1.0, -1.5), (0.5, 2.0, 1.0)], variables=("a", "b", "c"),
     )  # fmt: skip
     path = np.array([[2.5, 4.0, 3.0], [1.0, 1.5, -2.0], [0.5, 2.0, 1.2]])
@@ -935,6 +935,7 @@ def assert_profiles(figure, expected_of, ends, title, xlabel):
         final = share_solved(t, expected_of, x)
         assert_steps(axes, final)
         assert axes.get_title() == f"τ = {tau}"
+        assert (2 in axes.get_xticks()) == (ends[1] < 100 * ends[0])  # else powers of ten alone
         assert axes.get_xscale() == "log"
         assert axes.get_ylim()[0] <= 0
         assert axes.get_ylim()[1] >= 1
@@ -1013,6 +1014,8 @@ def ranks_with_the_best_mean_at_the_left():
         assert text.get_text() == (f"{value:.1f}" if i == 0 else f"{value:g}")
         assert same_colour(text.get_color(), "white" if value < 1.7 else "0.15")
         assert text.get_weight() == ("bold" if i == 0 else "normal")
+    (rule,) = axes.get_lines()  # between the mean and the objectives
+    assert list(rule.get_ydata()) == [0.5, 0.5]
     labels = axes.get_xticklabels()
     assert [x.get_text() for x in labels] == [p.OPTIMIZERS[j].replace("_", " ") for j in order]
     assert all(same_colour(x.get_color(), p.COLOURS[j]) for x, j in zip(labels, order, strict=True))
@@ -1040,10 +1043,10 @@ def quartiles_of_the_gaps_of_each_objective():
             assert same_colour(line.get_color(), colour)
             assert line.get_linestyle() == ("--" if colour == p.COLOURS[0] else "-")
             assert same_colour(shade.get_facecolor()[0, :3], to_rgb(colour))
-    axes = figure.axes[0]
-    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
-    np.testing.assert_allclose(axes.get_xlim(), [1, p.BUDGET])
-    np.testing.assert_allclose(axes.get_ylim(), [1e-10, 1.6])
+    for axes in figure.axes:
+        assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+        np.testing.assert_allclose(axes.get_xlim(), [1, p.BUDGET])
+        np.testing.assert_allclose(axes.get_ylim(), [1e-10, 1.6])
     assert figure.get_suptitle() == (
         "Convergence, median and quartiles over 3 held-out starts each, 2 tunings"
     )
@@ -1158,7 +1161,16 @@ def test_what_can_be_saved_is_taken():
         plotting.check_output(suffix, 1)
 
 
+def test_a_formula_is_in_the_title_where_a_line_has_room_for_it():
+    for count, shown in ((0, False), (1, True), (100, True), (101, False)):
+        latex = r"\alpha" * (count // 2) + "{x}_" * (count % 2)  # a Greek letter counts as two
+        title = plotting.style.title("a_b", latex)
+        assert title == ("a b" + (f":  $f = {latex}$" if shown else ""))
+
+
 def test_two_labels_share_no_colour_until_the_palette_is_used_up():
+    shades = plotting.style.colours(["adam(learning_rate=0.2)", "adam(learning_rate=0.1)"])
+    assert list(shades.values()) == ["#7C3A60", PINK]  # two shades of one hue, by the alphabet
     for name in ("gradient_descent", "lion"):
         names = [f"{name}(learning_rate=0.{i})" for i in range(14)]
         assert set(plotting.style.colours(names).values()) == set(plotting.style.PALETTE)

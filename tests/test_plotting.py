@@ -94,7 +94,7 @@ def test_every_landscape_has_levels_to_draw(name):
     assert (np.diff(filled.levels) > 0).all()
 
 
-@pytest.mark.parametrize("height", [0.0, -2.18e26, 1e-35])
+@pytest.mark.parametrize("height", [0.0, -2.18e26, 1e-35, np.nan])
 def test_a_level_ground_is_drawn_too(height):
     f = gdjax.Objective(name="level", fn=lambda p: 0 * p[0] + height, domain=[(0, 1)] * 2)
     path = trajectory([(0.2, 0.6), (0.3, 0.5)], lambda x, y: 0 * x + height)
