@@ -124,7 +124,10 @@ PAIRS = {
     "heavy ball, raw optax": (ball, optax.sgd(0.05, momentum=0.9), UNITS, None),
     "nesterov": (ahead, sgd(nesterov=True), UNITS, True),
     "average": (ball, average, OTHER + "learning rate × (1 − β)", True),
-    "average, the other way": (average, ball, OTHER + "learning rate × 1/(1 − β)", True),
+    "average, the other way": (
+        optimizers.averaged_momentum(0.05, 0.6), gdjax.heavy_ball(0.05, 0.6),
+        OTHER + "learning rate × 1/(1 − β)", True,
+    ),
     "average, as fast": (ball, EMA, OTHER + "a remembers steps, b averaged gradients", None),
     "textbook": (ahead, book, OTHER + "a visits the look-ahead points x + μ v of b", False),
     "textbook first": (book, ahead, OTHER + "b visits the look-ahead points x + μ v of a", False),
@@ -251,6 +254,8 @@ def test_every_setting_arrives():
     for gradient, rate in (("hand", 0.15), ("autodiff", 0.1)):
         found = drift(bowl, gradient=gradient, steps=2, starts=1).drift
         assert found == pytest.approx(0.5 * rate / 8)
+    default = gdjax.certify_equivalence(plain(lambda g, s: (-g, s)), optax.sgd(1.0), FLAT)
+    assert (default.trials[0].steps, default.precision, default.tolerance) == (150, "float64", 1e-3)
     report = gdjax.certify_equivalence(ball, sgd(), QFSP, 1, 4, tolerance=0.25, precision="float32")
     assert (report.objective, report.precision, report.tolerance) == ("qfsp", "float32", 0.25)
     assert (report.a, report.b) == (repr(ball), repr(sgd()))
