@@ -261,6 +261,46 @@ def test_anything_but_a_formula_is_refused(expression, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("allowed", "refused", "message"),
+    [
+        ("x**100", "x**101", "the power 101 is too large, at column 4"),
+        ("x**-100", "x**-101", "the power -101 is too large"),
+        ("-x" + "+x" * 249, "-x" + "+x" * 249 + "*x", "got 502"),
+        ("sin(" * 60 + "x" + ")" * 60, "sin(" * 61 + "x" + ")" * 61, "more than 60 levels"),
+        ("2**(x*" * 30 + "x" + ")" * 30, "2**(x*" * 31 + "x" + ")" * 31, "more than 60 levels"),
+        ("x*exp(709)", "x*exp(710)", "'exp(710)' has no finite value, at column 3"),
+        ("x/1e-300", "x/(1 - 1)", "division by zero"),
+        ("max(x, 1, 2, 3)", "max(x)", "max takes at least 2 arguments, at column 1"),
+        ("atan2(x, 1)", "atan2(x)", "atan2 takes 2 arguments"),
+        ("x + heavy", "x + heaviside", "heaviside cannot be a name, at column 5"),
+        ("x*2.5", "x*True", "'True' is not allowed"),
+        ("y\n + x", "y\n + 'x'", "\"'x'\" is not allowed"),
+    ],
+)
+def test_a_formula_is_refused_from_the_limit_on(allowed, refused, message):
+    parse(allowed)
+    with pytest.raises(gdjax.ArgumentError) as caught:
+        parse(refused)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        (["x"], "unknown variable 'y'"),
+        (["x", "y", "x"], "variables must differ from one another, got x, y, x"),
+        (["x", "pi"], "names that mean nothing else in a formula, got 'pi'"),
+        (["x", "2y"], "got '2y'"),
+        (["x", 3], "got 3"),
+    ],
+)
+def test_variables_of_a_formula_that_cannot_be(untyped, variables, message):
+    with pytest.raises(gdjax.ArgumentError) as caught:
+        objectives.get("formula", expression="x*y", variables=variables)
+    assert message in str(caught.value)
+
+
 def test_a_formula_nested_as_deeply_as_allowed_still_has_its_gradient():
     f = parse("sin(" * 55 + "x" + ")" * 55)
     assert np.isfinite(f.derivatives(["x"])[0]({"x": 1.0}))
@@ -378,6 +418,48 @@ def test_a_valid_objective_is_not_looked_at_twice():
     assert looked < len(count)
 
 
+@pytest.mark.parametrize("where", ["start", "center", "low", "high", "minima"])
+def test_a_value_that_is_nan_at_one_known_point_is_refused_there(where):
+    place = {"start": (3.0, -4.0), "center": (1.0, 2.0), "low": (-5.0, -6.0), "high": (7.0, 10.0)}
+    hole = jnp.array(place.get(where, (2.0, 2.5)))
+    f = gdjax.Objective(
+        name="holed", fn=lambda p: jnp.where((p == hole).all(), jnp.nan, bowl(p)),
+        domain=[(-5, 7), (-6, 10)], start=(3, -4), minima=[(2, 2.5)],
+    )  # fmt: skip
+    objectives.validate(f, numbers=False)
+    with pytest.raises(gdjax.ArgumentError) as caught:
+        objectives.validate(f)
+    at = ", ".join(f"{x:g}" for x in hole.tolist())
+    assert f"holed is NaN at ({at}), and at 1 of 261 points of its domain" in str(caught.value)
+
+
+def test_a_hessian_of_another_shape_is_refused():
+    f = gdjax.Objective(fn=bowl, hessian=lambda p: p, domain=[(-5, 5)] * 2)
+    with pytest.raises(gdjax.ArgumentError, match=r"the Hessian of bowl must return an array of "):
+        objectives.validate(f)
+
+
+def test_a_function_is_made_an_objective_with_all_that_is_said_of_it(tmp_path):
+    file = tmp_path / "with_slope.py"
+    file.write_text("def f(p):\n    return p @ p\n\ndef g(p):\n    return 2 * p\n")
+    f = objectives.get(
+        "function", fn=f"{file}:f", gradient=f"{file}:g", start=[1, 2, 3], minima=[[0, 0, 0]],
+        fmin=0.0, variables=["a", "b", "c"], name="own",
+    )  # fmt: skip
+    assert f.domain == ((-5, 5),) * 3
+    assert (f.start, f.minima, f.fmin) == ((1, 2, 3), ((0, 0, 0),), 0.0)
+    assert (f.variables, f.name) == (("a", "b", "c"), "own")
+    assert f.gradient(jnp.array([1.0, 2.0, 3.0])).tolist() == [2, 4, 6]
+    bare = objectives.as_objective(bowl, start=(1.0, 2.0, 3.0))
+    assert bare.domain == ((-5, 5),) * 3
+    assert bare is objectives.as_objective(bowl, start=np.zeros(3))
+
+
+def test_a_number_is_no_objective(untyped):
+    with pytest.raises(gdjax.ArgumentError, match="must be an Objective or a function, got 3"):
+        objectives.as_objective(3, (1.0,))
+
+
 def test_makers_are_no_entries_of_the_catalogue():
     assert not {*objectives.makers()} & {*objectives.names()}
     assert objectives.parameters("formula")["expression"] is objectives.REQUIRED
@@ -412,6 +494,8 @@ def test_what_is_found_may_be_an_objective_already(tmp_path):
     ("source", "message"),
     [
         ("mine.py", "fn must be file.py:function or package.module:function, got 'mine.py'"),
+        ("mine.py:", "fn must be file.py:function or package.module:function, got 'mine.py:'"),
+        (":f", "fn must be file.py:function or package.module:function, got ':f'"),
         ("min.py:f", "fn: there is no file 'min.py'; did you mean 'mine.py'?"),
         ("mine.py:bwol", "unknown function in mine.py: 'bwol'; did you mean 'bowl'?"),
         ("mine.py:number", "fn must name a function, and mine.py:number is a int"),
@@ -486,3 +570,22 @@ def test_a_line_is_fitted_to_the_rows_as_its_normal_equations_have_it(tmp_path):
     path = gdjax.descend(f, gdjax.heavy_ball(0.02, 0.8), steps=400)
     np.testing.assert_allclose(path.points[-1], best, rtol=1e-4, atol=1e-4)
     assert re.fullmatch(r"\\sum .*\^2", f.latex)
+
+
+def test_a_table_is_read_as_spreadsheets_write_it(tmp_path):
+    """With a byte order mark, blanks and empty lines; the last column is explained if none is y."""
+    file = tmp_path / "table.csv"
+    file.write_bytes("\ufeffu, v ,w\n1, 4,7\n\n 2,5, 8.5\n3,6,1e1\n".encode())
+    f = objectives.get("curve_fit", data=file, model="c10*u + c9*v", start=[0, -2])
+    assert f.variables == ("c9", "c10")
+    assert f.domain == ((-5, 5), (-12, 8))
+    assert (f.fit.response, f.fit.observed.tolist()) == ("w", [7, 8.5, 10])
+    assert {key: each.tolist() for key, each in f.fit.columns.items()} == {
+        "u": [1, 2, 3], "v": [4, 5, 6],
+    }  # fmt: skip
+    assert float(f((1, 2))) == pytest.approx((7 - 6) ** 2 + (8.5 - 9) ** 2 + (10 - 12) ** 2)
+    other = objectives.get("curve_fit", data=file, model="c*u", response="v", parameters=["c"])
+    assert other.fit.observed.tolist() == [4, 5, 6]
+    kinked = objectives.get("curve_fit", data=file, model="abs(u - c)")
+    assert kinked.smoothness == "kink"
+    assert kinked.kink(jnp.array([2.0])).tolist() == [-1, 0, 1]
