@@ -174,7 +174,7 @@ def test_by_default_a_descent_is_at_rest_at_a_millionth():
     assert gdjax.sweep(wide, halve, [[1.0]], steps=200, stop=often).steps.item() == 19
     assert gdjax.sweep(narrow, halve, [[1.0]], steps=200, stop=often).steps.item() == 27
     # A sweep looks for it after every ten steps.
-    assert gdjax.sweep(wide, halve, [[1.0]], steps=200).steps.item() == 20
+    assert gdjax.sweep(wide, halve, [[1.0]], steps=990).steps.item() == 20  # not 9 or 11
 
 
 def test_by_default_a_minimum_is_reached_at_a_thousandth_and_lost_beyond_a_hundred_widths():
@@ -184,6 +184,11 @@ def test_by_default_a_minimum_is_reached_at_a_thousandth_and_lost_beyond_a_hundr
     assert [Outcome(int(path.outcome)) for path in at.values()] == [
         MAX_STEPS, MAX_STEPS, MAX_STEPS, DIVERGED, DIVERGED,
     ]  # fmt: skip
+
+
+def test_where_no_minimum_is_known_none_is_reached():
+    path = gdjax.descend(lambda p: p[0] ** 2, gdjax.gradient_descent(0.5), [1.0], 1)
+    assert (path.outcome, path.minimum) == (STALLED, -1)
 
 
 def test_the_name_of_an_outcome_is_what_pictures_and_tables_say():

@@ -1,5 +1,6 @@
 """Kernels, plans and starts: what a sweep is made of."""
 
+import os
 import re
 import threading
 
@@ -168,6 +169,9 @@ def test_the_value_of_a_lost_point_is_known_but_never_the_best(record):
     assert (np.abs(last) > 2e4).all()
     np.testing.assert_allclose(found["final_value"], np.sin(last) - last**2 / 2, rtol=1e-6)
     assert (found["best_value"] > found["final_value"]).all()
+    # What is within tolerance, and near a minimum, is not said where neither is known.
+    assert (found["first_step"] == found["minimum"]).all()
+    assert (found["minimum"] == -1).all()
     if record:
         rows = found["steps"], np.arange(40)
         np.testing.assert_array_equal(found["values"].T[rows], found["final_value"])
@@ -516,6 +520,21 @@ def test_a_plan_counts_its_cells_with_the_starts_slowest_and_the_last_axis_faste
 )  # fmt: skip
 def test_what_is_to_be_recorded(record, steps, kept):
     assert plan(QFSP, gdjax.heavy_ball(0.1), steps=steps, record=record).record == kept
+
+
+def test_a_sweep_says_how_it_was_run():
+    found = gdjax.sweep(QFSP, gdjax.heavy_ball(0.1), [(1, 2), (3, 4)], steps=12)
+    said = {
+        "objective": "qfsp", "fmin": QFSP.fmin, "max_steps": 12, "tolerance": 1e-4, "chunk": 2,
+        "gradient": "autodiff", "precision": "float32", "starts_kind": "array", "kernel": "native",
+        "kernel_reason": "", "stride": 6, "processors": chunks.processors(), "complete": True,
+    }  # fmt: skip
+    assert {name: found.attrs[name] for name in said} == said
+    assert chunks.processors() == len(os.sched_getaffinity(0))
+    alone = gdjax.sweep(QFSP, gdjax.heavy_ball(0.1), steps=1, devices=1, fast_math=False)
+    assert (alone.attrs["kernel_reason"], alone.attrs["processors"]) == ("fast_math is off", 1)
+    with pytest.raises(gdjax.ArgumentError, match="devices must be a whole number, at least 1"):
+        gdjax.sweep(QFSP, gdjax.heavy_ball(0.1), devices=0)
 
 
 @pytest.mark.parametrize(
