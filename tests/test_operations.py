@@ -264,7 +264,7 @@ def meant(op, kind):
         return meaning(*COLUMNS[kind][: arity(meaning)])
 
 
-@pytest.mark.parametrize("run", [run_llvm, run_pallas, "folded"], ids=["llvm", "pallas", "folded"])
+@pytest.mark.parametrize("run", [run_llvm, "folded", run_pallas], ids=["llvm", "folded", "pallas"])
 def test_an_operation_means_the_same_everywhere(run):
     assert set(MEANINGS) >= OPERATIONS
     known = {run_llvm: MEANINGS, run_pallas: registers._OPERATIONS, "folded": program._FOLDED}[run]
@@ -967,6 +967,6 @@ def test_compositions_compute_what_jax_does(composition):
 
 @pytest.mark.full
 @hypothesis.given(compositions())
-@hypothesis.settings(max_examples=200)
+@hypothesis.settings(max_examples=60)
 def test_many_compositions_compute_what_jax_does(composition):
     compared(composition)
