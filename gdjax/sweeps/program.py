@@ -1,7 +1,7 @@
 """Straight-line programs over scalars: what one descent step is once nothing is an array.
 
-A node is one operation on one number; operators build more of them. Equal operations are one
-node, constants are folded, so that a program holds each term once, however it was written.
+A node is one operation on one number. Equal operations are one node, constants are folded, so that
+a program holds each term once, however it was written.
 """
 
 import collections
@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 Scalar = Any  # a Node or a NumPy scalar
-
 
 
 def _divide(x: Any, y: Any) -> Any:
@@ -41,39 +40,10 @@ _COMMUTING = ("add", "mul", "and", "or", "xor", "eq", "ne")
 class Node:
     """One operation on scalars, its arguments nodes or NumPy scalars; compares by identity."""
 
-    __array_ufunc__ = None  # NumPy scalars leave mixed arithmetic to the node
-    __slots__ = ("args", "dtype", "index", "op", "program")
+    __slots__ = ("args", "dtype", "index", "op")
 
-    def __init__(self, program: "Program", op: str, args: tuple, dtype: np.dtype, index: int):
-        self.program, self.op, self.args = program, op, args
-        self.dtype, self.index = dtype, index
-
-    def __add__(self, other: Any) -> Scalar:
-        return self.program.emit("add", self, other)
-
-    def __radd__(self, other: Any) -> Scalar:
-        return self.program.emit("add", other, self)
-
-    def __sub__(self, other: Any) -> Scalar:
-        return self.program.emit("sub", self, other)
-
-    def __rsub__(self, other: Any) -> Scalar:
-        return self.program.emit("sub", other, self)
-
-    def __mul__(self, other: Any) -> Scalar:
-        return self.program.emit("mul", self, other)
-
-    def __rmul__(self, other: Any) -> Scalar:
-        return self.program.emit("mul", other, self)
-
-    def __truediv__(self, other: Any) -> Scalar:
-        return self.program.emit("div", self, other)
-
-    def __rtruediv__(self, other: Any) -> Scalar:
-        return self.program.emit("div", other, self)
-
-    def __neg__(self) -> Scalar:
-        return self.program.emit("neg", self)
+    def __init__(self, op: str, args: tuple, dtype: np.dtype, index: int):
+        self.op, self.args, self.dtype, self.index = op, args, dtype, index
 
 
 class Program:
@@ -161,7 +131,7 @@ class Program:
                     break
 
     def _append(self, op: str, args: tuple, dtype: np.dtype) -> Node:
-        node = Node(self, op, args, dtype, len(self.nodes))
+        node = Node(op, args, dtype, len(self.nodes))
         self.nodes.append(node)
         return node
 

@@ -77,6 +77,9 @@ def _evaluate(
         return _constant(var.val, var.aval.dtype) if hasattr(var, "val") else known[var]
 
     for eqn in jaxpr.eqns:
+        for var in eqn.outvars:
+            if var.aval.dtype not in _DTYPES:
+                raise UnsupportedError(f"a kernel has no numbers of {var.aval.dtype}")
         operands = [read(v) for v in eqn.invars]
         inner = next((eqn.params[k] for k in _INNER if k in eqn.params), None)
         if eqn.primitive.name in _CALLS and inner is not None:
@@ -99,6 +102,7 @@ def _evaluate(
 _CALLS = ("jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call", "checkpoint",
           "remat2")  # fmt: skip
 _INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+_DTYPES = tuple(map(np.dtype, ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"]))
 _RULES: dict[str, Callable] = {}
 
 
@@ -387,10 +391,11 @@ def _scatter_add(
 ) -> np.ndarray:
     result = operand.copy()
     where, kind = _known_integers(indices), eqn.invars[0].aval.dtype
+    nothing = np.zeros(operand.shape, kind)
     for i in np.ndindex(*updates.shape):
         one = np.zeros(updates.shape, kind)
         one[i] = 1
-        hit = np.asarray(eqn.primitive.bind(np.zeros(operand.shape, kind), where, one, **eqn.params))
+        hit = np.asarray(eqn.primitive.bind(nothing, where, one, **eqn.params))
         for place in zip(*np.nonzero(hit), strict=True):
             result[place] = program.emit("add", result[place], updates[i])
     return result
