@@ -4,6 +4,7 @@ import functools
 import math
 import os
 import re
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -380,6 +381,12 @@ def test_a_function_that_is_no_objective_is_refused_in_one_line(fn, message):
     assert "\n" not in str(caught.value)
 
 
+def test_the_line_of_the_users_file_is_told():
+    line = branch.__code__.co_firstlineno + 1
+    with pytest.raises(gdjax.ArgumentError, match=rf"\(line {line}\); use"):
+        objectives.validate(gdjax.Objective(fn=branch, domain=[(-5, 5)] * 2))
+
+
 def test_a_sweep_refuses_it_as_a_descent_does():
     f = gdjax.Objective(fn=branch, domain=[(-5, 5)] * 2)
     with pytest.raises(gdjax.ArgumentError, match="branch cannot be traced by JAX"):
@@ -503,6 +510,8 @@ def test_what_is_found_may_be_an_objective_already(tmp_path):
             "broken.py:f",
             "fn: broken.py cannot be imported: NameError: name 'y' is not defined, line 2",
         ),
+        ("broken:f", "fn: broken cannot be imported: NameError: name 'y' is not defined"),
+        ("needs:f", "fn: needs cannot be imported: ModuleNotFoundError: No module named 'not_th"),
         ("wrong.py:f", "fn: wrong.py cannot be imported: SyntaxError: "),
         ("needs.py:f", "ModuleNotFoundError: No module named 'not_there', line 1"),
         ("gdjaxx:f", "fn: there is no module 'gdjaxx'; did you mean 'gdjax'"),
@@ -519,6 +528,7 @@ def test_a_source_that_leads_nowhere_is_told_with_near_names(
     (tmp_path / "broken.py").write_text("x = 3\nx = y\n")
     (tmp_path / "wrong.py").write_text("def f(:\n")
     (tmp_path / "needs.py").write_text("import not_there\n")
+    monkeypatch.setattr(sys, "path", [*sys.path])
     with pytest.raises(gdjax.ArgumentError) as caught:
         objectives.get("function", fn=source)
     assert message in str(caught.value)
