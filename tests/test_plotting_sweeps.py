@@ -61,12 +61,15 @@ def test_minima_beyond_the_palette_share_one_colour():
 
 
 @pytest.mark.parametrize("dim", [1, 3])
-def test_basins_are_drawn_in_two_dimensions_only(dim):
+def test_basins_and_paths_of_a_sweep_are_drawn_in_two_dimensions_only(dim):
     f = objectives.get("sphere", dim=dim)
     none = np.full(4, -1)
     data = dataset(f, np.ones((4, dim)), {}, np.full(4, Outcome.STALLED), none, none)
     with pytest.raises(gdjax.ArgumentError, match=f"needs 2 dimensions, sphere has {dim}"):
         plotting.basin_map(data, f)
+    data["points"] = (("start", "record", "component"), np.ones((4, 3, dim)))
+    with pytest.raises(gdjax.ArgumentError, match=f"needs 2 dimensions, sphere has {dim}"):
+        plotting.paths_grid(data, f)
 
 
 # The palette
