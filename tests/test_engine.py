@@ -12,6 +12,7 @@ import threading
 import time
 import types
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -98,6 +99,12 @@ def weighted(*weights):
     return lambda point: jnp.sum(weights * point**2)
 
 
+def shaken(seed):
+    """A function that closes over a random key."""
+    key = jax.random.key(seed)
+    return lambda point: jnp.sum((point - jax.random.normal(key, (2,))) ** 2)
+
+
 def bowl(**changes):
     facts = {
         "name": "bowl", "fn": lambda p: jnp.sum(p**2), "gradient": lambda p: 2 * p,
@@ -136,6 +143,8 @@ THERE = {
     "base": {},
     "hand": {"gradient": "hand"},
     "array": {"objective": bowl(fn=weighted(1, 2))},
+    "jit": {"objective": bowl(fn=jax.jit(weighted(1, 2)))},
+    "key": {"objective": bowl(fn=shaken(1))},
     "own start": {"starts": None},
     "points": {"starts": POINTS},
     "grid": {"starts": starts.grid(2)},
@@ -164,6 +173,8 @@ DECIDES = [
          objective=bowl(name="pail")),
     case("objective.fn", "base", "function is", objective=bowl(fn=lambda p: jnp.sum(p**2) / 2)),
     case("objective.fn", "array", "function is ", objective=bowl(fn=weighted(1, 3))),
+    case("objective.fn", "jit", "function is ", objective=bowl(fn=jax.jit(weighted(1, 3)))),
+    case("objective.fn", "key", "function is ", objective=bowl(fn=shaken(2))),
     case("objective.gradient", "hand", "function is", objective=bowl(gradient=lambda p: 3 * p)),
     case("objective.domain", "base", "domain[1][1] is 3.0 there and 4.0 here",
          objective=bowl(domain=((-2, 1), (-1, 4)))),
@@ -444,9 +455,28 @@ def test_an_interrupt_is_answered_soon_and_leaves_a_store_that_continues(tmp_pat
 
 
 def test_progress_counts_every_cell(capsys):
-    gdjax.sweep(QFSP, gdjax.heavy_ball(0.1), starts.uniform(5000), progress=True)
-    assert "5.00k/5.00k" in capsys.readouterr().err
+    for count, shown in {50: "50.0/50.0", 5000: "5.00k/5.00k"}.items():
+        gdjax.sweep(QFSP, gdjax.heavy_ball(0.1), starts.uniform(count), progress=True)
+        assert shown in capsys.readouterr().err
     gdjax.sweep(QFSP, gdjax.heavy_ball(0.1), starts.uniform(5000))
+    assert not capsys.readouterr().err
+
+
+def test_what_is_not_said_is_the_default(tmp_path, capsys):
+    bare = {"objective": bowl(), "optimizer": gdjax.heavy_ball(0.1)}
+    said = {
+        "starts": [[0.5, 2.0]], "hyperparameters": {}, "steps": 100, "record": None, "stop": True,
+        "tolerance": 1e-4, "gradient": "autodiff", "precision": "float32", "chunk": 1,
+        "fast_math": True,
+    }  # fmt: skip
+    assert said.keys() | bare.keys() | {"store", "progress", "devices"} == {
+        *inspect.signature(gdjax.sweep).parameters
+    }
+    found = gdjax.sweep(**bare, store=tmp_path / "store")
+    assert gdjax.sweep(**bare | said, store=tmp_path / "store").identical(found)
+    assert_same_numbers(engine.Sweep(plan(**bare)).run(), found)
+    assert_same_numbers(gdjax.sweep(**bare), found)
+    assert engine.Sweep(plan(**bare)).layout.attrs["kernel"] == "native"
     assert not capsys.readouterr().err
 
 
@@ -481,7 +511,7 @@ def test_a_sweep_asks_for_the_memory_that_its_results_take(monkeypatch, kind):
     four_fifths = -(-made(found) * 5 // 4)
     free(monkeypatch, memory=four_fifths)
     gdjax.sweep(**settings)
-    free(monkeypatch, memory=four_fifths - 2)
+    free(monkeypatch, memory=four_fifths - 1)
     with pytest.raises(gdjax.ArgumentError) as caught:
         gdjax.sweep(**settings)
     megabytes = f"{made(found) / 1e6:.3g} MB of memory"
@@ -504,16 +534,17 @@ def test_a_sweep_into_a_store_asks_for_two_chunks_of_memory_and_for_the_disk(
     enough = {"memory": -(-each * 60000 * 5 // 4), "disk": -(-made(found) * 5 // 4)}
     free(monkeypatch, **enough)
     gdjax.sweep(**settings, store=tmp_path / "just")
-    free(monkeypatch, **enough | {"memory": enough["memory"] - 2})
+    free(monkeypatch, **enough | {"memory": enough["memory"] - 1})
     with pytest.raises(gdjax.ArgumentError) as caught:
         gdjax.sweep(**settings, store=tmp_path / "new")
     assert f"{each} bytes for each of 60,000 descents, and" in str(caught.value)
     assert "take a smaller chunk" in str(caught.value)
     assert "store=" not in str(caught.value)
-    free(monkeypatch, **enough | {"disk": enough["disk"] - 2})
+    free(monkeypatch, **enough | {"disk": enough["disk"] - 1})
     with pytest.raises(gdjax.ArgumentError, match="this sweep of 100,000 descents needs") as caught:
         gdjax.sweep(**settings, store=tmp_path / "new")
     assert f"up to {made(found) / 1e6:.3g} MB on the disk, and" in str(caught.value)
+    assert "take fewer starts or values" in str(caught.value)
     assert ("or record less" in str(caught.value)) == (kind == "paths")
     assert not (tmp_path / "new").exists()
     gdjax.sweep(**settings, store=tmp_path / "whole")  # what is there is not asked for again
@@ -525,12 +556,13 @@ def test_a_little_memory_is_not_asked_for(monkeypatch):
 
 
 def test_a_grid_larger_than_the_disk_is_refused_by_its_sides(tmp_path):
+    grid, store = starts.grid(10**6), tmp_path / "new" / "store"
     with pytest.raises(
-        ValueError, match=r"1,000,000,000,000 descents \(1,000,000 starts a side, 2"
+        gdjax.ArgumentError,
+        match=r"1,000,000,000,000 descents \(1,000,000 starts a side, 2 sides\) needs up to .* on "
+        r"the disk, and .* are free; take fewer starts a side or values$",
     ):
-        gdjax.sweep(
-            QFSP, gdjax.gradient_descent(0.1), starts.grid(10**6), store=tmp_path / "new" / "store"
-        )
+        gdjax.sweep(QFSP, gdjax.gradient_descent(0.1), grid, store=store)
     assert not list(tmp_path.iterdir())
 
 

@@ -1,4 +1,3 @@
-import contextlib
 import datetime
 import errno
 import functools
@@ -114,6 +113,7 @@ def test_a_dataset_shares_the_memory_of_its_arrays():
     }
     results = dataset(layout, arrays)
     assert all(np.shares_memory(results[name].values, arrays[name]) for name in arrays)
+    assert results.attrs["complete"] is True
     assert layout.bytes_per_cell * layout.cells == sum(a.nbytes for a in arrays.values())
 
 
@@ -211,6 +211,19 @@ def test_results_say_where_they_come_from(tmp_path):
     assert results.attrs["seed"] is None
 
 
+def test_infinite_attributes_are_numbers_again(tmp_path):
+    words = {"low": -np.inf, "high": np.inf, "half": -0.5, "word": "-Infinite"}
+    layout = sweep_layout(
+        np.zeros((1, 3)), precision="float32", chunk=1, config=words, attrs=words, minima=[[0] * 3]
+    )
+    results = open_results(Store.create(tmp_path, layout).path)
+    assert {name: results.attrs[name] for name in words} == words
+    assert json.loads(results.attrs["config"]) == words | {"low": "-Infinity", "high": "Infinity"}
+    assert '"low": "-Infinity"' in (tmp_path / "zarr.json").read_text()
+    assert results["component"].values.tolist() == ["x1", "x2", "x3"]
+    assert results["is_global"].values.tolist() == [False]  # unless it is said
+
+
 def test_plain_xarray_and_zarr_read_the_store(tmp_path):
     layout = make_layout()
     fill(Store.create(tmp_path, layout))
@@ -236,6 +249,9 @@ def test_flat_results_are_read_where_they_are_indexed(tmp_path, monkeypatch):
         np.testing.assert_array_equal(flat["final_point"][key], expected[key])
     assert flat["outcome"][[0, 1]].shape == (2,)
     assert len(read) == 4  # the outcomes were not looked at
+    third = layout.coordinates["start_point"].values[3]
+    np.testing.assert_array_equal(flat["start_point"][3], third)
+    assert len(read) == 5  # nor had the starts been
     assert list(flat.data_vars) == ["final_point", "outcome"]
     np.testing.assert_array_equal(
         flat["start_point"][20:].values, layout.coordinates["start_point"].values[20:]
@@ -353,6 +369,7 @@ def test_a_mark_is_set_after_everything_of_its_chunk_is_on_the_disk(undisturbed)
         if results:
             chunk = Path(name).parts[2]
             assert when <= renamed[folder / "status" / "c" / chunk][0]
+    assert [name for name in stored if name.startswith("start_point/c")] == ["start_point/c/0/0"]
     assert {f"{name}/c/{i}" for name in ("final_value", "status") for i in (0, 1)} < {*stored}
 
 
@@ -369,8 +386,14 @@ def test_whatever_operation_fails_no_chunk_is_marked_that_is_not_whole(
         path.parent.mkdir()
         with pytest.MonkeyPatch.context() as patch:
             disk = Disk(patch, path.parent, number, forever)
-            with contextlib.suppress(StorageError):  # a leftover that stays is no reason for one
+            failure = None
+            try:
                 fill(Store.open_or_create(path, layout))
+            except StorageError as error:
+                failure = str(error)
+        if failure is None:  # nothing was to be cleared, or the folder was there already
+            assert disk.done[number][0] in ("rmtree", "mkdir")
+        assert failure is None or forever or os.strerror(errno.EIO) in failure
         if forever:
             disk.lose_power()
         if path.exists():
@@ -455,6 +478,9 @@ def test_a_store_of_another_sweep_is_refused_and_untouched(tmp_path):
     for other, words in {
         "steps": (make_layout(steps=200), "steps is 100 there and 200 here"),
         "rates": (make_layout(rates=[0.1, 0.3]), "rates[1] is 0.2 there and 0.3 here"),
+        "length": (make_layout(rates=[0.1]), "rates is [0.1, 0.2] there and [0.1] here"),
+        "number": (make_layout(rates=3), "rates is [0.1, 0.2] there and 3 here"),
+        "mapping": (make_layout(steps={"a": 1}), "steps is 100 there and {'a': 1} here"),
         "chunk": (make_layout(chunk=16), "chunk is 32 there and 16 here"),
         "absent": (make_layout(nesterov=True), "nesterov is 'absent' there and True here"),
         "dims": (make_layout(starts=26), "dims.start is 25 there and 26 here"),
@@ -509,6 +535,9 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path):
             kept.write(4, bad)
     assert not kept.done.any()
     assert not Store.open(tmp_path, kept.layout).done.any()
+    for index in (-1, 5, 6):
+        with pytest.raises(IndexError, match=f"chunk {index} of 5"):
+            kept.write(index, good)
     for taken in ("steps", "record", "component", "momentum"):
         with pytest.raises(ArgumentError, match=f"'{taken}' is taken"):
             make_layout(axes=[{"momentum": [1.0]}, {taken: [1.0]}])
@@ -527,7 +556,7 @@ def test_a_full_disk_costs_only_the_chunk_in_flight(tmp_path, monkeypatch):
         with pytest.raises(StorageError) as error:
             half.write(1, make_chunk(layout, 1))
         assert "chunk 1 of 5" in str(error.value)
-        assert "No space left on device; the 1 finished" in str(error.value)
+        assert ": No space left on device; the 1 finished" in str(error.value)
         assert "\n" not in str(error.value)
         with pytest.raises(StorageError, match=r"could not be made.*No space left"):
             Store.create(tmp_path / "second", layout)
@@ -552,6 +581,11 @@ def test_a_chunk_of_many_bytes_lies_in_files_of_its_own(tmp_path, monkeypatch):
     # In a file fit two of the five steps of the points, or four of the values.
     assert written == [3 + 2 + 8 + 1] * layout.chunks
     xr.testing.assert_identical(open_results(kept.path), in_memory(layout))
+    monkeypatch.setattr(folder, "FILE_BYTES", 1)  # a file holds a row and a step, at the least
+    small = Store.create(tmp_path / "small", layout)
+    assert len(list(small.path.glob("start_point/c/*/*"))) == 25
+    small.write(4, make_chunk(layout, 4))
+    assert len(list(small.path.glob("points/c/4/*/*"))) == 5
 
 
 def rows_of(layout, chunks):
@@ -636,11 +670,14 @@ def test_an_interrupted_export_leaves_the_file_that_was_there(tmp_path, monkeypa
     assert parquet.read_table(file).num_rows == 150
 
 
-def test_a_parquet_table_of_a_part_of_a_dataset(tmp_path):
+def test_a_parquet_table_of_a_part_of_a_dataset(tmp_path, monkeypatch):
     parquet = pytest.importorskip("pyarrow.parquet")
     results = in_memory(make_layout())
     part = results.isel(start=3, decay=slice(1, 2)).transpose()
-    rows = parquet.read_table(to_parquet(part, tmp_path / "part.parquet"))
+    assert parquet.ParquetFile(to_parquet(part, tmp_path / "part.parquet")).num_row_groups == 1
+    monkeypatch.setattr(table, "GROUP_BYTES", 1)  # a group holds a row, at the least
+    assert parquet.ParquetFile(to_parquet(part, tmp_path / "part.parquet")).num_row_groups == 3
+    rows = parquet.read_table(tmp_path / "part.parquet")
     assert rows.num_rows == 3
     assert rows["start"].to_pylist() == [3, 3, 3]
     assert rows["decay"].to_pylist() == [1.0, 1.0, 1.0]
