@@ -313,7 +313,8 @@ def test_a_sweep_asks_for_the_memory_that_its_results_take(monkeypatch, tmp_path
     found = run(50_000)
     need = size_of(found)
     assert need > LITTLE  # of which nobody asks whether it fits
-    for free, fits in ((enough(need), True), (enough(need) - 2, False)):
+    starts = 50_000 * dim * found.final_point.dtype.itemsize
+    for free, fits in ((enough(need + starts), True), (enough(need + starts) - 2, False)):
         monkeypatch.setattr(engine, "available_memory", lambda free=free: free)
         if fits:
             run(50_000)
@@ -331,7 +332,7 @@ def test_a_sweep_asks_for_the_memory_that_its_results_take(monkeypatch, tmp_path
     assert not (tmp_path / "store").exists()
     monkeypatch.setattr(engine, "available_memory", lambda: enough(2 * need))
     # On the disk there must be room for all of them and for their starts.
-    whole = 4 * (need + 50_000 * dim * found.final_point.dtype.itemsize)
+    whole = 4 * (need + starts)
     disk = engine.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(
         engine.shutil, "disk_usage", lambda _: disk._replace(free=enough(whole) - 2)
