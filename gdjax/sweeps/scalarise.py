@@ -343,7 +343,8 @@ def _dot_general(program: Program, eqn: Any, a: np.ndarray, b: np.ndarray) -> np
     result = np.empty(eqn.outvars[0].aval.shape, dtype=object)
     free = a.ndim - len(over_a)
     for index in np.ndindex(*result.shape):
-        left, right = rows[index[:free]].reshape(-1), columns[index[free:]].reshape(-1)
+        left = rows[(*index[:free], ...)].reshape(-1)  # an array even where it is one number
+        right = columns[(*index[free:], ...)].reshape(-1)
         terms = [program.emit("mul", x, y) for x, y in zip(left, right, strict=True)]
         result[index] = functools.reduce(lambda x, y: program.emit("add", x, y), terms)
     return result
