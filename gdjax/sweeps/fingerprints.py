@@ -35,11 +35,9 @@ def fingerprint(function: Callable, *arguments: Any) -> str:
 
 def _arrays(part: Any) -> Iterator[np.ndarray]:
     """The arrays inside a traced program, in the order in which they are met."""
-    if isinstance(part, core.ClosedJaxpr):
-        yield from map(_plain, part.consts)
-        yield from _arrays(part.jaxpr)
-    elif isinstance(part, core.Jaxpr):
-        for equation in part.eqns:
+    if isinstance(part, core.ClosedJaxpr | core.Jaxpr):  # one class in newer versions of JAX
+        yield from map(_plain, getattr(part, "consts", ()))
+        for equation in getattr(part, "jaxpr", part).eqns:
             yield from (_plain(v.val) for v in equation.invars if isinstance(v, core.Literal))
             yield from _arrays(equation.params)
     elif isinstance(part, Mapping | tuple | list):
