@@ -3,19 +3,19 @@
 import functools
 import hashlib
 import os
-import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from gdjax import interrupts, results
+from gdjax import interrupts, optimizers, results
 from gdjax._inputs import ObjectiveLike, OptimizerLike, Precision, as_count
 from gdjax.descent import as_precision
 from gdjax.errors import ArgumentError
@@ -24,6 +24,7 @@ from gdjax.objectives import GradientSide, Objective
 from gdjax.outcomes import StoppingRule
 from gdjax.sweeps.cells import stride
 from gdjax.sweeps.chunks import Runner
+from gdjax.sweeps.fingerprints import fingerprint
 from gdjax.sweeps.plan import Plan, plan
 from gdjax.sweeps.starts import Starts
 
@@ -200,7 +201,8 @@ def _check_memory(asked: Plan, in_memory: bool) -> None:
         asked.precision, asked.objective.dim, len(asked.record)
     ).values()
     each = sum(variable.nbytes for variable in variables)
-    need = each * (asked.cells if in_memory else 2 * asked.chunk)  # one is written, one computed
+    descents = asked.cells if in_memory else 2 * asked.chunk  # one is written, one computed
+    need = each * descents + (_bytes_of_starts(asked) if in_memory else 0)
     if need <= LITTLE:
         return
     free = available_memory()
@@ -209,27 +211,31 @@ def _check_memory(asked: Plan, in_memory: bool) -> None:
         ways += ["fewer recorded steps"] if asked.record else []
         ways += ["store='a folder', which keeps a chunk in memory at a time"] if in_memory else []
         raise ArgumentError(
-            f"this sweep needs {size(need)} of memory, {each} bytes for each of "
-            f"{asked.cells if in_memory else 2 * asked.chunk:,} descents, and {size(free)} are "
-            f"free; take {', or '.join(ways)}"
+            f"this sweep needs {size(need)} of memory, {each} bytes for each of {descents:,} "
+            f"descents{' beside the starts' if in_memory else ''}, and {size(free)} are free; "
+            f"take {', or '.join(ways)}"
         )
 
 
 def _check_disk(asked: Plan, layout: results.Layout, store: Path) -> None:
     """Refuse a sweep whose results would not fit on the disk, before a store is made."""
     place = next(folder for folder in store.absolute().parents if folder.is_dir())
-    dim = asked.objective.dim
-    start = dim * np.dtype(asked.precision).itemsize
-    need = asked.cells * layout.bytes_per_cell + asked.starts.count(dim) * start
+    need = asked.cells * layout.bytes_per_cell + _bytes_of_starts(asked)
     free = shutil.disk_usage(place).free
     if need > SHARE * free:
         grid = asked.starts.kind == "grid"
-        side = f" ({asked.starts.number:,} starts a side, {dim} sides)" if grid else ""
+        sides = f"{asked.starts.number:,} starts a side, {asked.objective.dim} sides"
+        side = f" ({sides})" if grid else ""
         raise ArgumentError(
             f"this sweep of {asked.cells:,} descents{side} needs up to {size(need)} on the disk, "
             f"and {size(free)} are free; take fewer starts"
             f"{' a side' if grid else ''} or values{', or record less' if asked.record else ''}"
         )
+
+
+def _bytes_of_starts(asked: Plan) -> int:
+    dim = asked.objective.dim
+    return asked.starts.count(dim) * dim * np.dtype(asked.precision).itemsize
 
 
 def _digest(points: np.ndarray) -> str:
@@ -253,10 +259,23 @@ class _LazyStarts:
 
 def _layout(asked: Plan, points: Any, runner: Runner, in_memory: bool) -> results.Layout:
     f, starts, optimizer = asked.objective, asked.starts, repr(asked.optimizer)
+    axes = {
+        name: values
+        for axis in asked.axes
+        for name, values in zip(axis.names, axis.values, strict=True)
+    }
+    numbers = asked.optimizer.numbers
     config = {
         "objective": f.name,
-        "function": _fingerprint(f, asked.gradient, asked.precision),
+        "function": _function(f, asked.gradient, asked.precision),
+        "domain": f.domain,
+        "minima": f.minima,
+        "local_minima": f.local_minima,
+        "fmin": f.fmin,
         "optimizer": optimizer,
+        # What is written of an optimizer is rounded, and is the same for all that have one name.
+        "update": _update(asked.optimizer, f.dim, asked.precision),
+        "numbers": {n: np.asarray(numbers[n]) for n in sorted(numbers.keys() - axes.keys())},
         "starts": {
             "kind": starts.kind,
             "number": starts.number,
@@ -264,10 +283,7 @@ def _layout(asked: Plan, points: Any, runner: Runner, in_memory: bool) -> result
             # A store is known again by it; without one there is nothing to compare.
             "points": "" if in_memory or starts.points is None else _digest(starts.points),
         },
-        "hyperparameters": {
-            name: values for axis in asked.axes
-            for name, values in zip(axis.names, axis.values, strict=True)
-        },
+        "hyperparameters": axes,
         "steps": asked.steps,
         "record": asked.record,
         "gradient": asked.gradient,
@@ -311,9 +327,22 @@ def _layout(asked: Plan, points: Any, runner: Runner, in_memory: bool) -> result
 
 
 @functools.lru_cache(maxsize=64)
-def _fingerprint(objective: Objective, gradient: GradientSide, precision: Precision) -> str:
-    """A digest of what the objective computes, whatever its name."""
+def _function(objective: Objective, gradient: GradientSide, precision: Precision) -> str:
+    """A digest of what the objective computes and of its data, whatever its name."""
     with as_precision(precision):
         at = jax.ShapeDtypeStruct((objective.dim,), precision)
-        traced = str(jax.make_jaxpr(objective.value_and_gradient(gradient))(at))
-    return hashlib.sha256(re.sub(r"0x[0-9a-f]+", "", traced).encode()).hexdigest()[:16]
+        return fingerprint(objective.cast(precision).value_and_gradient(gradient), at)
+
+
+@functools.lru_cache(maxsize=64)
+def _update(optimizer: optimizers.Optimizer, dim: int, precision: Precision) -> str:
+    """A digest of what the optimizer does with its numbers, whatever its name."""
+
+    def first(made: optimizers.Optimizer, point: Any, slope: Any, value: Any) -> Any:
+        extra = optimizers.extra_arguments(value, slope, jnp.sum, jnp.ones_like)
+        return made.update(slope, made.init(point), point, **extra)
+
+    with as_precision(precision):
+        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), precision), optimizer)
+        point = jax.ShapeDtypeStruct((dim,), precision)
+        return fingerprint(first, shapes, point, point, jax.ShapeDtypeStruct((), precision))

@@ -105,7 +105,7 @@ def success_rate(success: np.ndarray, axis: Axes = None, confidence: float = 0.9
     counted = success.sum(axis=axis)
     if not success.size:
         raise ArgumentError("success must hold at least one descent, got none")
-    return wilson(counted, success.size // max(np.size(counted), 1), confidence)
+    return wilson(counted, success.size // np.size(counted), confidence)
 
 
 def steps_quantile(

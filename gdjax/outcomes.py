@@ -90,9 +90,11 @@ def nearest_minimum(point: Float[Array, "d"], frame: Frame, rule: StoppingRule) 
     """Index of the known minimum within ``rule.radius`` of the point, the nearest one, or −1."""
     if len(frame.minima) == 0:
         return jnp.int32(-1)
-    distances = jnp.max(jnp.abs((point - frame.minima) / frame.width), axis=1)
-    nearest = jnp.argmin(distances).astype(jnp.int32)
-    return jnp.where(jnp.min(distances) <= rule.radius, nearest, jnp.int32(-1))
+    away = jnp.abs((point - frame.minima) / frame.width)
+    nearest = jnp.argmin(jnp.max(away, axis=1)).astype(jnp.int32)
+    # Each axis is compared by itself: XLA's maximum of numbers with a NaN among them may be −∞.
+    within = jnp.any(jnp.all(away <= rule.radius, axis=1))
+    return jnp.where(within, nearest, jnp.int32(-1))
 
 
 def went_wrong(

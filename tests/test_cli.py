@@ -14,8 +14,12 @@ from pathlib import Path
 import absl.logging
 import numpy as np
 import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 
-from gdjax import cli, heavy_ball, interrupts, objectives, sweep
+from gdjax import ArgumentError, cli, heavy_ball, interrupts, objectives, sweep
 
 ROOT = Path(cli.__file__).parents[2]
 EXPERIMENTS = sorted((ROOT / "conf" / "experiment").glob("*.yaml"))
@@ -74,7 +78,7 @@ def test_the_command_from_another_folder_leaves_pictures_numbers_and_config(tmp_
 
 def test_multirun_gives_one_result_for_each_combination(gdjax, tmp_path):
     code, _, _ = gdjax(
-        "run", "-m", "objective=qfsp,ackley", "optimizer.momentum=0.5,0.9", "steps=5"
+        "run", "-m", "objective=qfsp,ackley", "optimizer.momentum=0.5,0.9", "steps=2", "plot.dpi=10"
     )
     assert code == 0
     found = [json.loads(p.read_text()) for p in tmp_path.glob("multirun/run/*/*/summary.json")]
@@ -86,6 +90,7 @@ def test_multirun_gives_one_result_for_each_combination(gdjax, tmp_path):
     ]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_every_experiment_runs(path, gdjax, tmp_path):
     command = re.search(r"^# gdjax (\w+) experiment=(\w+)$", path.read_text(), re.MULTILINE)
@@ -100,33 +105,50 @@ def test_every_experiment_runs(path, gdjax, tmp_path):
 
 
 SWEEPS = {
-    "single": ["steps=20"],
-    "starts": ["starts.number=32", "steps=20"],
-    "basins": ["starts.number=11", "steps=20"],
-    "stability": ["starts.number=4", "hyperparameters.momentum.number=4",
-                  "hyperparameters.learning_rate.number=5", "steps=20"],
-    "hyperparameters": ["starts.number=8", "hyperparameters.momentum.number=4", "steps=20"],
+    "single": (["steps=20"], "1 descent (1 start)", {"paths"}),
+    "starts": (["starts.number=32", "steps=20"], "32 descents (32 starts)", {"basins"}),
+    "basins": (["starts.number=11", "steps=20"], "121 descents (121 starts)", {"basins"}),
+    "stability": (
+        ["starts.number=4", "hyperparameters.momentum.number=4",
+         "hyperparameters.learning_rate.number=5", "steps=20"],
+        "heavy_ball(learning_rate=0.001…1, momentum=0…0.98): 80 descents (4 starts × 5 values of "
+        "learning rate × 4 values of momentum)",
+        {"stability", "success_rate", "steps"},
+    ),
+    "hyperparameters": (
+        ["starts.number=8", "hyperparameters.momentum.number=4", "steps=20"],
+        "heavy_ball(learning_rate=0.01…0.1, momentum=0…0.95): 96 descents (8 starts × 3 values of "
+        "learning rate × 4 values of momentum)",
+        {"stability", "success_rate", "steps"},
+    ),
 }  # fmt: skip
 
 
+def test_every_sweep_has_its_row():
+    assert set(SWEEPS) == {path.stem for path in (ROOT / "conf" / "sweep").glob("*.yaml")}
+
+
 @pytest.mark.parametrize(
-    "path", sorted((ROOT / "conf" / "sweep").glob("*.yaml")), ids=lambda p: p.stem
+    "name",
+    [pytest.param(name, marks=[] if name == "starts" else pytest.mark.full) for name in SWEEPS],
 )
-def test_every_sweep_runs_and_is_found_again(path, gdjax, tmp_path):
-    words = ["sweep", f"sweep={path.stem}", *SWEEPS[path.stem], "plot.dpi=30"]
+def test_a_sweep_counts_draws_and_is_found_again(name, gdjax, tmp_path):
+    more, counted, pictures = SWEEPS[name]
+    words = ["sweep", f"sweep={name}", *more, "plot.dpi=30"]
     code, out, err = gdjax(*words)
     assert (code, err) == (0, "")
+    assert f"{counted}, float32\n" in out
     assert "million gradients a second, native kernel" in out
-    if path.stem == "stability":
-        assert "heavy_ball(learning_rate=0.001…1, momentum=0…0.98): 80 descents (4 starts" in out
-    (store,) = tmp_path.glob("outputs/sweep/stores/*.zarr")
+    (store,) = tmp_path.glob("outputs/sweep/stores/qfsp-*.zarr")
     marks = {mark: mark.stat().st_mtime_ns for mark in store.rglob("*") if mark.is_file()}
-    (summary,) = tmp_path.glob("outputs/sweep/*/summary.json")
-    assert json.loads(summary.read_text())["pictures"]
+    (folder,) = {path.parent for path in tmp_path.glob("outputs/sweep/*/summary.json")}
+    assert {path.stem for path in folder.glob("*.png")} == pictures
     code, out, _ = gdjax(*words)
     assert (code, "s, all read from the store" in out, "a second" in out) == (0, True, False)
     found = [json.loads(p.read_text()) for p in tmp_path.glob("outputs/sweep/*/summary.json")]
     assert sorted(summary["descents_now"] for summary in found) == [0, found[0]["descents"]]
+    for key in ("outcomes", "share_global", "steps_to_tolerance", "gradient_evaluations"):
+        assert found[0][key] == found[1][key]
     assert marks == {mark: mark.stat().st_mtime_ns for mark in store.rglob("*") if mark.is_file()}
 
 
@@ -187,16 +209,28 @@ def test_tuned_comparison_of_ones_own_function(gdjax, tmp_path):
     assert re.search(r"^heavy_ball .*learning_rate .*, momentum ", out, re.MULTILINE)
 
 
-def test_options_of_a_run(gdjax, tmp_path):
-    code, _, _ = gdjax(
-        "run", "objective=ackley", "objective.dim=3", "optimizer=adam", "gradient=hand",
-        "precision=float64", "start=[1,2,3]", "steps=4", "plot.format=svg",
+def test_a_run_follows_the_gradient_of_the_hand_from_its_start_in_its_precision(gdjax, tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    code, out, err = gdjax(
+        "run", "fn=own.py:f", "objective.gradient=own.py:wrong", "domain=[[-5,5],[-5,5]]",
+        "gradient=hand", "optimizer=gradient_descent", "learning_rate=0.1", "precision=float64",
+        "start=[1,2]", "steps=4", "plot.format=svg",
     )  # fmt: skip
-    assert code == 0
+    assert (code, err) == (0, "")
     (folder,) = tmp_path.glob("outputs/run/*")
-    assert (folder / "trajectory.svg").is_file()
-    summary = json.loads((folder / "summary.json").read_text())
-    assert (summary["start"], summary["precision"]) == ([1.0, 2.0, 3.0], "float64")
+    assert {path.name for path in folder.iterdir()} == {
+        "trajectory.svg", "convergence.svg", "trajectory.npz", "summary.json", "config.yaml",
+        "gdjax.log",
+    }  # fmt: skip
+    with np.load(folder / "trajectory.npz") as arrays:
+        # (x, y) ← (x − 0.1 · 2 x, y − 0.1 · 3 y), where f has 6 y
+        expected = np.array([[1, 2]]) * np.array([[0.8, 0.7]]) ** np.arange(5)[:, None]
+        np.testing.assert_allclose(arrays["points"], expected, rtol=1e-15)
+        assert arrays["points"].dtype == np.float64
+    assert out.splitlines()[0] == "f from (1, 2), 4 steps, float64"
+    assert (folder / "trajectory.svg").read_text().startswith("<?xml")
+    kept = yaml.safe_load((folder / "config.yaml").read_text())
+    assert (kept["steps"], kept["optimizer"]["learning_rate"]) == (4, 0.1)  # resolved
 
 
 def test_check_says_so_and_exits_1_for_a_wrong_gradient(gdjax, monkeypatch, tmp_path):
@@ -219,26 +253,64 @@ def test_check_says_so_and_exits_1_for_a_wrong_gradient(gdjax, monkeypatch, tmp_
     assert len(list(tmp_path.glob("outputs/check/*/qfsp_*.png"))) == 2
 
 
+REFUSED = [
+    (["rnu"], "gdjax rnu: unknown task 'rnu'; did you mean 'run' or 'rank'?"),
+    (["run", "objective=qfps"], "gdjax run: unknown objective 'qfps'; did you mean 'qfsp'?"),
+    (["run", "-m", "objective=qfsp,akley"], "unknown objective 'akley'; did you mean 'ackley'"),
+    (
+        ["compare", "experiment=optax_sdg"],
+        "unknown experiment 'optax_sdg'; did you mean 'optax_sgd'?",
+    ),
+    (
+        ["run", "optimizer.mometum=0.5"],
+        "unknown setting of optimizer 'mometum'; did you mean 'momentum'?; there are name, "
+        "learning_rate, momentum",
+    ),
+    (["optimizers", "adma"], "unknown optimizer 'adma'; did you mean"),
+    (["run", "steps=-1"], "steps must be a whole number, at least 0, got -1"),
+    (["run", "-m", "optimizer.momentum=1,0.5"], "momentum must lie in [0, 1), got 1"),
+    (["run", "hydra.run.dir=/proc/none"], "cannot write to /proc/none: "),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), REFUSED)
+def test_a_bad_call_is_told_in_one_line_and_leaves_nothing_behind(
+    gdjax, untyped, tmp_path, words, message
+):
+    code, out, err = gdjax(*words)
+    assert code == 2
+    assert "-m" in words or out == ""  # several jobs are announced
+    assert err.startswith(f"gdjax {words[0]}: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def refusal(task, *words, folder, capsys):
+    """What a bad call is told, without Hydra's main: its exit code, and its one line."""
+    from gdjax.cli import app, choices, jobs
+
+    choices.store_choices(task)
+    with pytest.raises(SystemExit) as left:  # noqa: PT012
+        try:
+            words = choices.spelled_out(task, list(words))
+            choices.check_choices(task, words)
+            with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+                config = compose(task, words)
+            jobs.check_kinds(config)
+            jobs.TASKS[task](config, folder)
+        except (ArgumentError, HydraException, OmegaConfBaseException, OSError) as error:
+            app._refuse(task, error)
+    return left.value.code, capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["rnu"], "gdjax rnu: unknown task 'rnu'; did you mean 'run' or 'rank'?"),
-        (["run", "objective=qfps"], "gdjax run: unknown objective 'qfps'; did you mean 'qfsp'?"),
         (["run", "optimizer=heavy_bal"], "did you mean 'heavy_ball'"),
         (["compare", "optimizer@optimizers.a=adm"], "unknown optimizer 'adm'; did you mean 'adam'"),
-        (["run", "-m", "objective=qfsp,akley"], "unknown objective 'akley'; did you mean 'ackley'"),
-        (
-            ["compare", "experiment=optax_sdg"],
-            "unknown experiment 'optax_sdg'; did you mean 'optax_sgd'?",
-        ),
-        (
-            ["run", "optimizer.mometum=0.5"],
-            "unknown setting of optimizer 'mometum'; did you mean 'momentum'?; there are name, "
-            "learning_rate, momentum",
-        ),
         (["run", "optimizer=dpsgd"], "dpsgd cannot descend from a point: it needs one gradient"),
         (["run", "optimizer=sam"], "sam needs optimizer"),
-        (["optimizers", "adma"], "unknown optimizer 'adma'; did you mean"),
         (["run", "+transform@transforms.a=gradient_nois"], "unknown transform 'gradient_nois'"),
         (["run", "learning_rate={schedule: cosin}"], "unknown schedule 'cosin'"),
         (["compare", "mode=tund"], "unknown mode 'tund'; did you mean 'tuned'?"),
@@ -252,10 +324,8 @@ def test_check_says_so_and_exits_1_for_a_wrong_gradient(gdjax, monkeypatch, tmp_
         (["certify", "objective=qfsp", "starts=0"], "starts must be at least 1, got 0"),
         (["run", "start=[1,2,3]"], "start must have 2 components, as qfsp has, got 3"),
         (["run", "start=[1,nan]"], "start must be finite"),
-        (["run", "steps=-1"], "steps must be a whole number, at least 0, got -1"),
         (["run", "learning_rate=0"], "learning_rate must be positive and finite, got 0"),
         (["run", "optimizer.momentum=1"], "momentum must lie in [0, 1), got 1"),
-        (["run", "-m", "optimizer.momentum=1,0.5"], "momentum must lie in [0, 1), got 1"),
         (["sweep", "starts.kind=sobl"], "unknown kind of starts 'sobl'; did you mean 'sobol'?"),
         (["sweep", "starts.kind=sobol", "starts.number=1000"], "power of two, got 1000; take 1024"),
         (["sweep", "+hyperparameters.momentum=[]"], "momentum must be a list of at least one"),
@@ -263,14 +333,35 @@ def test_check_says_so_and_exits_1_for_a_wrong_gradient(gdjax, monkeypatch, tmp_
         (["sweep", "zipped=[[momentum]]"], "first, as +hyperparameters.momentum=[0.1,0.2]"),
         (["sweep", "hyperparameters={momentum: [0]}"], "plus: +hyperparameters.momentum=[0.1,0.2]"),
         (["sweep", "starts.number=1000000"], "1,000,000,000,000 descents (1,000,000 starts a side"),
-        (["sweep", "parquet=maybe"], "parquet must be true or false, got maybe"),
+        (["certify", "learning_rate=0"], "learning_rate must be positive and finite, got 0"),
+        (["sweep", "plot.axes=[0,1]"], "unknown setting of plot 'axes'"),
+        (["sweep", "starts.kind=array"], "starts.points must be a list of points"),
+        (["sweep", "starts.kind=uniform", "starts.number=null"], "starts.number must say how many"),
+        (["sweep", "+hyperparameters.momentum={lo: 0}"], "'lo'; did you mean 'low'"),
+        (
+            ["sweep", "+hyperparameters.momentum={low: 0, high: 1, number: 2, scale: lag}"],
+            "unknown hyperparameters.momentum.scale 'lag'; did you mean 'log'",
+        ),
+        (
+            ["sweep", "+hyperparameters.momentum={low: 0, high: 1, number: 2, scale: log}"],
+            "hyperparameters.momentum must be positive on a log scale, got 0.0 to 1.0",
+        ),
+        (
+            ["sweep", "+hyperparameters.momentum={low: 0, high: a, number: 2}"],
+            "hyperparameters.momentum needs numbers low and high",
+        ),
+        (["sweep", "+hyperparameters.momentum={low: 0, high: 1, number: 0}"], "at least 1, got 0"),
+        (
+            ["sweep", "+hyperparameters.momentum=[0]", "zipped=[[learning_rate]]"],
+            "unknown hyperparameter to zip 'learning_rate'",
+        ),
+        (["rank", "objectives=[sphere]", "seed=-1"], "seed must be a whole number"),
         (["sweep", "tolerance=small"], "tolerance must be a number, got small"),
         (["compare", "optimizers=adam"], "optimizers must be optimizers by a name of their own"),
         (["compare", "~optimizers.a", "~optimizers.b"], "optimizers must be one or more, got none"),
         (["compare", "optimizers.a=adam"], "chosen as optimizer@optimizers.a=adam"),
         (["compare", "optimizers.c=adam"], "another optimizer is +optimizer@optimizers.c=adam"),
         (["run", "start=3", "objective=parabola"], "start must be a list of 1 number, got 3"),
-        (["run", "hydra.run.dir=/proc/none"], "cannot write to /proc/none: "),
         (["sweep", "sweep=stability", "optimizer=gradient_descent"], "unknown hyperparameter of"),
         (["sweep", "plots=[basin]"], "unknown picture 'basin'; did you mean 'basins'?"),
         (["sweep", "plots=[paths]"], "add record=all"),
@@ -281,12 +372,14 @@ def test_check_says_so_and_exits_1_for_a_wrong_gradient(gdjax, monkeypatch, tmp_
         (["run", "plot.format=gif"], "unknown plot.format 'gif'"),
     ],
 )
-def test_a_bad_call_is_told_in_one_line_and_leaves_nothing_behind(
-    gdjax, untyped, tmp_path, words, message
+def test_a_bad_setting_is_refused_in_one_line_before_a_folder_is_made(
+    untyped, monkeypatch, capsys, tmp_path, words, message
 ):
+    monkeypatch.chdir(tmp_path)
     (tmp_path.parent / "file").touch()
-    code, _, err = gdjax(*words)
+    code, err = refusal(*words, folder=tmp_path / "now", capsys=capsys)
     assert code == 2
+    assert err.startswith(f"gdjax {words[0]}: ")
     assert message in err
     assert err.count("\n") == 1
     assert not list(tmp_path.iterdir())
@@ -370,15 +463,15 @@ def test_a_fit_from_a_csv_leaves_the_picture_of_the_fit(gdjax, tmp_path):
         (["run", "plot.axes=[0,2]"], "axes must lie between 0 and 1, as qfsp has 2 components"),
     ],
 )
-def test_a_bad_objective_of_ones_own_leaves_nothing_behind(
-    gdjax, untyped, tmp_path, words, message
+def test_a_bad_objective_of_ones_own_is_refused_in_one_line(
+    untyped, monkeypatch, capsys, tmp_path, words, message
 ):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "own.py").write_text(OWN)
-    code, _, err = gdjax(*words)
-    assert code == 2
+    code, err = refusal(*words, folder=tmp_path / "now", capsys=capsys)
+    assert (code, err.count("\n")) == (2, 1)
     assert message in err
-    assert err.count("\n") == 1
-    assert not list(tmp_path.glob("outputs"))
+    assert not (tmp_path / "now").exists()
 
 
 def test_certify_prints_a_table_and_its_exit_code_is_the_verdict(gdjax):
@@ -427,6 +520,9 @@ def test_help_shows_choices_and_defaults(gdjax):
     ("line", "expected"),
     [
         ("gdjax co", "compare"),
+        ("gdjax op", "optimizers"),
+        ("gdjax optimizers ad", "adamw"),
+        ("gdjax objectives q", "qfsp"),
         ("gdjax run objective=q", "objective=qfsp"),
         ("gdjax run step", "steps="),
     ],

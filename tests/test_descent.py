@@ -68,20 +68,26 @@ def test_any_optax_optimizer_works_the_value_and_the_line_search_included(optimi
     assert path.values[-1] < 1e-3
 
 
-def test_outcomes():
-    def outcome(name, start, rate=0.1, steps=300):
-        optimizer = gdjax.gradient_descent(rate)
-        return Outcome(int(gdjax.descend(objectives.get(name), optimizer, start, steps).outcome))
-
-    assert outcome("sphere", (1, 2)) == Outcome.CONVERGED
-    assert outcome("sphere", (1, 2), steps=3) == Outcome.MAX_STEPS
-    assert outcome("qfsp", (0, 0)) == Outcome.STALLED  # the saddle at the origin
-    assert outcome("sphere", (1, 2), rate=1.5) == Outcome.DIVERGED
-    assert outcome("sphere", (1, 2), rate=1e30) == Outcome.DIVERGED
-    with_hole = gdjax.Objective(name="log", fn=lambda p: jnp.log(p[0]), domain=[(0.1, 5)])
-    path = gdjax.descend(with_hole, gdjax.gradient_descent(2.0), (1.0,), 10)
+def test_an_overflow_is_lost_and_a_value_of_nan_ends_what_is_finite():
+    far = gdjax.descend(objectives.get("sphere"), gdjax.gradient_descent(1e30), (1, 2), 300)
+    assert far.outcome == Outcome.DIVERGED
+    holed = gdjax.Objective(
+        name="log", fn=lambda p: jnp.log(p[0]) + p[1] ** 2, domain=[(0.1, 5), (-2, 2)]
+    )
+    path = gdjax.descend(holed, gdjax.gradient_descent(2.0), (1.0, 0.25), 10)
     assert path.outcome == Outcome.NONFINITE
-    assert path.finite == 1
+    assert path.finite == 1  # the second point is finite, but its value is not
+    assert str(path) == "nonfinite after 10 steps: f(1, 0.25) = 0.0625"
+    whole = gdjax.descend(objectives.get("sphere"), gdjax.gradient_descent(0.25), (1, 2), 2)
+    assert whole.finite == 3
+    assert str(whole) == "max_steps after 2 steps: f(0.25, 0.5) = 0.3125"
+    nowhere = whole._replace(values=np.full(3, np.nan))
+    assert (nowhere.finite, str(nowhere)) == (0, "max_steps after 2 steps: f(1, 2) = nan")
+
+
+def test_the_saddle_at_the_origin_is_no_minimum():
+    path = gdjax.descend(QFSP, gdjax.gradient_descent(0.1), (0, 0), 300)
+    assert (path.outcome, path.minimum) == (Outcome.STALLED, -1)
 
 
 def test_the_final_value_can_be_differentiated_in_the_hyperparameters():
@@ -132,3 +138,27 @@ def test_bad_calls_say_what_is_wrong(untyped, arguments, message):
 def test_a_path_larger_than_memory_is_refused():
     with pytest.raises(ValueError, match=r"steps must be few enough .* 10,000,000,000,000 steps"):
         gdjax.descend(objectives.get("sphere"), gdjax.gradient_descent(0.1), steps=10**13)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_a_path_asks_for_twice_the_memory_of_its_points_and_values(monkeypatch, precision):
+    f, steps = objectives.get("sphere"), 60_000
+
+    def free(count):
+        monkeypatch.setattr(descent, "available_memory", lambda: count)
+        return gdjax.descend(f, gdjax.gradient_descent(0.1), steps=steps, precision=precision)
+
+    path = free(10**9)
+    need = 2 * (path.points.nbytes + path.values.nbytes)
+    assert need > 2**20  # of less nobody asks
+    free(int(need / 0.8) + 1)
+    with pytest.raises(gdjax.ArgumentError, match=r"60,000 steps need (1\.44|2\.88) MB"):
+        free(int(need / 0.8) - 1)
+    steps = 100
+    assert free(0).points.shape == (101, 2)
+
+
+@pytest.mark.parametrize("steps", [True, 1.0, "3"])
+def test_steps_are_a_whole_number(untyped, steps):
+    with pytest.raises(gdjax.ArgumentError, match="steps must be a whole number, at least 0"):
+        gdjax.descend(QFSP, gdjax.gradient_descent(0.1), steps=steps)

@@ -1,5 +1,8 @@
 """Certificates: right gradients pass, wrong ones are found, located and described."""
 
+import functools
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,15 +12,1082 @@ from jax import lax
 import gdjax
 from gdjax import objectives
 from gdjax.descent import as_precision
-from gdjax.gradients import selftest
-from gdjax.gradients.arithmetic import Unit, trace, with_noise
+from gdjax.gradients import arithmetic, referees, selftest
 from gdjax.gradients.certificate import conclude
 from gdjax.gradients.patterns import patterns
 from gdjax.gradients.problem import pose
-from gdjax.gradients.referees import Referees
+from gdjax.gradients.referees import Differences, Evidence, Referees
+from gdjax.gradients.verdict import judge, judge_single, relative
 
 SQUARE = [(-2, 2)] * 2
 QFSP = objectives.get("qfsp")
+
+
+# --- the verdict: both sides of every boundary, on evidence made up for it ---------------------
+
+TRUTH = np.array([3.0, 4.0])  # of norm 5
+KINK, UNDEFINED, ROUNDING = (
+    "on a kink or a jump",
+    "where the function is not finite",
+    "where rounding leaves nothing to decide",
+)
+NONE = "not applicable"
+LITTLE = 2.0**-40  # beyond a boundary by a hair
+
+
+def made_up(hand=0.0, reverse=0.0, forward=0.0, estimate=0.0, complex_step=NONE, rounding=2.0**-6,
+            bound=0.0, value=1.0, on_kink=False, kinked=False, points=1, at=TRUTH):  # fmt: skip
+    """A problem and evidence in which each side is off in component 0; None leaves a side out.
+
+    By numbers: roundings of the hand-derived side, those of reverse mode are twice as large.
+    """
+    where = np.arange(2.0 * points).reshape(points, 2)
+    fn = lambda p: jnp.sum(p)  # noqa: E731
+    problem = pose(fn, None if hand is None else jnp.ones_like, "gradient", where, None, None, 0)
+
+    def full(off):
+        moved = np.tile(at, (points, 1))
+        moved[:, 0] += off
+        return moved
+
+    offs = {"hand": hand, "reverse": reverse, "forward": forward}
+    sides = {side: full(off) for side, off in offs.items() if off is not None}
+    size = np.broadcast_to(np.asarray(rounding, float), points)
+    roundings = {s: size * (1 + (s == "reverse")) for s in sides if s != "forward"}
+    steps = np.ones((points, 2, 3))
+    found = Differences(
+        estimate=full(estimate), bound=np.tile([bound, 0.0], (points, 1)),
+        step=np.ones((points, 2)), steps=steps, curve=np.ones((points, 1, 2, len(referees.STEPS))),
+        kinked=np.broadcast_to(kinked, points),
+    )  # fmt: skip
+    evidence = Evidence(
+        points=where, values=np.full((points, 1), value), sides=sides, roundings=roundings,
+        differences=found, missing={s: "no such mode" for s, off in offs.items()
+                                    if off is None and s != "hand"},
+        complex_step=complex_step if isinstance(complex_step, str) else full(complex_step),
+        on_kink=np.broadcast_to(on_kink, points),
+    )  # fmt: skip
+    return problem, evidence
+
+
+BLIND = {"bound": 100.0}  # differences that resolve nothing
+VERDICTS = {
+    # two derivatives agree within the sum of their roundings, 3/64
+    "agree": (BLIND | {"hand": 3 / 64}, ""),
+    "differ": (BLIND | {"hand": 3 / 64 + LITTLE}, "hand"),
+    "differ the other way": (BLIND | {"reverse": -3 / 64 - LITTLE}, "hand"),
+    # differences contradict beyond four times what they resolve, and a rounding
+    "resolved": ({"hand": 4 + 1 / 64, "reverse": 4 + 1 / 64, "bound": 1.0, "forward": 4.0}, ""),
+    "contradicted": (
+        {"hand": 4 + 1 / 64 + LITTLE, "reverse": 4.0, "bound": 1.0, "forward": 4.0}, "hand",
+    ),
+    "reverse mode is resolved": (BLIND | {"bound": 1.0, "reverse": 4 + 1 / 32, "hand": 4.0}, ""),
+    "reverse mode is contradicted": (
+        {"hand": 4.0, "reverse": 4 + 1 / 32 + LITTLE, "bound": 1.0}, "reverse",
+    ),
+    "forward mode has four times the roundings": ({"bound": 1.0, "forward": 4 + 1 / 8}, ""),
+    "forward mode is contradicted": ({"bound": 1.0, "forward": 4 + 1 / 8 + LITTLE}, "forward"),
+    "reverse mode alone is wrong": ({"reverse": 1.0}, "reverse"),
+    "the hand-derived one alone is wrong": ({"hand": 1.0}, "hand"),
+    "both are wrong": ({"hand": 1.0, "reverse": 1.0}, "hand reverse"),
+    "all are wrong": ({"hand": 1.0, "reverse": 1.0, "forward": 1.0}, "hand reverse forward"),
+    # the complex step speaks for a side within five of its roundings
+    "complex step for it": (
+        {"hand": 1.0, "complex_step": 1 - 5 / 64, "reverse": 1.0, "forward": 1.0}, "differences",
+    ),
+    "complex step for reverse mode only": (
+        {"hand": 1.0, "complex_step": 1 - 5 / 64 - 1e-9, "reverse": 1.0, "forward": 1.0},
+        "hand differences",
+    ),
+    "complex step against all": (
+        {"hand": 1.0, "complex_step": 0.0, "reverse": 1.0, "forward": 1.0}, "hand reverse forward",
+    ),
+    "complex step when differences see nothing wrong": ({"complex_step": 1.0}, ""),
+    "hand is not finite": ({"hand": np.nan}, "hand"),
+    "reverse mode is not finite": ({"reverse": np.inf}, "reverse"),
+    "forward mode is not finite": ({"forward": np.nan}, "forward"),
+    # without a hand-derived side reverse mode is the subject, forward mode its other
+    "autodiff is right": ({"hand": None}, ""),
+    "autodiff is wrong": ({"hand": None, "reverse": 1.0}, "reverse"),
+    "forward mode cannot outvote reverse mode": (BLIND | {"hand": None, "forward": 1.0}, ""),
+    "no other side": ({"reverse": None, "forward": None, "hand": 1 / 64}, ""),
+    "no other side, wrong": ({"reverse": None, "forward": None, "hand": 1 / 64 + LITTLE}, "hand"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", VERDICTS)
+def test_the_odd_one_out_is_found_on_both_sides_of_every_boundary(case):
+    given, odd = VERDICTS[case]
+    problem, evidence = made_up(**given)
+    judged = judge(problem, evidence)
+    assert {side for side, where in judged.odd.items() if where[0]} == set(odd.split())
+    assert judged.wrong[0] == (problem.subject in odd.split())
+    assert judged.kept[0]
+    assert not np.any(list(judged.left_out.values()))
+
+
+@pytest.mark.parametrize(
+    ("given", "truth", "tolerance"),
+    [
+        ({"hand": 1.0}, 0.0, 3 / 64),  # reverse mode's, and both roundings
+        ({"reverse": 1.0}, 0.0, 3 / 64),  # what is certified, where autodiff is wrong
+        ({"reverse": 1 / 64, "estimate": 1 / 128}, 1 / 64, 3 / 64),  # reverse mode's if they agree
+        ({"hand": 1.0, "reverse": 1.0, "estimate": 1 / 4}, 1 / 4, 3 / 64),  # what values say
+        ({"hand": 9.0, "reverse": 9.0, "bound": 1.0}, 0.0, 3 / 64 + 4),
+        ({"hand": 9.0, "reverse": 9.0, "bound": 1.0, "complex_step": 1 / 8}, 1 / 8, 3 / 64 + 4),
+        ({"hand": None}, 0.0, 5 / 32),  # forward mode's roundings are four times reverse mode's
+        ({"hand": None, "forward": 1 / 64}, 1 / 64, 5 / 32),
+        ({"hand": 1.0, "reverse": None, "forward": None}, 0.0, 1 / 64),
+        ({"hand": np.nan}, 0.0, 1 / 32),
+    ],
+)
+def test_the_truth_and_its_tolerance(given, truth, tolerance):
+    problem, evidence = made_up(**given)
+    judged = judge(problem, evidence)
+    right = TRUTH + np.array([truth, 0])
+    np.testing.assert_allclose(judged.truth[0], right, rtol=1e-15)
+    mine = evidence.sides[problem.subject][0]
+    scale = np.fmax(np.linalg.norm(mine), np.linalg.norm(right))
+    error = np.linalg.norm(mine - right) / scale if np.isfinite(mine).all() else np.inf
+    np.testing.assert_allclose(judged.error[0], error, rtol=1e-14)
+    np.testing.assert_allclose(judged.tolerance[0], tolerance / scale, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        # roundings, of 1 and 2 parts in 3, of a quarter of the norm: 5/4
+        ({"rounding": 5 / 12 - LITTLE}, ""),
+        ({"rounding": 5 / 12 + LITTLE}, ROUNDING),
+        ({"rounding": np.inf}, ROUNDING),
+        ({"rounding": 5 / 12 + LITTLE, "hand": np.nan}, ""),  # nothing rounds to that
+        ({"at": np.zeros(2), "rounding": 0.0}, ""),
+        ({"at": np.zeros(2)}, ROUNDING),
+        ({"value": np.nan}, UNDEFINED),
+        ({"on_kink": True}, KINK),
+        ({"kinked": True}, ""),  # what is not in doubt needs no excuse
+        ({"kinked": True, "hand": 1.0}, KINK),
+        ({"kinked": True, "forward": 1.0}, KINK),
+        ({"kinked": True, "hand": 3 / 64 + LITTLE, "bound": 9.0}, KINK),
+        ({"value": np.inf, "on_kink": True}, f"{UNDEFINED}; {KINK}"),
+        ({"on_kink": True, "rounding": 9.0}, KINK),  # told once
+        # at an edge there is neither a difference nor a finite derivative
+        ({"hand": np.inf, "reverse": np.inf, "forward": np.inf, "bound": np.inf}, UNDEFINED),
+        ({"hand": np.inf, "reverse": np.inf, "forward": np.inf, "bound": 1.0}, ""),
+        ({"hand": np.inf, "reverse": np.inf, "forward": 0.0, "bound": np.inf}, ""),
+    ],
+)
+def test_points_that_decide_nothing_are_left_out_by_their_reason(given, reason):
+    judged = judge(*made_up(**given))
+    said = "; ".join(why for why, where in judged.left_out.items() if where[0])
+    assert said == reason
+    assert judged.kept[0] == (not reason)
+    assert tuple(judged.left_out) == (UNDEFINED, KINK, ROUNDING)
+
+
+@pytest.mark.parametrize(
+    ("single", "rounding", "wrong", "undecided"),
+    [
+        (TRUTH, 0.0, False, False),
+        (TRUTH * 1.25, 1.25 * 1.25, False, False),
+        (TRUTH * 1.25, 1.25 * 1.25 - LITTLE, False, False),  # 1.25 is off, and rounding more
+        (TRUTH * 1.25, 1.25 - LITTLE, True, False),
+        (TRUTH * 1.25, 1.25 + LITTLE, False, False),
+        (TRUTH * 1.25, 1.25 * 1.25 + LITTLE, False, True),
+        (TRUTH, np.inf, False, True),
+        (TRUTH * np.nan, 0.1, True, False),
+        (TRUTH * np.nan, 9.0, True, False),
+        (TRUTH * np.nan, np.inf, False, True),
+        (TRUTH * np.nan, np.nan, True, True),
+        (TRUTH * 0, 1.25, True, False),
+        (TRUTH * 0, 5.0, False, True),
+    ],
+)
+def test_single_precision_is_judged_by_its_roundings(single, rounding, wrong, undecided):
+    nothing = {why: np.zeros(1, bool) for why in (UNDEFINED, KINK, ROUNDING)}
+    judged = judge_single(TRUTH[None], single[None], np.array([rounding]), nothing)
+    assert (judged.wrong[0], judged.left_out[ROUNDING][0]) == (wrong, undecided)
+    kink = nothing | {KINK: np.ones(1, bool)}
+    assert not judge_single(TRUTH[None], single[None], np.array([9.0]), kink).left_out[ROUNDING]
+    assert judged.kept[0] == (not undecided)
+
+
+def test_a_stationary_point_is_decided_in_single_precision():
+    nothing = {why: np.zeros(1, bool) for why in (UNDEFINED, KINK, ROUNDING)}
+    judged = judge_single(np.zeros((1, 2)), np.zeros((1, 2)), np.array([1e-3]), nothing)
+    assert (judged.kept[0], judged.wrong[0], judged.error[0], judged.tolerance[0]) == (1, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "error"),
+    [
+        ((3, 4), (3, 4), 0), ((0, 0), (0, 0), 0), ((0, 0), (3, 4), 1), ((6, 8), (3, 4), 0.5),
+        ((3, 4), (-3, -4), 2), ((np.nan, 4), (3, 4), np.inf), ((np.inf, 0), (3, 4), np.inf),
+    ],
+)  # fmt: skip
+def test_errors_are_relative_to_the_larger_norm(a, b, error):
+    with np.errstate(all="ignore"):
+        found = relative(np.array([a, b], float), np.array([b, a], float))
+    np.testing.assert_array_equal(found, [error, error])
+
+
+# --- the report on what the referees said ------------------------------------------------------
+
+
+def concluded(precision="float64", single=None, **given):
+    """The report on made-up evidence; ``single`` is how far float32 is off in component 0."""
+    problem, evidence = made_up(**given)
+    computed = {s: v.copy() for s, v in evidence.sides.items() if s != "forward"}
+    if single is not None:
+        computed[problem.subject][:, 0] += single
+    return conclude(problem, precision, evidence, evidence, computed)
+
+
+def test_a_report_counts_and_names_the_worst_point():
+    report = concluded(points=5, hand=[0, 1.0, 0, 2.0, 0.5])
+    assert (report.ok, report.points, report.special) == (False, 5, 0)
+    assert report.verdict == "WRONG: the hand-derived gradient is the odd one out at 3 of 5 points"
+    assert (report.worst_point, report.component) == ((6.0, 7.0), 0)
+    assert report.error == pytest.approx(2 / np.hypot(5, 4))
+    assert report.tolerance == pytest.approx(3 / 64 / np.hypot(5, 4))
+    assert [side.odd for side in report.sides.values()] == [3, 0, 0, 0, 0]
+    assert list(report.sides) == ["hand", "reverse mode", "forward mode", "differences",
+                                  "complex step"]  # fmt: skip
+    assert report.sides["hand"][:2] == pytest.approx((5.0, 2 / np.hypot(5, 4)))
+    assert report.sides["reverse mode"][:2] == (3.0, 0.0)
+    assert "step 1e+00, resolves 0e+00" in report.sides["differences"].remark
+    assert report.sides["complex step"].remark == NONE
+    assert report.left_out == {UNDEFINED: 0, KINK: 0, ROUNDING: 0}
+    assert report.warnings == ()
+    details = report.details
+    np.testing.assert_array_equal(details.wrong, [0, 1, 0, 1, 1])
+    np.testing.assert_array_equal(details.kept, np.ones(5))
+    assert details.worst == 3
+    np.testing.assert_allclose(details.errors[[0, 3]], [0, report.error])
+    # a curve of ones is off by (−2, −3) all along it
+    np.testing.assert_allclose(details.curve[0], np.sqrt(13) / 5)
+    np.testing.assert_array_equal(details.reached, np.zeros(5))
+    assert report.line == (
+        f"function: {report.verdict}; error {report.error:.1e}, tolerance {report.tolerance:.1e}"
+    ).replace("function", report.name)
+
+
+def test_a_right_report_names_the_point_nearest_to_its_tolerance():
+    report = concluded(points=3, hand=[1 / 64, 1 / 32, 1 / 128], rounding=[2.0**-6, 1, 2.0**-6])
+    assert report.ok
+    assert report.verdict == "ok, the hand-derived gradient is right"
+    assert report.worst_point == (0.0, 1.0)  # 1/3 of its tolerance; the next is larger, and 1/96
+    assert report.patterns == ()
+    by_autodiff = concluded(hand=None)
+    assert by_autodiff.verdict == "ok, the gradient by autodiff is right"
+    assert next(iter(by_autodiff.sides)) == "reverse mode"
+    wrong = concluded(hand=None, reverse=1.0).verdict
+    assert wrong == "WRONG: the gradient by autodiff is the odd one out at 1 of 1 points"
+    both = concluded(points=3, hand=[1.0, 0, 1.0], reverse=[1.0, 0, 1.0]).verdict
+    assert both == "WRONG: hand and autodiff differ from what the values say at 2 of 3 points"
+
+
+def test_points_that_are_left_out_are_counted_and_accuse_nobody():
+    report = concluded(points=4, hand=[1.0, 0, 0, 0], on_kink=[True, False, False, True])
+    assert (report.ok, report.left_out[KINK]) == (True, 2)
+    assert report.line.endswith("; 2 left out")
+    assert "left out    2 on a kink or a jump" in str(report)
+    with pytest.raises(gdjax.ArgumentError, match=r"no point decides anything: 4 on a kink"):
+        concluded(points=4, on_kink=True)
+
+
+def test_a_wrong_autodiff_is_warned_of():
+    report = concluded(points=3, reverse=[0, 1.0, 1.0])
+    assert report.ok
+    assert report.warnings == ("the gradient by autodiff is wrong at 2 points, such as (2, 3)",)
+    assert report.sides["reverse mode"].odd == 2
+    report = concluded(points=3, reverse=[0, np.nan, 0])
+    assert report.warnings == ("the gradient by autodiff is not finite at 1 point, such as (2, 3)",)
+    report = concluded(points=3, reverse=[0, np.nan, 0], on_kink=[False, True, False])
+    assert report.warnings == ("reverse mode is not finite at 1 kinks",)
+    report = concluded(points=3, hand=[0, np.nan, np.inf], on_kink=[False, True, True])
+    assert report.warnings == ("hand is not finite at 2 kinks",)
+
+
+def test_each_precision_has_its_own_verdict_and_behaviour():
+    coarse = {"points": 3, "single": [0, 1.0, 0.25], "rounding": [1 / 8, 1 / 8, 2]}
+    double, single = concluded(**coarse), concluded("float32", **coarse)
+    assert (double.ok, double.precision, double.error) == (True, "float64", 0.0)
+    assert (single.ok, single.precision, single.worst_point) == (False, "float32", (2.0, 3.0))
+    assert single.error == pytest.approx(1 / np.hypot(4, 4))
+    assert single.tolerance == pytest.approx(1 / 8 / np.hypot(4, 4))
+    assert single.verdict.endswith("at 1 of 2 points")  # at the third, rounding may be 2 of 5
+    assert single.behaviour.keys() == double.behaviour.keys() == {"float64", "float32"}
+    for report in (double, single):
+        fine, rough = report.behaviour["float64"], report.behaviour["float32"]
+        assert (fine.ok, fine.error, fine.typical, fine.undecided) == (True, 0, 0, 1)
+        assert (rough.ok, rough.undecided) == (False, 1)
+        assert rough.error == pytest.approx(1 / np.hypot(4, 4))
+        assert rough.tolerance == pytest.approx(1 / 8 / np.hypot(4, 4))
+        assert rough.typical == pytest.approx(0.5 / np.hypot(4, 4))
+        np.testing.assert_array_equal(rough.point, (2, 3))
+        assert "float64     within tolerance: error 0e+00, at most 0e+00" in str(report)
+        assert "float32     BEYOND TOLERANCE: error 9e-02, at most 2e-01 where 2e-02" in str(report)
+
+
+def test_the_table_holds_every_side_the_error_and_the_patterns():
+    report = concluded(points=9, hand=3.0, forward=None)
+    lines = str(report).splitlines()
+    assert lines[0] == f"{report.name}: {report.verdict}"
+    assert lines[1] == "  looked at   9 points, in float64"
+    assert lines[2] == "  worst at    (0, 1), component 0"
+    rows = {line[4:17].strip(): line[17:].split() for line in lines[3:9]}
+    assert rows["hand"] == ["6", "+4.2e-01", *["ODD", "ONE", "OUT", "at", "9", "points"]]
+    assert rows["reverse mode"] == ["3", "+0.0e+00"]
+    assert rows["forward mode"] == ["—", *["not", "applicable:", "no", "such", "mode"]]
+    assert "  pattern     component 0 is off by a factor 2" in lines
+    assert f"  tolerance   6.5e-03, {report.reason}" in lines
+    assert report.reason == "what 32 roundings of every operation do to it here"
+    assert "  error       4.2e-01 of the norm" in lines
+    one = concluded()
+    assert "  looked at   1 point, in float64" in str(one)
+
+
+# --- what errors have in common ----------------------------------------------------------------
+
+X = np.random.default_rng(0).uniform(0.5, 3, (60, 3))
+X *= np.random.default_rng(1).choice([-1, 1], X.shape)
+G = np.random.default_rng(2).normal(size=(60, 3)) + np.sign(X)
+
+
+def column(j, values):
+    changed = G.copy()
+    changed[:, j] = values
+    return changed
+
+
+far, ripple = np.linalg.norm(X, axis=1), np.sin(9 * X[:, 0])
+PATTERNS = {
+    "component 1 is off by a factor 1.0001": column(1, G[:, 1] * 1.0001),
+    "component 1 is off by a factor 0.3333333": column(1, G[:, 1] / 3),
+    "component 0 is off by a factor 1.000003": column(0, G[:, 0] * 1.000003),
+    "the whole gradient has its sign flipped": -G,
+    "the whole gradient is off by a factor 2": 2 * G,
+    "the whole gradient is 0 where it should not be": 0 * G,
+    "component 0 has its sign flipped": column(0, -G[:, 0]),
+    "component 0 has its sign flipped and is off by a factor 2.5": column(0, -2.5 * G[:, 0]),
+    "component 2 is 0 where it should not be": column(2, 0),
+    "components 0 and 2 are swapped": G[:, [2, 1, 0]],
+    "component 1 is off by -3 x[0]: a term is missing or wrong": column(1, G[:, 1] - 3 * X[:, 0]),
+    "component 1 is off by +0.5 x[2]^2: a term is missing or wrong":
+        column(1, G[:, 1] + X[:, 2] ** 2 / 2),
+    "component 1 is off by +2 x[1]^3: a term is missing or wrong":
+        column(1, G[:, 1] + 2 * X[:, 1] ** 3),
+    "component 0 is off by +1 x[0] x[1]: a term is missing or wrong":
+        column(0, G[:, 0] + X[:, 0] * X[:, 1]),
+    "component 0 is off by -1 x[1] x[2]: a term is missing or wrong":
+        column(0, G[:, 0] - X[:, 1] * X[:, 2]),
+    "component 0 is off by +0.5: a term is missing or wrong": column(0, G[:, 0] + 0.5),
+    "component 1 lacks a factor x[0]": column(1, G[:, 1] / X[:, 0]),
+    "component 1 lacks a factor x[2]^2": column(1, G[:, 1] / X[:, 2] ** 2),
+    "component 1 has a factor x[0] too many": column(1, G[:, 1] * X[:, 0]),
+    "component 1 has a factor x[0]^2 too many": column(1, G[:, 1] * X[:, 0] ** 2),
+    "component 0 is off by more the farther the point is from 0: a term is missing or wrong":
+        column(0, G[:, 0] + np.exp(far)),
+    "component 0 is wrong only where x[1] > ": column(0, G[:, 0] + (X[:, 1] > 1) * ripple),
+    "component 0 is wrong only where x[2] < ": column(0, G[:, 0] + (X[:, 2] < -1) * ripple),
+    "component 0 is wrong only where |x| > ": column(0, G[:, 0] + (far > 4) * ripple),
+    "component 0 is wrong only where |x| < ": column(0, G[:, 0] + (far < 3) * ripple),
+    "component 1 is wrong at 60 points": column(1, G[:, 1] + 5 + np.sin(99 * X[:, 0])),
+    "component 2 is not finite at 1 point":
+        column(2, np.where(np.arange(60) == 7, np.nan, G[:, 2])),
+    "component 2 is not finite at 60 points": column(2, np.inf),
+    "component 2 is not finite at 30 points; component 2 has its sign flipped":
+        column(2, np.where(np.arange(60) < 30, np.inf, -G[:, 2])),
+}  # fmt: skip
+
+
+def named(mine, slack=1e-9, name=int, derivative="gradient", truth=G, points=X):
+    return patterns(mine, truth, np.full(len(truth), slack), points, name, name, derivative)
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_every_pattern_is_named_and_nothing_beside_it(pattern):
+    said = named(PATTERNS[pattern])
+    assert "; ".join(said).startswith(pattern)
+    assert len(said) == pattern.count("; ") + 1
+    if "only where" in pattern:  # the bound lies at the last point that is right
+        label, side, bound = "; ".join(said).split("where ")[1].split()
+        scale = far if label == "|x|" else X[:, int(label[2])]
+        off = np.abs(PATTERNS[pattern] - G)[:, 0] > 0
+        wanted = scale[~off].max() if side == ">" else scale[~off].min()
+        assert float(bound) == pytest.approx(wanted, rel=1e-3)
+
+
+def test_patterns_are_named_only_where_they_explain_every_point():
+    almost = 2 * G
+    almost[7, 1] += 0.01
+    said = named(almost)
+    assert said[::2] == ("component 0 is off by a factor 2", "component 2 is off by a factor 2")
+    assert said[1].startswith("component 1 is ")
+    assert "factor" not in said[1]
+    # a difference within the slack is none, and one beyond it is
+    slack = 2.0**-20
+    assert named(G + slack, slack) == ()
+    assert len(named(G + 1.001 * slack, slack)) == 3
+    assert named(column(1, 2 * G[:, 1] + slack), slack) == ("component 1 is off by a factor 2",)
+    assert named(G) == ()
+
+
+def test_patterns_use_the_names_of_components_and_there_are_eight_at_most():
+    letters = "abc"
+    assert named(-G, derivative="Hessian") == ("the whole Hessian has its sign flipped",)
+    said = named(column(1, G[:, 1] / X[:, 2]), name=lambda i: letters[i])
+    assert said == ("component b lacks a factor x[c]",)
+    many, points = np.tile(G, 4), X
+    factors = 2 + np.arange(12.0)
+    eight = named(np.where(np.arange(12) < 8, factors, 1) * many, truth=many, points=points)
+    assert eight == tuple(f"component {j} is off by a factor {factors[j]:g}" for j in range(8))
+    nine = named(np.where(np.arange(12) < 9, factors, 1) * many, truth=many, points=points)
+    assert nine == (*eight, "and 1 more of the kind")
+    every = named(factors * many, truth=many, points=points)
+    assert every == (*eight, "and 4 more of the kind")
+
+
+def test_a_few_points_are_enough_for_a_factor_but_not_for_a_term():
+    three = X[:3]
+    said = named(column(0, G[:, 0] + X[:, 0])[:3], truth=G[:3], points=three)
+    assert said == ("component 0 is wrong at 3 points",)
+    four = named(column(0, G[:, 0] + X[:, 0])[:4], truth=G[:4], points=X[:4])
+    assert four == ("component 0 is off by +1 x[0]: a term is missing or wrong",)
+
+
+# --- functions in another arithmetic -----------------------------------------------------------
+
+P = np.array([0.3125, 0.6875, 0.4375])  # single precision holds them, and what is below
+IN_JAX = {
+    "abs": lambda x: jnp.abs(-x), "acos": jnp.arccos, "acosh": lax.acosh,
+    "add": lambda x: x + x[::-1], "add_any": jax.grad(lambda x: jnp.sum(x * x)),
+    "and": lambda x: jnp.where((x > 0.375) & (x < 0.625), x, -x),
+    "argmax": lambda x: x[jnp.argmax(x)],
+    "argmin": lambda x: x[jnp.argmin(x)], "asin": jnp.arcsin, "asinh": jnp.arcsinh,
+    "atan": jnp.arctan, "atan2": lambda x: lax.atan2(x, x[::-1]), "atanh": jnp.arctanh,
+    "broadcast_in_dim": lambda x: jnp.broadcast_to(x, (2, 3)), "cbrt": lax.cbrt,
+    "ceil": jnp.ceil, "clamp": lambda x: lax.clamp(0.375, x, 0.625),
+    "concatenate": lambda x: jnp.concatenate([x, x]),
+    "convert_element_type": lambda x: (x > 0.375).astype(float),
+    "copy": lambda x: jnp.array(x, copy=True), "cos": jnp.cos, "cosh": jnp.cosh,
+    "cumsum": jnp.cumsum, "digamma": lax.digamma, "div": lambda x: x / x[::-1],
+    "dot_general": lambda x: x @ x, "dynamic_slice": lambda x: lax.dynamic_slice(x, (1,), (2,)),
+    "dynamic_update_slice": lambda x: lax.dynamic_update_slice(x, x[:1], (1,)),
+    "eq": lambda x: jnp.where(x == x[::-1], x, -x), "erf": lax.erf, "erf_inv": lax.erf_inv,
+    "erfc": lax.erfc, "exp": jnp.exp, "exp2": lax.exp2,
+    "expm1": jnp.expm1, "floor": jnp.floor, "gather": lambda x: x[jnp.array([2, 0])],
+    "ge": lambda x: jnp.where(x >= 0.4375, x, -x), "gt": lambda x: jnp.where(x > 0.4375, x, -x),
+    "integer_pow": lambda x: x**3, "iota": lambda x: x[lax.iota(int, 2)],
+    "is_finite": lambda x: jnp.where(lax.is_finite(x), x, -x),
+    "le": lambda x: jnp.where(x <= 0.4375, x, -x), "lgamma": lax.lgamma, "log": jnp.log,
+    "log1p": jnp.log1p, "logistic": jax.nn.sigmoid, "lt": lambda x: jnp.where(x < 0.4375, x, -x),
+    "max": lambda x: jnp.maximum(x, 0.5), "min": lambda x: jnp.minimum(x, 0.5),
+    "mul": lambda x: x * x[::-1], "ne": lambda x: jnp.where(x != 0.4375, x, -x),
+    "neg": jnp.negative,
+    "not": lambda x: jnp.where(~(x > 0.375), x, -x),
+    "or": lambda x: jnp.where((x > 0.625) | (x < 0.375), x, -x),
+    "pad": lambda x: jnp.pad(x, 1), "pow": lambda x: x ** x[::-1], "reduce_max": jnp.max,
+    "reduce_min": jnp.min, "reduce_sum": jnp.sum, "rem": lambda x: lax.rem(x, x[::-1]),
+    "reshape": lambda x: jnp.reshape(x, (3, 1)), "rev": lambda x: x[::-1], "round": jnp.round,
+    "rsqrt": lax.rsqrt, "select_n": lambda x: lax.select(np.array([True, False, True]), x, x[::-1]),
+    "sign": lambda x: jnp.sign(-x), "sin": jnp.sin, "sinh": jnp.sinh,
+    "slice": lambda x: lax.slice(x, (1,), (3,)), "sort": jnp.sort,
+    "split": lambda x: lax.split(x, (1, 2))[1], "sqrt": jnp.sqrt, "square": lax.square,
+    "squeeze": lambda x: jnp.squeeze(x[:1]), "stop_gradient": lax.stop_gradient,
+    "sub": lambda x: x - x[::-1] / 2, "tan": jnp.tan, "tanh": jnp.tanh,
+    "transpose": lambda x: jnp.broadcast_to(x, (2, 3)).T,
+}  # fmt: skip
+# Names that this JAX does not trace, kept for others.
+ELSEWHERE = {"expand_dims", "stack", "unstack", "stop_gradient"}
+E = 2.0**-10  # the error put on every result
+
+
+def traced(fn, point=P):
+    with as_precision("float64"):
+        return arithmetic.trace(fn, jnp.asarray(point))
+
+
+def at(name):
+    return P + 1 if name == "acosh" else P
+
+
+def operations(fn):
+    names = set()
+
+    def rule(eqn, operands):
+        names.add(eqn.primitive.name)
+        return arithmetic.carry_out(eqn, operands)
+
+    with as_precision("float64"):
+        program = arithmetic.trace(fn, jnp.asarray(P))
+        arithmetic.walk(program.jaxpr, program.consts, [jnp.asarray(P)], rule)
+    return names
+
+
+def erring(fn, point=P, precision="float64", error=E):
+    """(the function as it is, the function with the same relative error on every result)."""
+    unit = arithmetic.Unit.of(precision)
+    with as_precision("float64"):
+        noisy, count = arithmetic.with_noise(arithmetic.trace(fn, jnp.asarray(point)))
+        numbers, scale = np.full(count, 127), error / (unit.rounding * np.sqrt(3))
+        unit = arithmetic.Unit(*(jnp.asarray(limit, float) for limit in unit))
+        moved = noisy(jnp.asarray(point), jnp.asarray(numbers, jnp.int8), scale, unit)
+        return np.asarray(fn(jnp.asarray(point))), np.asarray(moved[0])
+
+
+def test_every_operation_that_has_another_arithmetic_has_a_case():
+    tables = arithmetic.EXACT | arithmetic.ELEMENTWISE | arithmetic.ANALYTIC
+    assert tables - ELSEWHERE <= set(IN_JAX)
+    assert not arithmetic.EXACT & arithmetic.ELEMENTWISE
+    # what is no smooth function of a complex number has no complex form
+    broken = "abs max min clamp sign floor ceil round sort pow cbrt atan2 rem reduce_max lt erf"
+    assert not arithmetic.ANALYTIC & {"convert_element_type", "reduce_min", *broken.split()}
+
+
+@pytest.mark.parametrize("name", sorted(arithmetic.ANALYTIC - ELSEWHERE))
+def test_the_complex_step_is_the_derivative_of_every_analytic_operation(name):
+    assert name in operations(IN_JAX[name])
+
+    def fn(x):  # weights tell the components apart
+        out = jnp.ravel(IN_JAX[name](x))
+        return jnp.dot(out, jnp.arange(1.0, 1.0 + out.size))
+
+    program = traced(fn)
+    with as_precision("float64"):
+        complex_fn = arithmetic.in_complex(program)
+        point = jnp.asarray(at(name))
+        slopes = [complex_fn(point + 1e-20j * way).imag / 1e-20 for way in np.eye(3)]
+        np.testing.assert_allclose(complex_fn(point + 0j).real, fn(point), rtol=1e-14)
+        np.testing.assert_allclose(slopes, jax.grad(fn)(point), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [("abs", "abs"), ("max", "max"), ("reduce_max", "max"), ("lt", "a comparison"),
+     ("eq", "a comparison"), ("pow", "a real power"), ("sort", "sort")],
+)  # fmt: skip
+def test_an_operation_without_a_complex_form_is_named(name, word):
+    with as_precision("float64"), pytest.raises(arithmetic.NotAnalyticError) as caught:
+        arithmetic.in_complex(traced(IN_JAX[name]))(jnp.asarray(P) + 1e-20j)
+    assert str(caught.value) == word
+
+
+def test_operations_that_do_not_touch_the_point_need_no_complex_form():
+    fn = lambda x: x * jnp.abs(jnp.arange(-1.0, 2.0)) * x.astype(jnp.float64)  # noqa: E731
+    with as_precision("float64"):
+        found = arithmetic.in_complex(traced(fn))(jnp.asarray(P) + 1e-20j).imag / 1e-20
+    np.testing.assert_allclose(found, 2 * P * [1, 0, 1], rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", sorted(arithmetic.EXACT - ELSEWHERE))
+def test_exact_operations_round_nothing(name):
+    assert name in operations(IN_JAX[name])
+    right, moved = erring(IN_JAX[name])
+    np.testing.assert_array_equal(moved, right)
+
+
+@pytest.mark.parametrize("name", sorted(arithmetic.ELEMENTWISE))
+def test_elementwise_operations_round_once(name):
+    assert operations(IN_JAX[name]) & arithmetic.ELEMENTWISE >= {name}
+    right, moved = erring(IN_JAX[name], at(name))
+    if name == "sub":  # the half is a product of its own
+        right = P - P[::-1] / 2 * (1 + E)
+    if name == "add_any":  # both products round before their sum does
+        right = right * (1 + E)
+    np.testing.assert_allclose(moved, right * (1 + E), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("fn", "share"),
+    [
+        # operands of a sum of n terms are off √n times as much
+        (lambda x: jnp.sum(x), (1 + np.sqrt(3) * E) * (1 + E)),
+        (lambda x: x @ x, (1 + np.sqrt(3) * E) ** 2 * (1 + E)),
+        (lambda x: jnp.cumsum(x), (1 + np.sqrt(3) * E) * (1 + E)),
+        (lambda x: jnp.outer(x, x) @ x, (1 + E) * (1 + np.sqrt(3) * E) ** 2 * (1 + E)),
+        (lambda x: jnp.prod(x[:2]), (1 + np.sqrt(2) * E) ** 2 * (1 + E)),
+        # constants that single precision does not hold are off as well
+        (lambda x: 0.5 * x, 1 + E),
+        (lambda x: 0.1 * x, (1 + E) ** 2),
+        (lambda x: jnp.array([0.1, 0.5, 0.1]) * x, np.array([(1 + E) ** 2, 1 + E, (1 + E) ** 2])),
+        # what wraps others rounds as they do
+        (jax.jit(lambda x: x * x), 1 + E), (jax.checkpoint(lambda x: x * x), 1 + E),
+        (jax.custom_jvp(lambda x: x * x), 1 + E), (jax.custom_vjp(lambda x: x * x), 1 + E),
+        (lambda x: x * x / x, (1 + E) ** 2),
+    ],
+)  # fmt: skip
+def test_roundings_gather(fn, share):
+    if isinstance(fn, jax.custom_derivatives.custom_jvp | jax.custom_derivatives.custom_vjp):
+        inner, fn = fn, lambda x: inner(x)
+        for derivative in ("defjvp", "defvjp"):
+            if hasattr(inner, derivative):
+                getattr(inner, derivative)(*([lambda *a: a] * (1 + (derivative == "defvjp"))))
+    right, moved = erring(fn)
+    np.testing.assert_allclose(moved, right * share, rtol=1e-13)
+
+
+def test_a_users_own_cast_rounds_by_its_own_unit():
+    cast = lambda x: x.astype(jnp.float32).astype(float)  # noqa: E731
+    for precision, error, share in (("float64", 2.0**-40, 2.0**-11), ("float32", E, E)):
+        right, moved = erring(cast, P, precision, error)
+        np.testing.assert_allclose(moved, right * (1 + error) * (1 + share), rtol=1e-7)
+
+
+def test_the_range_of_a_precision_bounds_what_it_holds():
+    single = arithmetic.Unit.of("float32")
+    assert single == (2.0**-24, 2.0**-126, (2 - 2.0**-23) * 2.0**127)
+    assert arithmetic.Unit.of("float64").rounding == 2.0**-53
+    for point, wanted in (
+        (1e38, 2e38 * (1 + E)), (2e38, np.inf), (-2e38, -np.inf),
+        # below the smallest number an error is as large as that
+        (1e-60, E * 2.0**-102), (-1e-60, -E * 2.0**-102), (0.0, 0.0),
+    ):  # fmt: skip
+        _, moved = erring(lambda x: x + x, np.array([point]), "float32")
+        np.testing.assert_allclose(moved, [wanted], rtol=1e-9)
+    assert erring(lambda x: x + x, np.array([2e38]), "float32", 0.0)[1] == 4e38
+    assert np.isfinite(erring(lambda x: x + x, np.array([2e38]))[1])
+
+
+def test_noise_spreads_a_result_as_far_as_rounding_does():
+    with as_precision("float64"):
+        fn, count = arithmetic.with_noise(arithmetic.trace(lambda p: (p[0] + 1) - 1, jnp.zeros(1)))
+        noise = np.random.default_rng(0).integers(-127, 128, (1000, count), dtype=np.int8)
+        unit = arithmetic.Unit.of("float64")
+        moved = np.asarray(jax.vmap(lambda n: fn(jnp.array([1e-9]), n, 1.0, unit)[0])(noise))
+    # adding 1 loses what is below its last place; the difference is rounded once more, by far less
+    assert np.std(moved - 1e-9) == pytest.approx(unit.rounding, rel=0.1)
+
+
+# --- the referees ------------------------------------------------------------------------------
+
+WAVE = gdjax.Objective(
+    name="wave", fn=lambda p: jnp.sin(p[0]) * jnp.exp(p[1]), gradient=lambda p: 3 * p,
+    domain=[(-2, 2), (-1, 1)], kink=lambda p: p[:1],
+)  # fmt: skip
+
+
+@functools.cache
+def hearing(seed=0, precision="float64"):
+    problem, heard = wave()
+    return heard(problem.points, precision, seed)
+
+
+@functools.cache
+def wave():
+    drawn = np.random.default_rng(0).uniform([-2, -1], [2, 1], (400, 2))
+    drawn[:3] = (0.0, 0.5), (1.5, 0.0), (0.0, 0.0)
+    problem = pose(WAVE, None, "gradient", drawn.astype(np.float32).astype(float), None, None, 0)
+    return problem, Referees(problem)
+
+
+def test_every_side_says_the_derivative_and_how_far_it_can_be_off():
+    (problem, _), heard = wave(), hearing()
+    x, y = problem.points.T
+    slope = np.stack([np.cos(x) * np.exp(y), np.sin(x) * np.exp(y)], axis=1)
+    np.testing.assert_array_equal(heard.points, problem.points)
+    np.testing.assert_allclose(heard.values[:, 0], np.sin(x) * np.exp(y), rtol=1e-14, atol=1e-16)
+    np.testing.assert_allclose(heard.sides["hand"], 3 * problem.points, rtol=1e-15)
+    for side in (heard.sides["reverse"], heard.sides["forward"], heard.complex_step):
+        np.testing.assert_allclose(side, slope, rtol=1e-14, atol=1e-15)
+    np.testing.assert_array_equal(heard.on_kink, x == 0)
+    assert heard.missing == {}
+    off = np.abs(heard.differences.estimate - slope)
+    assert (off <= heard.differences.bound).all()
+    assert np.median(heard.differences.bound) < 1e-8
+    assert not heard.differences.kinked.any()
+
+
+@pytest.mark.parametrize(("precision", "unit"), [("float64", 2.0**-53), ("float32", 2.0**-24)])
+def test_roundings_are_thirty_two_of_each_operation(precision, unit):
+    heard = hearing(0, precision)
+    # the hand-derived side is one product a component: its roundings are of 32 units each
+    sizes = heard.roundings["hand"][3:] / np.linalg.norm(heard.sides["hand"][3:], axis=1)
+    typical = np.sqrt(np.mean(sizes**2)) / unit
+    assert typical == pytest.approx(32, rel=0.05)  # of 400 points of 8 samples: 2 %
+    assert set(heard.roundings) == {"hand", "reverse"}
+    assert 20 < np.sqrt(np.mean((heard.roundings["reverse"] / unit) ** 2)) < 200
+
+
+def test_a_seed_decides_the_noise():
+    again = wave()[1](wave()[0].points, "float64", 0)
+    for side, rounding in hearing().roundings.items():
+        np.testing.assert_array_equal(rounding, again.roundings[side])
+        assert (rounding != hearing(1).roundings[side]).mean() > 0.99
+    np.testing.assert_array_equal(hearing().sides["reverse"], hearing(1).sides["reverse"])
+
+
+def test_steps_of_differences_shrink_fourfold_from_a_quarter_of_the_point_or_its_width():
+    problem, found = wave()[0], hearing().differences
+    reach = np.maximum(np.abs(problem.points), np.array([4.0, 2.0]) / 128)
+    wanted = reach[..., None] * 0.25 ** np.arange(1, 21)
+    np.testing.assert_allclose(found.steps, wanted, rtol=1e-2)
+    np.testing.assert_allclose(found.steps[..., :8], wanted[..., :8], rtol=1e-9)
+    (x, y), steps = problem.points[7], found.steps[7]
+    for k in (0, 3, 6):
+        h, w = steps[0, k], steps[1, k]
+        along = np.exp(y) * np.cos(x) * np.sin(h) / h, np.sin(x) * np.exp(y) * np.sinh(w) / w
+        np.testing.assert_allclose(found.curve[7, 0, :, k], along, rtol=1e-9)
+    taken = np.abs(found.steps - found.step[..., None]).argmin(axis=-1)
+    chosen = np.take_along_axis(found.curve[:, 0], taken[..., None], axis=-1)[..., 0]
+    np.testing.assert_array_equal(chosen, found.estimate)
+
+
+def test_points_are_heard_in_pieces_as_they_are_at_once(monkeypatch):
+    problem, heard = wave()
+    whole = hearing()
+    monkeypatch.setattr(referees, "CHUNK", 150_000)
+    pieces = heard(problem.points, "float64")
+    assert len(list(heard._chunks(problem.points))) > 2
+    for name in ("values", "complex_step", "on_kink"):
+        np.testing.assert_allclose(getattr(pieces, name), getattr(whole, name), rtol=1e-14)
+    for side, derivative in whole.sides.items():
+        np.testing.assert_allclose(pieces.sides[side], derivative, rtol=1e-13, atol=1e-16)
+        if side != "forward":
+            assert (pieces.roundings[side] > 0).sum() == (whole.roundings[side] > 0).sum()
+    np.testing.assert_allclose(pieces.differences.steps, whole.differences.steps, rtol=1e-12)
+
+
+def test_single_precision_is_computed_in_it():
+    problem, heard = wave()
+    single = heard.single(problem.points)
+    np.testing.assert_array_equal(single["hand"], np.float32(3) * np.float32(problem.points))
+    x, y = problem.points.T
+    slope = np.stack([np.cos(x) * np.exp(y), np.sin(x) * np.exp(y)], axis=1)
+    off = np.abs(single["reverse"] - slope)
+    assert 1e-9 < off.max() < 1e-6
+    assert set(single) == {"hand", "reverse"}
+
+
+def differences(fn, x, noise=0.0):
+    """Central differences of a function of one number at points ``(n,)``, by its values alone."""
+    x = np.asarray(x, float)
+    steps = np.maximum(np.abs(x), 1 / 32)[:, None] * 0.25 ** np.arange(1, 21)
+    up, down = x[:, None] + steps, x[:, None] - steps
+    with np.errstate(all="ignore"):
+        values, ahead, behind = (np.asarray(fn(at)) for at in (x, up, down))
+    spread = np.full((len(x), 1), noise)
+    return referees._differences(
+        values[:, None], spread, ahead[:, None, :, None], behind[:, None, :, None],
+        (up - down)[:, None],
+    )  # fmt: skip
+
+
+def near(x, pole):
+    return 1 / (x - pole)
+
+
+SMOOTH = {
+    "sine": (np.sin, np.cos, [-2.0, 0.1, 1.0]),
+    "cube": (lambda x: x**3, lambda x: 3 * x**2, [-2.0, 0.0, 0.5]),
+    "near a pole": (lambda x: near(x, 1.3), lambda x: -near(x, 1.3) ** 2, [1.0, 1.2, 1.29]),
+    "with a ripple": (
+        lambda x: x + 0.01 * np.sin(1e3 * x), lambda x: 1 + 10 * np.cos(1e3 * x), [0.3, 1.0],
+    ),
+    "steep": (lambda x: np.exp(50 * x), lambda x: 50 * np.exp(50 * x), [-1.0, 1.0]),
+    "nowhere finite but here": (
+        lambda x: np.log(x), lambda x: 1 / x, [1e-3, 2e-2],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_differences_know_what_they_resolve(name):
+    fn, slope, points = SMOOTH[name]
+    found = differences(fn, points)
+    off = np.abs(found.estimate[:, 0] - slope(np.array(points)))
+    assert (off <= found.bound[:, 0]).all()
+    assert (found.bound[:, 0] <= 1e-5 * np.abs(slope(np.array(points))) + 1e-5).all()
+    assert not found.kinked.any()
+    # what rounding does to the function's values is not resolved
+    noisy = differences(fn, points, noise=1e-6 * float(np.abs(fn(np.array(points))).max()))
+    assert (noisy.bound > 10 * found.bound).all()
+    assert (noisy.step > found.step).all()
+
+
+def test_differences_of_noise_are_bounded_by_it_over_the_step():
+    found = differences(lambda x: 0 * x + 1.0, [1.0], noise=1e-3)
+    step = found.step[0, 0]
+    assert step == 0.0625  # the largest that has a neighbour on either side
+    floor = 32 * 2.0**-53
+    assert found.bound[0, 0] == pytest.approx((1e-3 + floor) / (2 * step), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("fn", "kinked"),
+    [
+        (lambda x: np.abs(x - 1), True), (lambda x: np.where(x >= 1, 1.0, 0.0), True),
+        (lambda x: np.sqrt(np.abs(x - 1)), True), (lambda x: np.maximum(x - 1, 0), True),
+        (lambda x: np.cbrt(x - 1), True),
+        (lambda x: (x - 1) ** 2, False), (lambda x: np.abs(x - 1) ** 3, False),
+        (lambda x: np.abs(x - 2), False), (lambda x: np.exp(30 * (x - 1)), False),
+        (lambda x: 0 * x, False),
+    ],
+)  # fmt: skip
+def test_kinks_and_jumps_are_told_by_one_sided_differences_that_do_not_come_together(fn, kinked):
+    assert differences(fn, [1.0]).kinked.tolist() == [kinked]
+
+
+# --- the problem that arguments pose -----------------------------------------------------------
+
+
+def posed(points=100, seed=0, fn=None, around=None, domain=None, kind="gradient"):
+    fn = fn or (lambda p: sum(jnp.sum(leaf) for leaf in jax.tree.leaves(p)))
+    return pose(fn, None, kind, points, domain, around, seed)
+
+
+def test_points_are_drawn_in_the_domain_by_the_seed():
+    box = [(-1, 1), (2, 10)]
+    one, other = posed(500, 3, domain=box), posed(500, 4, domain=box)
+    np.testing.assert_array_equal(one.points, posed(500, 3, domain=box).points)
+    assert not np.isin(one.points[:500], other.points[:500]).all(axis=1).any()
+    unit = (one.points[:500] - [-1, 2]) / [2, 8]
+    for share in (0.1, 0.5, 0.9):
+        np.testing.assert_allclose((unit < share).mean(axis=0), share, atol=0.07)
+    np.testing.assert_array_equal(one.points[:500], one.points[:500].astype(np.float32))
+    np.testing.assert_array_equal(one.width, [2, 8])
+    assert (one.drawn, one.subject) == (500, "reverse")
+
+
+def test_points_are_drawn_around_one_a_tenth_of_each_number_wide():
+    tree = {"w": np.array([100.0, -1.0]), "b": 0.0}
+    found = posed(2000, 1, around=tree)
+    flat = np.array([0.0, 100.0, -1.0])
+    np.testing.assert_array_equal(found.points[-1], flat)
+    root = np.sqrt(np.mean(flat**2))
+    wanted = 0.1 * np.maximum(np.abs(flat), root)
+    np.testing.assert_allclose((found.points[:-1] - flat).std(axis=0), wanted, rtol=0.07)
+    np.testing.assert_allclose(found.points[:-1].mean(axis=0), flat, atol=wanted.max() * 0.1)
+    assert [found.component(i) for i in range(3)] == ["['b']", "['w'][0]", "['w'][1]"]
+    zero = posed(2000, 1, around=np.zeros(2))
+    np.testing.assert_allclose(zero.points[:-1].std(axis=0), 0.1, rtol=0.07)
+    assert not np.isin(posed(9, 2, around=tree).points[:-1], posed(9, 3, around=tree).points).any()
+
+
+def test_points_at_which_formulas_fail_are_added():
+    f = gdjax.Objective(
+        name="f", fn=lambda p: jnp.sum(p), domain=[(-3, 5), (-2, 4)], start=(0.5, 3.0),
+        minima=[(1.5, 2.5)], local_minima=[(2.0, 1.0)], saddles=[(3.0, 0.5)], maxima=[(-1.0, 3.5)],
+    )  # fmt: skip
+    found = posed(50, fn=f)
+    extra = {tuple(point) for point in found.points[50:].tolist()}
+    first, second = found.points[:2]
+    known = {(0.5, 3.0), (1.5, 2.5), (2.0, 1.0), (3.0, 0.5), (-1.0, 3.5)}
+    assert extra >= known | {(1.0, 1.0), (0.0, 0.0)}  # the centre and the origin
+    axes = {(0.0, first[1]), (second[0], 0.0)}
+    near = lambda a, b: np.allclose(a, b, rtol=1e-6)  # noqa: E731
+    assert all(any(near(point, axis) for point in extra) for axis in axes)
+    middle = first.mean()
+    assert any(near(point, (middle, middle)) for point in extra)
+    assert len(extra) == len(found.points) - 50 == 10
+    away = posed(5, domain=[(1, 3), (2, 6)]).points[5:]  # neither 0 nor an axis lies within
+    assert (2.0, 4.0) in {tuple(point) for point in away.tolist()}
+    assert (away > 0).all()
+
+
+def test_many_dimensions_are_looked_at_along_random_directions():
+    one, other = (posed(5, seed, domain=[(0, 1)] * 33) for seed in (0, 1))
+    assert one.directions.shape == (32, 33)
+    np.testing.assert_allclose(np.linalg.norm(one.directions, axis=1), 1)
+    assert np.abs(one.directions @ one.directions.T - np.eye(32)).max() < 0.8
+    assert (one.directions != other.directions).all()
+    slopes = np.random.default_rng(0).normal(size=(4, 33))
+    np.testing.assert_allclose(one.project(slopes), slopes @ one.directions.T)
+    few = posed(5, domain=[(0, 1)] * 32)
+    np.testing.assert_array_equal(few.directions, np.eye(32))
+    np.testing.assert_array_equal(few.project(slopes[:, :32]), slopes[:, :32])
+    hessian = posed(5, domain=[(0, 1)] * 33, kind="Hessian")
+    assert (hessian.component(33), hessian.component(31)) == (
+        "(1, direction 1)",
+        "(0, direction 31)",
+    )
+    assert posed(5, domain=SQUARE, kind="Hessian").component(2) == "(1, 0)"
+    assert (set(hessian.sides), set(one.sides)) == ({"reverse"}, {"reverse", "forward"})
+
+
+def test_points_can_be_given():
+    grid = np.array([[0.5, 1.0], [1.5, -1.0]])
+    for points in (grid, list(grid), [{"p": point} for point in grid]):
+        tree = pose(lambda p: 0.0, None, "gradient", points, None, None, 0)
+        np.testing.assert_array_equal(tree.points, grid)
+        np.testing.assert_array_equal(tree.width, [1.5, 1.0])
+        assert tree.drawn == 0
+    for points in ((0.5, 1.0), [0.5, 1.0], jnp.array([0.5, 1.0]), {"a": 0.5, "b": [1.0]}):
+        tree = pose(lambda p: 0.0, None, "gradient", points, None, None, 0)
+        np.testing.assert_array_equal(tree.points, grid[:1])
+    report = gdjax.check_gradient(jnp.sin, jnp.cos, around=0.5, points=10)
+    assert (report.ok, report.points, report.special) == (True, 10, 1)
+
+
+# --- the certificate on trial ------------------------------------------------------------------
+
+
+def test_errors_are_planted_in_every_component_pair_and_sign():
+    points = np.array([[1.0, 0, 0], [0, 2, 0], [0, 0, 3], [4, 0, 0], [0, 5, 0], [0, 0, 10.0]])
+    right = np.arange(18.0).reshape(6, 3) + 1
+    plants = selftest.plants(points, right)
+    planted = {what: (spoilt, plant(right)) for what, spoilt, plant in plants}
+    wanted = {f"component {j} times 1.0001" for j in range(3)}
+    wanted |= {f"sign of component {j} flipped" for j in range(3)}
+    wanted |= {f"term missing in component {j}" for j in range(3)}
+    wanted |= {f"components {i} and {j} swapped" for i, j in itertools.combinations(range(3), 2)}
+    assert set(planted) == wanted | {"all signs flipped"}
+    for j in range(3):
+        other = [k for k in range(3) if k != j]
+        for what, share in (
+            ("component {} times 1.0001", 1.0001),
+            ("sign of component {} flipped", -1),
+        ):
+            spoilt, wrong = planted[what.format(j)]
+            assert spoilt == {j}
+            np.testing.assert_allclose(wrong[:, j], right[:, j] * share, rtol=1e-15)
+            np.testing.assert_array_equal(wrong[:, other], right[:, other])
+        spoilt, wrong = planted[f"term missing in component {j}"]
+        assert spoilt == {j}
+        # four of five distances are 5 or less, and the term grows beyond them
+        size = 1e-3 * np.linalg.norm(right[5]) * (10 / 5 - 1)
+        np.testing.assert_allclose(right[:, j] - wrong[:, j], [0] * 5 + [size], atol=1e-15)
+        np.testing.assert_array_equal(wrong[:, other], right[:, other])
+    spoilt, wrong = planted["components 0 and 2 swapped"]
+    assert spoilt == {0, 2}
+    np.testing.assert_array_equal(wrong, right[:, [2, 1, 0]])
+    spoilt, wrong = planted["all signs flipped"]
+    assert spoilt == {0, 1, 2}
+    np.testing.assert_array_equal(wrong, -right)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "qfsp",
+        pytest.param("helical_valley", marks=pytest.mark.full),
+        pytest.param("brown_badly_scaled", marks=pytest.mark.full),
+    ],
+)
+def test_planted_errors_are_caught_and_right_gradients_are_not_accused(name):
+    trial = selftest.try_objective(objectives.get(name), points=300)
+    d = objectives.get(name).dim
+    assert trial.planted == 3 * d + d * (d - 1) // 2 + 1
+    assert trial.missed == trial.invisible == ()
+    assert trial.alarms == (0, 0)
+    assert trial.checks == (trial.checks[0],) * 2 > (300, 300)
+    assert min(trial.decided) > 280
+    # a right gradient comes nowhere near its tolerance, in either precision
+    assert max(trial.share) > 0
+    assert max(trial.share) < 0.25
+
+
+def test_a_wrong_gradient_on_trial_is_a_false_alarm_and_equal_components_hide_a_swap():
+    wrong = gdjax.Objective(
+        name="wrong", fn=lambda p: p[0] ** 2 + p[1] ** 2, gradient=lambda p: p * jnp.array([2, 3]),
+        domain=[(1, 2)] * 2,
+    )  # fmt: skip
+    trial = selftest.try_objective(wrong, points=20)
+    assert trial.alarms == trial.decided == trial.checks
+    assert min(trial.share) > 1e3
+    twins = gdjax.Objective(
+        name="twins", fn=lambda p: jnp.sin(p[0] + p[1]), domain=[(-1, 1)] * 2,
+        gradient=lambda p: jnp.full(2, jnp.cos(p[0] + p[1])),
+    )  # fmt: skip
+    trial = selftest.try_objective(twins, points=20)
+    assert trial.invisible == ("twins: components 0 and 1 swapped",)
+    assert (trial.planted, trial.missed, trial.alarms) == (8, (), (0, 0))
+
+
+def test_an_error_that_is_blamed_on_another_component_is_missed():
+    problem, evidence = made_up(points=20)
+    computed = {side: evidence.sides[side] for side in ("hand", "reverse")}
+    planted = evidence.sides["hand"] + [1.0, 0]
+    given = problem, evidence, evidence, computed, planted
+    assert selftest._caught(*given, {0})
+    assert selftest._caught(*given, {0, 1})
+    assert not selftest._caught(*given, {1})
+    assert not selftest._caught(*given[:-1], evidence.sides["hand"], {0})
+
+
+CLEAN = selftest.Trial(8, (), (), (9, 9), (8, 7), (0, 0), (0.1, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("found", "fails"),
+    [
+        (CLEAN, False),
+        (CLEAN._replace(invisible=("twins: swapped",)), False),
+        (CLEAN._replace(missed=("qfsp: sign",)), True),
+        (CLEAN._replace(alarms=(1, 0)), True),
+        (CLEAN._replace(alarms=(0, 1)), True),
+    ],
+)
+def test_the_self_test_fails_on_missed_errors_and_on_false_alarms(
+    found, fails, monkeypatch, capsys
+):
+    tried = []
+
+    def try_objective(objective, points, seed):
+        tried.append((objective.name, points, seed))
+        return found if objective.name == "qfsp" else CLEAN
+
+    monkeypatch.setattr(selftest, "try_objective", try_objective)
+    monkeypatch.setattr("sys.argv", ["selftest", "--checks", "1001", "--seed", "5"])
+    names = objectives.names()
+    if fails:
+        with pytest.raises(SystemExit) as left:
+            selftest.main()
+        assert left.value.code == 1
+    else:
+        selftest.main()
+    each = -(-1001 // len(names))
+    assert tried == [(name, each, 5) for name in names]
+    out = capsys.readouterr().out
+    assert f"planted {8 * len(names):,} errors" in out
+    assert "qfsp: 8 planted, " in out
+
+
+def test_trials_are_added_up():
+    other = selftest.Trial(5, ("a",), ("b", "c"), (1, 2), (3, 4), (5, 6), (0.3, 0.1))
+    total = selftest.join([CLEAN, other])
+    assert total == (13, ("a",), ("b", "c"), (10, 11), (11, 11), (5, 6), (0.3, 0.2))
+    assert selftest.join([]) == selftest.Trial()
+    assert str(total).splitlines() == [
+        "planted 13 errors: 10 caught, 1 missed, 2 change nothing",
+        "float64: 10 right gradients checked (11 decided), 5 false alarms; largest error 0.30 of "
+        "its tolerance",
+        "float32: 11 right gradients checked (11 decided), 6 false alarms; largest error 0.20 of "
+        "its tolerance",
+        "missed: a", "changes nothing: b", "changes nothing: c",
+    ]  # fmt: skip
+
+
+# --- whole certificates ------------------------------------------------------------------------
+
+
+def test_a_seed_decides_the_points_and_the_noise():
+    def report(seed, points, check=gdjax.check_gradient):
+        return check(lambda p: p[0] ** 2 * p[1], points=points, seed=seed, domain=[(1, 2)] * 2)
+
+    one, two, other = report(3, 2), report(3, 2), report(4, 2)
+    assert str(one) == str(two)
+    assert not np.isin(one.details.points[:2], other.details.points[:2]).any()
+    given = one.details.points[:2]  # where only the noise is left to draw
+    for check in (gdjax.check_gradient, gdjax.check_hessian):
+        one, other = (report(seed, given, check).details for seed in (3, 4))
+        assert (one.tolerances != other.tolerances).all()
+        np.testing.assert_array_equal(one.errors, other.errors)
+
+
+def test_the_errors_of_each_side_are_signed_and_the_sides_agree():
+    report = gdjax.check_gradient(QFSP, lambda p: QFSP.gradient(p) * jnp.array([1, 0.5]), 50)
+    x, y = report.worst_point
+    slope = np.array([2 * x + 10 * np.cos(x) * np.sin(y), 2 * y + 10 * np.sin(x) * np.cos(y)])
+    share = -0.5 * slope[1] / np.linalg.norm(slope)
+    assert report.sides["hand"].error == pytest.approx(share)
+    assert report.sides["complex step"].value == pytest.approx(slope[1], rel=1e-13)
+    assert report.sides["differences"].value == pytest.approx(slope[1], rel=1e-7)
+    assert report.sides["forward mode"].value == pytest.approx(slope[1], rel=1e-13)
+    assert report.patterns == ("component 1 is off by a factor 0.5",)
+    for word in ("WRONG: the hand-derived gradient is the odd one out", "factor 0.5", "tolerance"):
+        assert word in str(report)
 
 
 def drop_wave(point, guarded):
@@ -40,85 +1110,15 @@ def drop_wave_gradient(point):
     return jnp.where(off, along, 0.0) * point
 
 
-@pytest.mark.parametrize("name", ["qfsp", "helical_valley", "brown_badly_scaled"])
-def test_planted_errors_are_caught_and_right_gradients_are_not_accused(name):
-    trial = selftest.try_objective(objectives.get(name), points=300)
-    assert trial.missed == trial.invisible == ()
-    assert trial.alarms == (0, 0)
-    assert min(trial.decided) > 280
-    # a right gradient comes nowhere near its tolerance, in either precision
-    assert max(trial.share) < 0.25
-    assert selftest.join([trial, trial]).planted == 2 * trial.planted
-
-
-@pytest.fixture(scope="module")
-def planted():
-    """The report on QFSP with its gradient mended, without compiling anything again."""
-    problem = pose(QFSP, None, "gradient", 200, None, None, 0)
-    referees = Referees(problem)
-    double, single = (referees(problem.points, precision) for precision in ("float64", "float32"))
-    computed = referees.single(problem.points)
-
-    def report(mend):
-        with as_precision("float64"):
-            hand = jax.vmap(mend)(problem.points, double.sides["hand"])
-        evidence = double._replace(sides=double.sides | {"hand": np.asarray(hand)})
-        return conclude(problem, "float64", evidence, single, computed)
-
-    return report
-
-
-@pytest.mark.parametrize(
-    ("mend", "component", "pattern"),
-    [
-        (lambda p, g: g.at[1].multiply(1.0001), 1, "component 1 is off by a factor 1.0001"),
-        (lambda p, g: -g, None, "the whole gradient has its sign flipped"),
-        (lambda p, g: g.at[0].multiply(-1), 0, "component 0 has its sign flipped"),
-        (lambda p, g: g.at[0].multiply(-2), 0, "has its sign flipped and is off by a factor 2"),
-        (lambda p, g: g.at[0].set(0), 0, "component 0 is 0 where it should not be"),
-        (lambda p, g: g[::-1], None, "components 0 and 1 are swapped"),
-        (lambda p, g: g.at[1].add(-3 * p[0]), 1, "component 1 is off by -3 x[0]: a term is"),
-        (lambda p, g: g.at[0].add(p[0] * p[1]), 0, "component 0 is off by +1 x[0] x[1]: a term"),
-        (lambda p, g: g.at[1].divide(p[0]), 1, "component 1 lacks a factor x[0]"),
-        (lambda p, g: g.at[1].multiply(p[0] ** 2), 1, "component 1 has a factor x[0]^2 too many"),
-        (lambda p, g: g.at[0].add(0.5), 0, "component 0 is off by +0.5: a term is missing"),
-        (lambda p, g: g.at[0].add(jnp.exp(p @ p / 40)), 0, "off by more the farther the point"),
-        (lambda p, g: g.at[0].add(jnp.where(p[1] > 3, p[0], 0)), 0, "wrong only where x[1] > 2."),
-        (lambda p, g: g / 0, None, "component 0 is not finite at"),
-    ],
-)
-def test_a_wrong_gradient_is_located_and_described(planted, mend, component, pattern):
-    report = planted(mend)
-    assert not report.ok
-    assert report.error > report.tolerance
-    assert component in (None, report.component)
-    assert pattern in "; ".join(report.patterns)
-    assert report.sides["hand"].odd > 0
-    assert report.sides["reverse mode"].odd == report.sides["differences"].odd == 0
-    for word in ("WRONG: the hand-derived gradient is the odd one out", pattern, "tolerance"):
-        assert word in str(report)
-
-
-def test_the_errors_of_each_side_are_signed_and_the_sides_agree():
-    report = gdjax.check_gradient(QFSP, lambda p: QFSP.gradient(p) * jnp.array([1, 0.5]), 200)
-    x, y = report.worst_point
-    slope = np.array([2 * x + 10 * np.cos(x) * np.sin(y), 2 * y + 10 * np.sin(x) * np.cos(y)])
-    share = -0.5 * slope[1] / np.linalg.norm(slope)
-    assert report.sides["hand"].error == pytest.approx(share)
-    assert report.sides["complex step"].value == pytest.approx(slope[1], rel=1e-13)
-    assert report.sides["differences"].value == pytest.approx(slope[1], rel=1e-7)
-    assert report.sides["forward mode"].value == pytest.approx(slope[1], rel=1e-13)
-
-
 def test_a_wrong_autodiff_is_told_from_a_wrong_hand_derived_gradient():
     def plain(point):
         return drop_wave(point, guarded=False)
 
-    report = gdjax.check_gradient(plain, drop_wave_gradient, 100, domain=SQUARE)
+    report = gdjax.check_gradient(plain, drop_wave_gradient, 30, domain=SQUARE)
     assert report.ok
     assert report.sides["reverse mode"].odd == 1
     assert "by autodiff is not finite at 1 point, such as (0, 0)" in report.warnings[0]
-    alone = gdjax.check_gradient(plain, points=100, domain=SQUARE)
+    alone = gdjax.check_gradient(plain, points=30, domain=SQUARE)
     assert not alone.ok
     assert alone.worst_point == (0, 0)
 
@@ -128,7 +1128,7 @@ def test_a_wrong_autodiff_is_told_from_a_wrong_hand_derived_gradient():
 
     cube.defjvp(lambda x, t: (x[0] ** 3, 2 * x[0] ** 2 * t[0]))
     both = gdjax.check_gradient(
-        lambda p: cube(p[0]), lambda p: jnp.array([2 * p[0] ** 2]), 100, domain=[(1, 2)]
+        lambda p: cube(p[0]), lambda p: jnp.array([2 * p[0] ** 2]), 30, domain=[(1, 2)]
     )
     assert "hand and autodiff differ from what the values say" in both.verdict
     assert both.patterns == ("component 0 is off by a factor 0.6666667",)
@@ -138,8 +1138,7 @@ def test_a_guard_that_spoils_the_hessian_is_found():
     def guarded(point):
         return drop_wave(point, guarded=True)
 
-    assert gdjax.check_gradient(guarded, points=100, domain=SQUARE).ok
-    report = gdjax.check_hessian(guarded, points=100, domain=SQUARE)
+    report = gdjax.check_hessian(guarded, points=30, domain=SQUARE)
     assert not report.ok
     assert report.worst_point == (0, 0)
     assert report.component in ("(0, 0)", "(1, 1)")
@@ -154,8 +1153,8 @@ def test_a_hand_derived_hessian_is_certified():
         same = 2 - 10 * jnp.sin(x) * jnp.sin(y)
         return jnp.array([[same, cross], [cross, same]])
 
-    assert gdjax.check_hessian(QFSP, hessian, 100).ok
-    wrong = gdjax.check_hessian(QFSP, lambda p: hessian(p).at[0, 1].multiply(-1), 100)
+    assert gdjax.check_hessian(QFSP, hessian, 30).ok
+    wrong = gdjax.check_hessian(QFSP, lambda p: hessian(p).at[0, 1].multiply(-1), 30)
     assert wrong.component == "(0, 1)"
     assert wrong.patterns == ("component (0, 1) has its sign flipped",)
 
@@ -179,49 +1178,37 @@ def test_any_function_of_a_pytree_is_certified_and_its_components_keep_their_nam
     assert report.worst_point["w"].shape == (6, 7)
 
 
-def test_points_can_be_given():
-    grid = np.array([[0.5, 1.0], [1.5, -1.0]])
-    for points in (grid, list(grid), [{"p": point} for point in grid]):
-        tree = pose(lambda p: 0.0, None, "gradient", points, None, None, 0)
-        np.testing.assert_array_equal(tree.points, grid)
-    for points in ((0.5, 1.0), [0.5, 1.0], jnp.array([0.5, 1.0]), {"a": 0.5, "b": [1.0]}):
-        tree = pose(lambda p: 0.0, None, "gradient", points, None, None, 0)
-        np.testing.assert_array_equal(tree.points, grid[:1])
-    report = gdjax.check_gradient(jnp.sin, jnp.cos, around=0.5, points=10)
-    assert (report.ok, report.points, report.special) == (True, 10, 1)
-
-
 def test_points_on_a_kink_are_left_out_and_counted():
     def kink(point):
         return jnp.sum(jnp.abs(point))
 
     for f in (kink, gdjax.Objective(name="kink", fn=kink, domain=SQUARE, kink=lambda p: p)):
         # jax.grad(abs)(0) is 1, the sign of 0 is 0, and both are subgradients
-        report = gdjax.check_gradient(f, jnp.sign, 100, domain=SQUARE)
+        report = gdjax.check_gradient(f, jnp.sign, 30, domain=SQUARE)
         assert report.ok
         assert report.left_out["on a kink or a jump"] == 3  # the origin, and once on each axis
         assert "abs has no complex form" in report.sides["complex step"].remark
 
 
 def test_the_edge_of_where_a_function_is_defined_is_left_out():
-    report = gdjax.check_gradient(lambda p: jnp.sum(jnp.sqrt(p)), points=50, domain=[(0, 4)] * 2)
+    report = gdjax.check_gradient(lambda p: jnp.sum(jnp.sqrt(p)), points=30, domain=[(0, 4)] * 2)
     assert report.ok
     assert report.left_out["where the function is not finite"] == 3  # the origin, and on each axis
 
 
 def test_sides_that_do_not_exist_are_not_applicable():
     def loop(point):
-        return lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, c[1] * point[0]), (0, 1.0))[
-            1
-        ]
+        turn = lambda c: (c[0] + 1, c[1] * point[0])  # noqa: E731
+        return lax.while_loop(lambda c: c[0] < 3, turn, (0, 1.0))[1]
 
-    report = gdjax.check_gradient(loop, lambda p: 3 * p**2, 50, domain=[(1, 2)])
+    report = gdjax.check_gradient(loop, lambda p: 3 * p**2, 30, domain=[(1, 2)])
     assert report.ok
     assert "while" in report.sides["reverse mode"].remark
     with pytest.raises(gdjax.ArgumentError, match="no gradient to certify: Reverse-mode"):
         gdjax.check_gradient(loop, domain=[(1, 2)])
 
 
+@pytest.mark.full
 def test_differences_beyond_a_pole_or_on_a_jump_are_not_believed():
     kowalik = objectives.get("kowalik_osborne")
     near = np.array([[3.0347, -2.6236, -4.4099, 1.6352]])  # a pole within the larger steps
@@ -238,51 +1225,26 @@ def test_differences_beyond_a_pole_or_on_a_jump_are_not_believed():
 
 def test_float32_is_judged_by_what_rounding_does_to_it():
     f = objectives.get("ackley")  # cos 2πx of x up to 32 loses three digits
-    report = gdjax.check_gradient(f, points=300, precision="float32")
+    report = gdjax.check_gradient(f, points=100, precision="float32")
     assert report.ok
     assert report.behaviour["float32"].error > 1e-5
     assert report.behaviour["float64"].error < 1e-13
-    slightly = gdjax.check_gradient(QFSP, lambda p: QFSP.gradient(p) * 1.0001, precision="float32")
-    assert not slightly.ok  # where rounding is smaller than the error
+    wrong = gdjax.check_gradient(QFSP, lambda p: QFSP.gradient(p) * 1.0001, 50, precision="float32")
+    assert not wrong.ok  # where rounding is smaller than the error
 
     def overflow(point):  # e^100 is beyond single precision, its logarithm is not
         return jnp.log(jnp.exp(100 * point[0]))
 
-    report = gdjax.check_gradient(overflow, points=50, domain=[(0.95, 1)], precision="float64")
+    report = gdjax.check_gradient(overflow, points=20, domain=[(0.95, 1)], precision="float64")
     assert report.ok
-    assert report.behaviour["float32"].undecided == 51
-
-
-def test_noise_spreads_a_result_as_far_as_rounding_does():
-    with as_precision("float64"):
-        fn, count = with_noise(trace(lambda p: (p[0] + 1) - 1, jnp.zeros(1)))
-        noise = np.random.default_rng(0).integers(-127, 128, (1000, count), dtype=np.int8)
-        unit = Unit.of("float64")
-        moved = np.asarray(jax.vmap(lambda n: fn(jnp.array([1e-9]), n, 1.0, unit)[0])(noise))
-    # adding 1 loses what is below its last place; the difference is rounded once more, by far less
-    assert np.std(moved - 1e-9) == pytest.approx(unit.rounding, rel=0.1)
-
-
-def test_patterns_are_named_only_where_they_explain_every_point():
-    x = np.random.default_rng(0).normal(size=(50, 2))
-    slack = np.full(50, 1e-12)
-    almost = x * [1, 2]
-    almost[7, 1] += 0.01
-    assert patterns(almost, x, slack, x, int, int) == ("component 1 is wrong at 50 points",)
-    many = np.tile(x, 10)
-    assert patterns(many * almost[:, :1], many, slack, x, int, int)[-1] == "and 12 more of the kind"
-    assert patterns(x * [1, 2], x, slack, x, int, int) == ("component 1 is off by a factor 2",)
+    assert report.behaviour["float32"].undecided == 21
 
 
 def test_assert_gradient_fails_with_the_table():
-    gdjax.assert_gradient(QFSP, points=50)
-    with pytest.raises(AssertionError, match="component 1 is off by a factor 2"):
-        gdjax.assert_gradient(QFSP, lambda p: QFSP.gradient(p) * jnp.array([1, 2]), 50)
-
-
-def test_the_same_seed_gives_the_same_report():
-    one, two = (gdjax.check_gradient(QFSP, points=50, seed=3) for _ in range(2))
-    assert str(one) == str(two)
+    options = {"domain": [(-5, 5)] * 2, "points": 10}
+    gdjax.assert_gradient(lambda p: jnp.sum(p**2), lambda p: 2 * p, **options)
+    with pytest.raises(AssertionError, match=r"the whole gradient is off by a factor 1\.5"):
+        gdjax.assert_gradient(lambda p: jnp.sum(p**2), lambda p: 3 * p, **options)
 
 
 @pytest.mark.parametrize(
@@ -292,8 +1254,24 @@ def test_the_same_seed_gives_the_same_report():
         (lambda: gdjax.check_gradient(jnp.sum), "points must be given, or a domain or a point"),
         (lambda: gdjax.check_gradient(QFSP, precision="half"), "unknown precision 'half'"),
         (
+            lambda: gdjax.check_gradient(QFSP, points=np.zeros((2, 3))),
+            "points must have 2 components, got 3",
+        ),
+        (
+            lambda: gdjax.check_gradient(jnp.sum, points=[np.zeros(2), np.zeros(3)]),
+            "every point must be an array of shape (2,), got an array of shape (3,)",
+        ),
+        (
+            lambda: gdjax.check_gradient(jnp.sum, points=np.full((1, 2), np.nan)),
+            "points must be finite and not empty",
+        ),
+        (
             lambda: gdjax.check_gradient(lambda p: p, domain=SQUARE),
             "must return one real number, got float32 of shape (2,)",
+        ),
+        (
+            lambda: gdjax.check_gradient(lambda p: (p[0], p[1]), domain=SQUARE),
+            "must return one real number, got a pytree",
         ),
         (
             lambda: gdjax.check_gradient(QFSP, lambda p: p[:1]),

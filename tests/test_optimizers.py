@@ -1,21 +1,103 @@
+"""Optimizers: each is the recurrence that it names, with every number that it was given."""
+
+import inspect
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
 import gdjax
 from gdjax import descent, objectives, optimizers
-from gdjax.optimizers import lookup
+from gdjax.optimizers import listing, lookup, schedules
 
-OWN = {"gradient_descent": (), "heavy_ball": (0.8,), "nesterov": (0.8,)}
+REQUIRED = optimizers.REQUIRED
+# What optax asks of a caller, by the optimizer's name; all others are handed nothing more.
+SEARCH = ("value", "grad", "value_fn")
+EXTRA = {
+    "lbfgs": SEARCH, "scale_by_backtracking_linesearch": SEARCH, "scale_by_zoom_linesearch": SEARCH,
+    "polyak_sgd": ("value",), "scale_by_polyak": ("value",), "momo": ("value",),
+    "momo_adam": ("value",), "reduce_on_plateau": ("value",), "sophia": ("obj_fn",),
+    "sam": ("grad_fn",), "nesterov_textbook": ("grad_fn",),
+}  # fmt: skip
+# Where what `changed` makes up is no choice.
+CHOSEN = {
+    "ns_steps": 4, "max_backtracking_steps": 5, "max_linesearch_steps": 5, "k": 2, "rank": 1,
+    "memory_size": 3, "update_interval": 2, "verbose": False, "opaque_mode": False,
+    "flip_sign": False, "reset_state": False, "sync_period": 3, "axis": None,
+}  # fmt: skip
+
+
+def value(p):
+    return 1.5 * p[0] ** 2 + 0.25 * p[1] ** 4 + 0.3 * p[0] * p[1]
+
+
+gradient = jax.grad(value)
+
+
+def walk(transformation, extra=None, steps=3, start=(1.5, -0.8)):
+    """The points of a plain loop, not compiled; by default with all that a descent hands over."""
+    x, path = jnp.array(start), []
+    state = transformation.init(x)
+    for _ in range(steps):
+        slope = gradient(x)
+        mine = optimizers.extra_arguments(value(x), slope, value, gradient)
+        plain = {"value": value(x), "grad": slope, "value_fn": value, "obj_fn": value}
+        plain |= {"grad_fn": lambda point, *_: gradient(point)}
+        given = mine if extra is None else {key: plain[key] for key in extra}
+        update, state = transformation.update(slope, state, x, **given)
+        x = x + update
+        path.append(np.asarray(x))
+    return np.array(path)
+
+
+def changed(known):
+    """Another value than the default for all that can be chosen, large enough to be seen."""
+    given = {}
+    for key, default in known.items():
+        if key in CHOSEN:
+            given[key] = CHOSEN[key]
+        elif key == "seed":
+            given[key] = 3
+        elif "optimizer" in key and default is REQUIRED:
+            given[key] = optimizers.get("sgd", learning_rate=0.1)
+        elif default is REQUIRED or (key.endswith("learning_rate") and default is None):
+            given[key] = 0.1
+        elif isinstance(default, bool):
+            given[key] = not default
+        elif isinstance(default, float):
+            given[key] = 0.9 * default if default > 2e-3 else 0.01
+    return given
+
+
+def raw(name, given):
+    """optax's own, by its own argument for randomness."""
+    factory = getattr(optax, name, None) or getattr(optax.contrib, name)
+    if "key" in inspect.signature(factory).parameters:
+        given = {key: v for key, v in given.items() if key != "seed"} | {"key": jax.random.key(3)}
+    return factory(**given)
+
+
+NO_POINT = {
+    "dpsgd": "one gradient for each example",
+    "lookahead": "a pair of points",
+}
+OWN = "gradient_descent", "heavy_ball", "nesterov", "averaged_momentum", "nesterov_textbook"
 
 
 def recurrence(name, rates, momentum, start, gradient):
-    """The three methods as a plain NumPy loop over the textbook's formulas."""
+    """The methods as a plain NumPy loop over the textbook's formulas."""
     x, v, path = np.array(start), np.zeros(len(start)), [np.array(start)]
     for rate in rates:
-        v = momentum * v - rate * gradient(x)
-        x = x + (momentum * v - rate * gradient(x) if name == "nesterov" else v)
+        if name == "averaged_momentum":
+            v = momentum * v + (1 - momentum) * gradient(x)
+            x = x - rate * v
+        else:
+            ahead = momentum * v if name == "nesterov_textbook" else 0
+            step = -rate * gradient(x + ahead)
+            v = momentum * v + step
+            x = x + (momentum * v + step if name == "nesterov" else v)
         path.append(x)
     return np.array(path)
 
@@ -27,34 +109,206 @@ def qfsp_gradient(p):
 
 @pytest.mark.parametrize("name", OWN)
 @pytest.mark.parametrize("schedule", [None, optax.exponential_decay(0.05, 5, 0.7)])
-def test_descent_is_the_textbooks_recurrence(name, schedule):
+def test_a_descent_with_an_own_method_is_the_textbooks_recurrence(name, schedule):
     steps, start = 25, (7.11, 6.97)
     rates = [0.05 if schedule is None else float(schedule(k)) for k in range(steps)]
-    momentum = 0.0 if name == "gradient_descent" else 0.8
-    expected = recurrence(name, rates, momentum, start, qfsp_gradient)
-    path = gdjax.descend(
-        objectives.get("qfsp"),
-        getattr(gdjax, name)(schedule or 0.05, *OWN[name]),
-        start,
-        steps,
-        precision="float64",
-    )
+    mu = () if name == "gradient_descent" else (0.8,)
+    expected = recurrence(name, rates, *(mu or (0.0,)), start, qfsp_gradient)
+    made = getattr(optimizers, name)(schedule or 0.05, *mu)
+    path = gdjax.descend(objectives.get("qfsp"), made, start, steps, precision="float64")
     # 25 steps of a chaotic map multiply rounding errors; float32 schedules cost 1e-7 more.
     np.testing.assert_allclose(path.points, expected, rtol=1e-11 if schedule is None else 1e-5)
 
 
+def test_every_own_method_has_a_recurrence_above():
+    modules = {name: optimizers.factory(name).__module__ for name in optimizers.names()}
+    assert {name for name, module in modules.items() if module.startswith("gdjax")} == set(OWN)
+
+
+# One of each sort every day: plain, seeded, nested, with a line search or other extra arguments.
+EVERY_DAY = {
+    "adam", "adafactor", "lbfgs", "mechanize", "momo", "noisy_sgd", "polyak_sgd", "rmsprop", "sam",
+    "schedule_free", "sgd", "sophia", "add_noise", "adaptive_grad_clip", "apply_every", "clip",
+    "clip_by_global_norm", "ema", "reduce_on_plateau", "scale", "scale_by_adam", "trace",
+}  # fmt: skip
+
+
+def most_of_them_under_full(names):
+    full = pytest.mark.full
+    return [n if n in EVERY_DAY else pytest.param(n, marks=full) for n in sorted(names)]
+
+
+@pytest.mark.filterwarnings("ignore:`optimistic_adam` is deprecated:DeprecationWarning")
 @pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [
-        (gdjax.gradient_descent(0.05), optax.sgd(0.05)),
-        (gdjax.heavy_ball(0.05, 0.8), optax.sgd(0.05, momentum=0.8)),
-        (gdjax.nesterov(0.05, 0.8), optax.sgd(0.05, momentum=0.8, nesterov=True)),
-    ],
+    "name", most_of_them_under_full(set(optimizers.names()) - set(NO_POINT) - set(OWN))
 )
-def test_a_constant_rate_makes_optax_the_same_method(ours, theirs):
-    f = objectives.get("qfsp")
-    a, b = (gdjax.descend(f, o, steps=20, precision="float64").points for o in (ours, theirs))
-    np.testing.assert_allclose(a, b, rtol=1e-10)
+def test_every_optimizer_by_name_is_optaxs_with_every_number_given(name):
+    given = changed(optimizers.parameters(name))
+    made = optimizers.get(name, **given)
+    with jax.disable_jit():
+        expected = walk(raw(name, given), EXTRA.get(name, ()))
+        np.testing.assert_array_equal(walk(made), expected)
+        joined = optimizers.join(*optimizers.split(made))
+        np.testing.assert_array_equal(walk(joined, steps=2), expected[:2])
+    assert np.abs(expected[-1] - expected[0]).max() > 0
+
+
+@pytest.mark.filterwarnings("ignore:`optimistic_adam` is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("name", sorted(set(optimizers.names()) - set(NO_POINT)))
+def test_every_number_given_is_kept_and_traced(name):
+    given = changed(optimizers.parameters(name))
+    made = optimizers.get(name, **given)
+    assert {key: made.hyperparameters[key] for key in given} == given
+    recipe, numbers = optimizers.split(made)
+    plain = {key: v for key, v in given.items() if isinstance(v, float) or key == "seed"}
+    assert {key: numbers[key] for key in numbers if "." not in key} == plain
+    # so that another learning rate does not recompile
+    rates = [key for key in given if key.endswith("learning_rate")]
+    other, moved = optimizers.split(optimizers.get(name, **given | dict.fromkeys(rates, 0.2)))
+    assert recipe == other
+    assert hash(recipe) == hash(other)
+    assert {key: moved[key] for key in rates} == dict.fromkeys(rates, 0.2)
+    assert rates or numbers.keys() & {"base_optimizer.learning_rate", "optimizer.learning_rate"}
+
+
+@pytest.mark.parametrize("name", NO_POINT)
+def test_what_cannot_descend_from_a_point_says_why(name):
+    with pytest.raises(gdjax.ArgumentError, match=f"{name} cannot descend .*{NO_POINT[name]}"):
+        optimizers.get(name, **changed(optimizers.parameters(name)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name in ("adam", "noisy_sgd", "sam", "momo") else
+        pytest.param(name, marks=pytest.mark.full)
+        for name in optimizers.names() if name not in NO_POINT
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:`optimistic_adam` is deprecated:DeprecationWarning")
+def test_a_compiled_descent_is_a_plain_loop(name):
+    f = gdjax.Objective(name="f", fn=value, domain=[(-2, 2)] * 2)
+    given = changed(optimizers.parameters(name))
+    made = optimizers.get(name, **given)
+    with jax.disable_jit():
+        reference = made if name in OWN else raw(name, given)
+        expected = walk(reference, EXTRA.get(name, ()))
+    path = gdjax.descend(f, made, (1.5, -0.8), steps=3)
+    np.testing.assert_allclose(path.points[1:], expected, rtol=2e-5, atol=1e-6)
+
+
+# Transforms that need an example's own gradient, or a matrix.
+NO_VECTOR = {"differentially_private_aggregate", "scale_by_muon"}
+# Numbers that optax decides on in Python.
+IN_PYTHON = {"reduce_on_plateau": ("factor", "rtol", "atol"), "scale_by_sm3": ("b2",)}
+
+
+@pytest.mark.parametrize(
+    "name", most_of_them_under_full(set(optimizers.TRANSFORMS.names()) - NO_VECTOR)
+)
+def test_every_transform_by_name_is_optaxs_with_every_number_given(name):
+    if name == "gradient_noise":  # gdjax's own, held against its formula below
+        return
+    given = changed(optimizers.TRANSFORMS.parameters(name))
+    made = optimizers.transform(name, **given)
+    chained = optimizers.chain(optimizers.get("sgd", learning_rate=0.1), before=made)
+    with jax.disable_jit():
+        theirs = optax.chain(raw(name, given), optax.sgd(0.1))
+        expected = walk(theirs, EXTRA.get(name, ()))
+        np.testing.assert_array_equal(walk(chained), expected)
+        recipe, numbers = optimizers.split(chained)
+        joined = optimizers.join(recipe, numbers)
+        np.testing.assert_array_equal(walk(joined, steps=2), expected[:2])
+    floats = {f"before.{key}" for key, v in given.items() if isinstance(v, float) or key == "seed"}
+    decided = {f"before.{key}" for key in IN_PYTHON.get(name, ())}
+    assert set(numbers) == {"learning_rate"} | floats - decided
+
+
+def test_transforms_act_in_the_order_in_which_they_are_given():
+    double, clip = {"name": "scale", "step_size": 2.0}, {"name": "clip", "max_delta": 1.0}
+    slope, point = jnp.array([0.75, -3.0]), jnp.zeros(2)
+    for order, expected in (
+        ({"double": double, "clip": clip}, [-0.1, 0.1]),  # 1.5 and 6 are both clipped to 1
+        ({"clip": clip, "double": double}, [-0.15, 0.2]),
+    ):
+        made = optimizers.get("gradient_descent", learning_rate=0.1, transforms=order)
+        parts = {label: optimizers.transform(**node) for label, node in order.items()}
+        chained = optimizers.chain(gdjax.gradient_descent(0.1), **parts)
+        twice = gdjax.gradient_descent(0.1)
+        for label, part in reversed(parts.items()):  # the last to be put before it is the first
+            twice = optimizers.chain(twice, **{label: part})
+        for one in (made, chained, twice, optimizers.join(*optimizers.split(made))):
+            update, _ = one.update(slope, one.init(point), point)
+            np.testing.assert_allclose(update, expected, rtol=1e-6)
+
+
+SCHEDULES = {
+    "constant_schedule": {"value": 0.3},
+    "cosine_decay_schedule": {"init_value": 0.3, "decay_steps": 7, "alpha": 0.2, "exponent": 1.5},
+    "cosine_onecycle_schedule": {"transition_steps": 9, "peak_value": 0.4, "pct_start": 0.35,
+                                 "div_factor": 5.0, "final_div_factor": 50.0},
+    "exponential_decay": {"init_value": 0.3, "transition_steps": 3, "decay_rate": 0.6,
+                          "transition_begin": 2, "staircase": True, "end_value": 0.1},
+    "join_schedules": {"schedules": [{"schedule": "constant_schedule", "value": 0.1},
+                                     {"schedule": "linear_schedule", "init_value": 0.3,
+                                      "end_value": 0.2, "transition_steps": 4}],
+                       "boundaries": [3]},
+    "linear_onecycle_schedule": {"transition_steps": 10, "peak_value": 0.4, "pct_start": 0.4,
+                                 "pct_final": 0.8, "div_factor": 5.0, "final_div_factor": 50.0},
+    "linear_schedule": {"init_value": 0.3, "end_value": 0.1, "transition_steps": 5,
+                        "transition_begin": 2},
+    "piecewise_constant_schedule": {"init_value": 0.3, "boundaries_and_scales": {3: 0.5, 6: 0.1}},
+    "piecewise_interpolate_schedule": {"interpolate_type": "cosine", "init_value": 0.3,
+                                       "boundaries_and_scales": {3: 0.5, 6: 0.1}},
+    "polynomial_schedule": {"init_value": 0.3, "end_value": 0.1, "power": 2.0,
+                            "transition_steps": 5, "transition_begin": 2},
+    "sgdr_schedule": {"cosine_kwargs": [
+        {"init_value": 0.1, "peak_value": 0.4, "warmup_steps": 2, "decay_steps": 4,
+         "end_value": 0.05},
+        {"init_value": 0.1, "peak_value": 0.2, "warmup_steps": 1, "decay_steps": 5,
+         "end_value": 0.01}]},
+    "warmup_constant_schedule": {"init_value": 0.1, "peak_value": 0.3, "warmup_steps": 4},
+    "warmup_cosine_decay_schedule": {"init_value": 0.1, "peak_value": 0.3, "warmup_steps": 3,
+                                     "decay_steps": 8, "end_value": 0.05, "exponent": 1.5},
+    "warmup_exponential_decay_schedule": {
+        "init_value": 0.1, "peak_value": 0.3, "warmup_steps": 3, "transition_steps": 2,
+        "decay_rate": 0.6, "transition_begin": 1, "staircase": True, "end_value": 0.07},
+}  # fmt: skip
+
+
+def theirs(name, given):
+    inner = given.get("schedules")
+    if inner:
+        parts = [theirs(node["schedule"], {k: node[k] for k in node if k != "schedule"})
+                 for node in inner]  # fmt: skip
+        given = given | {"schedules": parts}
+    return getattr(optax.schedules, name)(**given)
+
+
+@pytest.mark.parametrize("name", schedules.names())
+def test_every_schedule_by_name_is_optaxs_at_every_step(name):
+    given = SCHEDULES[name]
+    known = schedules.parameters(name)
+    assert set(given) == set(known), "a schedule's case changes all that can be chosen"
+    rate, expected = schedules.get(name, **given), theirs(name, given)
+    wanted = np.array([expected(k) for k in range(12)])
+    np.testing.assert_array_equal([rate(k) for k in (0, 5, 11)], wanted[[0, 5, 11]])
+    if name != "constant_schedule":
+        assert len(np.unique(wanted.round(6))) > 1
+    # With a gradient of one, the updates of plain descent are the rate itself, from step 0 on.
+    made = optimizers.get("gradient_descent", learning_rate={"schedule": name} | given)
+    one = optimizers.join(*optimizers.split(made))
+    state, seen = one.init(jnp.ones(1)), []
+    for _ in range(12):
+        update, state = one.update(jnp.ones(1), state)
+        seen.append(-update[0])
+    np.testing.assert_allclose(seen, wanted, rtol=2e-6)
+
+
+def test_a_schedule_is_not_taken_for_another():
+    assert set(SCHEDULES) == set(schedules.names())
+    with pytest.raises(gdjax.ArgumentError, match="exponential_decay needs decay_rate"):
+        schedules.get("exponential_decay", init_value=0.1, transition_steps=3)
 
 
 def test_a_schedule_makes_optax_another_method():
@@ -63,37 +317,6 @@ def test_a_schedule_makes_optax_another_method():
     b = gdjax.descend(f, optax.sgd(rate, momentum=0.9), steps=10).points
     np.testing.assert_allclose(a[:6], b[:6], rtol=1e-5)
     assert np.abs(a[-1] - b[-1]).max() > 0.1
-
-
-NO_POINT = {
-    "dpsgd": "one gradient for each example",
-    "lookahead": "a pair of points",
-}
-
-
-def example(name, learning_rate):
-    """The optimizer with something for all that it requires."""
-    known = optimizers.parameters(name)
-    required = [key for key, default in known.items() if default is optimizers.REQUIRED]
-    given = {key: {"name": "sgd", "learning_rate": learning_rate} for key in required}
-    given = {key: node if "optimizer" in key else 1 for key, node in given.items()}
-    rates = [key for key in known if key.endswith("learning_rate") and not key.startswith("adam_")]
-    return optimizers.get(name, **given | {rates[0]: learning_rate} if rates else given)
-
-
-@pytest.mark.filterwarnings("ignore:`optimistic_adam` is deprecated:DeprecationWarning")
-@pytest.mark.parametrize("name", optimizers.names())
-def test_every_optimizer_by_name_takes_steps_or_says_why_not(name):
-    if name in NO_POINT:
-        with pytest.raises(gdjax.ArgumentError, match=NO_POINT[name]):
-            example(name, 0.1)
-        return
-    path = gdjax.descend(objectives.get("sphere"), example(name, 0.1), (3.0, 2.0), steps=3)
-    assert np.isfinite(path.points).all()
-    assert not np.array_equal(path.points[0], path.points[-1])
-    (recipe, numbers), (other, _) = (optimizers.split(example(name, rate)) for rate in (0.1, 0.2))
-    assert 0.1 in numbers.values()
-    assert recipe == other  # so that another learning rate does not recompile
 
 
 def test_an_optimizer_that_a_new_optax_brings_appears(monkeypatch):
@@ -118,16 +341,42 @@ def scheduled(init_value, decay_rate=0.5):
     return optimizers.get("heavy_ball", learning_rate=rate)
 
 
-def test_a_schedule_from_a_config_is_optaxs_and_its_first_value_is_traced():
+def test_the_first_value_of_a_schedule_is_traced():
     f = objectives.get("sphere")
-    theirs = gdjax.heavy_ball(optax.exponential_decay(0.05, 5, 0.5))
-    expected = gdjax.descend(f, theirs, steps=9).points
-    np.testing.assert_allclose(gdjax.descend(f, scheduled(0.05), steps=9).points, expected, 1e-6)
+    paths = [gdjax.descend(f, scheduled(0.05), steps=9).points]
     compiled = descent._descend._cache_size()
-    other = gdjax.descend(f, scheduled(0.1), steps=9).points
+    paths.append(gdjax.descend(f, scheduled(0.1), steps=9).points)
     assert descent._descend._cache_size() == compiled
-    assert np.abs(other - expected).max() > 0.1
-    assert "learning_rate.init_value" in optimizers.split(scheduled(0.1))[1]
+    for init_value, path in zip((0.05, 0.1), paths, strict=True):
+        rates = init_value * 0.5 ** (np.arange(9) / 5)
+        expected = recurrence("heavy_ball", rates, 0.9, path[0], lambda x: 2 * x)
+        np.testing.assert_allclose(path, expected, rtol=1e-4, atol=1e-5)
+    numbers = optimizers.split(scheduled(0.1))[1]
+    assert numbers == {"learning_rate.init_value": 0.1, "momentum": 0.9}
+
+
+def test_numbers_are_set_by_dotted_names_and_nothing_else_changes():
+    clip = {"name": "clip", "max_delta": 0.5}
+    made = optimizers.get("nesterov", learning_rate=0.1, momentum=0.7, transforms={"c": clip})
+    other = optimizers.replace(made, {"c.max_delta": 0.25, "learning_rate": 0.2})
+    assert repr(other) == "nesterov(learning_rate=0.2, momentum=0.7, c=clip(max_delta=0.25))"
+    assert repr(made) == "nesterov(learning_rate=0.1, momentum=0.7, c=clip(max_delta=0.5))"
+    inside = optimizers.make(
+        optax.adamw, learning_rate=schedules.get("constant_schedule", value=0.1),
+        **{"learning_rate.value": 0.3},
+    )  # fmt: skip
+    assert optimizers.split(inside)[1]["learning_rate.value"] == 0.3
+    joined = schedules.get("join_schedules", **SCHEDULES["join_schedules"])
+    assert joined(0) == pytest.approx(0.1)
+    rate = optimizers.replace(
+        gdjax.gradient_descent(joined), {"learning_rate.schedules.0.value": 0.7}
+    )
+    assert rate.hyperparameters["learning_rate"](0) == pytest.approx(0.7)
+    assert rate.hyperparameters["learning_rate"](3) == pytest.approx(0.3)
+    with pytest.raises(
+        gdjax.ArgumentError, match=r"unknown hyperparameter of adamw 'learning_rate\.v"
+    ):
+        optimizers.make(optax.adamw, learning_rate=0.1, **{"learning_rate.value": 0.3})
 
 
 def test_what_optax_decides_on_in_python_is_not_traced_and_says_so():
@@ -151,23 +400,6 @@ def test_a_sweep_runs_over_seeds_and_over_the_numbers_of_a_schedule():
         )
 
 
-def test_schedules_inside_schedules():
-    halves = [{"schedule": "constant_schedule", "value": value} for value in (0.1, 0.2)]
-    rate = optimizers.schedules.get("join_schedules", schedules=halves, boundaries=[2])
-    assert [round(float(rate(k)), 6) for k in range(4)] == [0.1, 0.1, 0.2, 0.2]
-    numbers = optimizers.split(gdjax.gradient_descent(rate))[1]
-    assert set(numbers) == {f"learning_rate.schedules.{i}.value" for i in range(2)}
-
-
-def test_clipping_limits_every_step():
-    clip = {"name": "clip", "max_delta": 0.5}
-    optimizer = optimizers.get("gradient_descent", learning_rate=0.1, transforms={"clip": clip})
-    path = gdjax.descend(objectives.get("sphere"), optimizer, (8.0, 0.1), steps=5).points
-    np.testing.assert_allclose(np.diff(path[:, 0]), -0.05, rtol=1e-5)
-    np.testing.assert_allclose(path[1, 1], 0.1 * 0.8, rtol=1e-5)
-    assert optimizers.split(optimizer)[1]["clip.max_delta"] == 0.5
-
-
 def noisy(seed, **noise):
     noise = optimizers.gradient_noise(seed=seed, **noise)
     return optimizers.chain(gdjax.gradient_descent(0.1), noise=noise)
@@ -187,6 +419,47 @@ def test_noise_is_reproducible_by_seed_and_runs_under_vmap():
     np.testing.assert_allclose(many(np.array([4, 3]))[1], first, rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["noisy_sgd", "add_noise", "gradient_noise"])
+def test_every_seed_decides_the_noise(name):
+    sized = {"add_noise": {"eta": 0.5, "gamma": 0.5}, "gradient_noise": {"additive": 0.5}}
+
+    def seeded(seed, traced=False):
+        if name == "noisy_sgd":
+            made = optimizers.get(name, learning_rate=0.1, eta=0.5, seed=seed)
+        else:
+            noise = optimizers.transform(name, seed=seed, **sized[name])
+            made = optimizers.chain(gdjax.gradient_descent(0.1), noise=noise)
+        label = "seed" if name == "noisy_sgd" else "noise.seed"
+        assert optimizers.split(made)[1][label] == seed
+        return walk(optimizers.replace(made, {label: jnp.asarray(float(seed))}) if traced else made)
+
+    first = seeded(3)
+    np.testing.assert_array_equal(first, seeded(3))
+    np.testing.assert_array_equal(first, seeded(3, traced=True))
+    for other in (0, 4):
+        assert (first != seeded(other)).all()
+    np.testing.assert_array_equal(seeded(0, traced=True), seeded(0))
+
+
+@pytest.mark.parametrize("noise", [(0.5, 0.0), (0.0, 0.25), (0.5, 0.25)])
+def test_noise_is_as_large_as_its_formula_says_and_new_at_every_step(noise):
+    additive, relative = noise
+    slope = jnp.linspace(-3, 3, 40_000)
+    made = optimizers.gradient_noise(additive, relative, seed=5)
+    state, seen = made.init(slope), []
+    for _ in range(2):
+        update, state = made.update(slope, state, slope)
+        seen.append(np.asarray(update - slope, float))
+    size = additive + relative * np.linalg.norm(np.asarray(slope, float))
+    for found in seen:  # a standard deviation of 40,000 is known to 0.35 %
+        assert np.std(found) == pytest.approx(size, rel=0.015)
+        assert abs(np.mean(found)) < 0.02 * size
+        assert np.mean(np.abs(found) < size) == pytest.approx(0.6827, abs=0.01)  # normal
+    assert abs(np.corrcoef(seen)[0, 1]) < 0.02
+    assert abs(np.corrcoef(seen[0][:-1], seen[0][1:])[0, 1]) < 0.02
+    assert abs(np.corrcoef(seen[0], slope)[0, 1]) < 0.02
+
+
 def test_the_spread_of_stochastic_descent_is_the_closed_form():
     # On x² a step is x ← (1 − 2α) x − α a ξ, an AR(1) process of variance α² a²/(1 − (1 − 2α)²).
     f, seeds = objectives.get("parabola"), np.arange(4000)
@@ -195,27 +468,106 @@ def test_the_spread_of_stochastic_descent_is_the_closed_form():
     )(seeds)
     expected = 0.1 * 2 / np.sqrt(1 - 0.8**2)
     assert np.std(ends) == pytest.approx(expected, rel=0.05)  # 4 standard errors of 1/√8000
-    relative = gdjax.descend(f, noisy(0, relative=0.5), (1.0,), steps=200)
-    assert relative.values[-1] < 1e-6  # fades with the gradient
 
 
-def test_optimizers_work_on_any_pytree_as_optax_transformations():
-    params = {"a": jax.numpy.ones(2), "b": [jax.numpy.zeros(())]}
-    optimizer = gdjax.heavy_ball(0.1, 0.9)
-    assert isinstance(optimizer, optax.GradientTransformationExtraArgs)
-    updates, _ = optimizer.update(params, optimizer.init(params), params)
-    np.testing.assert_allclose(updates["a"], [-0.1, -0.1], rtol=1e-6)
+@pytest.mark.parametrize("name", OWN)
+def test_own_optimizers_work_on_any_pytree_as_optax_transformations(name):
+    made = optimizers.get(name, learning_rate=0.1)
+    assert isinstance(made, optax.GradientTransformationExtraArgs)
+    x = np.array([1.0, -2.0, 0.5])
+    params = {"a": jnp.asarray(x[:2]), "b": [jnp.asarray(x[2])]}
+    slopes = lambda tree: jax.tree.map(lambda leaf: 2 * leaf, tree)  # noqa: E731
+    state = made.init(params)
+    momentum = 0.0 if name == "gradient_descent" else 0.9
+    for expected in recurrence(name, [0.1] * 3, momentum, x, lambda p: 2 * p)[1:]:
+        updates, state = made.update(slopes(params), state, params, grad_fn=slopes)
+        params = optax.apply_updates(params, updates)
+        np.testing.assert_allclose(np.append(params["a"], params["b"]), expected, rtol=1e-5)
+
+
+def test_rules_without_a_learning_rate_are_the_rules_with_one():
+    for rule, whole in (
+        (optimizers.scale_by_heavy_ball, optimizers.heavy_ball),
+        (optimizers.scale_by_nesterov, optimizers.nesterov),
+    ):
+        chained = optax.chain(optax.scale_by_learning_rate(0.1), rule(0.7))
+        np.testing.assert_array_equal(walk(chained, ()), walk(whole(0.1, 0.7)))
+    with pytest.raises(gdjax.ArgumentError, match=r"nesterov_textbook\.update needs grad_fn"):
+        walk(optimizers.nesterov_textbook(0.1), ())
+
+
+def test_any_transformation_is_handed_only_what_it_takes():
+    def update(updates, state, params=None, *, value, grad_fn):
+        return -0.1 * grad_fn(params) * value, state
+
+    factory = lambda: optax.GradientTransformationExtraArgs(lambda p: (), update)  # noqa: E731
+    np.testing.assert_allclose(
+        walk(optimizers.make(factory), steps=1)[0],
+        np.array([1.5, -0.8]) * 1 - 0.1 * float(value((1.5, -0.8))) * np.array(
+            [3 * 1.5 - 0.3 * 0.8, (-0.8) ** 3 + 0.3 * 1.5]), rtol=1e-5,
+    )  # fmt: skip
+
+
+def test_optimizers_write_themselves_as_the_call_that_makes_them():
+    for written in (
+        "adam(learning_rate=0.1)",
+        "adam(learning_rate=0.1, b1=0.5, nesterov=True)",
+        "sgd(learning_rate=exponential_decay(init_value=0.1, transition_steps=5, decay_rate=0.5))",
+        "heavy_ball(learning_rate=0.1, momentum=0.9)",  # what matters most is always said
+        "noisy_sgd(learning_rate=0.1, seed=3)",
+    ):
+        names = {name: lambda n=name, **k: optimizers.get(n, **k) for name in optimizers.names()}
+        names |= {"exponential_decay": lambda **k: schedules.get("exponential_decay", **k)}
+        assert repr(eval(written, names)) == written
+
+
+def test_the_listing_has_a_line_for_every_optimizer_and_what_can_be_chosen():
+    lines = listing.every().splitlines()
+    assert [line.split()[0] for line in lines[:-2]] == list(optimizers.names())
+    by_name = {line.split()[0]: line for line in lines[:-2]}
+    assert [name for name, line in by_name.items() if line.endswith("(✗)")] == sorted(NO_POINT)
+    assert by_name["heavy_ball"].split(None, 1)[1] == "learning_rate=?, momentum=0.9"
+    assert by_name["sgd"].split(None, 1)[1].startswith("learning_rate=?, momentum=None, nesterov=F")
+    assert "hessian_diagonal_fn=…" in by_name["sophia"]
+    assert "dtype_momentum=float32" in by_name["adafactor"]
+    assert lines[-1].startswith("✗: cannot descend from a point")
+    one = listing.one("rmsprop").splitlines()
+    assert one[0].startswith("rmsprop: ")
+    assert "  decay=0.9  (a new value never recompiles)" in one
+    assert "  centered=False" in one
+    assert listing.one("dpsgd").splitlines()[-1].startswith("dpsgd cannot descend from a point")
+
+
+@pytest.mark.parametrize(
+    ("call", "wanted"),
+    [
+        (lambda: gdjax.heavy_ball(1e-300).hyperparameters["learning_rate"], 1e-300),
+        (lambda: gdjax.heavy_ball(0.1, 0).hyperparameters["momentum"], 0.0),
+        (lambda: gdjax.heavy_ball(0.1, 1 - 1e-9).hyperparameters["momentum"], 1 - 1e-9),
+        (lambda: gdjax.heavy_ball(np.float32(0.5)).hyperparameters["learning_rate"], 0.5),
+        (lambda: optimizers.gradient_noise(seed=0).hyperparameters["seed"], 0),
+        (lambda: optimizers.gradient_noise(seed=2.0).hyperparameters["seed"], 2),
+        (lambda: optimizers.get("adam", learning_rate=1).hyperparameters["learning_rate"], 1.0),
+    ],
+)
+def test_hyperparameters_at_the_edge_of_their_range_are_taken(call, wanted):
+    found = call()
+    assert (found, type(found)) == (wanted, type(wanted))
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: gdjax.heavy_ball(-0.1), "learning_rate must be positive and finite, got -0.1"),
+        (lambda: gdjax.heavy_ball(0), "learning_rate must be positive and finite, got 0"),
+        (lambda: gdjax.heavy_ball(np.inf), "learning_rate must be positive and finite, got inf"),
         (
             lambda: gdjax.heavy_ball(float("nan")),
             "learning_rate must be positive and finite, got nan",
         ),
         (lambda: gdjax.nesterov(0.1, 1.0), "momentum must lie in [0, 1), got 1.0"),
+        (lambda: gdjax.nesterov(0.1, -1e-9), "momentum must lie in [0, 1), got -1e-09"),
+        (lambda: gdjax.heavy_ball("fast"), "learning_rate must be a number, got 'fast'"),
         (lambda: optimizers.get("adm"), "unknown optimizer 'adm'; did you mean 'adam'"),
         (lambda: optimizers.get("adam"), "adam needs learning_rate"),
         (
@@ -225,6 +577,10 @@ def test_optimizers_work_on_any_pytree_as_optax_transformations():
         (
             lambda: optimizers.get("adam", learning_rate=0.1, b1="big"),
             "b1 must be a number, got 'big'",
+        ),
+        (
+            lambda: optimizers.get("sgd", learning_rate=-1.0),
+            "learning_rate must be positive and finite, got -1.0",
         ),
         (
             lambda: optimizers.get("adam", learning_rate={"schedule": "exponential_decey"}),
@@ -241,6 +597,14 @@ def test_optimizers_work_on_any_pytree_as_optax_transformations():
         (
             lambda: optimizers.gradient_noise(seed=0.5),
             "seed must be a whole number, at least 0, got 0.5",
+        ),
+        (
+            lambda: optimizers.gradient_noise(seed=-1),
+            "seed must be a whole number, at least 0, got",
+        ),
+        (
+            lambda: optimizers.get("noisy_sgd", learning_rate=0.1, seed=1.5),
+            "seed must be a whole number, at least 0, got 1.5",
         ),
     ],
 )

@@ -1,12 +1,19 @@
+import datetime
 import errno
+import functools
+import importlib.metadata
+import io
 import json
 import multiprocessing
 import os
 import random
+import shutil
 import sys
+import threading
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import xarray as xr
@@ -106,6 +113,7 @@ def test_a_dataset_shares_the_memory_of_its_arrays():
     }
     results = dataset(layout, arrays)
     assert all(np.shares_memory(results[name].values, arrays[name]) for name in arrays)
+    assert results.attrs["complete"] is True
     assert layout.bytes_per_cell * layout.cells == sum(a.nbytes for a in arrays.values())
 
 
@@ -128,18 +136,92 @@ def test_starts_are_asked_for_piece_by_piece(tmp_path, monkeypatch):
     np.testing.assert_array_equal(in_memory(layout)["start_point"], points)
 
 
+LABELS = {  # dims after the cells', bytes, long name and units
+    "final_point": (("component",), 8, "last point", "1"),
+    "final_value": ((), 4, "last value", "1"),
+    "best_value": ((), 4, "best value", "1"),
+    "first_step": ((), 4, "first step within tolerance", "step"),
+    "steps": ((), 4, "steps taken", "step"),
+    "evaluations": ((), 4, "gradient evaluations", "1"),
+    "outcome": ((), 1, "outcome", "1"),
+    "minimum": ((), 2, "known minimum reached", "1"),
+    "points": (("record", "component"), 16, "point", "1"),
+    "values": (("record",), 8, "value", "1"),
+}
+AXIS = "learning_rate_and_momentum"
+COORDINATES = {
+    "start": (("start",), "start", "1"),
+    "start_point": (("start", "component"), "first point", "1"),
+    "component": (("component",), "component", "1"),
+    "learning_rate": ((AXIS,), "learning rate", "1"),
+    "momentum": ((AXIS,), "momentum", "1"),
+    "decay": (("decay",), "decay", "1"),
+    "record": (("record",), "step", "step"),
+    "minimum_point": (("known_minimum", "component"), "known minimum", "1"),
+    "is_global": (("known_minimum",), "whether it is global", "1"),
+}
+
+
 def test_every_variable_and_coordinate_is_labelled(tmp_path):
-    results = open_results(fill(Store.create(tmp_path, make_layout(record=[0, 1]))).path)
-    assert all(v.attrs["long_name"] and v.attrs["units"] for v in results.variables.values())
-    flags = results["outcome"].attrs
-    assert flags["flag_values"].dtype == results["outcome"].dtype == "int8"
-    meanings = flags["flag_meanings"].split()
-    assert [meanings[code] for code in flags["flag_values"]] == [str(o) for o in Outcome]
+    layout = make_layout(record=[0, 1])
+    fill(Store.create(tmp_path, layout))
+    sides = {"start": 25, AXIS: 3, "decay": 2}
+    sizes = {"component": 2, "record": 2}
+    for results in (open_results(tmp_path), in_memory(layout), open_results(tmp_path, flat=True)):
+        cells = ("cell",) if "cell" in results.dims else tuple(sides)
+        for name, (dims, size, *words) in LABELS.items():
+            variable = results[name]
+            assert variable.dims == (*cells, *dims)
+            assert variable.nbytes == 150 * size
+            assert [variable.attrs["long_name"], variable.attrs["units"]] == words
+            assert variable.shape[len(cells) :] == tuple(sizes[dim] for dim in dims)
+        for name in COORDINATES.keys() - ({"start"} if cells == ("cell",) else set()):
+            dims, *words = COORDINATES[name]
+            assert results[name].dims == dims
+            assert [results[name].attrs["long_name"], results[name].attrs["units"]] == words
+        assert results.data_vars.keys() == LABELS.keys()
+        assert results["minimum_point"].values.tolist() == [[0, 0], [1, 1]]
+        assert results["record"].values.tolist() == [0, 1]
+        flags = results["outcome"].attrs
+        assert flags["flag_values"].dtype == results["outcome"].dtype == "int8"
+        meanings = flags["flag_meanings"].split()
+        assert dict(zip(meanings, flags["flag_values"], strict=True)) == {
+            str(outcome): outcome.value for outcome in Outcome
+        }
+    assert json.loads(results.attrs["layout"]) == {"dims": sides}
+    assert layout.bytes_per_cell == sum(size for _, size, *_ in LABELS.values())
+    assert "points" not in make_layout().variables
+
+
+def test_results_say_where_they_come_from(tmp_path):
+    before = datetime.datetime.now(datetime.UTC)
+    results = open_results(Store.create(tmp_path, make_layout()).path)
+    made = datetime.datetime.fromisoformat(results.attrs["created"])
+    assert abs((made - before).total_seconds()) < 60
     versions = json.loads(results.attrs["versions"])
+    assert versions.pop("python") == ".".join(map(str, sys.version_info[:3]))
+    assert versions.keys() == {"gdjax", "jax", "jaxlib", "numpy", "optax", "xarray", "zarr"}
+    assert all(importlib.metadata.version(name) == v for name, v in versions.items())
     assert versions["zarr"] == zarr.__version__
-    assert versions["gdjax"]
-    assert results.attrs["devices"]
-    assert results.attrs["created"]
+    devices = jax.devices()
+    assert results.attrs["devices"] == f"{len(devices)} × {devices[0].device_kind}"
+    config = {"steps": 100, "fmin": "NaN", "rates": [0.1, 0.2]}
+    assert json.loads(results.attrs["config"]) == config
+    assert (results.attrs["precision"], results.attrs["chunk"]) == ("float32", 32)
+    assert results.attrs["seed"] is None
+
+
+def test_infinite_attributes_are_numbers_again(tmp_path):
+    words = {"low": -np.inf, "high": np.inf, "half": -0.5, "word": "-Infinite"}
+    layout = sweep_layout(
+        np.zeros((1, 3)), precision="float32", chunk=1, config=words, attrs=words, minima=[[0] * 3]
+    )
+    results = open_results(Store.create(tmp_path, layout).path)
+    assert {name: results.attrs[name] for name in words} == words
+    assert json.loads(results.attrs["config"]) == words | {"low": "-Infinity", "high": "Infinity"}
+    assert '"low": "-Infinity"' in (tmp_path / "zarr.json").read_text()
+    assert results["component"].values.tolist() == ["x1", "x2", "x3"]
+    assert results["is_global"].values.tolist() == [False]  # unless it is said
 
 
 def test_plain_xarray_and_zarr_read_the_store(tmp_path):
@@ -167,6 +249,9 @@ def test_flat_results_are_read_where_they_are_indexed(tmp_path, monkeypatch):
         np.testing.assert_array_equal(flat["final_point"][key], expected[key])
     assert flat["outcome"][[0, 1]].shape == (2,)
     assert len(read) == 4  # the outcomes were not looked at
+    third = layout.coordinates["start_point"].values[3]
+    np.testing.assert_array_equal(flat["start_point"][3], third)
+    assert len(read) == 5  # nor had the starts been
     assert list(flat.data_vars) == ["final_point", "outcome"]
     np.testing.assert_array_equal(
         flat["start_point"][20:].values, layout.coordinates["start_point"].values[20:]
@@ -193,10 +278,163 @@ def test_unfinished_cells_are_masked(tmp_path):
     xr.testing.assert_identical(results, in_memory(layout, [0, 4]))
 
 
+WRITES = (
+    (io, "open"), (os, "mkdir"), (os, "replace"), (os, "rename"), (os, "link"), (os, "unlink"),
+    (os, "rmdir"), (os, "fsync"), (shutil, "rmtree"),
+)  # fmt: skip
+
+
+class Disk:
+    """What is done to the files below a folder, one operation after another; one can be made fail.
+
+    Args:
+        monkeypatch: what undoes it.
+        folder: whose files are watched.
+        fails: the number of the operation that fails.
+        forever: whether all that follow fail too, as for a process that was killed.
+    """
+
+    def __init__(self, monkeypatch, folder, fails=None, forever=False):
+        self.folder, self.done, self.flushed, self.lock = folder, [], set(), threading.RLock()
+        self.fails, self.forever = fails, forever
+        for module, name in WRITES:
+            call = functools.partial(self.call, name, getattr(module, name))
+            monkeypatch.setattr(module, name, call)
+
+    def call(self, name, real, target, *args, **kwargs):
+        path = os.readlink(f"/proc/self/fd/{target}") if name == "fsync" else str(target)
+        reads = name == "open" and not set(args[0] if args else "r") & set("wax")
+        if reads or not path.startswith(str(self.folder)):
+            return real(target, *args, **kwargs)
+        with self.lock:
+            number = len(self.done)
+            renamed = Path(args[0]) if name in ("replace", "rename") else None
+            self.done.append((name, Path(path), renamed))
+            broken = self.fails is not None and number >= self.fails
+            if broken and (self.forever or number == self.fails):
+                if kwargs.get("ignore_errors"):
+                    return None
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            if name == "fsync":  # that it was asked for is noted, and not waited for
+                return self.flushed.add(os.fstat(target).st_ino)
+            result = real(target, *args, **kwargs)
+            if name == "open":
+                self.flushed.discard(os.fstat(result.fileno()).st_ino)
+            return result
+
+    def lose_power(self):
+        """What was not flushed is gone: files have their names, and nothing in them."""
+        for path in self.folder.rglob("*"):
+            if path.is_file() and path.stat().st_ino not in self.flushed:
+                path.write_bytes(b"")
+
+
+SMALL = {"starts": 6, "axes": (), "chunk": 4}
+VARIABLES = (*make_layout(**SMALL).variables, "status")
+
+
+def whole_chunks(path, layout):
+    """The chunks that are marked, which must be whole: found in the files, read by NumPy's eyes."""
+    marked = sorted(int(p.name) for p in path.glob("status/c/*") if p.name.isdigit())
+    found = open_results(path)
+    for index in marked:
+        for name, array in make_chunk(layout, index).items():
+            np.testing.assert_array_equal(found[name].values[layout.bounds(index)], array)
+    assert (found["outcome"] >= 0).sum() == sum(len(range(6)[layout.bounds(i)]) for i in marked)
+    return marked
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The files of a small store, and what was done to make them."""
+    folder, layout = tmp_path_factory.mktemp("disk"), make_layout(**SMALL)
+    with pytest.MonkeyPatch.context() as patch:
+        disk = Disk(patch, folder)
+        fill(Store.open_or_create(folder / "sweep", layout))
+    return files(folder / "sweep"), disk.done
+
+
+def test_a_mark_is_set_after_everything_of_its_chunk_is_on_the_disk(undisturbed):
+    stored, done = undisturbed
+    flushed = {path: i for i, (name, path, _) in enumerate(done) if name == "fsync"}
+    renamed = {to: (i, path) for i, (name, path, to) in enumerate(done) if to is not None}
+    made, partial = next((i, p) for to, (i, p) in renamed.items() if to.name == "sweep")
+    folder = next(to for to in renamed if to.name == "sweep")
+    for name in stored:
+        results = folder / name in renamed
+        when, was = renamed[(folder if results else partial) / name]
+        assert flushed[was] < when
+        # All else is laid out under another name, which the whole folder loses at once.
+        assert (when > made) == results == (Path(name).parts[:2] in {(v, "c") for v in VARIABLES})
+        if results:
+            chunk = Path(name).parts[2]
+            assert when <= renamed[folder / "status" / "c" / chunk][0]
+    assert [name for name in stored if name.startswith("start_point/c")] == ["start_point/c/0/0"]
+    assert {f"{name}/c/{i}" for name in ("final_value", "status") for i in (0, 1)} < {*stored}
+
+
+@pytest.mark.parametrize("forever", [False, True], ids=["error", "killed"])
+@pytest.mark.parametrize("every", [20, pytest.param(3, marks=pytest.mark.full)])
+def test_whatever_operation_fails_no_chunk_is_marked_that_is_not_whole(
+    tmp_path, undisturbed, forever, every
+):
+    stored, done = undisturbed
+    layout = make_layout(**SMALL)
+    marks = [i for i, (_, path, to) in enumerate(done) if "status/c" in f"{path} {to}"]
+    for number in sorted({*range(0, len(done), every), *marks, len(done) - 1}):
+        path = tmp_path / str(number) / "sweep"
+        path.parent.mkdir()
+        with pytest.MonkeyPatch.context() as patch:
+            disk = Disk(patch, path.parent, number, forever)
+            failure = None
+            try:
+                fill(Store.open_or_create(path, layout))
+            except StorageError as error:
+                failure = str(error)
+        if failure is None:  # nothing was to be cleared, or the folder was there already
+            assert disk.done[number][0] in ("rmtree", "mkdir")
+        assert failure is None or forever or os.strerror(errno.EIO) in failure
+        if forever:
+            disk.lose_power()
+        if path.exists():
+            marked = whole_chunks(path, layout)
+            assert marked == np.flatnonzero(Store.open(path, layout).done).tolist()
+        elif not forever:
+            assert not list(path.parent.iterdir())
+        with pytest.MonkeyPatch.context() as patch:
+            Disk(patch, path.parent)  # for its speed
+            assert files(fill(Store.open_or_create(path, layout)).path) == stored
+        assert [p.name for p in path.parent.iterdir()] == ["sweep"]
+
+
+def test_what_a_killed_writer_left_is_swept_away(tmp_path):
+    path, layout = tmp_path / "sweep", make_layout(**SMALL)
+    partial = tmp_path / ".sweep.partial"
+    partial.mkdir()
+    (partial / "junk").write_text("of a store that was being made")
+    kept = Store.open_or_create(path, layout)
+    kept.write(0, make_chunk(layout, 0))
+    assert [p.name for p in tmp_path.iterdir()] == ["sweep"]
+    left = path / "final_value" / "c" / "1.0123.partial"
+    left.write_text("of a chunk that was being written")
+    open_results(path)
+    assert left.exists()  # who reads leaves a writer alone
+    before = files(path)
+    fill(Store.open_or_create(path, layout))
+    after = files(path)
+    assert before.keys() - after.keys() == {str(left.relative_to(path))}
+    assert not [name for name in after if "partial" in name]
+    mine = path / "mine.partial"
+    mine.write_text("in a finished store nothing is left over")
+    Store.open(path, layout)
+    assert mine.exists()
+
+
 def write_until_killed(path, layout):
     fill(Store.open_or_create(path, layout))
 
 
+@pytest.mark.full
 def test_killed_at_any_moment_nothing_but_the_chunk_in_flight_is_lost(tmp_path, monkeypatch):
     layout = make_layout(starts=1201, axes=(), chunk=8)
     path = tmp_path / "sweep"
@@ -225,7 +463,7 @@ def test_killed_at_any_moment_nothing_but_the_chunk_in_flight_is_lost(tmp_path, 
         outcome = open_results(path, variables=["outcome"])["outcome"]
         assert ((outcome >= 0) == finished).all()
     assert kills >= 20
-    monkeypatch.setattr(folder, "_flush", lambda path: None)  # faster, and the bits are the same
+    monkeypatch.setattr(os, "fsync", lambda file: None)  # faster, and the bits are the same
     assert files(path) == files(fill(Store.create(tmp_path / "whole", layout)).path)
 
 
@@ -240,11 +478,16 @@ def test_a_store_of_another_sweep_is_refused_and_untouched(tmp_path):
     for other, words in {
         "steps": (make_layout(steps=200), "steps is 100 there and 200 here"),
         "rates": (make_layout(rates=[0.1, 0.3]), "rates[1] is 0.2 there and 0.3 here"),
+        "length": (make_layout(rates=[0.1]), "rates is [0.1, 0.2] there and [0.1] here"),
+        "number": (make_layout(rates=3), "rates is [0.1, 0.2] there and 3 here"),
+        "mapping": (make_layout(steps={"a": 1}), "steps is 100 there and {'a': 1} here"),
         "chunk": (make_layout(chunk=16), "chunk is 32 there and 16 here"),
         "absent": (make_layout(nesterov=True), "nesterov is 'absent' there and True here"),
         "dims": (make_layout(starts=26), "dims.start is 25 there and 26 here"),
         "types": (make_layout(precision="float64"), "'float32' there and 'float64' here"),
         "both": (make_layout(steps=1, seed=3), "steps is 100 there and 1 here; seed is"),
+        "eight": (make_layout(**dict.fromkeys("abcdefgh", 1)), "h is 'absent' there and 1 here; c"),
+        "ten": (make_layout(**dict.fromkeys("abcdefghij", 1)), "and 1 here; and 2 more; choose"),
     }.values():
         with pytest.raises(ArgumentError) as error:
             Store.open_or_create(tmp_path, other)
@@ -292,6 +535,9 @@ def test_arrays_that_do_not_fit_are_refused(tmp_path):
             kept.write(4, bad)
     assert not kept.done.any()
     assert not Store.open(tmp_path, kept.layout).done.any()
+    for index in (-1, 5, 6):
+        with pytest.raises(IndexError, match=f"chunk {index} of 5"):
+            kept.write(index, good)
     for taken in ("steps", "record", "component", "momentum"):
         with pytest.raises(ArgumentError, match=f"'{taken}' is taken"):
             make_layout(axes=[{"momentum": [1.0]}, {taken: [1.0]}])
@@ -302,16 +548,15 @@ def test_a_full_disk_costs_only_the_chunk_in_flight(tmp_path, monkeypatch):
     half = Store.create(tmp_path / "sweep", layout)
     half.write(0, make_chunk(layout, 0))
 
-    def full(path):
-        if path.parent.name != "status":
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def full(file):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(folder, "_flush", full)
+        patch.setattr(os, "fsync", full)
         with pytest.raises(StorageError) as error:
             half.write(1, make_chunk(layout, 1))
         assert "chunk 1 of 5" in str(error.value)
-        assert "No space left on device; the 1 finished" in str(error.value)
+        assert ": No space left on device; the 1 finished" in str(error.value)
         assert "\n" not in str(error.value)
         with pytest.raises(StorageError, match=r"could not be made.*No space left"):
             Store.create(tmp_path / "second", layout)
@@ -336,46 +581,103 @@ def test_a_chunk_of_many_bytes_lies_in_files_of_its_own(tmp_path, monkeypatch):
     # In a file fit two of the five steps of the points, or four of the values.
     assert written == [3 + 2 + 8 + 1] * layout.chunks
     xr.testing.assert_identical(open_results(kept.path), in_memory(layout))
+    monkeypatch.setattr(folder, "FILE_BYTES", 1)  # a file holds a row and a step, at the least
+    small = Store.create(tmp_path / "small", layout)
+    assert len(list(small.path.glob("start_point/c/*/*"))) == 25
+    small.write(4, make_chunk(layout, 4))
+    assert len(list(small.path.glob("points/c/4/*/*"))) == 5
 
 
-@pytest.mark.parametrize("partial", [False, True])
-def test_a_parquet_table_says_what_the_dataset_says(tmp_path, monkeypatch, partial):
+def rows_of(layout, chunks):
+    """The table of a store with these chunks, put together cell by cell."""
+    points = layout.coordinates["start_point"].values.tolist()
+    (rates, momenta), (decays,) = (list(axis.values()) for axis in AXES)
+    flat = {
+        name: np.full((layout.cells, *v.shape), v.fill, v.dtype).tolist()
+        for name, v in layout.variables.items()
+    }
+    for index in chunks:
+        for name, array in make_chunk(layout, index).items():
+            flat[name][index * 32 : index * 32 + len(array)] = array.tolist()
+    for cell in range(25 * 3 * 2):
+        start, pair, decay = cell // 6, cell // 2 % 3, cell % 2
+        row = {"start": start, "start_point_x": points[start][0], "start_point_y": points[start][1]}
+        row |= {"learning_rate": rates[pair], "momentum": momenta[pair], "decay": decays[decay]}
+        for name, values in flat.items():
+            value = values[cell]
+            if name == "points":
+                row |= {"points_x": [x for x, _ in value], "points_y": [y for _, y in value]}
+            elif name == "final_point":
+                row |= {"final_point_x": value[0], "final_point_y": value[1]}
+            else:
+                row[name] = value
+        yield row
+
+
+@pytest.mark.parametrize("chunks", [range(5), [2]], ids=["whole", "unfinished"])
+def test_a_parquet_table_holds_every_cell(tmp_path, monkeypatch, chunks):
     parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr(table, "GROUP_BYTES", 2000)  # several row groups
     layout = make_layout(record=[0, 5, 9])
     kept = Store.create(tmp_path / "sweep", layout)
-    if partial:
-        kept.write(2, make_chunk(layout, 2))
-    else:
-        fill(kept)
-    results = open_results(kept.path)
-    from_path = parquet.ParquetFile(to_parquet(kept.path, tmp_path / "a.parquet"))
-    from_data = parquet.ParquetFile(to_parquet(results, tmp_path / "b.parquet"))
-    assert from_path.num_row_groups > 3
-    rows = from_path.read()
-    assert str(rows.to_pydict()) == str(from_data.read().to_pydict())  # NaN as well
-    assert rows.num_rows == layout.cells
-    about = json.loads(rows.schema.metadata[b"gdjax"])
-    assert (about["objective"], about["record"]) == ("qfsp", [0, 5, 9])
-    stacked = results.stack(cell=list(layout.dims), create_index=False)
-    for name in ("start", "learning_rate", "momentum", "decay", "final_value", "steps", "outcome"):
-        np.testing.assert_array_equal(rows[name].to_numpy(), stacked[name])
-    for name in ("start_point", "final_point"):
-        for part in "xy":
-            np.testing.assert_array_equal(
-                rows[f"{name}_{part}"].to_numpy(), stacked[name].sel(component=part)
-            )
-    lists = np.array(rows["points_y"].to_pylist(), dtype="float32")
-    np.testing.assert_array_equal(
-        lists, stacked["points"].sel(component="y").transpose("cell", "record")
-    )
+    for index in chunks:
+        kept.write(index, make_chunk(layout, index))
+    monkeypatch.setattr(table, "GROUP_BYTES", 2000)  # 29 rows of 31 + 3 · 12 bytes
+    expected = list(rows_of(layout, chunks))
+    for results in (kept.path, open_results(kept.path)):
+        file = parquet.ParquetFile(to_parquet(results, tmp_path / "table.parquet"))
+        groups = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+        assert groups == [29] * 5 + [5]
+        rows = file.read()
+        assert str(rows.to_pylist()) == str(expected)  # in order; NaN as well
+        types = {field.name: str(field.type) for field in rows.schema}
+        assert types["steps"] == "int32"
+        assert types["outcome"] == "int8"
+        assert types["final_point_x"] == "float"
+        about = json.loads(rows.schema.metadata[b"gdjax"])
+        assert (about["objective"], about["fmin"], about["record"]) == ("qfsp", "NaN", [0, 5, 9])
+        assert about["complete"] == (len(chunks) == 5)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["sweep", "table.parquet"]
 
 
-def test_a_parquet_table_of_a_part_of_a_dataset(tmp_path):
+@pytest.mark.parametrize("error", [OSError("no space"), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize("call", [("write_table", 0), ("write_table", 2), ("close", 0)], ids=str)
+def test_an_interrupted_export_leaves_the_file_that_was_there(tmp_path, monkeypatch, error, call):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(table, "GROUP_BYTES", 2000)
+    results = in_memory(make_layout())
+    (name, number), calls = call, []
+    real = getattr(parquet.ParquetWriter, name)
+
+    def fails(self, *args):
+        calls.append(name)
+        if len(calls) == number + 1:
+            raise error
+        return real(self, *args)
+
+    file = tmp_path / "table.parquet"
+    for there in (None, b"an earlier table"):
+        if there:
+            file.write_bytes(there)
+        calls.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(parquet.ParquetWriter, name, fails)
+            with pytest.raises((StorageError, KeyboardInterrupt)) as caught:
+                to_parquet(results, file)
+        if isinstance(error, OSError):
+            assert str(caught.value) == f"table {file} could not be written: no space"
+        assert [p.read_bytes() for p in tmp_path.iterdir()] == ([there] if there else [])
+    to_parquet(results, file)
+    assert parquet.read_table(file).num_rows == 150
+
+
+def test_a_parquet_table_of_a_part_of_a_dataset(tmp_path, monkeypatch):
     parquet = pytest.importorskip("pyarrow.parquet")
     results = in_memory(make_layout())
     part = results.isel(start=3, decay=slice(1, 2)).transpose()
-    rows = parquet.read_table(to_parquet(part, tmp_path / "part.parquet"))
+    assert parquet.ParquetFile(to_parquet(part, tmp_path / "part.parquet")).num_row_groups == 1
+    monkeypatch.setattr(table, "GROUP_BYTES", 1)  # a group holds a row, at the least
+    assert parquet.ParquetFile(to_parquet(part, tmp_path / "part.parquet")).num_row_groups == 3
+    rows = parquet.read_table(tmp_path / "part.parquet")
     assert rows.num_rows == 3
     assert rows["start"].to_pylist() == [3, 3, 3]
     assert rows["decay"].to_pylist() == [1.0, 1.0, 1.0]

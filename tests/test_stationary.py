@@ -77,3 +77,11 @@ def test_infinite_values_and_nan_keep_away_from_the_rest():
     found = stationary_points(g, starts=50)
     assert found.kinds.tolist() == ["minimum"]
     np.testing.assert_allclose(found.points, [[1, 0]], atol=1e-12)
+
+
+def test_a_search_that_got_stuck_has_found_nothing():
+    """Beside a kink that nobody told of, a Newton step is short and leads nowhere."""
+    f = gdjax.Objective(
+        name="crease", fn=lambda p: jnp.abs(p[0]) + 5 * p[0] ** 2, domain=[(-1, 1.1)]
+    )
+    assert len(stationary_points(f, starts=40).points) == 0

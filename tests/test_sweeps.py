@@ -1,5 +1,6 @@
 """Kernels, plans and starts: what a sweep is made of."""
 
+import os
 import re
 import threading
 
@@ -46,7 +47,14 @@ def test_after_an_error_in_one_thread_none_begins_another_block():
     assert sum(finished) < asked.cells / 2
 
 
-@pytest.mark.parametrize("name", objectives.names())
+# A few of them every day: with sums, powers, exponentials, sines, kinks, and of many dimensions.
+EVERY_DAY = {"booth", "beale", "qfsp", "rastrigin", "cross_in_tray", "rosenbrock"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=() if n in EVERY_DAY else pytest.mark.full) for n in objectives.names()],
+)
 def test_every_objective_runs_in_the_native_kernel_and_has_its_value_and_gradient(name):
     f = objectives.get(name)
     points = starts.uniform(64, seed=3).take(f, 0, 64)
@@ -64,8 +72,15 @@ def test_every_objective_runs_in_the_native_kernel_and_has_its_value_and_gradien
     np.testing.assert_allclose(found["final_point"], expected, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-@pytest.mark.parametrize("fast_math", [True, False])
+@pytest.mark.parametrize(
+    ("precision", "fast_math"),
+    [
+        ("float32", True),
+        ("float64", False),
+        pytest.param("float64", True, marks=pytest.mark.full),
+        pytest.param("float32", False, marks=pytest.mark.full),
+    ],
+)
 def test_a_cell_is_the_descent_from_its_start(precision, fast_math):
     f = objectives.get("ill_conditioned_quadratic", dim=3)
     asked = plan(
@@ -98,7 +113,11 @@ def test_a_cell_is_the_descent_from_its_start(precision, fast_math):
             assert found["steps"][i] < 60
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "lion", "rprop", "nesterov", "adagrad"])
+@pytest.mark.parametrize(
+    "optimizer",
+    ["adam", "rprop", *(pytest.param(n, marks=pytest.mark.full)
+                        for n in ("rmsprop", "lion", "nesterov", "adagrad"))],
+)  # fmt: skip
 def test_the_native_kernel_runs_optax(optimizer):
     f = objectives.get("booth")
     made = gdjax.optimizers.get(optimizer, learning_rate=0.01)
@@ -150,6 +169,9 @@ def test_the_value_of_a_lost_point_is_known_but_never_the_best(record):
     assert (np.abs(last) > 2e4).all()
     np.testing.assert_allclose(found["final_value"], np.sin(last) - last**2 / 2, rtol=1e-6)
     assert (found["best_value"] > found["final_value"]).all()
+    # What is within tolerance, and near a minimum, is not said where neither is known.
+    assert (found["first_step"] == found["minimum"]).all()
+    assert (found["minimum"] == -1).all()
     if record:
         rows = found["steps"], np.arange(40)
         np.testing.assert_array_equal(found["values"].T[rows], found["final_value"])
@@ -158,13 +180,29 @@ def test_the_value_of_a_lost_point_is_known_but_never_the_best(record):
 
 
 def test_what_cannot_be_unrolled_runs_in_xla_and_says_why():
-    asked = plan(objectives.get("sphere"), optax.lbfgs(), starts.uniform(5), steps=5)
+    def halvings(p):  # the square, by a loop whose length depends on the point
+        return jax.lax.while_loop(lambda s: s[0] < jnp.abs(p[0]), lambda s: 2 * s, jnp.ones(1))[0]
+
+    f = gdjax.Objective(
+        name="loop", fn=lambda p: p[0] ** 2 + 0 * halvings(p), gradient=lambda p: 2 * p,
+        domain=[(-5, 5)], minima=[[0.0]], fmin=0.0,
+    )  # fmt: skip
+    asked = plan(f, gdjax.gradient_descent(0.5), starts.uniform(5), steps=5, gradient="hand")
     found, runner = run(asked)
     assert runner.kernel.name == "xla+elementary"
     assert "cannot be unrolled" in runner.reason
     assert (found["outcome"] == Outcome.CONVERGED).all()
 
 
+@pytest.mark.full
+def test_a_line_search_runs_in_xla():
+    asked = plan(objectives.get("sphere"), optax.lbfgs(), starts.uniform(5), steps=5)
+    found, runner = run(asked)
+    assert runner.kernel.name == "xla+elementary"
+    assert (found["outcome"] == Outcome.CONVERGED).all()
+
+
+@pytest.mark.full
 def test_the_kernel_for_gpus_computes_the_same_as_the_one_for_cpus():
     asked = plan(
         objectives.get("ackley"), gdjax.heavy_ball, starts.uniform(150),
@@ -188,7 +226,7 @@ def test_the_kernel_for_gpus_computes_the_same_as_the_one_for_cpus():
         np.testing.assert_allclose(a[name][calm], b[name][calm], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("fast_math", [True, False])
+@pytest.mark.parametrize("fast_math", [True, pytest.param(False, marks=pytest.mark.full)])
 @pytest.mark.parametrize("record", [None, 7])
 def test_results_do_not_depend_on_how_a_sweep_is_cut(fast_math, record):
     given = starts.uniform(1500, seed=2)
@@ -210,7 +248,7 @@ def test_results_do_not_depend_on_how_a_sweep_is_cut(fast_math, record):
          {k: v.reshape(1500, 4, *v.shape[1:]) for k, v in mixed.items()})  # fmt: skip
 
 
-@pytest.mark.parametrize("record", [None, "all"])
+@pytest.mark.parametrize("record", [None, pytest.param("all", marks=pytest.mark.full)])
 def test_results_do_not_depend_on_how_wide_a_processors_vectors_are(monkeypatch, record):
     if not kernel.llvm.get_host_cpu_features().get("avx2"):
         pytest.skip("this processor cannot run what is compiled for vectors of 32 bytes")
@@ -227,20 +265,17 @@ def test_results_do_not_depend_on_how_wide_a_processors_vectors_are(monkeypatch,
     same(own, narrow)
 
 
-@pytest.mark.parametrize("fast_math", [True, False])
-def test_nan_in_one_cell_touches_no_other(fast_math):
+def test_nan_in_one_cell_touches_no_other():
     holed = gdjax.Objective(
         name="holed", domain=[(-2, 2)], fmin=0.0, minima=[[0]],
         fn=lambda p: p[0] ** 2 + jnp.where(p[0] > 1, jnp.log(-jnp.abs(p[0])), 0.0),
     )  # fmt: skip
     points = np.linspace(-2, 2, 101)[:, None]
-    found, _ = run(plan(holed, gdjax.heavy_ball(0.1), points, steps=50), fast_math=fast_math)
+    found, _ = run(plan(holed, gdjax.heavy_ball(0.1), points, steps=50))
     broken = points[:, 0] > 1
     assert (found["outcome"][broken] == Outcome.NONFINITE).all()
     assert (found["steps"][broken] == 0).all()
-    alone, _ = run(
-        plan(holed, gdjax.heavy_ball(0.1), points[~broken], steps=50), fast_math=fast_math
-    )
+    alone, _ = run(plan(holed, gdjax.heavy_ball(0.1), points[~broken], steps=50))
     same({k: v[~broken] for k, v in found.items()}, alone)
 
 
@@ -274,6 +309,7 @@ def by_xla(name, x):
     return value
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", ["float32", "float64"])
 @pytest.mark.parametrize(
     ("name", "units"),
@@ -335,6 +371,7 @@ def test_a_far_number_leaves_the_sines_beside_it_as_they_are():
     assert not (near == mixed)[~same].any()
 
 
+@pytest.mark.full
 def test_what_is_too_long_for_the_native_kernel_comes_out_the_same_with_and_without_fast_math():
     f = objectives.get("rastrigin", dim=300)
     given = starts.uniform(200, seed=1).take(f, 0, 200)
@@ -368,19 +405,156 @@ def test_powers_keep_signs_and_edges():
     np.testing.assert_allclose(found["final_value"], expected, rtol=2e-7)
 
 
-def test_starts_can_be_made_in_parts():
-    f = objectives.get("beale")
-    for made in (starts.grid(9), starts.uniform(70_000, 5), starts.sobol(1024, 1),
-                 starts.latin_hypercube(300, 2)):  # fmt: skip
-        count = made.count(2)
-        whole = made.take(f, 0, count)
-        low, high = np.asarray(f.domain).T
-        assert ((whole >= low) & (whole <= high)).all()
-        first, last = count // 3, count - 5
-        np.testing.assert_array_equal(made.take(f, first, last), whole[first:last])
-    slices = np.floor((whole - low) / (high - low) * 300)
-    np.testing.assert_array_equal(np.sort(slices, axis=0)[:, 0], np.arange(300))
-    assert starts.grid(9).take(f, 0, 2).tolist() == [[-4.5, -4.5], [-4.5, -3.375]]
+BEALE = objectives.get("beale")
+SAMPLES = {"uniform": 70_000, "sobol": 1024, "latin_hypercube": 300}
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_a_sample_can_be_made_in_parts_and_depends_on_its_seed_alone(kind):
+    count = SAMPLES[kind]
+    made = starts.make(kind, number=count, seed=5)
+    assert (made.count(2), made.shape(2)) == (count, (count,))
+    whole = made.take(BEALE, 0, count)
+    low, high = np.asarray(BEALE.domain).T
+    unit = (whole - low) / (high - low)
+    assert whole.shape == (count, 2)
+    assert ((unit >= 0) & (unit <= 1)).all()
+    assert (np.abs(unit.mean(axis=0) - 0.5) < 2 / np.sqrt(count)).all()
+    assert abs(np.corrcoef(unit.T)[0, 1]) < 0.2  # the axes are drawn apart
+    assert len(np.unique(whole, axis=0)) == count
+    last = min(count, 2**16)  # points of one seed; beyond there come those of the next
+    for a, b in ((count // 3, count - 5), (last - 2, count), (0, 1), (count - 1, count)):
+        np.testing.assert_array_equal(made.take(BEALE, a, b), whole[a:b])
+    np.testing.assert_array_equal(
+        starts.make(kind, number=count, seed=5).take(BEALE, 0, 9), whole[:9]
+    )
+    for seed in (0, 6):
+        other = starts.make(kind, number=count, seed=seed).take(BEALE, 0, 9)
+        assert not (other == whole[:9]).any()
+    if kind == "uniform":
+        np.testing.assert_array_equal(starts.uniform(9, 5).take(BEALE, 0, 9), whole[:9])
+    else:  # every slice of every axis holds one of them
+        np.testing.assert_array_equal(np.sort(np.floor(unit * count), axis=0)[:, 0], range(count))
+        np.testing.assert_array_equal(np.sort(np.floor(unit * count), axis=0)[:, 1], range(count))
+
+
+def test_a_grid_has_both_ends_of_a_domain_that_is_no_square():
+    f = gdjax.Objective(name="f", fn=lambda p: p.sum(), domain=[(-1, 1), (0, 10)])
+    made = starts.grid(3)
+    assert (made.count(2), made.shape(2), made.count(1), made.shape(1)) == (9, (3, 3), 3, (3,))
+    whole = [[x, y] for x in (-1, 0, 1) for y in (0, 5, 10)]  # the first axis is the slowest
+    assert made.take(f, 0, 9).tolist() == whole
+    assert made.take(f, 2, 7).tolist() == whole[2:7]
+
+
+@pytest.mark.parametrize(
+    ("given", "points"),
+    [
+        (None, [QFSP.start]),
+        ([1, 2], [(1, 2)]),
+        (np.array([1.5, 2]), [(1.5, 2)]),
+        ([[1, 2], [3, 4], [5, 6]], [(1, 2), (3, 4), (5, 6)]),
+        (jnp.array([[1.0, 2.0]]), [(1, 2)]),
+    ],
+)
+def test_starts_may_be_one_point_or_many_or_left_out(given, points):
+    made = plan(QFSP, gdjax.gradient_descent(0.1), given).starts
+    assert (made.kind, made.count(2)) == ("array", len(points))
+    np.testing.assert_array_equal(made.take(QFSP, 0, 9), points)
+
+
+def test_numbers_in_one_dimension_are_so_many_starts():
+    made = plan(objectives.get("parabola"), gdjax.gradient_descent(0.1), [1, 2, 3]).starts
+    assert made.take(objectives.get("parabola"), 0, 9).tolist() == [[1], [2], [3]]
+
+
+def test_starts_keep_the_precision_they_were_given_in():
+    given = np.array([[0.1, 0.2]], np.float32)
+    made = plan(QFSP, gdjax.gradient_descent(0.1), given, precision="float64").starts
+    assert made.take(QFSP, 0, 1).dtype == np.float32
+
+
+@pytest.mark.parametrize("kind", starts.MAKERS)
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("number", 0, "number of starts must be a positive integer, got 0"),
+        ("number", True, "number of starts must be a positive integer, got True"),
+        ("number", 2.0, "number of starts must be a positive integer, got 2.0"),
+        ("seed", -1, "seed must be a whole number, at least 0, got -1"),
+        ("seed", True, "seed must be a whole number, at least 0, got True"),
+    ],
+)
+def test_a_number_and_a_seed_of_starts_are_whole(untyped, kind, option, value, message):
+    if kind == "grid" and option == "seed":
+        return
+    with pytest.raises(gdjax.ArgumentError) as caught:
+        starts.make(kind, **{"number": 8} | {option: value})
+    assert message in str(caught.value)
+
+
+def test_there_are_no_starts_of_an_unknown_kind():
+    assert starts.make("uniform", number=1).take(BEALE, 0, 1).shape == (1, 2)
+    with pytest.raises(gdjax.ArgumentError, match="unknown kind of starts 'unifrom'"):
+        starts.make("unifrom", number=1)
+
+
+def test_a_plan_counts_its_cells_with_the_starts_slowest_and_the_last_axis_fastest():
+    axes = {"momentum": [0.1, 0.2, 0.3], "learning_rate": [0.5, 0.25]}
+    asked = plan(QFSP, gdjax.heavy_ball, starts.grid(2), axes, chunk=10)
+    assert (asked.shape, asked.cells, asked.chunks) == ((4, 3, 2), 24, 3)
+    assert [asked.bounds(i) for i in range(3)] == [(0, 10), (10, 20), (20, 24)]
+    assert [axis.name for axis in asked.axes] == ["momentum", "learning_rate"]
+    zipped = plan(QFSP, gdjax.heavy_ball, None, {tuple(axes): ([0.1, 0.2], [1, 2])}, chunk=2)
+    assert [axis.name for axis in zipped.axes] == ["momentum_and_learning_rate"]
+    assert (zipped.shape, zipped.chunks) == ((1, 2), 1)
+
+
+@pytest.mark.parametrize(
+    ("record", "steps", "kept"),
+    [
+        (None, 9, ()), ("summary", 9, ()), ("all", 3, (0, 1, 2, 3)), (4, 9, (0, 4, 8)),
+        (3, 9, (0, 3, 6, 9)), (1, 2, (0, 1, 2)), ([5, 0, 9, 5], 9, (0, 5, 9)), ([], 9, ()),
+        (9, 9, (0, 9)), ("all", 0, (0,)),
+    ],
+)  # fmt: skip
+def test_what_is_to_be_recorded(record, steps, kept):
+    assert plan(QFSP, gdjax.heavy_ball(0.1), steps=steps, record=record).record == kept
+
+
+def test_a_sweep_says_how_it_was_run():
+    found = gdjax.sweep(QFSP, gdjax.heavy_ball(0.1), [(1, 2), (3, 4)], steps=12)
+    said = {
+        "objective": "qfsp", "fmin": QFSP.fmin, "max_steps": 12, "tolerance": 1e-4, "chunk": 2,
+        "gradient": "autodiff", "precision": "float32", "starts_kind": "array", "kernel": "native",
+        "kernel_reason": "", "stride": 6, "processors": chunks.processors(), "complete": True,
+    }  # fmt: skip
+    assert {name: found.attrs[name] for name in said} == said
+    assert chunks.processors() == len(os.sched_getaffinity(0))
+    alone = gdjax.sweep(QFSP, gdjax.heavy_ball(0.1), steps=1, devices=1, fast_math=False)
+    assert (alone.attrs["kernel_reason"], alone.attrs["processors"]) == ("fast_math is off", 1)
+    with pytest.raises(gdjax.ArgumentError, match="devices must be a whole number, at least 1"):
+        gdjax.sweep(QFSP, gdjax.heavy_ball(0.1), devices=0)
+
+
+@pytest.mark.parametrize(
+    ("stop", "stops", "rule"),
+    [
+        (True, True, StoppingRule()), (False, False, StoppingRule()),
+        (StoppingRule(bound=5), True, StoppingRule(bound=5)),
+    ],
+)  # fmt: skip
+def test_a_rule_is_a_way_to_stop(stop, stops, rule):
+    asked = plan(QFSP, gdjax.heavy_ball(0.1), stop=stop)
+    assert (asked.stop, asked.rule) == (stops, rule)
+
+
+def test_a_hyperparameter_given_with_the_optimizer_stays_unless_it_is_swept():
+    asked = plan(QFSP, gdjax.heavy_ball(0.1, 0.7), None, {"learning_rate": [0.2, 0.3]})
+    assert repr(asked.optimizer) == repr(gdjax.heavy_ball(0.2, 0.7))  # the first of its values
+    found = gdjax.sweep(QFSP, "heavy_ball", None, {"learning_rate": [0.02]}, 7)
+    path = gdjax.descend(QFSP, gdjax.heavy_ball(0.02), steps=7)
+    np.testing.assert_allclose(found.final_point.values[0, 0], path.points[-1], rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -402,6 +576,21 @@ def test_starts_can_be_made_in_parts():
         ({"steps": -1}, "steps must be a whole number, at least 0, got -1"),
         ({"stop": StoppingRule(every=0)}, "every must be a whole number, at least 1, got 0"),
         ({"chunk": 0}, "chunk must be a whole number, at least 1, got 0"),
+        ({"chunk": True}, "chunk must be a whole number, at least 1, got True"),
+        ({"steps": 1.0}, "steps must be a whole number, at least 0, got 1.0"),
+        ({"tolerance": np.inf}, "tolerance must be positive and finite, got inf"),
+        ({"record": 0}, "record must be a whole number, at least 1, got 0"),
+        ({"record": [-1]}, "record must be a whole number, at least 0, got -1"),
+        ({"gradient": "left"}, "unknown gradient 'left'"),
+        ({"optimizer": 3}, "optimizer must be a name, a factory or a transformation, got 3"),
+        ({"hyperparameters": {"momentum": [[0.5]]}}, "momentum must be a list of at least one"),
+        ({"hyperparameters": {"momentum": ["a"]}}, "momentum must be a list of numbers"),
+        ({"hyperparameters": {"momentum": [0.5, -1.0, 0.6]}}, "momentum must lie in [0, 1)"),
+        ({"hyperparameters": {("learning_rate", "momentum"): ([0.1],)}},
+         "hyperparameters learning_rate, momentum are zipped: one list of values each, got 1"),
+        ({"hyperparameters": {("learning_rate",): ([0.1],), "learning_rate": [0.1]}},
+         "hyperparameters must be named once each"),
+        ({"starts": "here"}, "starts must be points of 2 numbers, got 'here'"),
         ({"tolerance": 0.0}, "tolerance must be positive and finite, got 0"),
         ({"precision": "float16"}, "unknown precision 'float16'"),
         ({"optimizer": optax.adam(0.1), "hyperparameters": {"b1": [0.9]}}, "is made already"),

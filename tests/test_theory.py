@@ -128,7 +128,9 @@ def test_optimally_tuned_descents_show_the_optimal_rate(method):
     ("method", "momentum"),
     [("gradient_descent", 0.0), *itertools.product(["heavy_ball", "nesterov"], [0.5, 0.9])],
 )
-@pytest.mark.parametrize("name", ["qfsp", "booth", "beale", "trid"])
+@pytest.mark.parametrize(
+    "name", ["qfsp", *(pytest.param(n, marks=pytest.mark.full) for n in ("booth", "beale", "trid"))]
+)
 def test_descents_near_a_minimum_show_the_predicted_rate(name, method, momentum):
     """Within 2 % of −log ρ, 5 % with momentum: the tops of swings are met at whole steps only."""
     f = objectives.get(name)

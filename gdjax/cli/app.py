@@ -13,7 +13,7 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from gdjax import interrupts, objectives
+from gdjax import interrupts, objectives, optimizers
 from gdjax.cli.choices import check_choices, spelled_out, store_choices
 from gdjax.cli.jobs import TASKS, check_kinds
 from gdjax.errors import ArgumentError, unknown
@@ -43,6 +43,7 @@ gdjax TASK --cfg job       the config as it would run
 gdjax TASK -m key=a,b,c    every combination, one after the other
 eval "$(gdjax -sc install=bash)"   completion for this shell
 """
+LISTS = {"objectives": objectives, "optimizers": optimizers}
 
 
 def main() -> None:
@@ -64,7 +65,7 @@ def main() -> None:
             print(_listed(words))
             return
         if task not in TASKS:
-            raise unknown("task", task, [*TASKS, "objectives", "optimizers"])
+            raise unknown("task", task, [*TASKS, *LISTS])
         _configure_jax()
         store_choices(task)
         words = spelled_out(task, words)
@@ -196,10 +197,10 @@ def _complete() -> str:
     if "query=bash" not in sys.argv[2:]:
         return "run"
     if not words or (len(words) == 1 and not line.endswith(" ")):
-        print(" ".join([*TASKS, "objectives"]))
+        print(" ".join([*TASKS, *LISTS]))
         sys.exit(0)
-    if words[0] == "objectives":
-        print(" ".join(objectives.names()))
+    if words[0] in LISTS:
+        print(" ".join(LISTS[words[0]].names()))
         sys.exit(0)
     os.environ["COMP_LINE"] = line.replace(f" {words[0]}", "", 1)
     return words[0]

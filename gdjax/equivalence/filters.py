@@ -56,8 +56,15 @@ def at_gradients(made: optimizers.Optimizer) -> optax.GradientTransformationExtr
     mu = made.hyperparameters["momentum"]
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
-        extra |= {"grad_fn": lambda point: updates}
-        point = params - mu * state[0].velocity
+        ahead = mu * state[0].velocity
+        point = params - ahead
+        apart = 8 * jnp.finfo(params.dtype).eps * (jnp.abs(params) + jnp.abs(ahead))
+
+        def known(at: Any) -> Any:
+            """The gradient at ``params``, the only point at which it is known."""
+            return jnp.where(jnp.abs(at - params) <= apart, updates, jnp.nan)
+
+        extra |= {"grad_fn": known}
         step, state = made.update(updates, state, point, **extra)
         return point + step + mu * state[0].velocity - params, state
 

@@ -162,7 +162,8 @@ def cross_in_tray() -> Objective:
         fmin=-2.062611870822737,
         smoothness="smooth_at_min",
         kink=jnp.sin,
-        latex=r"-10^{-4} \left(|\sin x\,\sin y|\;e^{|100 - r/\pi|} + 1\right)^{0.1}",
+        latex=r"-10^{-4} \left(|\sin x\,\sin y|\;e^{|100 - r/\pi|} + 1\right)^{0.1},"
+        r"\ r^2 = x^2 + y^2",
         reference="Mishra 2006; Surjanovic & Bingham, sfu.ca/~ssurjano",
     )
 
@@ -204,7 +205,7 @@ def holder_table() -> Objective:
         fmin=-19.208502567886732,
         smoothness="smooth_at_min",
         kink=kink,
-        latex=r"-|\sin x\,\cos y|\;e^{|1 - r/\pi|}",
+        latex=r"-|\sin x\,\cos y|\;e^{|1 - r/\pi|},\ r^2 = x^2 + y^2",
         reference="Mishra 2006; Surjanovic & Bingham, sfu.ca/~ssurjano",
     )
 

@@ -5,6 +5,7 @@ import difflib
 import json
 import math
 import os
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -27,20 +28,37 @@ CODEC = BloscCodec(cname="zstd", clevel=2, shuffle="bitshuffle")
 
 
 class _FlushedFolder(LocalStore):
-    """A zarr folder whose files are on the disk, not only in the cache, once they are set."""
+    """A zarr folder in which a file has its name once it is on the disk, not only in the cache.
+
+    Otherwise a power cut could leave an empty file, which zarr cannot read, under that name.
+    """
 
     async def set(self, key: str, value: Any) -> None:
-        await super().set(key, value)
-        await asyncio.to_thread(_flush, self.root / key)
+        self._check_writable()
+        await asyncio.to_thread(_write, self.root / key, value)
 
     def set_sync(self, key: str, value: Any) -> None:
-        super().set_sync(key, value)
-        _flush(self.root / key)
+        self._check_writable()
+        _write(self.root / key, value)
+
+    async def set_if_not_exists(self, key: str, value: Any) -> None:
+        if not (self.root / key).exists():  # nobody else writes here
+            await self.set(key, value)
 
 
-def _flush(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+def _write(path: Path, value: Any) -> None:
+    """Write a file, flush it, and only then give it its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(value.as_buffer_like())
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def open_results(

@@ -20,11 +20,11 @@ from gdjax.results.layout import Layout
 class Store:
     """Results on disk: a zarr v3 folder of flat arrays, one row a cell.
 
-    Every chunk has files of its own, which appear under their names only when they are whole,
-    and a mark in ``status`` that is written after them. So a process that is killed at any
-    moment loses the chunk in flight and nothing else. Files are flushed to the disk before the
-    mark is set, so a mark can be trusted after a power cut too, as far as the disk keeps its
-    word; the folder entries themselves are left to the file system's journal.
+    Every chunk has files of its own, which appear under their names only when they are whole
+    and flushed to the disk, and a mark in ``status`` that is written after them. So a process
+    that is killed at any moment loses the chunk in flight and nothing else, and a mark can be
+    trusted after a power cut too, as far as the disk keeps its word; the folder entries
+    themselves are left to the file system's journal.
 
     One process writes a store at a time. A second one loses nothing that is finished, but
     either of them may then end with a ``StorageError``. Any number may read.
@@ -140,6 +140,7 @@ def _identity(layout: Layout) -> dict[str, Any]:
     variables = {name: [v.dtype, list(v.shape)] for name, v in layout.variables.items()}
     return {
         "dims": dict(layout.dims),
+        "axes": list(layout.dims),  # their order, which says which cell is which
         "chunk": layout.chunk,
         "variables": variables,
         **layout.config,

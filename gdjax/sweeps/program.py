@@ -1,7 +1,7 @@
 """Straight-line programs over scalars: what one descent step is once nothing is an array.
 
-A node is one operation on one number; operators build more of them. Equal operations are one
-node, constants are folded, so that a program holds each term once, however it was written.
+A node is one operation on one number. Equal operations are one node, constants are folded, so that
+a program holds each term once, however it was written.
 """
 
 import collections
@@ -12,10 +12,22 @@ import numpy as np
 
 Scalar = Any  # a Node or a NumPy scalar
 
+
+def _divide(x: Any, y: Any) -> Any:
+    """The quotient; of integers towards 0, and by 0 what XLA makes of it."""
+    if x.dtype.kind == "f":
+        return np.divide(x, y)
+    return (x - np.fmod(x, y)) // y if y else np.invert(x.dtype.type(0))
+
+
+def _remainder(x: Any, y: Any) -> Any:
+    return np.fmod(x, y) if x.dtype.kind == "f" or y else x
+
+
 _FOLDED = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "neg": np.negative,
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": _divide, "neg": np.negative,
     "abs": np.abs, "maximum": np.maximum, "minimum": np.minimum, "sqrt": np.sqrt,
-    "floor": np.floor, "ceil": np.ceil, "rint": np.rint, "trunc": np.trunc, "rem": np.fmod,
+    "floor": np.floor, "ceil": np.ceil, "rint": np.rint, "rem": _remainder,
     "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
     "eq": np.equal, "ne": np.not_equal, "and": np.bitwise_and, "or": np.bitwise_or,
     "xor": np.bitwise_xor, "not": np.invert, "sin": np.sin, "cos": np.cos, "exp": np.exp,
@@ -28,39 +40,10 @@ _COMMUTING = ("add", "mul", "and", "or", "xor", "eq", "ne")
 class Node:
     """One operation on scalars, its arguments nodes or NumPy scalars; compares by identity."""
 
-    __array_ufunc__ = None  # NumPy scalars leave mixed arithmetic to the node
-    __slots__ = ("args", "dtype", "index", "op", "program")
+    __slots__ = ("args", "dtype", "index", "op")
 
-    def __init__(self, program: "Program", op: str, args: tuple, dtype: np.dtype, index: int):
-        self.program, self.op, self.args = program, op, args
-        self.dtype, self.index = dtype, index
-
-    def __add__(self, other: Any) -> Scalar:
-        return self.program.emit("add", self, other)
-
-    def __radd__(self, other: Any) -> Scalar:
-        return self.program.emit("add", other, self)
-
-    def __sub__(self, other: Any) -> Scalar:
-        return self.program.emit("sub", self, other)
-
-    def __rsub__(self, other: Any) -> Scalar:
-        return self.program.emit("sub", other, self)
-
-    def __mul__(self, other: Any) -> Scalar:
-        return self.program.emit("mul", self, other)
-
-    def __rmul__(self, other: Any) -> Scalar:
-        return self.program.emit("mul", other, self)
-
-    def __truediv__(self, other: Any) -> Scalar:
-        return self.program.emit("div", self, other)
-
-    def __rtruediv__(self, other: Any) -> Scalar:
-        return self.program.emit("div", other, self)
-
-    def __neg__(self) -> Scalar:
-        return self.program.emit("neg", self)
+    def __init__(self, op: str, args: tuple, dtype: np.dtype, index: int):
+        self.op, self.args, self.dtype, self.index = op, args, dtype, index
 
 
 class Program:
@@ -148,7 +131,7 @@ class Program:
                     break
 
     def _append(self, op: str, args: tuple, dtype: np.dtype) -> Node:
-        node = Node(self, op, args, dtype, len(self.nodes))
+        node = Node(op, args, dtype, len(self.nodes))
         self.nodes.append(node)
         return node
 

@@ -71,15 +71,18 @@ def _constant(value: Any, dtype: Any = None) -> np.ndarray:
 def _evaluate(
     program: Program, closed: Any, inputs: list[np.ndarray], functions: Mapping[str, Callable]
 ) -> list[np.ndarray]:
-    jaxpr = closed.jaxpr
+    jaxpr = getattr(closed, "jaxpr", closed)  # some calls hold one without constants
     known: dict[Any, np.ndarray] = dict(zip(jaxpr.invars, inputs, strict=True))
-    for var, constant in zip(jaxpr.constvars, closed.consts, strict=True):
+    for var, constant in zip(jaxpr.constvars, getattr(closed, "consts", ()), strict=True):
         known[var] = _constant(constant, var.aval.dtype)
 
     def read(var: Any) -> np.ndarray:
         return _constant(var.val, var.aval.dtype) if hasattr(var, "val") else known[var]
 
     for eqn in jaxpr.eqns:
+        for var in eqn.outvars:
+            if var.aval.dtype not in _DTYPES:
+                raise UnsupportedError(f"a kernel has no numbers of {var.aval.dtype}")
         operands = [read(v) for v in eqn.invars]
         inner = next((eqn.params[k] for k in _INNER if k in eqn.params), None)
         if eqn.primitive.name in _CALLS and inner is not None:
@@ -99,8 +102,10 @@ def _evaluate(
     return [read(v) for v in jaxpr.outvars]
 
 
-_CALLS = ("jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call", "checkpoint")
+_CALLS = ("jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call", "checkpoint",
+          "remat2")  # fmt: skip
 _INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+_DTYPES = tuple(map(np.dtype, ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"]))
 _RULES: dict[str, Callable] = {}
 
 
@@ -164,9 +169,14 @@ def _select_n(program: Program, eqn: Any, which: Scalar, *cases: Scalar) -> Scal
 
 
 def _round(program: Program, eqn: Any, x: Scalar) -> Scalar:
-    if "EVEN" in str(eqn.params["rounding_method"]):
+    if eqn.params["rounding_method"] == jax.lax.RoundingMethod.TO_NEAREST_EVEN:
         return program.emit("rint", x)
-    raise UnsupportedError("rounding halves away from zero")
+    size = program.emit("abs", x)  # halves away from zero
+    whole = program.emit("floor", size)
+    up = program.emit("ge", program.emit("sub", size, whole), 0.5)
+    size = program.emit("select", up, program.emit("add", whole, 1), whole)
+    near = program.emit("select", program.emit("gt", x, 0), size, x)  # 0 and NaN are their own
+    return program.emit("select", program.emit("lt", x, 0), program.emit("neg", size), near)
 
 
 def _integer_pow(program: Program, eqn: Any, x: Scalar) -> Scalar:
@@ -294,7 +304,7 @@ for _name, _op in {
 @_rule("argmin")
 @_rule("argmax")
 def _extremum(program: Program, eqn: Any, operand: np.ndarray) -> np.ndarray:
-    """The first index of the smallest (largest) number of a vector."""
+    """The first index of the smallest (largest) number of a vector, or of the first NaN."""
     if operand.ndim != 1:
         raise UnsupportedError(f"{eqn.primitive.name} of a matrix")
     kind = np.dtype(eqn.params["index_dtype"]).type
@@ -302,6 +312,10 @@ def _extremum(program: Program, eqn: Any, operand: np.ndarray) -> np.ndarray:
     best, where = operand[0], kind(0)
     for i, candidate in enumerate(operand[1:], 1):
         ahead = program.emit(better, candidate, best)
+        if candidate.dtype.kind == "f":
+            first = program.emit("eq", best, best)
+            broken = program.emit("and", program.emit("ne", candidate, candidate), first)
+            ahead = program.emit("or", ahead, broken)
         best = program.emit("select", ahead, candidate, best)
         where = program.emit("select", ahead, kind(i), where)
     return _filled([where], ())
@@ -332,7 +346,8 @@ def _dot_general(program: Program, eqn: Any, a: np.ndarray, b: np.ndarray) -> np
     result = np.empty(eqn.outvars[0].aval.shape, dtype=object)
     free = a.ndim - len(over_a)
     for index in np.ndindex(*result.shape):
-        left, right = rows[index[:free]].reshape(-1), columns[index[free:]].reshape(-1)
+        left = rows[(*index[:free], ...)].reshape(-1)  # an array even where it is one number
+        right = columns[(*index[free:], ...)].reshape(-1)
         terms = [program.emit("mul", x, y) for x, y in zip(left, right, strict=True)]
         result[index] = functools.reduce(lambda x, y: program.emit("add", x, y), terms)
     return result
@@ -379,14 +394,12 @@ def _scatter_add(
     program: Program, eqn: Any, operand: np.ndarray, indices: np.ndarray, updates: np.ndarray
 ) -> np.ndarray:
     result = operand.copy()
-    where = _known_integers(indices)
+    where, kind = _known_integers(indices), eqn.invars[0].aval.dtype
+    nothing = np.zeros(operand.shape, kind)
     for i in np.ndindex(*updates.shape):
-        one = np.zeros(updates.shape, np.int32)
+        one = np.zeros(updates.shape, kind)
         one[i] = 1
-        zero = np.zeros(operand.shape, np.int32)
-        params = {k: v for k, v in eqn.params.items() if not k.startswith("update_")}
-        params |= {k: None if k == "update_jaxpr" else () for k in eqn.params if k not in params}
-        hit = np.asarray(eqn.primitive.bind(zero, where, one, **(eqn.params | params)))
+        hit = np.asarray(eqn.primitive.bind(nothing, where, one, **eqn.params))
         for place in zip(*np.nonzero(hit), strict=True):
             result[place] = program.emit("add", result[place], updates[i])
     return result

@@ -58,7 +58,10 @@ class Starts(NamedTuple):
 
             if self.kind == "sobol":
                 sampler = qmc.Sobol(dim, rng=np.random.default_rng(self.seed))
-                unit = (sampler.fast_forward(first) if first else sampler).random(last - first)
+                if first:
+                    unit = sampler.fast_forward(first).random(last - first)
+                else:  # SciPy warns of a beginning that is no power of two, even where more follow
+                    unit = sampler.random(2 ** (last - 1).bit_length())[:last]
             else:  # a Latin hypercube is a whole: every slice of every axis is hit once
                 sampler = qmc.LatinHypercube(dim, rng=np.random.default_rng(self.seed))
                 unit = sampler.random(self.number)[first:last]

@@ -44,7 +44,7 @@ def certify(
     reports, rows = [], [("objective", "precision", "point", "carried", "steps", "verdict")]
     for objective in objectives:
         points = as_starts(objective, starts, seed)
-        rate = learning_rate or _inverse_curvature(objective, points)
+        rate = _inverse_curvature(objective, points) if learning_rate is None else learning_rate
         for precision in precisions:
             report = certify_equivalence(
                 *pair(rate), objective, points, steps, precision=precision, schedule=decaying

@@ -19,11 +19,11 @@ Active = Callable[[Builder], Value] | None
 
 I1, I8, I32, I64 = (ir.IntType(n) for n in (1, 8, 32, 64))
 _ARITHMETIC = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv", "rem": "frem"}
-_INTEGER = {"add": "add", "sub": "sub", "mul": "mul", "div": "sdiv", "rem": "srem"}
+_INTEGER = {"add": "add", "sub": "sub", "mul": "mul"}
 _COMPARE = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
 _INTRINSIC = {
     "abs": "fabs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "rint": "rint",
-    "trunc": "trunc", "fma": "fma", "maximum": "maximum", "minimum": "minimum",
+    "fma": "fma", "maximum": "maximum", "minimum": "minimum",
 }  # fmt: skip
 
 
@@ -112,16 +112,18 @@ class Writer:
         op, kind = node.op, self.type(node.dtype)
         given = node.args[0].dtype
         floating = given.kind == "f"
+        ordered = builder.icmp_signed if given.kind == "i" else builder.icmp_unsigned
         if op in _COMPARE:
             if not floating:
-                compare = builder.icmp_unsigned if given.kind in "bu" else builder.icmp_signed
-                return compare(_COMPARE[op], *args)
+                return ordered(_COMPARE[op], *args)
             compare = builder.fcmp_unordered if op == "ne" else builder.fcmp_ordered
             return compare(_COMPARE[op], *args)
         if op in _ARITHMETIC and floating:
             return getattr(builder, _ARITHMETIC[op])(*args)
         if op in _INTEGER:
             return getattr(builder, _INTEGER[op])(*args)
+        if op in ("div", "rem"):
+            return self._divide(builder, op, given, *args)
         if op == "fms":  # x·y − z
             op, args = "fma", [*args[:2], builder.fneg(args[2])]
         if op == "fnma":  # z − x·y
@@ -129,11 +131,11 @@ class Writer:
         if op in _INTRINSIC and floating:
             return builder.call(self._intrinsic(_INTRINSIC[op], kind, len(args)), args)
         if op == "abs":
-            return builder.select(builder.icmp_signed("<", args[0], kind(None)),
+            return builder.select(ordered("<", args[0], kind(None)),
                                   builder.neg(args[0]), args[0])  # fmt: skip
         if op in ("maximum", "minimum"):
             sign = ">" if op == "maximum" else "<"
-            return builder.select(builder.icmp_signed(sign, *args), *args)
+            return builder.select(ordered(sign, *args), *args)
         if op == "neg":
             return builder.fneg(args[0]) if floating else builder.neg(args[0])
         if op == "convert":
@@ -143,6 +145,25 @@ class Writer:
         plain = {"and": builder.and_, "or": builder.or_, "xor": builder.xor, "not": builder.not_,
                  "shl": builder.shl, "ashr": builder.ashr, "select": builder.select}  # fmt: skip
         return plain[op](*args)
+
+    def _divide(self, builder: Builder, op: str, kind: np.dtype, x: Value, y: Value) -> Value:
+        """Integers, as XLA divides them where a processor would stop: by 0, and beyond the range.
+
+        x/0 is −1 and its remainder x; −x where x has no positive counterpart is x itself.
+        """
+        one, none = self.constant(kind.type(1)), self.constant(kind.type(0))
+        nothing = builder.icmp_signed("==", y, none)
+        if kind.kind == "u":
+            safe = builder.select(nothing, one, y)
+            rest, ratio = builder.urem(x, safe), builder.udiv(x, safe)
+        else:
+            minus = builder.icmp_signed("==", y, self.constant(kind.type(-1)))
+            safe = builder.select(builder.or_(nothing, minus), one, y)
+            rest = builder.srem(x, safe)
+            ratio = builder.select(minus, builder.neg(x), builder.sdiv(x, safe))
+        if op == "rem":
+            return builder.select(nothing, x, rest)
+        return builder.select(nothing, self.constant(np.invert(kind.type(0))), ratio)
 
     def _intrinsic(self, name: str, kind: ir.VectorType, arity: int) -> ir.Function:
         width = 32 if isinstance(kind.element, ir.FloatType) else 64
@@ -163,7 +184,7 @@ class Writer:
                 )
             return (builder.sitofp if signed else builder.uitofp)(value, kind)
         if old.kind == "f":
-            name = f"llvm.fptosi.sat.v{self.lanes}i{8 * new.itemsize}"
+            name = f"llvm.fpto{new.kind[0].replace('i', 's')}i.sat.v{self.lanes}i{8 * new.itemsize}"
             name += f".v{self.lanes}f{8 * old.itemsize}"
             return builder.call(self.declare(name, kind, [value.type]), [value])
         if old.itemsize == new.itemsize and old.kind != "b":
