@@ -8,8 +8,8 @@ import optax
 import pytest
 
 import gdjax
-from gdjax._inputs import as_starts
 from gdjax import objectives, optimizers
+from gdjax._inputs import as_starts
 
 QFSP = objectives.get("qfsp")
 CURVATURES = np.array([1.0, 4.0])

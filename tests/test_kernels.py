@@ -110,16 +110,16 @@ def test_the_cells_are_of_every_kind():
 @functools.cache
 def kernel(kind, precision="float32", dim=2, record=False):
     optimizer = gdjax.heavy_ball(0.5, 0.5)
-    recipe, numbers = gdjax.optimizers.split(optimizer)
+    setting, numbers, data = cells.Setting.of(optimizer, bowl(dim))
     with as_precision(precision):
-        made = cells.descent(bowl(dim), recipe, "hand", RULE, TOLERANCE, True)
+        made = cells.descent(setting, "hand", RULE, TOLERANCE, True)
         start = jax.ShapeDtypeStruct((dim,), precision)
-        given = {name: jax.ShapeDtypeStruct((), precision) for name in sorted(numbers)}
+        given = start, [jax.ShapeDtypeStruct((), precision)] * len(numbers), data
         if kind == "native":
-            return native.Kernel(made, start, given, record)
+            return native.Kernel(made, *given, record)
         if kind == "pallas":
-            return registers.Kernel(made, start, given, interpret=True)
-        return portable.Kernel(made, start, given, tile=8, substitute=kind == "xla+elementary")
+            return registers.Kernel(made, *given, interpret=True)
+        return portable.Kernel(made, *given, tile=8, substitute=kind == "xla+elementary")
 
 
 def as_a_grid(dim, precision, count):

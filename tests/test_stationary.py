@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import gdjax
-from gdjax import objectives
-from gdjax import stationary_points
+from gdjax import objectives, stationary_points
 
 
 def test_the_stationary_points_of_a_cosine_lattice_are_counted_right():

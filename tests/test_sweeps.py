@@ -210,14 +210,12 @@ def test_the_kernel_for_gpus_computes_the_same_as_the_one_for_cpus():
     )  # fmt: skip
     native = Runner(asked)
     pallas = Runner(asked)
-    recipe, numbers = gdjax.optimizers.split(asked.optimizer)
-    functions = cells.descent(
-        asked.objective, recipe, asked.gradient, asked.rule, asked.tolerance, asked.stop
-    )
+    setting, numbers, data = cells.Setting.of(asked.optimizer, asked.objective)
     pallas.kernel = registers.Kernel(
-        functions,
+        cells.descent(setting, asked.gradient, asked.rule, asked.tolerance, asked.stop),
         jax.ShapeDtypeStruct((2,), np.float32),
-        {name: jax.ShapeDtypeStruct((), np.float32) for name in numbers},
+        [jax.ShapeDtypeStruct((), np.float32)] * len(numbers),
+        data,
         interpret=True,  # step by step, on any device
     )
     a, b = native(0), pallas(0)

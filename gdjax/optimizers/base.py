@@ -4,7 +4,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -80,6 +80,9 @@ NUMBER = _Number()
 _STUCK: dict[Kind, frozenset[str]] = {}
 
 
+Made = TypeVar("Made", bound="Tree")
+
+
 class Tree:
     """What remembers how it was made, as a JAX pytree: its leaves are its numbers.
 
@@ -134,7 +137,7 @@ class Tree:
             found |= {f"{_name(path)}.{name}": seed for name, seed in part.seeds.items()}
         return found
 
-    def replace(self, **numbers: Any) -> Self:
+    def replace(self: Made, **numbers: Any) -> Made:
         """The same with other numbers, by their dotted names.
 
         Raises:
@@ -154,7 +157,7 @@ class Tree:
             )
         return made
 
-    def with_arrays_for_seeds(self) -> Self:
+    def with_arrays_for_seeds(self: Made) -> Made:
         """The same with its seeds as arrays, which are leaves: a new one never recompiles."""
         if self._seeded is None:
             self._seeded = self.replace(**{k: np.uint32(n) for k, n in self.seeds.items()})
