@@ -906,6 +906,23 @@ def test_many_dimensions_are_looked_at_along_random_directions():
     assert (set(hessian.sides), set(one.sides)) == ({"reverse"}, {"reverse", "forward"})
 
 
+def test_differences_along_random_directions_are_the_derivative_there():
+    report = gdjax.check_gradient(
+        lambda p: jnp.sum(jnp.sin(p * jnp.arange(1, 41) / 20)), domain=[(0, 1)] * 40, points=50
+    )
+    off = float(report.sides["differences"].remark.split(" off along 32 random directions")[0])
+    assert off < 1e-9
+
+
+def test_a_functions_own_cast_to_single_precision_is_no_error():
+    def narrow(p):
+        return jnp.sum(jnp.sin(p.astype(jnp.float32)).astype(p.dtype) * p)
+
+    report = gdjax.check_gradient(narrow, domain=[(0.5, 1.5)] * 2, points=50)
+    assert report.ok
+    assert report.sides["differences"].odd == 0
+
+
 def test_points_can_be_given():
     grid = np.array([[0.5, 1.0], [1.5, -1.0]])
     for points in (grid, list(grid), [{"p": point} for point in grid]):
