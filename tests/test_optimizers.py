@@ -386,8 +386,25 @@ def test_what_optax_decides_on_in_python_is_not_traced_and_says_so():
     f = objectives.get("sphere")
     kinds = [jax.tree.structure(scheduled(0.05, decay)) for decay in (0.5, 0.6)]
     assert kinds[0] != kinds[1]
-    with pytest.raises(gdjax.ArgumentError, match=r"learning_rate\.decay_rate .* cannot be traced"):
-        jax.grad(lambda rate: gdjax.descend(f, scheduled(0.05, rate), steps=2).values[-1])(0.5)
+    for traced in (jax.grad, jax.jit):
+        with pytest.raises(
+            gdjax.ArgumentError, match=r"^learning_rate\.decay_rate of heavy_ball cannot be traced"
+        ):
+            traced(lambda rate: gdjax.descend(f, scheduled(0.05, rate), steps=2).values[-1])(0.5)
+
+
+def test_optimizers_that_differ_in_a_seed_as_an_array_alone_are_unequal():
+    one, other = (noisy(seed, relative=0.1).with_arrays_for_seeds() for seed in (1, 2))
+    assert (one == other, one != other) == (False, True)
+    assert one == noisy(1, relative=0.1).with_arrays_for_seeds()
+
+
+def test_only_a_number_that_is_replaced_is_held_against_its_range():
+    beyond = optimizers.Optimizer(gdjax.heavy_ball, {"learning_rate": 0.1, "momentum": -0.4})
+    assert beyond.replace(learning_rate=0.2).numbers == {"learning_rate": 0.2, "momentum": -0.4}
+    with pytest.raises(gdjax.ArgumentError, match=r"momentum must lie in \[0, 1\), got -0.5"):
+        beyond.replace(momentum=-0.5)
+    assert gdjax.descend("sphere", beyond, steps=3).points.shape == (4, 2)
 
 
 def test_a_sweep_runs_over_seeds_and_over_the_numbers_of_a_schedule():

@@ -79,7 +79,7 @@ def certify_equivalence(
         ArgumentError: a start of another dimension, no starts or no steps.
 
     Example:
-        >>> import gdjax
+        >>> import gdjax, optax
         >>> f = gdjax.objectives.get("qfsp")
         >>> report = certify_equivalence(gdjax.heavy_ball(0.1), optax.sgd(0.1, momentum=0.9), f)
         >>> report.verdict

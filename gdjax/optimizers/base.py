@@ -1,9 +1,10 @@
 """What an optimizer is: an optax transformation that is also a JAX pytree of its numbers."""
 
+import contextlib
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import jax
@@ -130,11 +131,11 @@ class Tree:
     def seeds(self) -> dict[str, int]:
         """The integer seeds by their dotted names; they are no leaves."""
         found = {}
-        for path, leaf in tree_util.tree_flatten_with_path(dict(self.hyperparameters))[0]:
-            if _name(path[-1:]) == "seed" and type(leaf) is int:
-                found[_name(path)] = leaf
-        for path, part in _nested(self.hyperparameters):
-            found |= {f"{_name(path)}.{name}": seed for name, seed in part.seeds.items()}
+        for path, part in _parts_of(self.hyperparameters):
+            if isinstance(part, Tree):
+                found |= {f"{_name(path)}.{name}": seed for name, seed in part.seeds.items()}
+            elif _name(path[-1:]) == "seed" and type(part) is int:
+                found[_name(path)] = part
         return found
 
     def replace(self: Made, **numbers: Any) -> Made:
@@ -160,7 +161,8 @@ class Tree:
     def with_arrays_for_seeds(self: Made) -> Made:
         """The same with its seeds as arrays, which are leaves: a new one never recompiles."""
         if self._seeded is None:
-            self._seeded = self.replace(**{k: np.uint32(n) for k, n in self.seeds.items()})
+            arrays = {name: np.uint32(seed) for name, seed in self.seeds.items()}
+            self._seeded = self.replace(**arrays) if arrays else self
         return self._seeded
 
     def __repr__(self) -> str:
@@ -254,7 +256,9 @@ class Schedule(Tree):
 
     def __init__(self, factory: Factory, hyperparameters: Mapping[str, Any]) -> None:
         self.factory, self._given = factory, dict(hyperparameters)
-        self._at: Callable | None = factory(**hyperparameters)
+        self._at: Callable | None = None
+        with contextlib.suppress(*IN_PYTHON):  # said by name once it is taken apart
+            self._at = factory(**hyperparameters)
 
     @classmethod
     def _empty(cls, factory: Factory) -> "Schedule":
@@ -304,13 +308,19 @@ def _split(made: Tree) -> tuple[Kind, tuple]:
     stuck = _STUCK[kind]
     for name, number in zip(kind.names, numbers, strict=True):
         if name in stuck and isinstance(number, Tracer):
-            raise ArgumentError(cannot_trace(repr(made.factory.__name__), name))
+            raise _StuckError(made.factory.__name__, name)
     return _divide(made, stuck) if stuck else (kind, numbers)
 
 
 def _divide(made: Tree, stuck: frozenset[str]) -> tuple[Kind, tuple]:
-    pairs, tree = tree_util.tree_flatten_with_path(dict(made.hyperparameters))
     fixed, numbers, names, inside = [], [], [], []
+    for path, part in _parts_of(made.hyperparameters):
+        if isinstance(part, Tree):
+            try:
+                inside += [f"{_name(path)}.{name}" for name in part._apart()[0].stuck]
+            except _StuckError as error:
+                raise _StuckError(made.factory.__name__, f"{_name(path)}.{error.name}") from None
+    pairs, tree = tree_util.tree_flatten_with_path(dict(made.hyperparameters))
     for path, leaf in pairs:
         name = _name(path)
         traced = name not in stuck and is_number(leaf)
@@ -318,16 +328,13 @@ def _divide(made: Tree, stuck: frozenset[str]) -> tuple[Kind, tuple]:
         if traced:
             numbers.append(leaf)
             names.append(name)
-    for path, part in _nested(made.hyperparameters):
-        inside += [f"{_name(path)}.{name}" for name in part._apart()[0].stuck]
     kind = Kind(made.factory, tree, tuple(fixed), tuple(names), (*sorted(stuck), *inside))
     return kind, tuple(numbers)
 
 
-def _nested(given: Mapping[str, Any]) -> Iterator[tuple[Any, Tree]]:
-    """The schedules and optimizers among hyperparameters, with their paths."""
-    pairs = tree_util.tree_flatten_with_path(dict(given), is_leaf=lambda x: isinstance(x, Tree))[0]
-    return ((path, part) for path, part in pairs if isinstance(part, Tree))
+def _parts_of(given: Mapping[str, Any]) -> list[tuple[Any, Any]]:
+    """The leaves among hyperparameters with their paths; schedules and optimizers are whole."""
+    return tree_util.tree_flatten_with_path(dict(given), is_leaf=lambda x: isinstance(x, Tree))[0]
 
 
 def _replaced(part: Any, numbers: dict[str, Any], path: str) -> Any:
@@ -336,9 +343,10 @@ def _replaced(part: Any, numbers: dict[str, Any], path: str) -> Any:
         return numbers.pop(path)
     inner = f"{path}." if path else ""
     if isinstance(part, Tree):
-        given = _replaced(dict(part.hyperparameters), numbers, path)
-        if getattr(part.factory, "is_own", False):
-            given = {key: checked(key, value) for key, value in given.items()}
+        before = part.hyperparameters
+        given = _replaced(dict(before), numbers, path)
+        if getattr(part.factory, "is_own", False):  # what stays may be beyond its range
+            given = {k: x if x is before[k] else checked(k, x) for k, x in given.items()}
         return type(part)(part.factory, given)
     if type(part) is dict:
         return {key: _replaced(value, numbers, f"{inner}{key}") for key, value in part.items()}
@@ -398,7 +406,18 @@ def _same(a: Any, b: Any) -> bool:
         return False
     if isinstance(a, np.ndarray | jax.Array):
         return a.dtype == b.dtype and a.shape == b.shape and bool((a == b).all())
-    return bool(a == b) or (a != a and b != b)
+    return bool(a == b or (a != a and b != b))
+
+
+class _StuckError(ArgumentError):
+    """A traced value where optax needs a number; one inside another is told by its path."""
+
+    def __init__(self, optimizer: str, name: str) -> None:
+        super().__init__(optimizer, name)
+        self.name = name
+
+    def __str__(self) -> str:
+        return cannot_trace(*self.args)
 
 
 def cannot_trace(optimizer: str, name: str) -> str:
