@@ -269,6 +269,7 @@ def _layout(asked: Plan, points: Any, runner: Runner, in_memory: bool) -> result
         "objective": f.name,
         "function": _function(f, asked.gradient, asked.precision),
         "domain": f.domain,
+        "bounded": f.bounded,  # a domain that was guessed decides nothing
         "minima": f.minima,
         "local_minima": f.local_minima,
         "fmin": f.fmin,

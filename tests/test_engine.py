@@ -21,6 +21,7 @@ import pytest
 import gdjax
 from gdjax import engine, objectives, optimizers, starts
 from gdjax.objectives import Objective
+from gdjax.objectives.layout import Layout
 from gdjax.outcomes import StoppingRule
 from gdjax.results import Store
 from gdjax.sweeps import chunks
@@ -99,6 +100,11 @@ def weighted(*weights):
     return lambda point: jnp.sum(weights * point**2)
 
 
+def scaled(point, weights):
+    """A function whose weights are handed over as data."""
+    return jnp.sum(weights * point**2)
+
+
 def shaken(seed):
     """A function that closes over a random key."""
     key = jax.random.key(seed)
@@ -145,6 +151,7 @@ THERE = {
     "array": {"objective": bowl(fn=weighted(1, 2))},
     "jit": {"objective": bowl(fn=jax.jit(weighted(1, 2)))},
     "key": {"objective": bowl(fn=shaken(1))},
+    "data": {"objective": bowl(fn=scaled, gradient=None, args=(np.float32([1, 2]),))},
     "own start": {"starts": None},
     "points": {"starts": POINTS},
     "grid": {"starts": starts.grid(2)},
@@ -175,6 +182,11 @@ DECIDES = [
     case("objective.fn", "array", "function is ", objective=bowl(fn=weighted(1, 3))),
     case("objective.fn", "jit", "function is ", objective=bowl(fn=jax.jit(weighted(1, 3)))),
     case("objective.fn", "key", "function is ", objective=bowl(fn=shaken(2))),
+    case("objective.args", "data", "function is ",
+         objective=bowl(fn=scaled, gradient=None, args=(np.float32([1, 3]),))),
+    case("objective.layout", "base", "function is ", objective=bowl(layout=Layout(np.ones((2, 1))))),
+    case("objective.bounded", "base", "bounded is True there and False here",
+         objective=bowl(bounded=False)),
     case("objective.gradient", "hand", "function is", objective=bowl(gradient=lambda p: 3 * p)),
     case("objective.domain", "base", "domain[1][1] is 3.0 there and 4.0 here",
          objective=bowl(domain=((-2, 1), (-1, 4)))),
