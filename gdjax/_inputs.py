@@ -87,7 +87,9 @@ def first_start(starts: Any) -> Any:
     if starts is None or isinstance(starts, int | np.integer | str) or hasattr(starts, "kind"):
         return None
     if isinstance(starts, np.ndarray | jax.Array):
-        return starts[0] if starts.ndim > 1 else starts
+        if starts.ndim < 2:
+            return starts
+        return starts[0] if len(starts) else None
     if isinstance(starts, list) and starts and not is_flat(starts):
         return starts[0]
     return starts
@@ -115,12 +117,13 @@ def as_points(objective: Objective, points: Any, argument: str) -> np.ndarray:
     Raises:
         ArgumentError: none, or one that is no finite point of the objective.
     """
-    one = isinstance(points, Mapping) or is_flat(points)
+    one = isinstance(points, Mapping) or (is_flat(points) and len(points) > 0)
     if objective.layout is not None and not one:  # a list is one of points, any other tree is one
         one = not isinstance(points, list | np.ndarray | jax.Array)
-    if isinstance(points, str) or not (one or hasattr(points, "__len__")):
+    several = hasattr(points, "__len__") and getattr(points, "ndim", 1) > 0
+    if isinstance(points, str) or not (one or several):
         raise ArgumentError(f"{argument} must be points of {objective.name}, got {points!r:.200}")
-    if is_flat(points) and objective.dim == 1 and len(points) != 1:
+    if one and is_flat(points) and objective.dim == 1 and len(points) != 1:
         points, one = [[x] for x in points], False
     found = [objective.check_point(x, argument) for x in ([points] if one else points)]
     if not found:

@@ -8,7 +8,7 @@ import pytest
 
 import gdjax
 from gdjax import objectives, optimizers
-from gdjax.equivalence import start_points
+from gdjax._inputs import as_starts
 from gdjax.optimizers import momentum
 from gdjax.optimizers.base import own
 
@@ -265,15 +265,15 @@ def test_every_setting_arrives():
 
 def test_starts_are_the_objectives_own_and_others_drawn_in_its_domain_by_the_seed():
     f = gdjax.Objective(name="f", fn=lambda p: p[0], domain=[(-1, 1), (2, 10)], start=(0.5, 3.0))
-    points = start_points(f, 500, 3)
+    points = as_starts(f, 500, 3)
     np.testing.assert_array_equal(points[0], (0.5, 3.0))
-    np.testing.assert_array_equal(points, start_points(f, 500, 3))
-    assert not np.isin(points[1:], start_points(f, 500, 4)).any()
+    np.testing.assert_array_equal(points, as_starts(f, 500, 3))
+    assert not np.isin(points[1:], as_starts(f, 500, 4)).any()
     unit = (points[1:] - [-1, 2]) / [2, 8]
     for share in (0.1, 0.5, 0.9):  # known to 0.022
         np.testing.assert_allclose((unit < share).mean(axis=0), share, atol=0.07)
     assert ((unit >= 0) & (unit <= 1)).all()
-    np.testing.assert_array_equal(start_points(f, [(1, 2), (3, 4)], 0), [(1, 2), (3, 4)])
+    np.testing.assert_array_equal(as_starts(f, [(1, 2), (3, 4)], 0), [(1, 2), (3, 4)])
 
 
 def test_the_report_is_a_table_of_what_was_found():
@@ -341,10 +341,12 @@ def test_a_lost_path_ends_where_it_is_not_finite():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"starts": 0}, "starts must be at least 1, got 0"),
-        ({"starts": []}, "starts must name at least one point, got none"),
+        ({"starts": 0}, "starts must be a whole number, at least 1, got 0"),
+        ({"starts": []}, "starts must hold at least one point, got none"),
+        ({"starts": np.zeros((0, 2))}, "starts must hold at least one point, got none"),
+        ({"starts": np.array(3.0)}, "starts must be points of qfsp, got array(3.)"),
         ({"starts": [(1, 2, 3)]}, "starts must have 2 components, as qfsp has, got 3"),
-        ({"steps": 0}, "steps must be at least 1, got 0"),
+        ({"steps": 0}, "steps must be a whole number, at least 1, got 0"),
         ({"precision": "float16"}, "unknown precision 'float16'"),
     ],
 )

@@ -52,10 +52,10 @@ def test_kinks_and_what_lies_outside_the_domain_are_left_out():
 @pytest.mark.parametrize(
     ("starts", "message"),
     [
-        (0, "starts must be at least 1, got 0"),
-        ([1.0, 2.0], "points (n, 2), got shape (2,)"),
-        (np.zeros((3, 4)), "points (n, 2), got shape (3, 4)"),
-        (np.zeros((0, 2)), "got shape (0, 2)"),
+        (0, "starts must be a whole number, at least 1, got 0"),
+        ([1.0, 2.0, 3.0], "starts must have 2 components, as sphere has, got 3: (1.0, 2.0, 3.0)"),
+        (np.zeros((3, 4)), "starts must have 2 components, as sphere has, got 4"),
+        (np.zeros((0, 2)), "starts must hold at least one point, got none"),
     ],
 )
 def test_bad_calls_say_what_is_wrong(starts, message):
@@ -63,6 +63,13 @@ def test_bad_calls_say_what_is_wrong(starts, message):
     with pytest.raises(gdjax.ArgumentError) as caught:
         stationary_points(f, starts=starts)
     assert message in str(caught.value)
+
+
+def test_one_start_may_be_given_alone():
+    f = objectives.get("rastrigin")
+    alone, listed = (stationary_points(f, starts=x).points for x in ([1.1, 0.9], [[1.1, 0.9]]))
+    assert len(alone) == 1
+    np.testing.assert_array_equal(alone, listed)
 
 
 def test_infinite_values_and_nan_keep_away_from_the_rest():

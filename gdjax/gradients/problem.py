@@ -219,6 +219,8 @@ def _where(
             layout = objective.layout or Layout(where[0])
         else:
             given = _given(points)
+            if not given:
+                raise ArgumentError("points must hold at least one point, got none")
             layout = Layout(given[0], "points")
             where = np.stack([layout.flatten(point, "every point") for point in given])
         if box is not None and layout.size != len(box):
@@ -233,6 +235,7 @@ def _where(
             else:
                 layout = Layout(around, "around")
                 middle = layout.flatten(around, "around")
+                _check_finite(middle[None], layout, "around")
             spread = 0.1 * np.maximum(np.abs(middle), np.sqrt(np.mean(middle**2)) or 1.0)
             where = middle + spread * rng.standard_normal((points, layout.size))
             special = [middle]
@@ -247,9 +250,19 @@ def _where(
         where = where.astype(np.float32).astype(float)
         where = np.concatenate([where, np.unique(np.stack(special), axis=0)])
         drawn = int(points)
-    if not np.isfinite(where).all():
-        raise ArgumentError(f"points must be finite, got {points!r}")
+    _check_finite(where, layout, "points")
     return layout, where, drawn
+
+
+def _check_finite(points: np.ndarray, layout: Layout, argument: str) -> None:
+    broken = np.argwhere(~np.isfinite(points))
+    if len(broken):
+        point, index = broken[0]
+        component = index if layout.is_vector else layout.names[index]
+        which = f" of point {point}" if len(points) > 1 else ""
+        raise ArgumentError(
+            f"{argument} must be finite, got {points[point, index]} in component {component}{which}"
+        )
 
 
 def _given(points: Any) -> list[Any]:
