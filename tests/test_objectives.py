@@ -1191,8 +1191,13 @@ def sphere(dim=2):
         (lambda: box(variables=["a", "a"]), "variables must be different names"),
         (lambda: box(minima=[(1,)]), "minima must have 2 components, as lambda has, got 1"),
         (lambda: box(saddles=[(1, math.nan)]), "saddles must be finite, got (1.0, nan)"),
-        (lambda: box(start=3), "start must be a list of 2 numbers, got 3"),
-        (lambda: box(domain=[(0, 1)], start=3), "start must be a list of 1 number, got 3"),
+        (lambda: box(start="ab"), "start must be a list of 2 numbers, got 'ab'"),
+        (lambda: box(domain=[(0, 1)], start="a"), "start must be a list of 1 number, got 'a'"),
+        (lambda: box(start=3), "start must have 2 components, as lambda has, got 1: (3.0,)"),
+        (
+            lambda: box(domain=None, start=(1, 2, 3), variables=["a"]),
+            "variables must be different names, one for each of the 3 components, got a",
+        ),
         (
             lambda: box(domain=[(0, 1)], start=(1, 2)),
             "start must have 1 component, as lambda has, got 2",

@@ -453,17 +453,19 @@ def test_a_function_is_made_an_objective_with_all_that_is_said_of_it(tmp_path):
         "function", fn=f"{file}:f", gradient=f"{file}:g", start=[1, 2, 3], minima=[[0, 0, 0]],
         fmin=0.0, variables=["a", "b", "c"], name="own",
     )  # fmt: skip
-    assert f.domain == ((-5, 5),) * 3
+    assert (f.domain, f.bounded) == (None, False)  # a start is all that is known of it
     assert (f.start, f.minima, f.fmin) == ((1, 2, 3), ((0, 0, 0),), 0.0)
     assert (f.variables, f.name) == (("a", "b", "c"), "own")
     assert f.gradient(jnp.array([1.0, 2.0, 3.0])).tolist() == [2, 4, 6]
     bare = objectives.as_objective(bowl, start=(1.0, 2.0, 3.0))
-    assert bare.domain == ((-5, 5),) * 3
+    assert (bare.domain, bare.start) == (None, (1.0, 2.0, 3.0))
     assert bare is objectives.as_objective(bowl, start=np.zeros(3))
+    assert bare is not objectives.as_objective(bowl, start=np.zeros(2))
 
 
 def test_a_number_is_no_objective(untyped):
-    with pytest.raises(gdjax.ArgumentError, match="must be an Objective or a function, got 3"):
+    words = "objective must be an Objective, a name or a function, got 3"
+    with pytest.raises(gdjax.ArgumentError, match=words):
         objectives.as_objective(3, (1.0,))
 
 

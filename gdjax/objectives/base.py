@@ -137,11 +137,13 @@ class Objective:
             )
         if not self.variables:
             names = "xy" if self.dim <= 2 else [f"x{i + 1}" for i in range(self.dim)]
-            put(self, "variables", self.layout.names if self.layout else names[: self.dim])
+            layout = self.layout if self.layout and self.layout.size == self.dim else None
+            put(self, "variables", layout.names if layout else names[: self.dim])
         put(self, "variables", tuple(self.variables))
         if len(self.variables) != self.dim or len(set(self.variables)) != self.dim:
             raise ArgumentError(
-                f"variables must be different names, one for each of the {self.dim} components, "
+                f"variables must be different names, one for each of the {self.dim} "
+                f"{'(low, high) pairs of the domain' if self.domain else 'components'}, "
                 f"got {', '.join(self.variables)}"
             )
         put(self, "start", self.check_point(self.start, "start"))
