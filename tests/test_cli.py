@@ -321,7 +321,10 @@ def refusal(task, *words, folder, capsys):
         (["rank", "objectives=[boot]"], "unknown objective 'boot'; did you mean 'booth'"),
         (["rank", "objective=saddle"], "saddle must have a least value to rank by"),
         (["certify", "+optimizer@a=adam"], "~pair +optimizer@a=adam +optimizer@b=adamw"),
-        (["certify", "objective=qfsp", "starts=0"], "starts must be at least 1, got 0"),
+        (
+            ["certify", "objective=qfsp", "starts=0"],
+            "starts must be a whole number, at least 1, got 0",
+        ),
         (["run", "start=[1,2,3]"], "start must have 2 components, as qfsp has, got 3"),
         (["run", "start=[1,nan]"], "start must be finite"),
         (["run", "learning_rate=0"], "learning_rate must be positive and finite, got 0"),
@@ -368,7 +371,7 @@ def refusal(task, *words, folder, capsys):
         (["sweep", "store=../file"], "store must be a folder"),
         (["run", "gradient=had"], "unknown gradient 'had'; did you mean 'hand'?"),
         (["check", "precision=float16"], "unknown precision 'float16'"),
-        (["check", "points=0"], "points must be at least 1, got 0"),
+        (["check", "points=0"], "points must be a whole number, at least 1, got 0"),
         (["run", "plot.format=gif"], "unknown plot.format 'gif'"),
     ],
 )

@@ -123,9 +123,9 @@ def test_in_one_dimension_a_list_of_numbers_is_as_many_points():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: starts.grid(0), "number of starts must be a positive integer, got 0"),
-        (lambda: starts.uniform(True), "number of starts must be a positive integer, got True"),
-        (lambda: starts.uniform(2.0), "number of starts must be a positive integer, got 2.0"),
+        (lambda: starts.grid(0), "number of starts must be a whole number, at least 1, got 0"),
+        (lambda: starts.uniform(True), "of starts must be a whole number, at least 1, got True"),
+        (lambda: starts.uniform(2.0), "of starts must be a whole number, at least 1, got 2.0"),
         (lambda: starts.uniform(2, -1), "seed must be a whole number, at least 0, got -1"),
         (lambda: starts.latin_hypercube(2, True), "seed must be a whole number, at least 0, got T"),
         (lambda: starts.sobol(2, 0.5), "seed must be a whole number, at least 0, got 0.5"),
