@@ -12,7 +12,14 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from gdjax import optimizers
-from gdjax._inputs import ObjectiveLike, OptimizerLike, Precision, as_count, as_objective
+from gdjax._inputs import (
+    ObjectiveLike,
+    OptimizerLike,
+    Precision,
+    as_count,
+    as_objective,
+    descending,
+)
 from gdjax.errors import ArgumentError, unknown
 from gdjax.limits import LITTLE, SHARE, available_memory, size
 from gdjax.objectives import GradientSide, Objective, validate
@@ -125,11 +132,13 @@ def descend(
         _check_memory(steps, f.dim)
         first = f.flat(f.start if start is None else start)
         validate(f, at=first)
-        numbers, kind = jax.tree.flatten(optimizers.as_optimizer(optimizer).with_arrays_for_seeds())
+        chosen = optimizers.as_optimizer(optimizer)
+        numbers, kind = jax.tree.flatten(chosen.with_arrays_for_seeds())
         wide = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
         numbers = [_placed(n, wide) if type(n) is float else n for n in numbers]
         given = f.cast(jnp.result_type(float))
-        path = _descend(given, steps, gradient, kind, numbers, first, rule)
+        with descending(f, chosen):
+            path = _descend(given, steps, gradient, kind, numbers, first, rule)
     return path if f.layout is None else path._replace(points=f.shaped(path.points))
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax._inputs import ObjectiveLike, as_count, as_objective, as_points
-from gdjax.errors import ArgumentError
+from gdjax.errors import ArgumentError, first_line
 from gdjax.objectives import Objective
 from gdjax.objectives.layout import Layout
 
@@ -192,10 +192,8 @@ def _shape_of(fn: Callable, point: Any, what: str) -> Any:
     except ArgumentError:
         raise
     except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), "")
         raise ArgumentError(
-            f"{what} cannot be traced by JAX, so write it in jax.numpy: "
-            f"{type(error).__name__}: {reason}"
+            f"{what} cannot be traced by JAX, so write it in jax.numpy: {first_line(error)}"
         ) from error
 
 
