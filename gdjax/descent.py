@@ -23,6 +23,7 @@ from gdjax._inputs import (
 from gdjax.errors import ArgumentError, unknown
 from gdjax.limits import LITTLE, SHARE, available_memory, size
 from gdjax.objectives import GradientSide, Objective, validate
+from gdjax.objectives.layout import is_traced
 from gdjax.outcomes import (
     DEFAULT_RULE,
     Frame,
@@ -66,7 +67,7 @@ class Trajectory(NamedTuple):
         return np.concatenate([leaf.reshape(count, -1) for leaf in leaves], axis=1)
 
     def __str__(self) -> str:
-        if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(self)):
+        if is_traced(self):
             return "a traced descent"
         last = max(self.finite - 1, 0)
         point = self._flat[last]
@@ -179,8 +180,8 @@ def frame_of(objective: Objective, start: Array) -> Frame:
     minima = jnp.asarray(objective.known_minima, start.dtype)
     if not objective.bounded:
         return Frame(start, jnp.maximum(1, jnp.abs(start)), minima, bounded=False)
-    arrays = objective.center, objective.width
-    return Frame(*(jnp.asarray(array, start.dtype) for array in arrays), minima)
+    center, width = (jnp.asarray(x, start.dtype) for x in (objective.center, objective.width))
+    return Frame(center, width, minima)
 
 
 def step_function(

@@ -40,8 +40,8 @@ def first_line(error: BaseException) -> str:
     """What an error is, and the first line of what it says.
 
     Example:
-        >>> first_line(TypeError("no\\n such type"))
-        'TypeError: no'
+        >>> first_line(TypeError("no such type"))
+        'TypeError: no such type'
     """
     said = next(iter(str(error).strip().splitlines()), "no reason given")
     return f"{type(error).__name__}: {said}"

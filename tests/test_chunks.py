@@ -71,12 +71,16 @@ def test_what_no_kernel_can_do_is_refused_in_one_line(tmp_path):
         raise ValueError("made to fail\nat length")
 
     made = optax.GradientTransformation(lambda params: (), update)
+
+    def fails(learning_rate=0.1):
+        return optax.chain(optax.scale(learning_rate), made)
+
     for call in (
         lambda: gdjax.descend("sphere", made),
         lambda: gdjax.sweep("sphere", made),
         lambda: gdjax.sweep("sphere", made, store=tmp_path / "store"),
         lambda: gdjax.compare("sphere", {"mine": made}),
-        lambda: gdjax.hypergradient("sphere", optax.chain(optax.scale(0.1), made)),
+        lambda: gdjax.hypergradient("sphere", fails),
     ):
         with pytest.raises(gdjax.ArgumentError, match=r"ValueError: made to fail$"):
             call()

@@ -90,11 +90,11 @@ def pose(
         ArgumentError: a function that returns no scalar, a derivative of another shape than
             the point's, or points that are none.
     """
-    objective = None if callable(function) and not isinstance(function, Objective) else (
-        as_objective(function)
-    )  # fmt: skip
-    fn, fixed = (function, ()) if objective is None else (objective.fn, objective.args)
+    bare = callable(function) and not isinstance(function, Objective)
+    objective = None if bare else as_objective(function)
+    fn: Any = function
     if objective is not None:
+        fn = objective.fn
         domain = objective.domain if domain is None else domain
         given = objective.gradient if kind == "gradient" else objective.hessian
         derivative = given if derivative is None else derivative
@@ -103,7 +103,7 @@ def pose(
     name = objective.name if objective else getattr(function, "__name__", "function")
     box = None if domain is None else _box(domain)
     layout, where, drawn = _where(points, box, around, np.random.default_rng(seed), objective)
-    if fixed:
+    if objective is not None and objective.args:
         data = objective.cast(float).args
         fn, derivative = _with_data(fn, data), derivative and _with_data(derivative, data)
     d = layout.size

@@ -90,14 +90,14 @@ class Objective:
     name: str = ""
     fn: Callable
     gradient: Callable | None = None
-    domain: Sequence[Any] | None = None
+    domain: Any = None
     start: Any = None
     args: Any = ()
-    minima: Sequence[Any] | None = ()
+    minima: Any = ()
     fmin: float | None = None
-    local_minima: Sequence[Any] | None = ()
-    saddles: Sequence[Any] | None = ()
-    maxima: Sequence[Any] | None = ()
+    local_minima: Any = ()
+    saddles: Any = ()
+    maxima: Any = ()
     complete: bool = False
     smoothness: Literal["smooth", "removable", "kink", "smooth_at_min"] = "smooth"
     kink: Callable | None = None
@@ -130,11 +130,9 @@ class Objective:
                 f"{self.name} needs a domain, one (low, high) pair a dimension, or a start"
             )
         if self.start is None:
-            put(
-                self,
-                "start",
-                tuple(a + (0.8 - 0.1 * (i % 2)) * (b - a) for i, (a, b) in enumerate(self.domain)),
-            )
+            sides = enumerate(_pairs(self.domain))
+            inside = tuple(a + (0.8 - 0.1 * (i % 2)) * (b - a) for i, (a, b) in sides)
+            put(self, "start", inside)
         if not self.variables:
             names = "xy" if self.dim <= 2 else [f"x{i + 1}" for i in range(self.dim)]
             put(self, "variables", self.layout.names if self.layout else names[: self.dim])
@@ -335,7 +333,7 @@ def _unflatten(origin: Objective, args: Any) -> Objective:
 
 
 jax.tree_util.register_pytree_with_keys(
-    Objective, _flatten_with_keys, lambda origin, args: _unflatten(origin, args[0]), _flatten
+    Objective, _flatten_with_keys, lambda origin, parts: _unflatten(origin, *parts), _flatten
 )
 
 

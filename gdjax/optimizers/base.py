@@ -235,7 +235,8 @@ class Optimizer(Tree, optax.GradientTransformationExtraArgs):
     @property
     def _made(self) -> optax.GradientTransformationExtraArgs:
         if self._built is None:
-            factory = self.factory  # one of gdjax's own checks, and remembers, what it was given
+            # One of gdjax's own checks, and remembers, what it was given.
+            factory: Any = self.factory
             build = factory.__wrapped__ if getattr(factory, "is_own", False) else factory
             self._built = tolerant(build(**self.hyperparameters))
         return self._built
@@ -264,9 +265,9 @@ class Schedule(Tree):
 
     def __call__(self, step: Any) -> Any:
         """The number at that step."""
-        if self._at is None:
-            self._at = self.factory(**self.hyperparameters)
-        return self._at(step)
+        at = self._at or self.factory(**self.hyperparameters)
+        self._at = at
+        return at(step)
 
     def _step(self) -> Any:
         return self(jnp.zeros((), int))
@@ -339,7 +340,8 @@ def _replaced(part: Any, numbers: dict[str, Any], path: str) -> Any:
         given = _replaced(dict(part.hyperparameters), numbers, path)
         if getattr(part.factory, "is_own", False):
             given = {key: checked(key, value) for key, value in given.items()}
-        return type(part)(part.factory, given)
+        made: Any = type(part)
+        return made(part.factory, given)
     if type(part) is dict:
         return {key: _replaced(value, numbers, f"{inner}{key}") for key, value in part.items()}
     if type(part) in (list, tuple):

@@ -76,7 +76,8 @@ class _Wrapper:
     """A factory made of another one; equal, and pickled, by what it is made of."""
 
     def __init__(self, factory: Factory, *parts: Any) -> None:
-        functools.update_wrapper(self, factory, updated=())
+        wrapper: Any = self
+        functools.update_wrapper(wrapper, factory, updated=())
         self._parts = factory, *parts
 
     def __eq__(self, other: object) -> bool:

@@ -16,7 +16,7 @@ from jax.experimental import pallas
 from gdjax.sweeps.cells import Column, Descent, Paths, as_columns, running_at, stride
 from gdjax.sweeps.elementary import FUNCTIONS
 from gdjax.sweeps.program import Node, Program
-from gdjax.sweeps.scalarise import UnsupportedError, scalarise
+from gdjax.sweeps.scalarise import scalarise
 
 _OPERATIONS: dict[str, Callable] = {
     "add": jnp.add, "sub": jnp.subtract, "mul": jnp.multiply, "div": jax.lax.div,
