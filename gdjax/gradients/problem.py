@@ -10,6 +10,7 @@ import numpy as np
 from gdjax._inputs import ObjectiveLike, as_count, as_objective, as_points
 from gdjax.errors import ArgumentError, first_line
 from gdjax.objectives import Objective
+from gdjax.objectives.closures import unshared
 from gdjax.objectives.layout import Layout
 
 # More directions than this would cost more than they tell: a random set of so many takes over.
@@ -92,9 +93,8 @@ def pose(
     """
     bare = callable(function) and not isinstance(function, Objective)
     objective = None if bare else as_objective(function)
-    fn: Any = function
+    fn: Any = function if objective is None else objective.fn
     if objective is not None:
-        fn = objective.fn
         domain = objective.domain if domain is None else domain
         given = objective.gradient if kind == "gradient" else objective.hessian
         derivative = given if derivative is None else derivative
@@ -103,6 +103,7 @@ def pose(
     name = objective.name if objective else getattr(function, "__name__", "function")
     box = None if domain is None else _box(domain)
     layout, where, drawn = _where(points, box, around, np.random.default_rng(seed), objective)
+    fn, derivative = unshared(fn), derivative and unshared(derivative)
     if objective is not None and objective.args:
         data = objective.cast(float).args
         fn, derivative = _with_data(fn, data), derivative and _with_data(derivative, data)

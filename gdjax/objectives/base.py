@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gdjax.errors import ArgumentError, unknown
+from gdjax.objectives.closures import unshared
 from gdjax.objectives.layout import Layout, is_flat, is_traced, named
 
 GradientSide = Literal["autodiff", "hand"]
@@ -287,7 +288,8 @@ class Objective:
         return self.hessian and self._on_flat(self.hessian)
 
     def _on_flat(self, fn: Callable) -> Callable:
-        args, layout = self.args, self.layout
+        args, layout, kept = self.args, self.layout, self._origin.__dict__.setdefault("_fns", {})
+        fn = kept.setdefault(id(fn), unshared(fn))
         if layout is not None:
             return lambda point: fn(layout.unflatten(point), *args)
         return (lambda point: fn(point, *args)) if args else fn
