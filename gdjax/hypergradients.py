@@ -232,7 +232,8 @@ def tune_by_gradient(
             updates: Any = moves
             free = {name: x + size * updates[name] for name, x in free.items()}
     if not np.isfinite(best_loss):
-        raise ArgumentError(f"starts must let {optimizer} end at a finite value, and none do")
+        what = "have a finite derivative" if np.isfinite(losses).any() else "end at a finite value"
+        raise ArgumentError(f"starts must let {optimizer} {what}, and none do")
     numbers = history[int(np.argmin(losses))]
     tuned = _with(optimizer, numbers)
     with warnings.catch_warnings():

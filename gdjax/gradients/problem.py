@@ -34,6 +34,7 @@ class Problem(NamedTuple):
         width: a length in each dimension, for steps, ``(d,)``.
         kink: point → ``(k,)``, whose zeros are kinks, or None.
         domain: ``(d, 2)``, or None.
+        variables: the names of the components.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Problem(NamedTuple):
     width: np.ndarray
     kink: Callable | None
     domain: np.ndarray | None
+    variables: Sequence[str]
 
     @property
     def subject(self) -> str:
@@ -105,8 +107,7 @@ def pose(
     layout, where, drawn = _where(points, box, around, np.random.default_rng(seed), objective)
     fn, derivative = unshared(fn), derivative and unshared(derivative)
     if objective is not None and objective.args:
-        data = objective.cast(float).args
-        fn, derivative = _with_data(fn, data), derivative and _with_data(derivative, data)
+        fn, derivative = _with_data(fn, objective), derivative and _with_data(derivative, objective)
     d = layout.size
     directions = np.eye(d)
     if d > DIRECTIONS:
@@ -156,14 +157,20 @@ def pose(
         name=name,
         kind=kind, layout=layout, value=value, sides=sides, labels=labels, directions=directions,
         points=where, drawn=drawn, width=width, kink=objective.kink if objective else None,
-        domain=box,
+        domain=box, variables=objective.variables if objective else layout.names,
     )  # fmt: skip
     _check_shapes(problem, fn, derivative)
     return problem
 
 
-def _with_data(fn: Callable, data: Sequence[Any]) -> Callable:
-    return lambda point: fn(point, *data)
+def _with_data(fn: Callable, objective: Objective) -> Callable:
+    """A function of the point alone; the data have its dtype."""
+
+    def bound(point: Any) -> Any:
+        floats = [x.dtype for x in jax.tree.leaves(point) if hasattr(x, "dtype")]
+        return fn(point, *objective.cast(jnp.result_type(*floats)).args)
+
+    return bound
 
 
 def _check_shapes(problem: Problem, fn: Callable, derivative: Callable | None) -> None:

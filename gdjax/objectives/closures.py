@@ -51,19 +51,28 @@ class _Unshared:
     def __call__(self, *args: Any) -> Any:
         if self._plain or not is_traced(args):
             return self._fn(*args)
-        closed, shapes = self._trace(args)
+        leaves, tree = jax.tree.flatten(args)
+        arrays = {i: leaf for i, leaf in enumerate(leaves) if hasattr(leaf, "dtype")}
+
+        def fn(arrays: dict[int, Any]) -> Any:
+            return self._fn(*tree.unflatten([arrays.get(i, x) for i, x in enumerate(leaves)]))
+
+        closed, shapes = self._traced(fn, arrays)
         if not any(isinstance(value, np.ndarray) for value in constants(closed)):
             self._plain = True
             return self._fn(*args)
-        results = evaluate(closed, jax.tree.leaves(args))
-        return jax.tree.unflatten(jax.tree.structure(shapes), results)
+        return jax.tree.unflatten(jax.tree.structure(shapes), evaluate(closed, [*arrays.values()]))
 
-    def _trace(self, args: tuple) -> tuple[Any, Any]:
-        """The traced function, once more if something else has decided on the dtypes in it."""
+    def _traced(self, fn: Callable, arrays: dict[int, Any]) -> tuple[Any, Any]:
+        """The function, traced once more if something else has decided on the dtypes in it."""
+
+        def trace() -> tuple[Any, Any]:  # what is new each time, for JAX keeps traces by function
+            return jax.make_jaxpr(lambda arrays: fn(arrays), return_shape=True)(arrays)
+
         try:
             with warnings.catch_warnings():  # of float64 where there is none
                 warnings.filterwarnings("ignore", "Explicitly requested dtype")
-                found = self._once(args)
+                found = trace()
             if _odd(found[0]) in ([], self._narrow):
                 return found
         except TypeError as error:
@@ -71,7 +80,7 @@ class _Unshared:
                 raise
         found = None  # which would hold the arrays itself
         jax.clear_caches()  # where a user's own jit holds them
-        found = self._once(args)
+        found = trace()
         if _wide():
             self._narrow = _odd(found[0])
         elif _odd(found[0]):
@@ -80,10 +89,6 @@ class _Unshared:
                 f"use in float64 elsewhere; pass it in args: gdjax.Objective(fn=fn, args=(array,))"
             )
         return found
-
-    def _once(self, args: tuple) -> tuple[Any, Any]:
-        # By a function that is new each time, for JAX keeps what it has traced of an old one.
-        return jax.make_jaxpr(lambda *args: self._fn(*args), return_shape=True)(*args)
 
 
 def _wide() -> bool:
