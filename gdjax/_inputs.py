@@ -1,14 +1,15 @@
 """The door: what a person brings, turned into what every verb works on, or refused in one line."""
 
+import contextlib
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 import jax
 import numpy as np
 import optax
 
-from gdjax.errors import ArgumentError, unknown
+from gdjax.errors import ArgumentError, first_line, unknown
 from gdjax.objectives import Objective, as_objective
 from gdjax.objectives.layout import is_flat
 from gdjax.optimizers import Optimizer, as_optimizer
@@ -19,7 +20,7 @@ Precision = Literal["float32", "float64"]
 
 __all__ = [
     "ObjectiveLike", "OptimizerLike", "Precision", "as_count", "as_objective", "as_optimizer",
-    "as_optimizers", "as_precision_name", "as_starts", "first_start",
+    "as_optimizers", "as_precision_name", "as_starts", "descending", "first_start",
 ]  # fmt: skip
 
 
@@ -80,6 +81,23 @@ def as_optimizers(given: Any) -> dict[str, Optimizer]:
     if len(dict(pairs)) < len(pairs):
         raise ArgumentError("optimizers must differ, or have labels: {'label': optimizer}")
     return dict(pairs)
+
+
+@contextlib.contextmanager
+def descending(objective: Objective, optimizer: Optimizer) -> Iterator[None]:
+    """Where an optimizer is run on an objective: what it raises itself is told in one line.
+
+    Raises:
+        ArgumentError: an optimizer whose ``init`` or ``update`` fails on such points.
+    """
+    try:
+        yield
+    except (ArgumentError, FloatingPointError):  # the second is asked for: jax_debug_nans
+        raise
+    except Exception as error:
+        raise ArgumentError(
+            f"{optimizer!r:.200} cannot descend {objective.name}: {first_line(error)}"
+        ) from error
 
 
 def first_start(starts: Any) -> Any:

@@ -12,10 +12,18 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from gdjax import optimizers
-from gdjax._inputs import ObjectiveLike, OptimizerLike, Precision, as_count, as_objective
+from gdjax._inputs import (
+    ObjectiveLike,
+    OptimizerLike,
+    Precision,
+    as_count,
+    as_objective,
+    descending,
+)
 from gdjax.errors import ArgumentError, unknown
 from gdjax.limits import LITTLE, SHARE, available_memory, size
 from gdjax.objectives import GradientSide, Objective, validate
+from gdjax.objectives.layout import is_traced
 from gdjax.outcomes import (
     DEFAULT_RULE,
     Frame,
@@ -59,7 +67,7 @@ class Trajectory(NamedTuple):
         return np.concatenate([leaf.reshape(count, -1) for leaf in leaves], axis=1)
 
     def __str__(self) -> str:
-        if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(self)):
+        if is_traced(self):
             return "a traced descent"
         last = max(self.finite - 1, 0)
         point = self._flat[last]
@@ -125,11 +133,13 @@ def descend(
         _check_memory(steps, f.dim)
         first = f.flat(f.start if start is None else start)
         validate(f, at=first)
-        numbers, kind = jax.tree.flatten(optimizers.as_optimizer(optimizer).with_arrays_for_seeds())
+        chosen = optimizers.as_optimizer(optimizer)
+        numbers, kind = jax.tree.flatten(chosen.with_arrays_for_seeds())
         wide = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
         numbers = [_placed(n, wide) if type(n) is float else n for n in numbers]
         given = f.cast(jnp.result_type(float))
-        path = _descend(given, steps, gradient, kind, numbers, first, rule)
+        with descending(f, chosen):
+            path = _descend(given, steps, gradient, kind, numbers, first, rule)
     return path if f.layout is None else path._replace(points=f.shaped(path.points))
 
 
@@ -170,8 +180,8 @@ def frame_of(objective: Objective, start: Array) -> Frame:
     minima = jnp.asarray(objective.known_minima, start.dtype)
     if not objective.bounded:
         return Frame(start, jnp.maximum(1, jnp.abs(start)), minima, bounded=False)
-    arrays = objective.center, objective.width
-    return Frame(*(jnp.asarray(array, start.dtype) for array in arrays), minima)
+    center, width = (jnp.asarray(x, start.dtype) for x in (objective.center, objective.width))
+    return Frame(center, width, minima)
 
 
 def step_function(

@@ -34,3 +34,14 @@ def unknown(kind: str, name: object, choices: Iterable[str], every: str = "") ->
         order = choices if every else sorted(choices)
         hint = f"choose from {', '.join(order) or 'nothing: it takes none'}"
     return ArgumentError(f"unknown {kind} {name!r}; {hint}")
+
+
+def first_line(error: BaseException) -> str:
+    """What an error is, and the first line of what it says.
+
+    Example:
+        >>> first_line(TypeError("no such type"))
+        'TypeError: no such type'
+    """
+    said = next(iter(str(error).strip().splitlines()), "no reason given")
+    return f"{type(error).__name__}: {said}"

@@ -18,6 +18,7 @@ from gdjax._inputs import (
     as_count,
     as_objective,
     as_starts,
+    descending,
     first_start,
 )
 from gdjax.descent import as_precision, step_function
@@ -123,9 +124,9 @@ def hypergradient(
         objective = objective.cast(jnp.result_type(float))
         optimizer, chosen = _chosen(optimizer, of)
         at = jnp.asarray(point, dtype=float)
-        value, slopes, growth = jax.tree.map(
-            float, _differentiated(objective, steps, gradient, optimizer, chosen, at)
-        )
+        with descending(objective, optimizer):
+            found = _differentiated(objective, steps, gradient, optimizer, chosen, at)
+        value, slopes, growth = jax.tree.map(float, found)
         difference, unreliable = {}, []
         for name, number in chosen.items():
             move = COARSE * (abs(number) or 1.0)
@@ -217,7 +218,8 @@ def tune_by_gradient(
         state, size = search.init(free), rate
         best, best_loss, losses, history = free, np.inf, [], []
         for _ in range(rounds + 1):
-            loss, slopes = _loss(objective, steps, gradient, optimizer, kinds, free, at)
+            with descending(objective, optimizer):
+                loss, slopes = _loss(objective, steps, gradient, optimizer, kinds, free, at)
             losses.append(float(loss) if np.isfinite(loss) else np.inf)
             history.append({name: float(_closed(kind, free[name])) for name, kind in kinds})
             if not np.isfinite([losses[-1], *map(float, slopes.values())]).all():
@@ -230,7 +232,8 @@ def tune_by_gradient(
             updates: Any = moves
             free = {name: x + size * updates[name] for name, x in free.items()}
     if not np.isfinite(best_loss):
-        raise ArgumentError(f"starts must let {optimizer} end at a finite value, and none do")
+        what = "have a finite derivative" if np.isfinite(losses).any() else "end at a finite value"
+        raise ArgumentError(f"starts must let {optimizer} {what}, and none do")
     numbers = history[int(np.argmin(losses))]
     tuned = _with(optimizer, numbers)
     with warnings.catch_warnings():

@@ -118,20 +118,23 @@ def stationary_points(
 
 
 def _telescope(objective: Objective) -> Callable[[np.ndarray], _Look]:
-    """The compiled function from points ``(n, d)`` to what is seen there."""
+    """The function from points ``(n, d)`` to what is seen there."""
     width = objective.width
 
+    def look(points: np.ndarray) -> _Look:
+        value, slope, curvature = map(np.asarray, _seen(objective, points))
+        return _Look(points, value, slope * width, curvature * np.outer(width, width))
+
+    return look
+
+
+@jax.jit
+def _seen(objective: Objective, points: Any) -> Any:
     def one(point: Any) -> Any:
         slope = jax.grad(objective.value)
         return objective.value(point), slope(point), jax.jacfwd(slope)(point)
 
-    many = jax.jit(jax.vmap(one))
-
-    def look(points: np.ndarray) -> _Look:
-        value, slope, curvature = map(np.asarray, many(points))
-        return _Look(points, value, slope * width, curvature * np.outer(width, width))
-
-    return look
+    return jax.vmap(one)(points)
 
 
 def _search(look: Callable[[np.ndarray], _Look], here: _Look, width: np.ndarray) -> _Look:

@@ -13,7 +13,7 @@ The forms are those of ``gdjax.optimizers``; Nesterov's is that of the look-ahea
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -178,10 +178,15 @@ def curvatures(objective: Objective, point: Numbers) -> np.ndarray:
     with jax.enable_x64(True):
         place = jnp.asarray(at, dtype=float)
         on_kink = objective.kink is not None and np.isclose(objective.kink(place), 0).any()
-        hessian = np.asarray(jax.jit(jax.hessian(objective.cast(float).value))(place))
+        hessian = np.asarray(_hessian(objective.cast(float), place))
     if on_kink or not np.isfinite(hessian).all():
         raise ArgumentError(f"point must have a Hessian, {objective.name} has none at {at}")
     return np.linalg.eigvalsh(hessian)
+
+
+@jax.jit
+def _hessian(objective: Objective, point: Any) -> Any:
+    return jax.hessian(objective.value)(point)
 
 
 def local_rate(

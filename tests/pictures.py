@@ -177,7 +177,8 @@ def certificate(dim, ok=False):
     details = Details(
         points=points, errors=errors, tolerances=errors[::-1] * 2, wrong=wrong, kept=kept,
         steps=np.array([1e-8, 1e-6, 1e-4, 1e-1]), curve=curve, reached=curve.min(axis=1) / 4,
-        domain=np.array([[-1.5, 2.0], [-3.0, 2.5]]) if dim == 2 else None, worst=3,
+        domain=np.array([[-1.5, 2.0], [-3.0, 2.5]]) if dim == 2 else None,
+        variables=("x", "y", "z")[:dim], worst=3,
     )  # fmt: skip
     return GradientReport(
         name="steep_dish", kind="Hessian", precision="float32", ok=ok, verdict="hand is wrong",

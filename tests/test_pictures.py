@@ -537,7 +537,7 @@ def a_pixel_for_each_start_of_a_grid():
         np.testing.assert_array_equal(np.any(within, axis=0), fate == FATES)
     np.testing.assert_allclose([axes.get_xlim(), axes.get_ylim()], [[-3, 6], [-1, 2.5]])
     assert axes.get_aspect() == 1
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("x", "y")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("$a_{1}$", r"$\theta$")
     assert p.entries(figure) == [
         f"{name}  {percents(fate == FATES, HALF)}"
         for fate, name in enumerate((
@@ -609,8 +609,9 @@ def a_panel_for_each_setting_in_one_scale():
         np.testing.assert_allclose(shown[mask], [pale(ORANGE, white)] * mask.sum(), atol=1e-6)
         local = fates[:, i, j] == LOCAL
         np.testing.assert_allclose(shown[local], [pale(BLUE, white)] * local.sum(), atol=1e-6)
-    assert [panel.get_xlabel() for panel in panels] == [""] * 5 + ["x"] * 3
-    assert [panel.get_ylabel() for panel in panels] == ["y", "", ""] * 2 + ["y", ""]
+    assert [panel.get_xlabel() for panel in panels] == [""] * 5 + ["$a_{1}$"] * 3
+    theta = r"$\theta$"
+    assert [panel.get_ylabel() for panel in panels] == [theta, "", ""] * 2 + [theta, ""]
     assert not figure.axes[8].axison
     assert p.entries(figure)[:3] == [
         "(−1.11, 0.85)", "(2.86, 0.75)", "at rest at no known minimum"

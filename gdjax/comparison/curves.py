@@ -158,7 +158,7 @@ def _line_search(
     A step costs what its line search evaluates: the last of these serves the next step.
     """
 
-    def descend(start: jax.Array, given: Any) -> tuple[jax.Array, jax.Array]:
+    def descend(objective: Objective, start: jax.Array, given: Any) -> tuple[jax.Array, jax.Array]:
         made = optimizer.replace(**given)
         step = step_function(objective, gradient, made)
 
@@ -172,7 +172,8 @@ def _line_search(
     with as_precision(precision):
         cells = np.repeat(starts, many, axis=0)
         given = {name: jnp.tile(jnp.asarray(v, float), len(starts)) for name, v in settings.items()}
-        met, costs = map(np.asarray, jax.jit(jax.vmap(descend))(jnp.asarray(cells, float), given))
+        run = jax.jit(jax.vmap(descend, in_axes=(None, 0, 0)))
+        met, costs = map(np.asarray, run(objective, jnp.asarray(cells, float), given))
     values = np.full((len(cells), budget), np.inf)
     at = np.cumsum(np.insert(costs, 0, 1, axis=1)[:, :-1], axis=1) - 1  # when each value is known
     rows, columns = np.nonzero(at < budget)

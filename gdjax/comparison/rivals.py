@@ -141,7 +141,9 @@ def lowest(objective: Objective, starts: np.ndarray, budget: int = 1000) -> floa
 
 @functools.lru_cache(maxsize=32)
 def _compiled(objective: Objective, gradient: GradientSide) -> tuple[Callable, Callable]:
-    return jax.jit(objective.value), jax.jit(objective.value_and_gradient(gradient))
+    value = jax.jit(lambda f, point: f.value(point))
+    both = jax.jit(lambda f, point: f.value_and_gradient(gradient)(point))
+    return functools.partial(value, objective), functools.partial(both, objective)
 
 
 def _scipy_run(

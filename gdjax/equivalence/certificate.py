@@ -267,7 +267,7 @@ def _along(
         leaves = jax.tree.leaves(state)
         return leaves[index] if index is not None and index >= 0 else jnp.zeros(points.shape[1])
 
-    def body(width: Array, carry: Any, step: Any) -> tuple[Any, _Along]:
+    def body(width: Any, carry: Any, step: Any) -> tuple[Any, _Along]:
         point, state_a, state_b, free, state_free = carry
         factor_now, (carry_a, _), (next_a, next_b) = step
         seen = oracle(point)

@@ -331,5 +331,5 @@ def _details(
         reached = norm(found.estimate - along) / scale
     return Details(
         evidence.points, judged.error, judged.tolerance, wrong, kept, STEPS, curve, reached,
-        problem.domain, index,
+        problem.domain, problem.variables, index,
     )  # fmt: skip

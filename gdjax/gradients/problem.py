@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax._inputs import ObjectiveLike, as_count, as_objective, as_points
-from gdjax.errors import ArgumentError
+from gdjax.errors import ArgumentError, first_line
 from gdjax.objectives import Objective
+from gdjax.objectives.closures import unshared
 from gdjax.objectives.layout import Layout
 
 # More directions than this would cost more than they tell: a random set of so many takes over.
@@ -33,6 +34,7 @@ class Problem(NamedTuple):
         width: a length in each dimension, for steps, ``(d,)``.
         kink: point → ``(k,)``, whose zeros are kinks, or None.
         domain: ``(d, 2)``, or None.
+        variables: the names of the components.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Problem(NamedTuple):
     width: np.ndarray
     kink: Callable | None
     domain: np.ndarray | None
+    variables: Sequence[str]
 
     @property
     def subject(self) -> str:
@@ -90,10 +93,9 @@ def pose(
         ArgumentError: a function that returns no scalar, a derivative of another shape than
             the point's, or points that are none.
     """
-    objective = None if callable(function) and not isinstance(function, Objective) else (
-        as_objective(function)
-    )  # fmt: skip
-    fn, fixed = (function, ()) if objective is None else (objective.fn, objective.args)
+    bare = callable(function) and not isinstance(function, Objective)
+    objective = None if bare else as_objective(function)
+    fn: Any = function if objective is None else objective.fn
     if objective is not None:
         domain = objective.domain if domain is None else domain
         given = objective.gradient if kind == "gradient" else objective.hessian
@@ -103,9 +105,9 @@ def pose(
     name = objective.name if objective else getattr(function, "__name__", "function")
     box = None if domain is None else _box(domain)
     layout, where, drawn = _where(points, box, around, np.random.default_rng(seed), objective)
-    if fixed:
-        data = objective.cast(float).args
-        fn, derivative = _with_data(fn, data), derivative and _with_data(derivative, data)
+    fn, derivative = unshared(fn), derivative and unshared(derivative)
+    if objective is not None and objective.args:
+        fn, derivative = _with_data(fn, objective), derivative and _with_data(derivative, objective)
     d = layout.size
     directions = np.eye(d)
     if d > DIRECTIONS:
@@ -155,14 +157,20 @@ def pose(
         name=name,
         kind=kind, layout=layout, value=value, sides=sides, labels=labels, directions=directions,
         points=where, drawn=drawn, width=width, kink=objective.kink if objective else None,
-        domain=box,
+        domain=box, variables=objective.variables if objective else layout.names,
     )  # fmt: skip
     _check_shapes(problem, fn, derivative)
     return problem
 
 
-def _with_data(fn: Callable, data: Sequence[Any]) -> Callable:
-    return lambda point: fn(point, *data)
+def _with_data(fn: Callable, objective: Objective) -> Callable:
+    """A function of the point alone; the data have its dtype."""
+
+    def bound(point: Any) -> Any:
+        floats = [x.dtype for x in jax.tree.leaves(point) if hasattr(x, "dtype")]
+        return fn(point, *objective.cast(jnp.result_type(*floats)).args)
+
+    return bound
 
 
 def _check_shapes(problem: Problem, fn: Callable, derivative: Callable | None) -> None:
@@ -192,10 +200,8 @@ def _shape_of(fn: Callable, point: Any, what: str) -> Any:
     except ArgumentError:
         raise
     except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), "")
         raise ArgumentError(
-            f"{what} cannot be traced by JAX, so write it in jax.numpy: "
-            f"{type(error).__name__}: {reason}"
+            f"{what} cannot be traced by JAX, so write it in jax.numpy: {first_line(error)}"
         ) from error
 
 

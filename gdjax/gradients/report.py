@@ -1,6 +1,7 @@
 """The report: what a certificate says, as data, as a table and as a picture."""
 
 import importlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -60,6 +61,7 @@ class Details(NamedTuple):
         curve: error of the central differences with each step, norm-relative, ``(n, s)``.
         reached: the same with each direction's own step, at the bottom of its curve, ``(n,)``.
         domain: ``(d, 2)``, or None.
+        variables: the names of the components.
         worst: index of the worst point.
     """
 
@@ -72,6 +74,7 @@ class Details(NamedTuple):
     curve: np.ndarray
     reached: np.ndarray
     domain: np.ndarray | None
+    variables: Sequence[str]
     worst: int
 
 

@@ -13,9 +13,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gdjax.errors import ArgumentError, unknown
-from gdjax.objectives.layout import Layout, is_flat, is_traced, named
+from gdjax.objectives.closures import unshared
+from gdjax.objectives.layout import Layout, component_names, is_flat, is_traced, named
 
 GradientSide = Literal["autodiff", "hand"]
+_MADE = ("value", "hand_gradient", "hand_hessian", "_autodiff", "_by_dtype", "_fns")
 
 
 class Fit(NamedTuple):
@@ -90,14 +92,14 @@ class Objective:
     name: str = ""
     fn: Callable
     gradient: Callable | None = None
-    domain: Sequence[Any] | None = None
+    domain: Any = None
     start: Any = None
     args: Any = ()
-    minima: Sequence[Any] | None = ()
+    minima: Any = ()
     fmin: float | None = None
-    local_minima: Sequence[Any] | None = ()
-    saddles: Sequence[Any] | None = ()
-    maxima: Sequence[Any] | None = ()
+    local_minima: Any = ()
+    saddles: Any = ()
+    maxima: Any = ()
     complete: bool = False
     smoothness: Literal["smooth", "removable", "kink", "smooth_at_min"] = "smooth"
     kink: Callable | None = None
@@ -130,15 +132,12 @@ class Objective:
                 f"{self.name} needs a domain, one (low, high) pair a dimension, or a start"
             )
         if self.start is None:
-            put(
-                self,
-                "start",
-                tuple(a + (0.8 - 0.1 * (i % 2)) * (b - a) for i, (a, b) in enumerate(self.domain)),
-            )
+            sides = enumerate(_pairs(self.domain))
+            inside = tuple(a + (0.8 - 0.1 * (i % 2)) * (b - a) for i, (a, b) in sides)
+            put(self, "start", inside)
         if not self.variables:
-            names = "xy" if self.dim <= 2 else [f"x{i + 1}" for i in range(self.dim)]
             layout = self.layout if self.layout and self.layout.size == self.dim else None
-            put(self, "variables", layout.names if layout else names[: self.dim])
+            put(self, "variables", layout.names if layout else component_names(self.dim))
         put(self, "variables", tuple(self.variables))
         if len(self.variables) != self.dim or len(set(self.variables)) != self.dim:
             raise ArgumentError(
@@ -157,6 +156,10 @@ class Objective:
         if self.layout is not None and not is_flat(point):
             return self.fn(point, *self.args)
         return self.value(jnp.asarray(point, dtype=float) if isinstance(point, Sequence) else point)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied and pickled: all but the functions that were made of it on the way."""
+        return {key: value for key, value in self.__dict__.items() if key not in _MADE}
 
     @property
     def dim(self) -> int:
@@ -254,14 +257,13 @@ class Objective:
         return _unflatten(self._origin, _leaves(args, self.name))
 
     def cast(self, dtype: Any) -> "Objective":
-        """The same with the floats among its data in that dtype."""
+        """The same with the floats among its data in that dtype, and integers no wider."""
         if not self.args:
             return self
         kept = self.__dict__.setdefault("_by_dtype", {})
         key = np.dtype(dtype)
         if key not in kept:
-            wide = lambda x: x.astype(key) if np.dtype(x.dtype).kind == "f" else x  # noqa: E731
-            cast = _unflatten(self._origin, jax.tree.map(wide, self.args))
+            cast = _unflatten(self._origin, jax.tree.map(lambda x: _as_wide(x, key), self.args))
             if is_traced(self.args):
                 return cast
             kept[key] = cast
@@ -291,7 +293,8 @@ class Objective:
         return self.hessian and self._on_flat(self.hessian)
 
     def _on_flat(self, fn: Callable) -> Callable:
-        args, layout = self.args, self.layout
+        args, layout, kept = self.args, self.layout, self._origin.__dict__.setdefault("_fns", {})
+        fn = kept.setdefault(id(fn), unshared(fn))
         if layout is not None:
             return lambda point: fn(layout.unflatten(point), *args)
         return (lambda point: fn(point, *args)) if args else fn
@@ -330,14 +333,12 @@ def _flatten_with_keys(objective: Objective) -> tuple[tuple, Objective]:
 
 def _unflatten(origin: Objective, args: Any) -> Objective:
     made = copy.copy(origin)
-    for kept in ("value", "hand_gradient", "hand_hessian", "_autodiff", "_by_dtype"):
-        made.__dict__.pop(kept, None)  # they hold the data of the other one
     made.__dict__.update(args=args, _shared=origin)
     return made
 
 
 jax.tree_util.register_pytree_with_keys(
-    Objective, _flatten_with_keys, lambda origin, args: _unflatten(origin, args[0]), _flatten
+    Objective, _flatten_with_keys, lambda origin, parts: _unflatten(origin, *parts), _flatten
 )
 
 
@@ -352,6 +353,16 @@ def _leaves(args: Any, name: str) -> tuple:
         return found
 
     return jax.tree.map(array, tuple(args))
+
+
+def _as_wide(array: Any, dtype: np.dtype) -> Any:
+    """An array of floats in that dtype, and of others as JAX has them beside it."""
+    kind = np.dtype(array.dtype)
+    if kind.kind == "f":
+        return array.astype(dtype)
+    if kind.itemsize == (16 if kind.kind == "c" else 8) and dtype.itemsize == 4:
+        return array.astype(f"{kind.kind}{kind.itemsize // 2}")
+    return array
 
 
 def _plain(start: Any) -> bool:

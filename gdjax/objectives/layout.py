@@ -51,6 +51,8 @@ class Layout:
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
         """What the components are called."""
+        if self.is_vector:
+            return component_names(self.size)
         found = []
         for path, shape in zip(self._paths, self._shapes, strict=True):
             for index in np.ndindex(*shape):
@@ -114,6 +116,16 @@ class Layout:
         if self._paths == ("",):
             return f"an array of shape {self._shapes[0]}"
         return f"a pytree of {', '.join(f'{path} {shape}' for path, shape in leaves)}"
+
+
+def component_names(dim: int) -> tuple[str, ...]:
+    """``x, y`` in one or two dimensions, ``x1, x2, …`` beyond.
+
+    Example:
+        >>> component_names(2), component_names(3)
+        (('x', 'y'), ('x1', 'x2', 'x3'))
+    """
+    return ("x", "y")[:dim] if dim <= 2 else tuple(f"x{i + 1}" for i in range(dim))
 
 
 def is_flat(point: Any) -> bool:

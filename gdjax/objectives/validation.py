@@ -101,7 +101,7 @@ def _check_result(
             f"{what} fails on a point of shape ({dim},): "
             f"{type(error).__name__}: {_first_sentence(error)}{_line_of(error, own)}"
         ) from error
-    if any(isinstance(constant, jax.core.Tracer) for constant in traced.consts) and not lifted:
+    if is_traced(traced.consts) and not lifted:
         raise ArgumentError(
             f"{what} closes over a traced value, such as one that jax.grad or jax.vmap varies; "
             f"pass it in args: gdjax.Objective(fn=fn, args=(value,), ...)"

@@ -237,7 +237,8 @@ class Optimizer(Tree, optax.GradientTransformationExtraArgs):
     @property
     def _made(self) -> optax.GradientTransformationExtraArgs:
         if self._built is None:
-            factory = self.factory  # one of gdjax's own checks, and remembers, what it was given
+            # One of gdjax's own checks, and remembers, what it was given.
+            factory: Any = self.factory
             build = factory.__wrapped__ if getattr(factory, "is_own", False) else factory
             self._built = tolerant(build(**self.hyperparameters))
         return self._built
@@ -268,9 +269,9 @@ class Schedule(Tree):
 
     def __call__(self, step: Any) -> Any:
         """The number at that step."""
-        if self._at is None:
-            self._at = self.factory(**self.hyperparameters)
-        return self._at(step)
+        at = self._at or self.factory(**self.hyperparameters)
+        self._at = at
+        return at(step)
 
     def _step(self) -> Any:
         return self(jnp.zeros((), int))
@@ -347,7 +348,8 @@ def _replaced(part: Any, numbers: dict[str, Any], path: str) -> Any:
         given = _replaced(dict(before), numbers, path)
         if getattr(part.factory, "is_own", False):  # what stays may be beyond its range
             given = {k: x if x is before[k] else checked(k, x) for k, x in given.items()}
-        return type(part)(part.factory, given)
+        made: Any = type(part)
+        return made(part.factory, given)
     if type(part) is dict:
         return {key: _replaced(value, numbers, f"{inner}{key}") for key, value in part.items()}
     if type(part) in (list, tuple):

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import optax
 
-from gdjax.errors import ArgumentError, unknown
+from gdjax.errors import ArgumentError, first_line, unknown
 from gdjax.optimizers import momentum, noise, schedules
 from gdjax.optimizers.base import (
     REQUIRED,
@@ -76,7 +76,8 @@ class _Wrapper:
     """A factory made of another one; equal, and pickled, by what it is made of."""
 
     def __init__(self, factory: Factory, *parts: Any) -> None:
-        functools.update_wrapper(self, factory, updated=())
+        wrapper: Any = self
+        functools.update_wrapper(wrapper, factory, updated=())
         self._parts = factory, *parts
 
     def __eq__(self, other: object) -> bool:
@@ -224,7 +225,7 @@ def make(factory: Factory, **given: Any) -> Optimizer:
     except (TypeError, ValueError, AttributeError) as error:
         if isinstance(error, ArgumentError):
             raise
-        raise ArgumentError(f"{factory.__name__}: {str(error).splitlines()[0]}") from error
+        raise ArgumentError(f"{factory.__name__}: {error}".splitlines()[0]) from error
     known = [*made.numbers, *made.stuck, *made.seeds]
     for key in inside:
         if key not in known:
@@ -347,7 +348,7 @@ def why_not(optimizer: Optimizer) -> str | None:
     try:
         update = jax.eval_shape(lambda: first_step(optimizer))
     except Exception as error:  # whatever optax raises is the reason
-        return f"{type(error).__name__}: {error}".splitlines()[0]
+        return first_line(error)
     shape = jax.tree.map(lambda leaf: leaf.shape, update)
     return None if shape == (2,) else f"its update for a point of shape (2,) is {shape}"
 

@@ -21,6 +21,7 @@ from gdjax.plotting.cells import Dataset, Fate, axes_of, fates, heading, setting
 PANELS = 9  # more would be too small to read
 OTHERS = "#F0E442"  # minima beyond the palette
 DOT = 0.35  # diameter, in distances of starts that lie evenly
+MARGIN = 0.04  # around the starts of a function that has no domain, in sides
 PALEST = 0.65  # share of white in the colour of the slowest start
 GREYS = {  # what reached no known minimum: colour, hatch
     Fate.STALLED: ("0.55", "...."),
@@ -99,9 +100,9 @@ def _layout(number: int, objective: Objective, legend_rows: int) -> tuple[Figure
     for panel in panels[number:]:
         panel.set_axis_off()
     for panel in panels[::columns]:
-        panel.set_ylabel("y")
+        panel.set_ylabel(style.component(objective.variables[1]))
     for panel in panels[number - columns : number]:
-        panel.set_xlabel("x")
+        panel.set_xlabel(style.component(objective.variables[0]))
         panel.tick_params(labelbottom=True)
     return figure, list(panels[:number])
 
@@ -163,7 +164,11 @@ def _draw(
         side = 72 * min(axes.bbox.width, axes.bbox.height) / axes.figure.dpi  # in points
         diameter = np.clip(DOT * side / np.sqrt(len(starts)), 1.5, 9)
         axes.scatter(*starts.T, c=paint, s=diameter**2, linewidths=0)
-        (low, high) = np.asarray(objective.domain).T
+        if objective.bounded:
+            low, high = np.asarray(objective.domain).T
+        else:
+            low, high = starts.min(axis=0), starts.max(axis=0)
+            low, high = low - MARGIN * (high - low), high + MARGIN * (high - low)
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     limits = axes.get_xlim(), axes.get_ylim()
     for index, colour in colours.items():

@@ -112,7 +112,8 @@ def _map(axes: Axes, report: "GradientReport") -> None:
     if details.domain is not None:
         (x_low, x_high), (y_low, y_high) = details.domain
         axes.set(xlim=(x_low, x_high), ylim=(y_low, y_high))
-    axes.set(xlabel="x", ylabel="y")
+    across, up = map(style.component, details.variables)
+    axes.set(xlabel=across, ylabel=up)
     axes.set_title(f"error of the {report.kind} / norm, in {report.precision}", fontsize=11)
     axes.figure.colorbar(dots, ax=axes, pad=0.02)
     axes.figure.legend(

@@ -71,7 +71,7 @@ def curve(objective: ObjectiveLike, paths: Any) -> Figure:
         landscape.mark_minima(axes, minima[:, 0], heights, zorder=4.0)
     mark_ends(axes, ended)
     style.quiet(axes)
-    axes.set(xlabel=landscape.coordinate(objective, 0), ylabel="f", xlim=(low, high))
+    axes.set(xlabel=style.component(objective.variables[0]), ylabel="f", xlim=(low, high))
     axes.set_title(style.title(objective.name, objective.latex), fontsize=13)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=10)
     return figure

@@ -1,5 +1,6 @@
 """The gradient as a field of arrows."""
 
+import functools
 from typing import Any
 
 import jax
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 
 from gdjax._inputs import ObjectiveLike, as_count, as_objective
 from gdjax.errors import ArgumentError
-from gdjax.objectives import GradientSide
+from gdjax.objectives import GradientSide, Objective
 from gdjax.plotting import landscape, style
 
 
@@ -44,9 +45,8 @@ def gradient_field(
     x, y = np.meshgrid(*np.linspace(low + inset, high - inset, arrows).T)
     points = np.broadcast_to(window.base, (arrows**2, objective.dim)).copy()
     points[:, 0], points[:, 1] = x.ravel(), y.ravel()
-    given = objective.cast(jnp.result_type(float))
-    slope = jax.vmap(lambda point: given.value_and_gradient(gradient)(point)[1])
-    ways = -np.asarray(jax.jit(slope)(jnp.asarray(points)), dtype=float)[:, :2]
+    slopes = _slopes(objective.cast(jnp.result_type(float)), gradient, jnp.asarray(points))
+    ways = -np.asarray(slopes, dtype=float)[:, :2]
     length = np.linalg.norm(ways, axis=1, keepdims=True)
     ways = np.where(length > 0, ways / np.maximum(length, 1e-300) ** 0.75, 0)
     ways *= 0.9 * (high - low).min() / arrows / max(np.linalg.norm(ways, axis=1).max(), 1e-300)
@@ -63,3 +63,8 @@ def gradient_field(
     )
     axes.set_title(style.title(objective.name, objective.latex), fontsize=12)
     return figure
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _slopes(objective: Objective, gradient: GradientSide, points: Any) -> Any:
+    return jax.vmap(lambda point: objective.value_and_gradient(gradient)(point)[1])(points)

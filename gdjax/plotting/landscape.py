@@ -1,6 +1,5 @@
 """The ground that paths are drawn on: a window on an objective, as surface and as contours."""
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,10 +15,6 @@ from gdjax.errors import ArgumentError, unknown
 from gdjax.objectives import Objective
 from gdjax.plotting import style
 
-GREEK = {
-    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "kappa", "lambda", "mu",
-    "nu", "xi", "rho", "sigma", "tau", "phi", "chi", "psi", "omega",
-}  # fmt: skip
 CLIFF = 1e3  # heights above the lowest point that a picture shows, in those of the middle one
 MARGIN = 0.12  # of the window, around what it must show
 IN_SLICE = 1e-3  # widths of the domain between a slice and the minima that are drawn in it
@@ -161,8 +156,8 @@ def contours(
     axes.set(
         xlim=(window.low[0], window.high[0]),
         ylim=(window.low[1], window.high[1]),
-        xlabel=coordinate(objective, window.axes[0]),
-        ylabel=coordinate(objective, window.axes[1]),
+        xlabel=style.component(objective.variables[window.axes[0]]),
+        ylabel=style.component(objective.variables[window.axes[1]]),
     )
     if not bar:
         return
@@ -197,8 +192,8 @@ def surface(axes: Axes3D, ground: Grid, objective: Objective, window: Window) ->
         zorder=1,
     )
     axes.set(
-        xlabel=coordinate(objective, window.axes[0]),
-        ylabel=coordinate(objective, window.axes[1]),
+        xlabel=style.component(objective.variables[window.axes[0]]),
+        ylabel=style.component(objective.variables[window.axes[1]]),
         zlabel="f",
         xlim=(window.low[0], window.high[0]),
         ylim=(window.low[1], window.high[1]),
@@ -208,15 +203,6 @@ def surface(axes: Axes3D, ground: Grid, objective: Objective, window: Window) ->
         axis.set_rotate_label(False)  # type: ignore[attr-defined]  # an index is small enough
         axis.pane.set_facecolor("white")  # type: ignore[attr-defined]
         axis._axinfo["grid"].update(color="0.88", linewidth=0.6)  # type: ignore[attr-defined]
-
-
-def coordinate(objective: Objective, axis: int) -> str:
-    """What an axis is called: the component's name, a number at its end as an index."""
-    name = objective.variables[axis]
-    index = re.fullmatch(r"([A-Za-z])_?(\d+)", name)
-    if index:
-        return f"${index[1]}_{{{index[2]}}}$"
-    return rf"$\{name}$" if name in GREEK else name
 
 
 def pick(objective: Objective, axes: Sequence[int | str] | None) -> tuple[int, int]:

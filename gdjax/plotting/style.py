@@ -33,6 +33,10 @@ CLASSES = (*PALETTE[:6], "#332288", "#DDCC77", "#661100", "#8C6D31")
 HALO = [patheffects.Stroke(linewidth=3.4, foreground="white", alpha=0.9), patheffects.Normal()]
 RIM = [patheffects.Stroke(linewidth=2.6, foreground="black"), patheffects.Normal()]
 
+GREEK = {
+    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "kappa", "lambda", "mu",
+    "nu", "xi", "rho", "sigma", "tau", "phi", "chi", "psi", "omega",
+}  # fmt: skip
 LINE = 100  # glyphs of a formula that a title has room for
 
 
@@ -156,3 +160,16 @@ def save(figure: Figure, path: Path, dpi: int = 150) -> Path:
     """Write a figure in the format that the path's suffix names, and return the path."""
     figure.savefig(path, dpi=dpi, facecolor="white")
     return path
+
+
+def component(name: str) -> str:
+    """What an axis is called: the component's name, a number at its end as an index.
+
+    Example:
+        >>> component("x1"), component("w1[0,3]")
+        ('$x_{1}$', 'w1[0,3]')
+    """
+    index = re.fullmatch(r"([A-Za-z])_?(\d+)", name)
+    if index:
+        return f"${index[1]}_{{{index[2]}}}$"
+    return rf"$\{name}$" if name in GREEK else name

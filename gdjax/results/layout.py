@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from gdjax.errors import ArgumentError
+from gdjax.objectives.layout import component_names
 from gdjax.outcomes import Outcome
 from gdjax.results.provenance import numbers, provenance, to_json
 
@@ -142,16 +143,6 @@ class Layout:
             came = (str(arrays[name].dtype), arrays[name].shape)
             if came != expected:
                 raise ArgumentError(f"{name} of chunk {index} must be {expected}, got {came}")
-
-
-def component_names(dim: int) -> list[str]:
-    """``x, y`` in one or two dimensions, ``x1, x2, …`` beyond.
-
-    Example:
-        >>> component_names(2), component_names(3)
-        (['x', 'y'], ['x1', 'x2', 'x3'])
-    """
-    return ["x", "y"][:dim] if dim <= 2 else [f"x{i + 1}" for i in range(dim)]
 
 
 def standard_variables(precision: str, dim: int, records: int = 0) -> dict[str, Variable]:

@@ -202,7 +202,7 @@ def descent(
             flat=(rule.gradient * (1 + norm)) ** 2,
             resting=jnp.array(False),
             running=jnp.array(True),
-            scale=frame_of(objective, start).width if not known.bounded else None,
+            scale=jnp.asarray(frame_of(objective, start).width) if not known.bounded else None,
             data=tuple(data) if carry_data else (),
         )
 

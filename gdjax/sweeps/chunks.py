@@ -4,14 +4,16 @@ import functools
 import itertools
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
 
+from gdjax._inputs import descending
 from gdjax.descent import as_precision
+from gdjax.errors import first_line
 from gdjax.sweeps import cells, portable
 from gdjax.sweeps.cells import ALIGNED, Column, Paths
 from gdjax.sweeps.plan import Plan
@@ -188,7 +190,8 @@ def _kernel(plan: Plan, fast_math: bool) -> tuple[Kernel, str]:
     setting, _, data = cells.Setting.of(plan.optimizer, plan.objective)
     kinds = [(x.shape, plan.precision if x.dtype.kind == "f" else str(x.dtype)) for x in data]
     key = (setting, tuple(kinds), plan.gradient, plan.rule, plan.tolerance, plan.stop)
-    return _compiled(*key, plan.objective.dim, plan.precision, fast_math, bool(plan.record))
+    with descending(plan.objective, plan.optimizer):
+        return _compiled(*key, plan.objective.dim, plan.precision, fast_math, bool(plan.record))
 
 
 @functools.lru_cache(maxsize=64)
@@ -204,39 +207,54 @@ def _compiled(
     fast_math: bool,
     record: bool,
 ) -> tuple[Kernel, str]:
-    """The native kernel where it can be had, else XLA's, with the reason."""
+    """The first kernel that can be had, and why those before it cannot.
+
+    Whatever goes wrong in a kernel of ours, the next one takes over: the last is plain XLA, whose
+    mistakes are those of what it was given.
+    """
     start = jax.ShapeDtypeStruct((dim,), precision)
     numbers = [jax.ShapeDtypeStruct((), precision)] * sum(setting.scalars)
     arrays = [jax.ShapeDtypeStruct(*kind) for kind in data]
     given = start, numbers, arrays
     asked = setting, gradient, rule, tolerance, stop
-    backend = jax.default_backend()
-    reason = "" if fast_math else "fast_math is off"
-    try:
-        if fast_math and backend == "cpu":
-            from gdjax.sweeps import native
+    on_cpu = jax.default_backend() == "cpu"
+    tile = _tile(dim * np.dtype(precision).itemsize) if on_cpu else ACCELERATOR_TILE
 
-            return native.Kernel(_unrollable(asked, arrays), *given, record), ""
-        if fast_math and backend == "gpu" and not record:
-            from gdjax.sweeps import registers
+    def unrolled() -> cells.Descent:
+        count = sum(math.prod(array.shape) for array in arrays)
+        if count > MOST_DATA:  # there is no room for more in a cell
+            raise UnsupportedError(f"its {count:,} data are too many to be unrolled into scalars")
+        return cells.descent(*asked, carry_data=True)
 
-            return registers.Kernel(_unrollable(asked, arrays), *given), ""
-    except ImportError:
-        reason = "llvmlite is not installed: pip install 'gdjax[fast]'"
-    except UnsupportedError as error:
-        reason = str(error)
-    if backend != "cpu":
-        return portable.Kernel(cells.descent(*asked), *given, ACCELERATOR_TILE), reason
-    tile = _tile(dim * np.dtype(precision).itemsize)
-    return portable.Kernel(cells.descent(*asked), *given, tile, fast_math), reason
+    def by_llvm() -> Kernel:
+        from gdjax.sweeps import native
 
+        return native.Kernel(unrolled(), *given, record)
 
-def _unrollable(asked: tuple, data: Sequence[jax.ShapeDtypeStruct]) -> cells.Descent:
-    """The functions of a cell for a kernel over scalars, which has no room for many data."""
-    count = sum(math.prod(array.shape) for array in data)
-    if count > MOST_DATA:
-        raise UnsupportedError(f"its {count:,} data are too many to be unrolled into scalars")
-    return cells.descent(*asked, carry_data=True)
+    def by_pallas() -> Kernel:
+        from gdjax.sweeps import registers
+
+        return registers.Kernel(unrolled(), *given)
+
+    def by_xla(substitute: bool) -> Kernel:
+        return portable.Kernel(cells.descent(*asked), *given, tile, substitute)
+
+    ways: dict[str, Callable[[], Kernel]] = {}
+    if fast_math and on_cpu:
+        ways = {"native": by_llvm, "xla+elementary": lambda: by_xla(substitute=True)}
+    elif fast_math and jax.default_backend() == "gpu" and not record:
+        ways = {"pallas": by_pallas}
+    reasons = [] if fast_math else ["fast_math is off"]
+    for name, way in ways.items():
+        try:
+            return way(), "; ".join(reasons)
+        except ImportError:
+            reasons.append("llvmlite is not installed: pip install 'gdjax[fast]'")
+        except UnsupportedError as error:
+            reasons.append(str(error))
+        except Exception as error:
+            reasons.append(f"the {name} kernel fails with {first_line(error)}")
+    return by_xla(substitute=False), "; ".join(reasons)
 
 
 def _tile(point: int) -> int:

@@ -2,13 +2,14 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend import core
+
+from gdjax._jaxprs import constants
 
 
 def fingerprint(function: Callable, *arguments: Any) -> str:
@@ -28,21 +29,9 @@ def fingerprint(function: Callable, *arguments: Any) -> str:
     """
     traced = jax.make_jaxpr(function)(*arguments)
     digest = hashlib.sha256(re.sub(r"0x[0-9a-f]+", "", str(traced)).encode())
-    for array in _arrays(traced):
+    for array in map(_plain, constants(traced)):
         digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
     return digest.hexdigest()[:16]
-
-
-def _arrays(part: Any) -> Iterator[np.ndarray]:
-    """The arrays inside a traced program, in the order in which they are met."""
-    if isinstance(part, core.ClosedJaxpr | core.Jaxpr):  # one class in newer versions of JAX
-        yield from map(_plain, getattr(part, "consts", ()))
-        for equation in getattr(part, "jaxpr", part).eqns:
-            yield from (_plain(v.val) for v in equation.invars if isinstance(v, core.Literal))
-            yield from _arrays(equation.params)
-    elif isinstance(part, Mapping | tuple | list):
-        for item in part.values() if isinstance(part, Mapping) else part:
-            yield from _arrays(item)
 
 
 def _plain(array: Any) -> np.ndarray:

@@ -16,7 +16,7 @@ from jax.experimental import pallas
 from gdjax.sweeps.cells import Column, Descent, Paths, as_columns, running_at, stride
 from gdjax.sweeps.elementary import FUNCTIONS
 from gdjax.sweeps.program import Node, Program
-from gdjax.sweeps.scalarise import UnsupportedError, scalarise
+from gdjax.sweeps.scalarise import scalarise
 
 _OPERATIONS: dict[str, Callable] = {
     "add": jnp.add, "sub": jnp.subtract, "mul": jnp.multiply, "div": jax.lax.div,
@@ -79,6 +79,7 @@ class Kernel:
 
     Raises:
         UnsupportedError: a function that cannot be unrolled into scalars.
+        Exception: what Pallas says of what it cannot compile, in many ways.
     """
 
     name = "pallas"
@@ -103,15 +104,10 @@ class Kernel:
         self._running = running_at(cell)
         self._interpret = interpret
         self._run = jax.jit(self._descend)
-        kinds = [i.dtype for i in begin.inputs]
-        try:  # what Pallas cannot lower it says in many ways, and only when it compiles
-            self._run.lower(
-                [jax.ShapeDtypeStruct((self.tile,), kind) for kind in kinds],
-                jax.ShapeDtypeStruct((2,), np.int32),
-            ).compile()
-        except Exception as error:
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            raise UnsupportedError(f"Pallas cannot compile it: {reason}") from error
+        self._run.lower(
+            [jax.ShapeDtypeStruct((self.tile,), i.dtype) for i in begin.inputs],
+            jax.ShapeDtypeStruct((2,), np.int32),
+        ).compile()  # what Pallas cannot do it says only here
 
     def __call__(
         self,

@@ -7,6 +7,7 @@ kernel can keep in registers for all the steps of a descent.
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from gdjax.sweeps import elementary
 from gdjax.sweeps.program import Node, Program, Scalar
 
 LARGEST = 4000  # operations; a longer program no longer fits the registers and caches it is for
+WORTH_TRYING = 4 * LARGEST  # before equal ones are found; a tenth of a second of unrolling
 
 
 class UnsupportedError(Exception):
@@ -41,6 +43,10 @@ def scalarise(
         UnsupportedError: a primitive that cannot be unrolled, or too many operations.
     """
     closed, shapes = jax.make_jaxpr(fn, return_shape=True)(*arguments)
+    if (count := _operations(closed)) > WORTH_TRYING:
+        raise UnsupportedError(
+            f"it takes about {count:,} operations on scalars, more than {LARGEST}"
+        )
     program = Program()
     inputs = [
         _filled([program.input(v.aval.dtype) for _ in range(v.aval.size)], v.aval.shape)
@@ -51,6 +57,30 @@ def scalarise(
         program.outputs += list(result.flat)
     program.fuse()
     return program, shapes
+
+
+def _operations(closed: Any) -> int:
+    """About how many operations on scalars a program takes: from its shapes, without unrolling."""
+    count = 0
+    for eqn in getattr(closed, "jaxpr", closed).eqns:
+        sizes = [math.prod(v.aval.shape) for v in (*eqn.invars, *eqn.outvars)]
+        if (inner := _called(eqn)) is not None:
+            count += _operations(inner)
+        elif eqn.primitive.name == "dot_general":
+            left, over = eqn.invars[0].aval.shape, eqn.params["dimension_numbers"][0][0]
+            count += 2 * sizes[-1] * math.prod(left[axis] for axis in over)
+        elif eqn.primitive.name in _MOVING:
+            count += max(sizes) // 100  # to move a number is that much cheaper
+        else:
+            count += max(sizes)
+    return count
+
+
+def _called(eqn: Any) -> Any:
+    """The program that an equation calls, if it is a call."""
+    if eqn.primitive.name not in _CALLS:
+        return None
+    return next((eqn.params[key] for key in _INNER if key in eqn.params), None)
 
 
 def _filled(values: Any, shape: tuple[int, ...]) -> np.ndarray:
@@ -84,8 +114,7 @@ def _evaluate(
             if var.aval.dtype not in _DTYPES:
                 raise UnsupportedError(f"a kernel has no numbers of {var.aval.dtype}")
         operands = [read(v) for v in eqn.invars]
-        inner = next((eqn.params[k] for k in _INNER if k in eqn.params), None)
-        if eqn.primitive.name in _CALLS and inner is not None:
+        if (inner := _called(eqn)) is not None:
             results = _evaluate(program, inner, operands, functions)
         elif make := functions.get(eqn.primitive.name):
             results = [_each(program, eqn, operands, make)]
@@ -105,6 +134,9 @@ def _evaluate(
 _CALLS = ("jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call", "checkpoint",
           "remat2")  # fmt: skip
 _INNER = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+_MOVING = ("broadcast_in_dim", "slice", "squeeze", "reshape", "expand_dims", "transpose", "rev",
+           "concatenate", "stack", "unstack", "split", "pad", "iota", "gather", "dynamic_slice",
+           "dynamic_update_slice")  # fmt: skip
 _DTYPES = tuple(map(np.dtype, ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"]))
 _RULES: dict[str, Callable] = {}
 

@@ -43,9 +43,10 @@ class Starts(NamedTuple):
         if self.points is not None:
             return self.points[first:last]
         dim = objective.dim
-        low, high = objective.needs_domain(f"a {self.kind} of starts").T
+        domain = objective.needs_domain(f"a {self.kind} of starts")
+        low, high = domain.T
         if self.kind == "grid":
-            lines = [np.linspace(a, b, self.number) for a, b in objective.domain]
+            lines = [np.linspace(a, b, self.number) for a, b in domain]
             index = np.unravel_index(np.arange(first, last), self.shape(dim))
             return np.stack([line[i] for line, i in zip(lines, index, strict=True)], axis=1)
         if self.kind == "uniform":

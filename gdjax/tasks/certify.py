@@ -69,6 +69,7 @@ def certify(
 def _inverse_curvature(objective: Objective, points: np.ndarray) -> float:
     """1/L, with L the largest curvature at the points; where all are flat, a slow 1/100."""
     with as_precision("float64"):
-        hessians = np.asarray(jax.jit(jax.vmap(jax.hessian(objective.value)))(points))
+        hessian = jax.jit(lambda f, points: jax.vmap(jax.hessian(f.value))(points))
+        hessians = np.asarray(hessian(objective.cast(float), points))
     curvature = np.linalg.norm(hessians[np.isfinite(hessians).all((1, 2))], 2, (1, 2))
     return 1 / float(curvature.max()) if curvature.any() else 0.01
