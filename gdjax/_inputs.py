@@ -20,7 +20,7 @@ Precision = Literal["float32", "float64"]
 
 __all__ = [
     "ObjectiveLike", "OptimizerLike", "Precision", "as_count", "as_objective", "as_optimizer",
-    "as_optimizers", "as_precision_name", "as_starts", "descending", "first_start",
+    "as_optimizers", "as_precision_name", "as_starts", "descending", "is_count", "objective_at",
 ]  # fmt: skip
 
 
@@ -100,9 +100,45 @@ def descending(objective: Objective, optimizer: Optimizer) -> Iterator[None]:
         ) from error
 
 
-def first_start(starts: Any) -> Any:
+def is_count(value: Any) -> bool:
+    """Whether a value is one integer, where points could be given too."""
+    number = isinstance(value, int) or getattr(value, "ndim", 1) == 0
+    return number and np.dtype(getattr(value, "dtype", type(value))).kind in "iu"
+
+
+def objective_at(given: ObjectiveLike, starts: Any) -> Objective:
+    """An objective where several starts are asked for: the first one says what points are like.
+
+    A function of one number is known by what it makes of a vector.
+
+    Raises:
+        ArgumentError: as ``as_objective`` does.
+
+    Example:
+        >>> objective_at(lambda x: x**2, [1.0, 2.0, 3.0]).dim
+        1
+        >>> objective_at(lambda p: p @ p, [1.0, 2.0, 3.0]).dim
+        3
+    """
+    start = _first(starts)
+    fn: Any = None if isinstance(given, Objective | str) else given
+    if callable(fn) and start is not None and is_flat(start) and len(start):
+        if not _is_scalar(fn, np.shape(start), float) and _is_scalar(fn, (), float):
+            start = start[0]
+    return as_objective(given, start)
+
+
+def _is_scalar(fn: Callable, *kind: Any) -> bool:
+    """Whether a function makes a scalar of such an array."""
+    try:  # of a function that is new, for JAX keeps what it has traced of others
+        return jax.eval_shape(lambda x: fn(x), jax.ShapeDtypeStruct(*kind)).shape == ()
+    except Exception:  # whatever it raises is told when it is used
+        return False
+
+
+def _first(starts: Any) -> Any:
     """The first of several starts, or the one that is given; None for what draws them."""
-    if starts is None or isinstance(starts, int | np.integer | str) or hasattr(starts, "kind"):
+    if starts is None or is_count(starts) or isinstance(starts, str) or hasattr(starts, "kind"):
         return None
     if isinstance(starts, np.ndarray | jax.Array):
         if starts.ndim < 2:
@@ -119,7 +155,7 @@ def as_starts(objective: Objective, starts: Any, seed: int = 0) -> np.ndarray:
     Raises:
         ArgumentError: no starts, or one of another dimension.
     """
-    if not isinstance(starts, int | np.integer) or isinstance(starts, bool):
+    if not is_count(starts):
         return as_points(objective, starts, "starts")
     number = as_count("starts", starts, 1)
     drawn = np.empty((0, objective.dim))

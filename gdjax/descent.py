@@ -18,9 +18,10 @@ from gdjax._inputs import (
     Precision,
     as_count,
     as_objective,
+    as_precision_name,
     descending,
 )
-from gdjax.errors import ArgumentError, unknown
+from gdjax.errors import ArgumentError
 from gdjax.limits import LITTLE, SHARE, available_memory, size
 from gdjax.objectives import GradientSide, Objective, validate
 from gdjax.objectives.layout import is_traced
@@ -166,12 +167,11 @@ def _check_memory(steps: int, dim: int) -> None:
         )
 
 
-def as_precision(precision: Precision | None) -> contextlib.AbstractContextManager:
+def as_precision(precision: Any) -> contextlib.AbstractContextManager:
     """A context in which floats have that precision; None leaves JAX as it is configured."""
+    precision = as_precision_name(precision)
     if precision is None:
         return contextlib.nullcontext()
-    if precision not in ("float32", "float64"):
-        raise unknown("precision", precision, ("float32", "float64"))
     return jax.enable_x64(precision == "float64")
 
 

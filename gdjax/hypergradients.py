@@ -19,7 +19,7 @@ from gdjax._inputs import (
     as_objective,
     as_starts,
     descending,
-    first_start,
+    objective_at,
 )
 from gdjax.descent import as_precision, step_function
 from gdjax.errors import ArgumentError, unknown
@@ -205,7 +205,7 @@ def tune_by_gradient(
         True
     """
     steps, rounds = as_count("steps", steps, 1), as_count("rounds", rounds, 0)
-    objective = as_objective(objective, first_start(starts))
+    objective = objective_at(objective, starts)
     points = as_starts(objective, starts, as_count("seed", seed, 0))
     with as_precision(precision):
         validate(objective, at=points[0])

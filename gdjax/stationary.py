@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from gdjax._inputs import ObjectiveLike, as_count, as_objective, as_points, first_start
-from gdjax.objectives import Objective
+from gdjax._inputs import ObjectiveLike, as_count, as_points, is_count, objective_at
+from gdjax.objectives import Objective, validate
 
 STEPS = 100  # Newton doubles the digits; at a degenerate point each step gains a factor 3/2 only
 STEP_TOLERANCE = 1e-10  # of the domain's width: a last Newton step below this has arrived
@@ -87,8 +87,8 @@ def stationary_points(
         minimum          1.2283697  (2.5943951, 1.5943951)
         saddle            1.913223  (1.5471976, 0.54719755)
     """
-    f = as_objective(objective, first_start(starts))
-    if isinstance(starts, int | np.integer):
+    f, seed = objective_at(objective, starts), as_count("seed", seed, 0)
+    if is_count(starts):
         low, high = f.needs_domain("a search for stationary points").T
         number = as_count("starts", starts, 1)
         first = np.random.default_rng(seed).uniform(low, high, (number, f.dim))
@@ -98,6 +98,7 @@ def stationary_points(
         low, high = (unlimited if f.domain is None else np.asarray(f.domain)).T
     objective = f.cast(float)
     with jax.enable_x64(True), np.errstate(all="ignore"):
+        validate(f, numbers=False)
         look = _telescope(objective)
         begin = look(first)
         last = _search(look, begin, objective.width)

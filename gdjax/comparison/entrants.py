@@ -88,9 +88,9 @@ def _entrant(item: Any) -> Entrant:
             "optimizers to tune must be names, factories such as optax.adam, or made by "
             "gdjax.optimizers.get, so that their hyperparameters are known"
         )
-    if callable(item):
+    if not isinstance(item, str | Mapping):
         return lookup.as_optimizer(item)
-    node = dict(item) if isinstance(item, Mapping) else {"name": item}
+    node = {"name": item} if isinstance(item, str) else dict(item)
     name = str(node.pop("name", ""))
     if name.partition(".")[0] in ("scipy", "optimistix"):
         if node:

@@ -8,14 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax import optimizers as lookup
-from gdjax._inputs import Precision, as_count
+from gdjax._inputs import Precision, as_count, as_precision_name
 from gdjax.comparison import rivals
 from gdjax.comparison.curves import Entrant, curves, evaluations_to, searches_line
 from gdjax.comparison.entrants import as_entrants, as_objectives
 from gdjax.comparison.ranges import Range, chosen_ranges, draw
 from gdjax.comparison.ranking import Ranking, penalised
 from gdjax.descent import as_precision
-from gdjax.errors import ArgumentError, unknown
+from gdjax.errors import ArgumentError
 from gdjax.objectives import GradientSide, Objective, evaluate, validate
 
 TARGETS = 10.0 ** -np.arange(0.25, 8.01, 0.25)  # of the runtime distribution
@@ -108,8 +108,7 @@ def rank(
     for name, number in (counts | {"seeds": seeds}).items():
         as_count(name, number, 2 if name == "budget" else 1)
     as_count("seed", seed, 0)
-    if precision not in ("float32", "float64"):
-        raise unknown("precision", precision, ("float32", "float64"))
+    precision = as_precision_name(precision) or "float64"
     chosen, entrants = as_objectives(objectives), as_entrants(optimizers)
     tunable = {k: e for k, e in entrants.items() if isinstance(e, lookup.Optimizer)}
     for one in tunable.values():

@@ -20,10 +20,9 @@ from gdjax._inputs import (
     ObjectiveLike,
     Precision,
     as_count,
-    as_objective,
     as_optimizer,
     as_starts,
-    first_start,
+    objective_at,
 )
 from gdjax.descent import as_precision, frame_of
 from gdjax.equivalence.filters import (
@@ -86,7 +85,7 @@ def certify_equivalence(
         'same method, other convention: a remembers steps, b gradients'
     """
     steps, seed = as_count("steps", steps, 1), as_count("seed", seed, 0)
-    objective = as_objective(objective, first_start(starts))
+    objective = objective_at(objective, starts)
     points = as_starts(objective, starts, seed)
     setting = _Setting(objective, points, steps, gradient, precision, tolerance)
     with as_precision(precision):

@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from gdjax._inputs import ObjectiveLike, Precision
-from gdjax.errors import ArgumentError, unknown
+from gdjax._inputs import ObjectiveLike, Precision, as_count, as_precision_name
+from gdjax.errors import ArgumentError
 from gdjax.gradients.patterns import patterns
 from gdjax.gradients.problem import Problem, pose
 from gdjax.gradients.referees import ROUNDINGS, STEPS, Evidence, Referees
@@ -62,8 +62,7 @@ def check_gradient(
         >>> report.component, report.patterns[0]
         ('b[1]', 'component b[0] is off by a factor 0.5')
     """
-    problem = _posed(function, gradient, "gradient", points, domain, around, seed)
-    return _certify(problem, precision, seed)
+    return _certify(precision, seed, function, gradient, "gradient", points, domain, around)
 
 
 def check_hessian(
@@ -100,8 +99,7 @@ def check_hessian(
         >>> check_hessian(gdjax.objectives.get("rosenbrock"), points=100).ok
         True
     """
-    problem = _posed(function, hessian, "Hessian", points, domain, around, seed)
-    return _certify(problem, precision, seed)
+    return _certify(precision, seed, function, hessian, "Hessian", points, domain, around)
 
 
 def assert_gradient(
@@ -131,16 +129,11 @@ def assert_gradient(
         raise AssertionError(str(report))
 
 
-def _posed(*asked: Any) -> Problem:
-    # From the first shape on in double precision: NumPy arrays that a function closes over are
-    # traced in the precision of their first trace.
-    with jax.enable_x64(True):
-        return pose(*asked)
-
-
-def _certify(problem: Problem, precision: Precision, seed: int) -> GradientReport:
-    if precision not in ("float32", "float64"):
-        raise unknown("precision", precision, ("float32", "float64"))
+def _certify(precision: Any, seed: Any, *asked: Any) -> GradientReport:
+    precision = as_precision_name(precision) or "float64"
+    seed = as_count("seed", seed, 0)
+    with jax.enable_x64(True):  # whatever is traced, data that are closed over included
+        problem = pose(*asked, seed)
     referees = Referees(problem)
     double = referees(problem.points, "float64", seed)
     coarse = problem.points.astype(np.float32).astype(float)

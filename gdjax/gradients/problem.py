@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax._inputs import ObjectiveLike, as_count, as_objective, as_points
+from gdjax._inputs import ObjectiveLike, as_count, as_objective, as_points, is_count
 from gdjax.errors import ArgumentError, first_line
 from gdjax.objectives import Objective
 from gdjax.objectives.closures import unshared
-from gdjax.objectives.layout import Layout
+from gdjax.objectives.layout import Layout, is_flat
 
 # More directions than this would cost more than they tell: a random set of so many takes over.
 DIRECTIONS = 32
@@ -219,7 +219,7 @@ def _where(
 ) -> tuple[Layout, np.ndarray, int]:
     """The points to look at: drawn in a box, drawn around a point, or given one by one."""
     known = objective is not None
-    if not isinstance(points, int | np.integer) or isinstance(points, bool):
+    if not is_count(points):
         if known:
             where = as_points(objective, points, "points")
             layout = objective.layout or Layout(where[0])
@@ -239,6 +239,7 @@ def _where(
                 middle = objective.flat(around, "around")
                 layout = objective.layout or Layout(middle)
             else:
+                around = np.asarray(around) if is_flat(around) else around
                 layout = Layout(around, "around")
                 middle = layout.flatten(around, "around")
                 _check_finite(middle[None], layout, "around")

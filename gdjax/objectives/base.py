@@ -242,7 +242,8 @@ class Objective:
 
     def flattened(self, points: Any, argument: str = "points") -> Any:
         """Points ``(n, d)`` of what ``shaped`` gives; as they are if they are flat already."""
-        if self.layout is None or isinstance(points, np.ndarray | jax.Array):
+        flat = isinstance(points, np.ndarray | jax.Array) and points.ndim == 2
+        if self.layout is None or flat:
             return points
         return self.layout.flatten(points, argument, batched=True)
 

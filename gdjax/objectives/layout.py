@@ -51,7 +51,7 @@ class Layout:
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
         """What the components are called."""
-        if self.is_vector:
+        if self._paths == ("",) and len(self._shapes[0]) <= 1:
             return component_names(self.size)
         found = []
         for path, shape in zip(self._paths, self._shapes, strict=True):

@@ -222,9 +222,9 @@ def make(factory: Factory, **given: Any) -> Optimizer:
     try:
         made = factory(**chosen)
         made = made if isinstance(made, Optimizer) else Optimizer(factory, chosen, made)
-    except (TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, ArgumentError):
-            raise
+    except ArgumentError:
+        raise
+    except Exception as error:  # whatever optax or the user's own code raises
         raise ArgumentError(f"{factory.__name__}: {error}".splitlines()[0]) from error
     known = [*made.numbers, *made.stuck, *made.seeds]
     for key in inside:
@@ -302,11 +302,13 @@ def as_factory(given: Any) -> tuple[Factory, dict[str, Any]]:
         except TypeError as error:
             raise ArgumentError(f"{getattr(build, '__name__', build)}: {error}") from None
         return build, chosen | bound.arguments
-    if not callable(given):
+    try:
+        signature(given)  # Python's own types have none
+    except (TypeError, ValueError):
         raise ArgumentError(
             f"optimizer must be a name, a factory such as optax.adam, or an optax transformation, "
-            f"got {given!r}"
-        )
+            f"got {given!r:.200}"
+        ) from None
     return given, {}
 
 

@@ -168,7 +168,8 @@ def _draw(
             low, high = np.asarray(objective.domain).T
         else:
             low, high = starts.min(axis=0), starts.max(axis=0)
-            low, high = low - MARGIN * (high - low), high + MARGIN * (high - low)
+            room = np.where(high > low, MARGIN * (high - low), objective.width / 2)
+            low, high = low - room, high + room
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
     limits = axes.get_xlim(), axes.get_ylim()
     for index, colour in colours.items():

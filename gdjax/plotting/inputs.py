@@ -6,10 +6,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from gdjax._inputs import ObjectiveLike, as_objective
-from gdjax.descent import Trajectory
+from gdjax._inputs import ObjectiveLike, as_objective, objective_at
+from gdjax.descent import Trajectory, as_precision
 from gdjax.errors import ArgumentError
-from gdjax.objectives import Objective
+from gdjax.objectives import Objective, validate
+from gdjax.objectives.layout import component_names
 
 
 def described(objective: ObjectiveLike, paths: Any) -> tuple[Objective, dict[str, Trajectory]]:
@@ -37,7 +38,8 @@ def described(objective: ObjectiveLike, paths: Any) -> tuple[Objective, dict[str
     if not paths:
         raise ArgumentError("paths must name at least one trajectory, got none")
     first = next(iter(paths.values())).points
-    f = as_objective(objective, jax.tree.map(lambda x: np.asarray(x)[0], first))
+    start = jax.tree.map(lambda x: np.asarray(x)[0] if hasattr(x, "dtype") else x, first)
+    f = as_objective(objective, start)
     flat = {str(k): path._replace(points=f.flattened(path.points)) for k, path in paths.items()}
     for label, path in flat.items():
         if np.shape(path.points)[1:] != (f.dim,):
@@ -49,6 +51,21 @@ def described(objective: ObjectiveLike, paths: Any) -> tuple[Objective, dict[str
 
 
 def swept(objective: ObjectiveLike, dataset: Any) -> Objective:
-    """The objective that a sweep was over; a function is one of its starts' dimension."""
-    starts = np.asarray(dataset["start_point"])
-    return as_objective(objective, starts[0] if len(starts) else None)
+    """The objective that a sweep was over; a function is one of points like its starts.
+
+    Raises:
+        ArgumentError: a function of a structure that the names of the components do not tell.
+    """
+    if isinstance(objective, Objective | str) or not callable(objective):
+        return as_objective(objective)
+    start: Any = np.asarray(dataset["start_point"])[0]
+    names = [str(x) for x in dataset["component"].values]
+    if names != list(component_names(len(names))):
+        if not all(name.isidentifier() for name in names):
+            raise ArgumentError(
+                f"a function of a pytree must come as the gdjax.Objective that was swept, for its "
+                f"components {', '.join(names)[:100]} do not tell what points are like"
+            )
+        start = dict(zip(names, start, strict=True))
+    with as_precision(str(dataset["start_point"].dtype)):
+        return validate(objective_at(objective, start), numbers=False)

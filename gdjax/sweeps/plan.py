@@ -14,9 +14,9 @@ from gdjax._inputs import (
     OptimizerLike,
     Precision,
     as_count,
-    as_objective,
     as_precision_name,
-    first_start,
+    is_count,
+    objective_at,
 )
 from gdjax.descent import as_precision
 from gdjax.errors import ArgumentError, unknown
@@ -121,7 +121,7 @@ def plan(
     if not 0 < tolerance < math.inf:
         raise ArgumentError(f"tolerance must be positive and finite, got {tolerance}")
     precision = as_precision_name(precision)
-    objective = as_objective(objective, first_start(starts))
+    objective = objective_at(objective, starts)
     objective.value_and_gradient(gradient)
     rule = stop if isinstance(stop, StoppingRule) else DEFAULT_RULE
     as_count("every", rule.every, 1)
@@ -160,9 +160,9 @@ def _recorded(record: str | int | Sequence[int] | None, steps: int) -> tuple[int
         return tuple(range(steps + 1))
     if isinstance(record, str):
         raise unknown("record", record, ("summary", "all"))
-    if isinstance(record, int | np.integer):
+    if is_count(record):
         return tuple(range(0, steps + 1, as_count("record", record, 1)))
-    chosen = sorted({as_count("record", step, 0) for step in record})
+    chosen = sorted({as_count("record", step, 0) for step in np.atleast_1d(record)})
     if chosen and chosen[-1] > steps:
         raise ArgumentError(f"record must lie within the {steps} steps, got {chosen[-1]}")
     return tuple(chosen)

@@ -165,7 +165,8 @@ def as_starts(starts: Any, objective: Objective) -> Starts:
         return starts
     if starts is None:
         starts = objective.start
-    if objective.layout is not None or isinstance(starts, Mapping):
+    first = starts[0] if isinstance(starts, list | tuple) and len(starts) else starts
+    if objective.layout is not None or isinstance(first, Mapping):
         points = as_points(objective, starts, "starts")
         return Starts("array", len(points), points=points)
     try:
