@@ -120,12 +120,12 @@ def objective_at(given: ObjectiveLike, starts: Any) -> Objective:
         >>> objective_at(lambda p: p @ p, [1.0, 2.0, 3.0]).dim
         3
     """
-    start = _first(starts)
-    fn: Any = None if isinstance(given, Objective | str) else given
-    if callable(fn) and start is not None and is_flat(start) and len(start):
-        if not _is_scalar(fn, np.shape(start), float) and _is_scalar(fn, (), float):
-            start = start[0]
-    return as_objective(given, start)
+    start, fn = _first(starts), given
+    if isinstance(fn, Objective | str) or not (callable(fn) and is_flat(start) and len(start)):
+        return as_objective(given, start)
+    if not _is_scalar(fn, np.shape(start), float) and _is_scalar(fn, (), float):
+        start = start[0]
+    return as_objective(fn, start)
 
 
 def _is_scalar(fn: Callable, *kind: Any) -> bool:

@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 
 import jax.numpy as jnp
+import pytest
 
 import gdjax
 from gdjax.objectives.registry import _FACTORIES, register
@@ -34,7 +35,7 @@ def test_the_certificate_of_the_readme_does_what_it_says(capsys):
 
 def test_the_sweep_of_the_readme_does_what_it_says(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    exec(block("gdjax.sweep("), {})
+    exec(block("share.sel"), {})
     assert 0 <= float(capsys.readouterr().out) <= 0.95
     assert (tmp_path / "success_rate.png").is_file()
 
@@ -49,6 +50,16 @@ def test_the_functions_of_the_readme_can_be_descended(monkeypatch, tmp_path, cap
     assert "converged" in known
 
 
+def test_what_the_readme_brings_works_in_every_verb(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(block("def misfit"), {})
+    rate, right, *_, slopes = capsys.readouterr().out.splitlines()
+    assert float(rate) == pytest.approx(0.48, abs=0.01)
+    assert right == "True"
+    assert len(slopes.strip("[]").split()) == 4
+    assert (tmp_path / "doses.png").is_file()
+
+
 def test_the_objective_of_the_readme_is_right():
     try:
         exec(
@@ -61,7 +72,7 @@ def test_the_objective_of_the_readme_is_right():
 
 
 def test_the_certificate_of_the_readme_says_what_it_shows(capsys):
-    exec(block("check_gradient"), {"gdjax": gdjax})
+    exec(block("print(report)"), {"gdjax": gdjax})
     printed, shown = (
         [re.sub(r"\W*\d[\d.,e+-]*\W*", " # ", line) for line in text.splitlines()]
         for text in (capsys.readouterr().out, README)

@@ -133,7 +133,7 @@ def _certify(precision: Any, seed: Any, *asked: Any) -> GradientReport:
     precision = as_precision_name(precision) or "float64"
     seed = as_count("seed", seed, 0)
     with jax.enable_x64(True):  # whatever is traced, data that are closed over included
-        problem = pose(*asked, seed)
+        problem = pose(*asked, seed=seed)
     referees = Referees(problem)
     double = referees(problem.points, "float64", seed)
     coarse = problem.points.astype(np.float32).astype(float)
