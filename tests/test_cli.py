@@ -311,9 +311,6 @@ def refusal(task, *words, folder, capsys):
     [
         (["run", "optimizer=heavy_bal"], "did you mean 'heavy_ball'"),
         (["compare", "optimizer@optimizers.a=adm"], "unknown optimizer 'adm'; did you mean 'adam'"),
-        (["run", "steps=["], "run: cannot read steps=[ as key=value: no viable alternative at"),
-        (["run", "steps"], "run: cannot read steps as key=value: missing EQUAL at"),
-        (["run", "steps=3]'"], "run: cannot read steps=3]' as key=value\n"),
         (["run", "optimizer=dpsgd"], "dpsgd cannot descend from a point: it needs one gradient"),
         (["run", "optimizer=sam"], "sam needs optimizer"),
         (["run", "+transform@transforms.a=gradient_nois"], "unknown transform 'gradient_nois'"),
@@ -375,6 +372,9 @@ def refusal(task, *words, folder, capsys):
         (["check", "precision=float16"], "unknown precision 'float16'"),
         (["check", "points=0"], "points must be at least 1, got 0"),
         (["run", "plot.format=gif"], "unknown plot.format 'gif'"),
+        (["run", "steps=["], "run: cannot read steps=[ as key=value: no viable alternative at"),
+        (["run", "steps"], "run: cannot read steps as key=value: missing EQUAL at"),
+        (["run", "steps=3]'"], "run: cannot read steps=3]' as key=value\n"),
     ],
 )
 def test_a_bad_setting_is_refused_in_one_line_before_a_folder_is_made(
