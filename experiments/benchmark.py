@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from yardstick import goals, growth, measure, report, rows, work
 
 from gdjax.cli.app import _remove_unused
+from gdjax.cli.hydra_versions import BASE
 from gdjax.errors import ArgumentError, unknown
 from gdjax.plotting import style
 from gdjax.sweeps.chunks import processors
@@ -32,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 log = logging.getLogger(__name__)
 
 
-@hydra.main(version_base="1.3", config_path=str(ROOT / "conf"), config_name="benchmark")
+@hydra.main(config_path=str(ROOT / "conf"), config_name="benchmark", **BASE)
 def main(config: DictConfig) -> None:
     """Measure, and write down."""
     settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]

@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gdjax import ArgumentError, cli, heavy_ball, interrupts, objectives, sweep
@@ -288,14 +290,14 @@ def test_a_bad_call_is_told_in_one_line_and_leaves_nothing_behind(
 
 def refusal(task, *words, folder, capsys):
     """What a bad call is told, without Hydra's main: its exit code, and its one line."""
-    from gdjax.cli import app, choices, jobs
+    from gdjax.cli import app, choices, hydra_versions, jobs
 
     choices.store_choices(task)
     with pytest.raises(SystemExit) as left:  # noqa: PT012
         try:
             words = choices.spelled_out(task, list(words))
             choices.check_choices(task, words)
-            with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            with initialize_config_dir(str(ROOT / "conf"), **hydra_versions.BASE):
                 config = compose(task, words)
             jobs.check_kinds(config)
             jobs.TASKS[task](config, folder)
@@ -373,6 +375,9 @@ def refusal(task, *words, folder, capsys):
         (["check", "precision=float16"], "unknown precision 'float16'"),
         (["check", "points=0"], "points must be a whole number, at least 1, got 0"),
         (["run", "plot.format=gif"], "unknown plot.format 'gif'"),
+        (["run", "steps=["], "run: cannot read steps=[ as key=value: no viable alternative at"),
+        (["run", "steps"], "run: cannot read steps as key=value: missing EQUAL at"),
+        (["run", "steps=3]'"], "run: cannot read steps=3]' as key=value\n"),
     ],
 )
 def test_a_bad_setting_is_refused_in_one_line_before_a_folder_is_made(
@@ -424,6 +429,29 @@ def test_a_function_in_a_file_is_checked_and_descended(gdjax, tmp_path):
     assert (code, err) == (0, "")
     assert "mine from (1, 2)" in out
     assert "converged  global #0" in out
+
+
+def test_options_may_stand_anywhere_between_settings(gdjax, tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    words = "steps=3", "--cfg", "job", "fn=own.py:f", "--resolve", "~transforms"
+    code, out, err = gdjax("run", *words)
+    assert (code, err) == (0, "")
+    config = yaml.safe_load(out)
+    assert (config["steps"], config["objective"]["fn"]) == (3, "own.py:f")
+    assert "transforms" not in config
+
+
+def test_no_choice_holds_a_tuple_whose_items_could_not_be_changed():
+    from gdjax.cli import choices
+
+    choices.store_choices("run")
+    repo = ConfigStore.instance().repo
+    groups = "objective", "optimizer", "transform", "schedule"
+    nodes = {name: choice.node for group in groups for name, choice in repo[group].items()}
+    assert len(nodes) > 100
+    for name, node in nodes.items():
+        for key, value in OmegaConf.to_container(node).items():
+            assert not isinstance(value, tuple), (name, key)
 
 
 def test_a_formula_needs_no_quotes_of_hydras(gdjax, tmp_path):

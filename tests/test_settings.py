@@ -37,9 +37,10 @@ pytestmark = pytest.mark.usefixtures("untyped")  # what stands in for results ha
 def composed(task, *words):
     """The config of a command, as Hydra composes it from the words of the call."""
     from gdjax.cli.choices import spelled_out, store_choices
+    from gdjax.cli.hydra_versions import BASE
 
     store_choices(task)
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with initialize_config_dir(str(CONF), **BASE):
         return compose(task, spelled_out(task, list(words)))
 
 

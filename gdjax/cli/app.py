@@ -9,12 +9,13 @@ from typing import NoReturn
 import hydra
 import jax
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from gdjax import interrupts, objectives, optimizers
 from gdjax.cli.choices import check_choices, spelled_out, store_choices
+from gdjax.cli.hydra_versions import BASE
 from gdjax.cli.jobs import TASKS, check_kinds
 from gdjax.errors import ArgumentError, unknown
 from gdjax.optimizers import listing
@@ -72,7 +73,7 @@ def main() -> None:
         check_choices(task, words)
         os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here, to be told in one line
         sys.argv = ["gdjax", *words]
-        app = hydra.main(version_base="1.3", config_path=str(_config_folder()), config_name=task)
+        app = hydra.main(config_path=str(_config_folder()), config_name=task, **BASE)
         interrupts.check()
         app(_job(task, tracebacks))()
     except (ArgumentError, HydraException, OmegaConfBaseException, OSError) as error:
@@ -107,6 +108,8 @@ def _refuse(task: str, error: Exception) -> NoReturn:
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         error = unknown(group, name, error.options)
+    elif isinstance(error, OverrideParseException):
+        error = _unreadable(error)
     elif task == "certify" and str(error).startswith("Multiple values for optimizer@"):
         error = ArgumentError(
             "a pair of your own replaces the one given: ~pair +optimizer@a=adam +optimizer@b=adamw"
@@ -123,6 +126,14 @@ def _refuse(task: str, error: Exception) -> NoReturn:
     message = "; ".join(dict.fromkeys(line.rstrip(".") for line in lines if line))
     print(f"gdjax {task}: {message}", file=sys.stderr)
     sys.exit(2)
+
+
+def _unreadable(error: OverrideParseException) -> ArgumentError:
+    """The error for a word that is no key=value; each version of Hydra frames it in its own way."""
+    frame = ("Error ", "LexerNoViableAltException: ", "^", "See ")
+    lines = [line.strip() for line in str(error).splitlines() if line]
+    why = "; ".join(line for line in lines if not line.startswith(frame))
+    return ArgumentError(f"cannot read {error.override} as key=value" + (why and f": {why}"))
 
 
 def _no_setting(key: str, there: list[str]) -> ArgumentError:

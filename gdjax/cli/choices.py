@@ -1,26 +1,30 @@
 """What can be chosen on the command line, and what a user may leave out in writing it."""
 
+import functools
 import re
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
 
 from gdjax import objectives, optimizers
+from gdjax.cli.hydra_versions import REPLACE
 from gdjax.errors import ArgumentError, unknown
 
 
 def store_choices(task: str) -> None:
     """Make every registered objective and optimizer a config choice, with its parameters."""
-    store = ConfigStore.instance()
+    store = functools.partial(ConfigStore.instance().store, **REPLACE)
     for name in objectives.names():
-        store.store(name, {"name": name} | objectives.parameters(name), group="objective")
+        parameters = objectives.parameters(name).items()
+        node = {"name": name} | {key: _as_lists(default) for key, default in parameters}
+        store(name, node, group="objective")
     for name in objectives.makers():
         node = {"maker": name}
         for key, default in objectives.parameters(name).items():
-            node[key] = "???" if default is objectives.REQUIRED else default
-        store.store(name, node, group="objective")
+            node[key] = "???" if default is objectives.REQUIRED else _as_lists(default)
+        store(name, node, group="objective")
     if task in ("check", "certify"):
-        store.store("all", {"name": "all"}, group="objective")
+        store("all", {"name": "all"}, group="objective")
     kinds = {
         "optimizer": ("name", optimizers),
         "transform": ("name", optimizers.TRANSFORMS),
@@ -28,7 +32,7 @@ def store_choices(task: str) -> None:
     }
     for group, (key, catalogue) in kinds.items():
         for name in catalogue.names():
-            store.store(name, {key: name} | _settings(catalogue.parameters(name)), group=group)
+            store(name, {key: name} | _settings(catalogue.parameters(name)), group=group)
 
 
 def _settings(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -40,8 +44,13 @@ def _settings(parameters: dict[str, Any]) -> dict[str, Any]:
         elif isinstance(default, bool | int | float | str | None):
             shown[key] = default
         elif type(default) is tuple:
-            shown[key] = list(default)
+            shown[key] = _as_lists(default)
     return shown
+
+
+def _as_lists(value: Any) -> Any:
+    """Tuples as lists, which every version of OmegaConf shows and changes alike."""
+    return [_as_lists(item) for item in value] if type(value) is tuple else value
 
 
 def check_choices(task: str, words: list[str]) -> None:
@@ -65,8 +74,13 @@ def spelled_out(task: str, words: list[str]) -> list[str]:
     """The words of a call with a user's shorthand in full; see ``_spelled_out``."""
     words = [_spelled_out(task, word) for word in words]
     if any(word.startswith("objective.fn=") for word in words):
-        return ["objective=function", *(word for word in words if word != "objective=function")]
-    return words
+        words = ["objective=function", *(word for word in words if word != "objective=function")]
+    return sorted(words, key=_is_setting)  # Hydra 1.3 takes no option in between
+
+
+def _is_setting(word: str) -> bool:
+    """Whether a word is one of key=value or ~key, not an option or what follows one."""
+    return not word.startswith("-") and ("=" in word or word.startswith("~"))
 
 
 def _spelled_out(task: str, word: str) -> str:
