@@ -162,7 +162,7 @@ def _recorded(record: str | int | Sequence[int] | None, steps: int) -> tuple[int
         raise unknown("record", record, ("summary", "all"))
     if is_count(record):
         return tuple(range(0, steps + 1, as_count("record", record, 1)))
-    chosen = sorted({as_count("record", step, 0) for step in np.atleast_1d(record)})
+    chosen = sorted({as_count("record", step, 0) for step in np.atleast_1d(record).tolist()})
     if chosen and chosen[-1] > steps:
         raise ArgumentError(f"record must lie within the {steps} steps, got {chosen[-1]}")
     return tuple(chosen)
