@@ -9,7 +9,22 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gdjax import _lazy
 from gdjax.errors import ArgumentError
+
+__all__ = [
+    "Share",
+    "Steps",
+    "basin_shares",
+    "data_profile",
+    "performance_profile",
+    "steps_ecdf",
+    "steps_quantile",
+    "success_rate",
+    "wilson",
+]
+
+__dir__ = _lazy.listing(globals())
 
 Axes = int | tuple[int, ...] | None
 Counts = int | np.integer | np.ndarray
