@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gdjax import _lazy
+from gdjax._display import shown
 from gdjax.errors import ArgumentError
 
 __all__ = [
@@ -30,6 +31,7 @@ Axes = int | tuple[int, ...] | None
 Counts = int | np.integer | np.ndarray
 
 
+@shown
 class Share(NamedTuple):
     """A share of descents, with its confidence interval; three arrays of one shape.
 
@@ -43,6 +45,7 @@ class Share(NamedTuple):
     high: np.ndarray
 
 
+@shown
 class Steps(NamedTuple):
     """An empirical distribution function: ``share[i]`` have arrived by ``steps[i]``.
 
@@ -165,7 +168,9 @@ def steps_ecdf(first_step: np.ndarray) -> Steps:
 
     Example:
         >>> steps_ecdf(np.array([3, -1, 5, 3]))
-        Steps(steps=array([3, 5]), share=array([0.5 , 0.75]))
+        Steps
+          steps  (3, 5)
+          share  (0.5, 0.75)
     """
     steps = _censored(first_step)
     arrived, counts = np.unique(steps[np.isfinite(steps)].astype(int), return_counts=True)

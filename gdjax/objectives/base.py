@@ -12,12 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from gdjax._display import Card, shown
 from gdjax.errors import ArgumentError, unknown
 from gdjax.objectives.layout import Layout, is_flat, is_traced, named
 
 GradientSide = Literal["autodiff", "hand"]
 
 
+@shown
 class Fit(NamedTuple):
     """The data behind a least-squares objective, and the curve that a point draws through it.
 
@@ -34,7 +36,8 @@ class Fit(NamedTuple):
     predict: Callable
 
 
-@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+@shown
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Objective:
     """A function of one point, its hand-derived gradient, and what is known about it.
 
@@ -155,6 +158,11 @@ class Objective:
         if self.layout is not None and not is_flat(point):
             return self.fn(point, *self.args)
         return self.value(jnp.asarray(point, dtype=float) if isinstance(point, Sequence) else point)
+
+    def _card(self) -> Card:
+        from gdjax.objectives import listing
+
+        return listing.card(self)
 
     @property
     def dim(self) -> int:
