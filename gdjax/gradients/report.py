@@ -9,7 +9,7 @@ from gdjax._display import Card, brief, shown
 from gdjax._inputs import Precision
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from gdjax.plotting.figure import Figure
 
 
 @shown

@@ -1,7 +1,7 @@
 """The catalogue, to be read: one line for each objective, or all that is known about one."""
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gdjax._display import Card, aligned, brief, shown
 from gdjax.objectives import registry
@@ -128,7 +128,8 @@ def card(objective: Objective) -> Card:
     )
 
 
-def _few(points: Sequence[Sequence[float]]) -> str:
+def _few(points: Sequence[Any] | None) -> str:
+    points = points or ()
     shown = ", ".join(map(brief, points[:2]))
     return f"{shown}, … {len(points)} in all" if len(points) > 2 else shown
 
