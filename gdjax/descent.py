@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import optax
 from jaxtyping import Array, Float, Int
 
 from gdjax import optimizers
+from gdjax._display import Card, shown
 from gdjax._inputs import (
     ObjectiveLike,
     OptimizerLike,
@@ -24,7 +26,6 @@ from gdjax._inputs import (
 from gdjax.errors import ArgumentError
 from gdjax.limits import LITTLE, SHARE, available_memory, size
 from gdjax.objectives import GradientSide, Objective, validate
-from gdjax.objectives.layout import is_traced
 from gdjax.outcomes import (
     DEFAULT_RULE,
     Frame,
@@ -37,6 +38,7 @@ from gdjax.outcomes import (
 )
 
 
+@shown
 class Trajectory(NamedTuple):
     """The path of one descent, and what became of it.
 
@@ -68,8 +70,6 @@ class Trajectory(NamedTuple):
         return np.concatenate([leaf.reshape(count, -1) for leaf in leaves], axis=1)
 
     def __str__(self) -> str:
-        if is_traced(self):
-            return "a traced descent"
         last = max(self.finite - 1, 0)
         point = self._flat[last]
         shown = ", ".join([*(f"{x:.6g}" for x in point[:6]), *["…"] * (len(point) > 6)])
@@ -78,8 +78,28 @@ class Trajectory(NamedTuple):
             f"f({shown}) = {float(self.values[last]):.6g}"
         )
 
-    def __repr__(self) -> str:
-        return f"<Trajectory: {self}>"
+    def _card(self) -> Card:
+        if np.ndim(self.values) > 1:  # of a vmap
+            outcomes = Counter(str(Outcome(code)) for code in np.ravel(self.outcome).tolist())
+            ends = ", ".join(f"{n} × {outcome}" for outcome, n in outcomes.items())
+            shapes = {"points": self.points, "values": self.values}
+            return Card(f"Trajectory of {outcomes.total():,} descents: {ends}", shapes)
+        known = max(self.finite, 1)
+        path, values = self._flat[:known], np.asarray(self.values)[:known]
+        outcome, steps = Outcome(int(self.outcome)), len(self.values) - 1
+        lowest, minimum = int(np.argmin(values)), int(self.minimum)
+        return Card(
+            f"Trajectory: {outcome} after {steps:,} steps",
+            {
+                "start": path[0],
+                "end": path[-1],
+                "value": f"{values[0]:.6g} → {values[-1]:.6g}",
+                "lowest": f"{values[lowest]:.6g} at step {lowest:,}",
+                "minimum": "none that is known" if minimum < 0 else f"known_minima[{minimum}]",
+                "finite": None if self.finite > steps else f"the first {self.finite:,} points",
+                "points": self.points,
+            },
+        )
 
 
 def descend(

@@ -12,6 +12,7 @@ import optax
 from jaxtyping import Array
 
 from gdjax import optimizers
+from gdjax._display import Card, shown
 from gdjax._inputs import (
     ObjectiveLike,
     Precision,
@@ -33,6 +34,7 @@ CHAOTIC = 10.0  # beside which a displacement of 0.1 % is no longer small
 SHARES = {"momentum", "b1", "b2", "b3", "beta", "decay", "decay_rate", "rho"}  # in (0, 1)
 
 
+@shown
 class Hypergradient(NamedTuple):
     """What a small change of each hyperparameter does to the final value.
 
@@ -72,6 +74,14 @@ class Hypergradient(NamedTuple):
         for name, slope in self.gradient.items():
             lines.append(f"d/d {name}: {slope:.6g}; over 0.1 %: {self.difference[name]:.6g}")
         return "\n".join([*lines, *filter(None, [self.warning])])
+
+    def _card(self) -> Card:
+        rows = [("hyperparameter", "derivative", "over 0.1 %", "")]
+        for name, slope in self.gradient.items():
+            doubt = "unreliable" if name in self.unreliable else ""
+            rows.append((name, f"{slope:.6g}", f"{self.difference[name]:.6g}", doubt))
+        facts = {"growth": f"{self.growth:.3g}", "warning": self.warning}
+        return Card(f"Hypergradient of the final value {self.value:.6g}", facts, rows)
 
 
 def hypergradient(
@@ -146,6 +156,7 @@ def hypergradient(
     return found
 
 
+@shown
 class Tuning(NamedTuple):
     """What ``tune_by_gradient`` found.
 
@@ -161,6 +172,17 @@ class Tuning(NamedTuple):
     losses: np.ndarray
     history: dict[str, np.ndarray]
     unreliable: int
+
+    def _card(self) -> Card:
+        best, rounds = int(np.argmin(self.losses)), len(self.losses) - 1
+        rows = [("hyperparameter", "first", "best")]
+        rows += [(n, f"{x[0]:.6g}", f"{x[best]:.6g}") for n, x in self.history.items()]
+        facts = {
+            "loss": f"{self.losses[0]:.6g} → {self.losses[best]:.6g}",
+            "best round": f"{best:,} of {rounds:,}",
+            "unreliable": f"from {self.unreliable} starts" if self.unreliable else None,
+        }
+        return Card(f"Tuning: {self.optimizer}", facts, rows)
 
 
 def tune_by_gradient(

@@ -9,12 +9,29 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gdjax import _lazy
+from gdjax._display import shown
 from gdjax.errors import ArgumentError
+
+__all__ = [
+    "Share",
+    "Steps",
+    "basin_shares",
+    "data_profile",
+    "performance_profile",
+    "steps_ecdf",
+    "steps_quantile",
+    "success_rate",
+    "wilson",
+]
+
+__dir__ = _lazy.listing(globals())
 
 Axes = int | tuple[int, ...] | None
 Counts = int | np.integer | np.ndarray
 
 
+@shown
 class Share(NamedTuple):
     """A share of descents, with its confidence interval; three arrays of one shape.
 
@@ -28,6 +45,7 @@ class Share(NamedTuple):
     high: np.ndarray
 
 
+@shown
 class Steps(NamedTuple):
     """An empirical distribution function: ``share[i]`` have arrived by ``steps[i]``.
 
@@ -150,7 +168,9 @@ def steps_ecdf(first_step: np.ndarray) -> Steps:
 
     Example:
         >>> steps_ecdf(np.array([3, -1, 5, 3]))
-        Steps(steps=array([3, 5]), share=array([0.5 , 0.75]))
+        Steps
+          steps  (3, 5)
+          share  (0.5, 0.75)
     """
     steps = _censored(first_step)
     arrived, counts = np.unique(steps[np.isfinite(steps)].astype(int), return_counts=True)

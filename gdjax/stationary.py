@@ -1,11 +1,13 @@
 """Stationary points: where the slope of an objective vanishes, and what is there."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from gdjax._display import Card, brief, shown
 from gdjax._inputs import ObjectiveLike, as_count, as_points, is_count, objective_at
 from gdjax.objectives import Objective, validate
 
@@ -18,6 +20,7 @@ STUCK = 1e8  # the damping beyond which a point is given up
 ON_A_KINK = 1e-9  # of the typical distance from one
 
 
+@shown
 class StationaryPoints(NamedTuple):
     """Stationary points of an objective, the lowest first.
 
@@ -40,6 +43,14 @@ class StationaryPoints(NamedTuple):
             shown = (f"{x if abs(x) > 1e-15 else 0:.8g}" for x in point)
             lines.append(f"{kind:10}  {value:14.8g}  ({', '.join(shown)})")
         return "\n".join(lines)
+
+    def _card(self) -> Card:
+        rows = [("kind", "value", "point", "eigenvalues")]
+        for point, value, kind, curved in zip(*self, strict=True):
+            place = np.where(np.abs(point) > 1e-15, point, 0)
+            rows.append((str(kind), brief(value + 0), brief(place), brief(curved)))
+        found = [f"{n} × {kind}" for kind, n in Counter(self.kinds.tolist()).items()]
+        return Card(f"StationaryPoints: {', '.join(found) or 'none found'}", {}, rows)
 
 
 class _Look(NamedTuple):

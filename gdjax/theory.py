@@ -19,8 +19,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gdjax import _lazy
 from gdjax.errors import ArgumentError, unknown
 from gdjax.objectives import Objective
+
+__all__ = [
+    "METHODS",
+    "Tuning",
+    "curvatures",
+    "local_rate",
+    "measured_rate",
+    "optimal",
+    "spectral_radius",
+    "stability_limit",
+]
+
+__dir__ = _lazy.listing(globals())
 
 Numbers = float | int | np.number | np.ndarray | jax.Array | Sequence
 

@@ -598,6 +598,45 @@ def test_an_interrupt_ends_the_command_in_one_line(tmp_path):
     assert errors == "gdjax sweep: interrupted\n"
 
 
+@pytest.mark.parametrize("delay", [0, 0.1, 0.5, 1, 2])  # seconds: most of them go into imports
+def test_an_interrupt_is_answered_while_the_command_starts(tmp_path, delay):
+    code = """
+import sys
+def told(event, names):
+    if event == "import" and names[0] == "gdjax.cli.app":
+        print("begun", flush=True)
+sys.addaudithook(told)
+sys.argv[1:] = ["run", "objective=ackley", "steps=1000000"]
+from gdjax.cli import main
+main()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout.readline() == "begun\n"
+    time.sleep(delay)
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert (errors, process.returncode) == ("gdjax run: interrupted\n", 130)
+
+
+def test_what_fails_after_an_interrupt_failed_of_it(capsys):
+    class Extension:
+        def __del__(self):  # as a callback of XLA's, it drops the KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
+
+    def load():
+        Extension()
+        raise ImportError("an extension that was interrupted")
+
+    with pytest.raises(KeyboardInterrupt), interrupts.remembered():
+        load()
+    with pytest.raises(ImportError, match="of its own"), interrupts.remembered():
+        raise ImportError("of its own")
+    assert capsys.readouterr().err == ""
+
+
 def test_a_lost_interrupt_is_found_between_two_blocks():
     with interrupts.remembered():
         interrupts.check()

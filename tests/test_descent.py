@@ -1,5 +1,3 @@
-import sys
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -107,15 +105,6 @@ def test_a_descent_inside_a_jit_leaves_nothing_of_it_behind():
     with jax.checking_leaks():
         inside = jax.jit(lambda x: gdjax.descend(QFSP, ball, x, 20).values)(start)
     np.testing.assert_allclose(gdjax.descend(QFSP, ball, start, 20).values, inside, rtol=1e-5)
-
-
-def test_importing_gdjax_loads_no_heavy_library():
-    import subprocess
-
-    heavy = "matplotlib", "xarray", "zarr", "hydra", "scipy", "sympy"
-    code = f"import sys, gdjax; print([m for m in {heavy} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize(

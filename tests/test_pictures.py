@@ -11,7 +11,6 @@ import pictures as p
 import pytest
 from matplotlib import colormaps
 from matplotlib.colors import to_rgb, to_rgba
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from pictures import BALL, BLUE, GLOBAL, LOCAL, LOST, MOVING, PINK, STALLED, WELLS, same_colour
 
@@ -19,6 +18,7 @@ import gdjax
 from gdjax import plotting
 from gdjax.objectives.base import Fit
 from gdjax.outcomes import Outcome
+from gdjax.plotting.figure import Figure
 
 READ = {}  # what a public picture shows, by its name: the checks
 

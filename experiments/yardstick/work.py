@@ -6,7 +6,7 @@ import numpy as np
 
 import gdjax
 from gdjax.descent import Precision
-from gdjax.errors import ArgumentError
+from gdjax.errors import ArgumentError, unknown
 from gdjax.objectives import Objective
 
 MOMENTUM = 0.9
@@ -64,7 +64,7 @@ def parse(word: str, precision: Precision, keep: str) -> Work:
     """
     name, _, dim = word.partition("-")
     if name not in LEARNING_RATE:
-        raise gdjax.errors.unknown("work", name, LEARNING_RATE)
+        raise unknown("work", name, LEARNING_RATE)
     if dim and not dim.isdigit():
         raise ArgumentError(f"work must be a name, or a name and a dimension, got {word!r}")
     found = Work(name, int(dim or 0), precision, keep)

@@ -3,20 +3,34 @@
 import sys
 
 from gdjax import interrupts
+from gdjax.cli.usage import HELP, USAGE
 
 
 def main() -> None:
     """Entry point of the ``gdjax`` command."""
-    called = " ".join(["gdjax", *sys.argv[1:2]])
+    words = sys.argv[1:]
+    if not words or words[0] in HELP:
+        print(USAGE, end="")
+        return
+    called = f"gdjax {words[0]}"
+    with interrupts.leaving(called):  # the imports take a while
+        if words[0] == "--version":
+            print(_versions())
+            return
+        from gdjax.cli import app
     try:
         with interrupts.remembered():
-            from gdjax.cli import app  # it takes a while, and may be interrupted
-
-            interrupts.check()
             app.main()
     except KeyboardInterrupt:
         print(f"{called}: interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _versions() -> str:
+    """A package a line, gdjax first."""
+    from gdjax._version import versions
+
+    return "\n".join(f"{name} {version}" for name, version in versions().items())
 
 
 __all__ = ["main"]

@@ -17,42 +17,16 @@ from gdjax import interrupts, objectives, optimizers
 from gdjax.cli.choices import check_choices, spelled_out, store_choices
 from gdjax.cli.hydra_versions import BASE
 from gdjax.cli.jobs import TASKS, check_kinds
+from gdjax.cli.usage import HELP, USAGE
 from gdjax.errors import ArgumentError, unknown
 from gdjax.optimizers import listing
 
-USAGE = """usage: gdjax TASK [key=value ...]
-
-tasks:
-  run      one descent: its picture, its path as data, its outcome
-  compare  several optimizers from one start, on one landscape
-  rank     many optimizers on many objectives, each tuned: profiles, ranks, a table
-  sweep    many descents, over starts and hyperparameters: their share, basins, stability
-  check    certify a hand-derived gradient: is it right, and if not, where and how
-  certify  certify two optimizers as one method, step by step, on every objective
-
-gdjax objectives [NAME]    the catalogue, or all that is known about one objective
-gdjax optimizers [NAME]    every optimizer with its defaults, or one of them in detail
-your own objective, in every task:
-  fn=my_file.py:f domain=[[-5,5],[-5,5]]     a function in a file, or package.module:f; its
-                                             gradient is objective.gradient=my_file.py:grad_f,
-                                             or gradient=my_file.py:grad_f in check
-  objective=formula objective.expression="x**2 + y**2 + 10*sin(x)*sin(y)"
-  objective=curve_fit objective.data=points.csv objective.model="b1*(1 - exp(-b2*x))"
-
-gdjax TASK --help          what can be chosen, and the defaults
-gdjax TASK --cfg job       the config as it would run
-gdjax TASK -m key=a,b,c    every combination, one after the other
-eval "$(gdjax -sc install=bash)"   completion for this shell
-"""
 LISTS = {"objectives": objectives, "optimizers": optimizers}
 
 
 def main() -> None:
     """The ``gdjax`` command; Ctrl-C is left to the caller."""
     words = sys.argv[1:]
-    if not words or words[0] in ("-h", "--help", "help"):
-        print(USAGE, end="")
-        return
     if words[0] in ("-sc", "--shell-completion"):
         task = _complete()
     else:
@@ -84,7 +58,7 @@ def main() -> None:
 
 def _catalogue(words: list[str]) -> str:
     """The catalogue of objectives, or the one that is named."""
-    if words and words[0] in ("-h", "--help"):
+    if words and words[0] in HELP:
         return USAGE.rstrip()
     if len(words) > 1:
         raise ArgumentError(f"objectives takes one name or none, got {' '.join(words)}")
@@ -93,7 +67,7 @@ def _catalogue(words: list[str]) -> str:
 
 def _listed(words: list[str]) -> str:
     """All optimizers, or the one that is named."""
-    if words and words[0] in ("-h", "--help"):
+    if words and words[0] in HELP:
         return USAGE.rstrip()
     if len(words) > 1:
         raise ArgumentError(f"optimizers takes one name or none, got {' '.join(words)}")

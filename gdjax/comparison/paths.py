@@ -7,9 +7,9 @@ import numpy as np
 import optax
 
 from gdjax import optimizers, theory
+from gdjax._display import Card, aligned, shown
 from gdjax._inputs import ObjectiveLike, Precision, as_objective, as_optimizers
 from gdjax.descent import Trajectory, descend
-from gdjax.equivalence import table
 from gdjax.errors import ArgumentError
 from gdjax.objectives import GradientSide, Objective
 from gdjax.outcomes import Outcome
@@ -27,6 +27,7 @@ class Rates(NamedTuple):
     measured: float | None
 
 
+@shown
 class Comparison(NamedTuple):
     """What ``compare`` found.
 
@@ -40,7 +41,7 @@ class Comparison(NamedTuple):
     paths: dict[str, Trajectory]
     rates: dict[str, Rates]
 
-    def __str__(self) -> str:
+    def _rows(self) -> list[tuple[str, ...]]:
         rows: list[tuple[str, ...]] = [
             ("optimizer", "outcome", "final value", "rate predicted", "measured")
         ]
@@ -48,7 +49,18 @@ class Comparison(NamedTuple):
             value = float(path.values[max(path.finite - 1, 0)])
             rates = map(rate_text, self.rates[label])
             rows.append((label, str(Outcome(int(path.outcome))), f"{value:.6g}", *rates))
-        return table(rows)
+        return rows
+
+    def __str__(self) -> str:
+        return aligned(self._rows())
+
+    def _card(self) -> Card:
+        first = next(iter(self.paths.values()))
+        return Card(
+            f"Comparison on {self.objective.name}: {len(self.paths)} optimizers",
+            {"start": first._flat[0], "steps": f"{len(first.values) - 1:,}"},
+            self._rows(),
+        )
 
 
 def compare(

@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdjax import metrics
-from gdjax.equivalence import table
+from gdjax._display import Card, aligned, shown
 
 QUARTILES = np.array([0.25, 0.5, 0.75])
 
 
+@shown
 class Profile(NamedTuple):
     """A share that grows along x, for each optimizer and tuning seed.
 
@@ -22,6 +23,7 @@ class Profile(NamedTuple):
     shares: np.ndarray
 
 
+@shown
 class Ranking(NamedTuple):
     """What ``gdjax.rank`` found, for p objectives, o optimizers, s tuning seeds, h held-out starts.
 
@@ -187,7 +189,7 @@ class Ranking(NamedTuple):
         settings = self.settings[label].items()
         return ", ".join(f"{name} {_between(values)}" for name, values in settings)
 
-    def __str__(self) -> str:
+    def _rows(self) -> list[tuple[str, ...]]:
         head = "optimizer", "mean rank", "first", "success", "95 %", "evaluations"
         alike = self.together or len(self.objectives) == 1
         rows: list[tuple[str, ...]] = [(*head, "score", "by seed", *["tuned to"] * alike)]
@@ -204,7 +206,20 @@ class Ranking(NamedTuple):
                     *[self._tuned(row["optimizer"])] * alike,
                 )
             )  # fmt: skip
-        return table(rows)
+        return rows
+
+    def __str__(self) -> str:
+        return aligned(self._rows())
+
+    def _card(self) -> Card:
+        p, o, s, h, _ = self.costs.shape
+        facts = {
+            "objectives": self.objectives,
+            "budget": f"{self.budget:,} evaluations a descent, {self.allotted:,} for tuning",
+            "descents": f"from {h} starts held out, after {s} tunings",
+            "precisions": self.tau,
+        }
+        return Card(f"Ranking of {o} optimizers on {p} objectives", facts, self._rows())
 
 
 def _between(values: np.ndarray) -> str:

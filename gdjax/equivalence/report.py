@@ -2,7 +2,11 @@
 
 from typing import NamedTuple
 
+from gdjax._display import Card, shown
+from gdjax._display import aligned as table
 
+
+@shown
 class Trial(NamedTuple):
     """Two optimizers held against each other along one path from each start.
 
@@ -47,6 +51,7 @@ class Trial(NamedTuple):
         return "together" if self.drift_step < 0 else f"apart at step {self.drift_step}"
 
 
+@shown
 class EquivalenceReport(NamedTuple):
     """What ``certify_equivalence`` found; ``str`` of it is a table.
 
@@ -77,7 +82,7 @@ class EquivalenceReport(NamedTuple):
         apart = self.same and "different" in others
         return f"{first}; different under a schedule" if apart else first
 
-    def __str__(self) -> str:
+    def _rows(self) -> list[tuple[str, ...]]:
         rows = [("learning rate", "verdict", "next point", "carried step", "same", "free runs")]
         for trial in self.trials:
             rows.append(
@@ -90,20 +95,20 @@ class EquivalenceReport(NamedTuple):
                     f"{trial.drift:.1e}, {trial.parting}",
                 )
             )
+        return rows
+
+    def __str__(self) -> str:
         lines = [
             f"a = {self.a}",
             f"b = {self.b}",
             f"on {self.objective}, {self.precision}: {self.verdict}",
-            table(rows),
+            table(self._rows()),
         ]
         lines += [f"{t.rate}: {t.reason}" for t in self.trials if t.reason]
         return "\n".join(lines)
 
-
-def table(rows: list[tuple[str, ...]]) -> str:
-    """Rows as aligned text, two spaces between the columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
+    def _card(self) -> Card:
+        reasons = {f"why, {t.rate}": t.reason for t in self.trials}
+        on = f"{self.objective}, {self.precision}"
+        facts = {"a": self.a, "b": self.b, "on": on, **reasons}
+        return Card(f"EquivalenceReport: {self.verdict}", facts, self._rows())

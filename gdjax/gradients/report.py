@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from gdjax._display import Card, brief, shown
 from gdjax._inputs import Precision
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from gdjax.plotting.figure import Figure
 
 
+@shown
 class Side(NamedTuple):
     """What one side says about the worst component at the worst point.
 
@@ -28,6 +30,7 @@ class Side(NamedTuple):
     odd: int = 0
 
 
+@shown
 class Behaviour(NamedTuple):
     """How a derivative behaves in one precision.
 
@@ -47,7 +50,15 @@ class Behaviour(NamedTuple):
     typical: float
     undecided: int
 
+    @property
+    def _line(self) -> str:
+        return (
+            f"{'within tolerance' if self.ok else 'BEYOND TOLERANCE'}: error {self.typical:.0e}, "
+            f"at most {self.error:.0e} where {self.tolerance:.0e} is rounding"
+        )
 
+
+@shown
 class Details(NamedTuple):
     """The numbers behind a report, for pictures and for further questions.
 
@@ -78,6 +89,7 @@ class Details(NamedTuple):
     worst: int
 
 
+@shown
 class GradientReport(NamedTuple):
     """A certificate: whether a derivative is right, and if not, where and by how much.
 
@@ -121,10 +133,13 @@ class GradientReport(NamedTuple):
     reason: str
     details: Details
 
-    def __str__(self) -> str:
+    @property
+    def _count(self) -> str:
         special = f" and {self.special} special" if self.special else ""
-        count = f"{self.points:,} point{'s' * (self.points != 1)}{special}"
-        lines = [f"{self.name}: {self.verdict}", f"  looked at   {count}, in {self.precision}"]
+        return f"{self.points:,} point{'s' * (self.points != 1)}{special}, in {self.precision}"
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}: {self.verdict}", f"  looked at   {self._count}"]
         if left := {reason: n for reason, n in self.left_out.items() if n}:
             lines.append("  left out    " + ", ".join(f"{n:,} {r}" for r, n in left.items()))
         lines.append(f"  worst at    {_point(self.worst_point)}, component {self.component}")
@@ -140,11 +155,26 @@ class GradientReport(NamedTuple):
         lines += [f"  pattern     {pattern}" for pattern in self.patterns]
         lines += [f"  warning     {warning}" for warning in self.warnings]
         for precision, found in self.behaviour.items():
-            state = "within tolerance" if found.ok else "BEYOND TOLERANCE"
-            line = f"  {precision:<10}  {state}: error {found.typical:.0e}"
-            line += f", at most {found.error:.0e} where {found.tolerance:.0e} is rounding"
-            lines.append(line)
+            lines.append(f"  {precision:<10}  {found._line}")
         return "\n".join(lines)
+
+    def _card(self) -> Card:
+        left = {reason: n for reason, n in self.left_out.items() if n}
+        facts = {
+            "looked at": self._count,
+            "left out": ", ".join(f"{n:,} {reason}" for reason, n in left.items()),
+            "worst at": f"{brief(self.worst_point)}, component {self.component}",
+            "error": f"{self.error:.1e} of the norm",
+            "tolerance": f"{self.tolerance:.1e}, {self.reason}",
+            "pattern": "; ".join(self.patterns),
+            "warning": "; ".join(self.warnings),
+            **{precision: found._line for precision, found in self.behaviour.items()},
+        }
+        rows = [("side", "value", "error / norm", "remark")]
+        for label, side in self.sides.items():
+            value, error, odd, remark = _cells(side)
+            rows.append((label, value, error, "  ".join(filter(None, (odd, remark)))))
+        return Card(f"GradientReport of {self.name}, {self.kind}: {self.verdict}", facts, rows)
 
     @property
     def line(self) -> str:

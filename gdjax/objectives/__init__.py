@@ -1,5 +1,6 @@
 """Objectives: functions worth descending, with their gradients, minima and references."""
 
+from gdjax import _lazy
 from gdjax.objectives import (  # noqa: F401  (importing a family registers it)
     basins,
     bowls,
@@ -46,3 +47,5 @@ __all__ = [
     "table",
     "validate",
 ]
+
+__dir__ = _lazy.listing(globals())

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from gdjax._display import Card, shown
 from gdjax.errors import ArgumentError, unknown
 from gdjax.objectives.closures import unshared
 from gdjax.objectives.layout import Layout, component_names, is_flat, is_traced, named
@@ -20,6 +21,7 @@ GradientSide = Literal["autodiff", "hand"]
 _MADE = ("value", "hand_gradient", "hand_hessian", "_autodiff", "_by_dtype", "_fns")
 
 
+@shown
 class Fit(NamedTuple):
     """The data behind a least-squares objective, and the curve that a point draws through it.
 
@@ -36,7 +38,8 @@ class Fit(NamedTuple):
     predict: Callable
 
 
-@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+@shown
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Objective:
     """A function of one point, its hand-derived gradient, and what is known about it.
 
@@ -160,6 +163,11 @@ class Objective:
     def __getstate__(self) -> dict[str, Any]:
         """What is copied and pickled: all but the functions that were made of it on the way."""
         return {key: value for key, value in self.__dict__.items() if key not in _MADE}
+
+    def _card(self) -> Card:
+        from gdjax.objectives import listing
+
+        return listing.card(self)
 
     @property
     def dim(self) -> int:

@@ -1,13 +1,16 @@
 """The catalogue, to be read: one line for each objective, or all that is known about one."""
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
+from gdjax._display import Card, aligned, brief, shown
 from gdjax.objectives import registry
+from gdjax.objectives.base import Objective
 
 LISTED = 12  # points of one kind that a description shows
 
 
+@shown
 class Entry(NamedTuple):
     """One line of the catalogue, at the dimension an objective has by default.
 
@@ -29,18 +32,21 @@ class Entry(NamedTuple):
     fmin: float | None
 
 
+@shown
 class Table(tuple[Entry, ...]):
     """Lines of the catalogue; ``str`` aligns them."""
 
-    def __str__(self) -> str:
+    def _rows(self) -> list[list[str]]:
         rows = [["name", "family", "dim", "smoothness", "global", "other", "f*"]]
         for *words, fmin in self:
             rows.append([*map(str, words), "none" if fmin is None else f"{fmin:.10g}"])
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        return "\n".join(
-            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        )
+        return rows
+
+    def __str__(self) -> str:
+        return aligned(self._rows())
+
+    def _card(self) -> Card:
+        return Card(f"Table of {len(self)} objectives; print it for all", {}, self._rows())
 
 
 def table() -> Table:
@@ -92,6 +98,40 @@ def describe(name: str) -> str:
         kinks = ", its kinks aside" if f.kink else ""
         lines.append(f"There are no other stationary points in the domain{kinks}.")
     return f"{name} ({registry.family(name)}): {registry.text(name)}\n\n" + "\n".join(lines)
+
+
+def card(objective: Objective) -> Card:
+    """What is shown of an objective, in the catalogue or not."""
+    f = objective
+    names = f.variables if f.dim <= 6 else (f.variables[0], "…", f.variables[-1])
+    guessed = "" if f.bounded or f.domain is None else ", guessed"
+    sides = _times(f"[{low:g}, {high:g}]" for low, high in f.domain or ())
+    derived = {"gradient": f.gradient, "Hessian": f.hessian}
+    return Card(
+        f"Objective {f.name}, of {f.dim} variable{'s' * (f.dim > 1)}: {', '.join(names)}",
+        {
+            "formula": f"${f.latex}$" if f.latex else None,
+            "domain": sides + guessed if sides else "none: a descent is never out of bounds",
+            "start": f.start,
+            "f*": f.fmin,
+            "minima": _few(f.minima),
+            "local minima": _few(f.local_minima),
+            "saddles": _few(f.saddles),
+            "maxima": _few(f.maxima),
+            "by hand": ", ".join(name for name, hand in derived.items() if hand) or "no derivative",
+            "smoothness": f.smoothness,
+            "args": f.args,
+            "fit": f.fit and f"{f.fit.response} over {', '.join(f.fit.columns)}",
+            "precision": None if f.float32 else "needs float64",
+            "reference": f.reference,
+        },
+    )
+
+
+def _few(points: Sequence[Any] | None) -> str:
+    points = points or ()
+    shown = ", ".join(map(brief, points[:2]))
+    return f"{shown}, … {len(points)} in all" if len(points) > 2 else shown
 
 
 def _point(point: Iterable[float]) -> str:

@@ -1,5 +1,6 @@
 """Optimizers: gdjax's own as optax transformations, and every one of optax by name."""
 
+from gdjax import _lazy
 from gdjax.optimizers import schedules
 from gdjax.optimizers.base import (
     REQUIRED,
@@ -65,3 +66,5 @@ __all__ = [
     "transform",
     "why_not",
 ]
+
+__dir__ = _lazy.listing(globals())

@@ -1,5 +1,6 @@
 """Pictures: data in, matplotlib ``Figure`` out; nothing here runs a descent or opens a window."""
 
+from gdjax import _lazy
 from gdjax.plotting.basins import basin_map
 from gdjax.plotting.certificates import certificate
 from gdjax.plotting.curves import convergence, curve, fit
@@ -43,3 +44,5 @@ __all__ = [
     "sweep_pictures",
     "trajectory",
 ]
+
+__dir__ = _lazy.listing(globals())

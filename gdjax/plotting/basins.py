@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, LogNorm
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
@@ -17,6 +16,7 @@ from gdjax.objectives import Objective
 from gdjax.outcomes import Outcome
 from gdjax.plotting import inputs, style
 from gdjax.plotting.cells import Dataset, Fate, axes_of, fates, heading, setting
+from gdjax.plotting.figure import Figure
 
 PANELS = 9  # more would be too small to read
 OTHERS = "#F0E442"  # minima beyond the palette

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 
 from gdjax.plotting import style
+from gdjax.plotting.figure import Figure
 
 if TYPE_CHECKING:
     from gdjax.gradients import GradientReport

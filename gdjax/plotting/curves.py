@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from gdjax._inputs import ObjectiveLike
 from gdjax.descent import Trajectory
 from gdjax.errors import ArgumentError
 from gdjax.outcomes import Outcome
 from gdjax.plotting import inputs, landscape, style
+from gdjax.plotting.figure import Figure
 
 HEADROOM = 0.35  # of the data's height, above and below: a curve that went astray is cut there
 TANGENTS = 8  # more would cover the curve

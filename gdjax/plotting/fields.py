@@ -6,12 +6,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.figure import Figure
 
 from gdjax._inputs import ObjectiveLike, as_count, as_objective
 from gdjax.errors import ArgumentError
 from gdjax.objectives import GradientSide, Objective
 from gdjax.plotting import landscape, style
+from gdjax.plotting.figure import Figure
 
 
 def gradient_field(

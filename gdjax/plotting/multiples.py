@@ -4,13 +4,13 @@ import itertools
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gdjax._inputs import ObjectiveLike
 from gdjax.errors import ArgumentError
 from gdjax.plotting import inputs, landscape, style
 from gdjax.plotting.cells import Dataset, Fate, axes_of, fates, heading, setting
+from gdjax.plotting.figure import Figure
 
 SIDE = 4  # panels along a side, and values drawn of an axis
 PATHS = 12  # in one panel

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from mpl_toolkits.mplot3d import Axes3D
 
 from gdjax._inputs import ObjectiveLike
@@ -13,6 +12,7 @@ from gdjax.descent import Trajectory
 from gdjax.objectives import Objective
 from gdjax.plotting import inputs, landscape, style
 from gdjax.plotting.curves import curve, legend_entry, mark_ends
+from gdjax.plotting.figure import Figure
 
 DRAPE = 12  # samples a step, so that a path lies on the surface instead of cutting through it
 

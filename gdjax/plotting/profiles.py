@@ -6,7 +6,6 @@ from typing import Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
 
@@ -14,6 +13,7 @@ from gdjax.comparison.ranking import Profile, Ranking
 from gdjax.errors import ArgumentError
 from gdjax.plotting import style
 from gdjax.plotting.cells import readable
+from gdjax.plotting.figure import Figure
 
 DASHED = 7  # an optimizer whose colour is of the palette's darker half is dashed as well
 BANDS = 5  # more bands than that hide each other

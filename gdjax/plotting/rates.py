@@ -7,7 +7,6 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, LogNorm, Normalize
-from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from gdjax import metrics
@@ -28,6 +27,7 @@ from gdjax.plotting.cells import (
     scale_of,
     setting,
 )
+from gdjax.plotting.figure import Figure
 
 LINES = 7  # as many as the palette tells apart
 

@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from gdjax import metrics, theory
@@ -26,6 +25,7 @@ from gdjax.plotting.cells import (
     need_axes,
     scale_of,
 )
+from gdjax.plotting.figure import Figure
 
 COLOURS = {  # the first two mix to greens, which are nobody else's
     Fate.GLOBAL: "#0072B2",

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
-from matplotlib.figure import Figure
-
 from gdjax._inputs import ObjectiveLike
 from gdjax.errors import ArgumentError, unknown
 from gdjax.objectives import Objective
 from gdjax.plotting import inputs
 from gdjax.plotting.basins import basin_map
 from gdjax.plotting.cells import Dataset, check_finished
+from gdjax.plotting.figure import Figure, Figures
 from gdjax.plotting.multiples import paths_grid
 from gdjax.plotting.rates import steps_ecdf, success_rate
 from gdjax.plotting.stability import stability_map
@@ -25,7 +24,7 @@ PICTURES: dict[str, Callable[[Dataset, Objective], Figure]] = {
 
 def sweep_pictures(
     dataset: Dataset, objective: ObjectiveLike, names: Sequence[str] | None = None
-) -> dict[str, Figure]:
+) -> Figures:
     """The pictures of a sweep by name: those asked for, or every one that suits it.
 
     Args:
@@ -47,8 +46,8 @@ def sweep_pictures(
         if name not in PICTURES:
             raise unknown("picture", name, PICTURES)
     if names is not None:
-        return {name: PICTURES[name](dataset, objective) for name in names}
-    figures = {}
+        return Figures({name: PICTURES[name](dataset, objective) for name in names})
+    figures = Figures()
     for name, draw in PICTURES.items():
         try:
             figures[name] = draw(dataset, objective)

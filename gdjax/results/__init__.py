@@ -1,5 +1,6 @@
 """Labelled results of a sweep: in memory, on disk, and as a table."""
 
+from gdjax import _lazy
 from gdjax.results.folder import open_results
 from gdjax.results.layout import (
     Coordinate,
@@ -25,3 +26,5 @@ __all__ = [
     "sweep_layout",
     "to_parquet",
 ]
+
+__dir__ = _lazy.listing(globals())

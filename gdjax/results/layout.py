@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from gdjax._display import Card, shown
 from gdjax.errors import ArgumentError
 from gdjax.objectives.layout import component_names
 from gdjax.outcomes import Outcome
@@ -19,6 +20,7 @@ from gdjax.results.provenance import numbers, provenance, to_json
 RESERVED = ("start", "record", "known_minimum", "minimum_point", "is_global", "cell", "status")
 
 
+@shown
 class Variable(NamedTuple):
     """One result of every cell.
 
@@ -49,6 +51,7 @@ class Variable(NamedTuple):
         return np.dtype(self.dtype).itemsize * math.prod(self.shape)
 
 
+@shown
 class Coordinate(NamedTuple):
     """Values along one or more dims.
 
@@ -79,7 +82,8 @@ def labels(item: Variable | Coordinate) -> dict[str, Any]:
     return named | {"flag_values": codes, "flag_meanings": " ".join(item.meanings)}
 
 
-@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+@shown
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Layout:
     """The plain description of a sweep's results: what computing, storing and drawing agree on.
 
@@ -99,6 +103,17 @@ class Layout:
     variables: Mapping[str, Variable]
     chunk: int
     attrs: Mapping[str, Any]
+
+    def _card(self) -> Card:
+        return Card(
+            f"Layout of {self.cells:,} cells in {self.chunks:,} chunks",
+            {
+                "dims": self.dims,
+                "coordinates": ", ".join(self.coordinates),
+                "variables": ", ".join(self.variables),
+                "attrs": ", ".join(self.attrs),
+            },
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -2,17 +2,15 @@
 
 import datetime
 import functools
-import importlib.metadata
 import json
 import math
-import platform
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
-PACKAGES = ("gdjax", "jax", "jaxlib", "numpy", "optax", "xarray", "zarr")
+from gdjax._version import versions
 
 
 def provenance() -> dict[str, str]:
@@ -33,8 +31,7 @@ def provenance() -> dict[str, str]:
 @functools.cache
 def _versions() -> str:
     """Read once: it takes longer than a small sweep."""
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return json.dumps(versions | {"python": platform.python_version()})
+    return json.dumps(versions())
 
 
 def to_json(value: Any) -> Any:

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import zarr
 
+from gdjax._display import Card, shown
 from gdjax.errors import ArgumentError, StorageError
 from gdjax.results.folder import finished, lay_out, open_group, read_layout, stored
 from gdjax.results.layout import Layout
 
 
+@shown
 class Store:
     """Results on disk: a zarr v3 folder of flat arrays, one row a cell.
 
@@ -52,6 +54,11 @@ class Store:
         self.layout = layout
         self._arrays = {name: stored(group, name) for name in (*layout.variables, "status")}
         self.done = finished(group)
+
+    def _card(self) -> Card:
+        done, chunks = int(self.done.sum()), self.layout.chunks
+        facts = {"chunks": f"{done:,} of {chunks:,} finished", "cells": self.layout.dims}
+        return Card(f"Store {self.path}", facts | {"variables": tuple(self.layout.variables)})
 
     @classmethod
     def open_or_create(cls, path: str | os.PathLike, layout: Layout) -> "Store":

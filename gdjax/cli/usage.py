@@ -1,0 +1,28 @@
+"""What ``gdjax --help`` says; nothing here loads JAX."""
+
+HELP = ("-h", "--help", "help")
+USAGE = """usage: gdjax TASK [key=value ...]
+
+tasks:
+  run      one descent: its picture, its path as data, its outcome
+  compare  several optimizers from one start, on one landscape
+  rank     many optimizers on many objectives, each tuned: profiles, ranks, a table
+  sweep    many descents, over starts and hyperparameters: their share, basins, stability
+  check    certify a hand-derived gradient: is it right, and if not, where and how
+  certify  certify two optimizers as one method, step by step, on every objective
+
+gdjax objectives [NAME]    the catalogue, or all that is known about one objective
+gdjax optimizers [NAME]    every optimizer with its defaults, or one of them in detail
+your own objective, in every task:
+  fn=my_file.py:f domain=[[-5,5],[-5,5]]     a function in a file, or package.module:f; its
+                                             gradient is objective.gradient=my_file.py:grad_f,
+                                             or gradient=my_file.py:grad_f in check
+  objective=formula objective.expression="x**2 + y**2 + 10*sin(x)*sin(y)"
+  objective=curve_fit objective.data=points.csv objective.model="b1*(1 - exp(-b2*x))"
+
+gdjax TASK --help          what can be chosen, and the defaults
+gdjax TASK --cfg job       the config as it would run
+gdjax TASK -m key=a,b,c    every combination, one after the other
+gdjax --version            of gdjax, of what its results depend on, and of Python
+eval "$(gdjax -sc install=bash)"   completion for this shell
+"""
