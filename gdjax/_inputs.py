@@ -1,9 +1,8 @@
 """The door: what a person brings, turned into what every verb works on, or refused in one line."""
 
-import contextlib
 import operator
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NoReturn
 
 import jax
 import numpy as np
@@ -20,7 +19,7 @@ Precision = Literal["float32", "float64"]
 
 __all__ = [
     "ObjectiveLike", "OptimizerLike", "Precision", "as_count", "as_objective", "as_optimizer",
-    "as_optimizers", "as_precision_name", "as_starts", "descending", "is_count", "objective_at",
+    "as_optimizers", "as_precision_name", "as_starts", "cannot_descend", "is_count", "objective_at",
 ]  # fmt: skip
 
 
@@ -83,21 +82,18 @@ def as_optimizers(given: Any) -> dict[str, Optimizer]:
     return dict(pairs)
 
 
-@contextlib.contextmanager
-def descending(objective: Objective, optimizer: Optimizer) -> Iterator[None]:
-    """Where an optimizer is run on an objective: what it raises itself is told in one line.
+def cannot_descend(objective: Objective, optimizer: Optimizer, error: Exception) -> NoReturn:
+    """Raise in one line what an optimizer raised when it was run on an objective.
 
     Raises:
-        ArgumentError: an optimizer whose ``init`` or ``update`` fails on such points.
+        ArgumentError: for one whose ``init`` or ``update`` fails on such points.
+        Exception: what is in one line already, or was asked for by ``jax_debug_nans``.
     """
-    try:
-        yield
-    except (ArgumentError, FloatingPointError):  # the second is asked for: jax_debug_nans
-        raise
-    except Exception as error:
-        raise ArgumentError(
-            f"{optimizer!r:.200} cannot descend {objective.name}: {first_line(error)}"
-        ) from error
+    if isinstance(error, ArgumentError | FloatingPointError):
+        raise error
+    raise ArgumentError(
+        f"{optimizer!r:.200} cannot descend {objective.name}: {first_line(error)}"
+    ) from error
 
 
 def is_count(value: Any) -> bool:

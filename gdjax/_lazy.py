@@ -14,8 +14,9 @@ def loader(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
         homes: the module that each name is found in; of a module, that module itself.
 
     Example:
-        >>> find = loader("gdjax", {"pi": "math", "path": "os.path"})
-        >>> find("pi"), find("path").sep
+        >>> shelf = sys.modules["shelf"] = type(sys)("shelf")
+        >>> shelf.__getattr__ = loader("shelf", {"pi": "math", "path": "os.path"})
+        >>> shelf.pi, shelf.path.sep
         (3.141592653589793, '/')
     """
 
@@ -24,7 +25,9 @@ def loader(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
             message = f"module {package!r} has no attribute {name!r}"
             raise AttributeError(message, name=name, obj=sys.modules[package])
         home = importlib.import_module(homes[name])
-        return home if homes[name].endswith(f".{name}") else getattr(home, name)
+        found = home if homes[name].endswith(f".{name}") else getattr(home, name)
+        setattr(sys.modules[package], name, found)  # from now on it is there at once
+        return found
 
     return find
 

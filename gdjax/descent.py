@@ -21,7 +21,7 @@ from gdjax._inputs import (
     as_count,
     as_objective,
     as_precision_name,
-    descending,
+    cannot_descend,
 )
 from gdjax.errors import ArgumentError
 from gdjax.limits import LITTLE, SHARE, available_memory, size
@@ -155,12 +155,14 @@ def descend(
         first = f.flat(f.start if start is None else start)
         validate(f, at=first)
         chosen = optimizers.as_optimizer(optimizer)
-        numbers, kind = jax.tree.flatten(chosen.with_arrays_for_seeds())
+        kind, numbers = chosen.with_arrays_for_seeds().parts
         wide = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
         numbers = [_placed(n, wide) if type(n) is float else n for n in numbers]
-        given = f.cast(jnp.result_type(float))
-        with descending(f, chosen):
+        given = f.cast(np.float64 if wide else np.float32)
+        try:
             path = _descend(given, steps, gradient, kind, numbers, first, rule)
+        except Exception as error:
+            cannot_descend(f, chosen, error)
     return path if f.layout is None else path._replace(points=f.shaped(path.points))
 
 
@@ -249,7 +251,7 @@ def _descend(
 ) -> Trajectory:
     start = jnp.asarray(start, dtype=float)
     frame = frame_of(objective, start)
-    transformation = jax.tree.unflatten(kind, numbers)
+    transformation = optimizers.Optimizer.of_parts(kind, numbers)
     step = step_function(objective, gradient, transformation)
 
     def body(carry: tuple, _: None) -> tuple[tuple, tuple[Array, Array]]:

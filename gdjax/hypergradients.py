@@ -19,7 +19,7 @@ from gdjax._inputs import (
     as_count,
     as_objective,
     as_starts,
-    descending,
+    cannot_descend,
     objective_at,
 )
 from gdjax.descent import as_precision, step_function
@@ -134,8 +134,10 @@ def hypergradient(
         objective = objective.cast(jnp.result_type(float))
         optimizer, chosen = _chosen(optimizer, of)
         at = jnp.asarray(point, dtype=float)
-        with descending(objective, optimizer):
+        try:
             found = _differentiated(objective, steps, gradient, optimizer, chosen, at)
+        except Exception as error:
+            cannot_descend(objective, optimizer, error)
         value, slopes, growth = jax.tree.map(float, found)
         difference, unreliable = {}, []
         for name, number in chosen.items():
@@ -240,8 +242,10 @@ def tune_by_gradient(
         state, size = search.init(free), rate
         best, best_loss, losses, history = free, np.inf, [], []
         for _ in range(rounds + 1):
-            with descending(objective, optimizer):
+            try:
                 loss, slopes = _loss(objective, steps, gradient, optimizer, kinds, free, at)
+            except Exception as error:
+                cannot_descend(objective, optimizer, error)
             losses.append(float(loss) if np.isfinite(loss) else np.inf)
             history.append({name: float(_closed(kind, free[name])) for name, kind in kinds})
             if not np.isfinite([losses[-1], *map(float, slopes.values())]).all():

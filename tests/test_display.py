@@ -56,7 +56,7 @@ def report():
 def details():
     n = np.ones(MANY)
     points = np.ones((MANY, 50))
-    return Details(points, n, n, n > 0, n > 0, n[:20], points, n, np.ones((50, 2)), 3)
+    return Details(points, n, n, n > 0, n > 0, n[:20], points, n, np.ones((50, 2)), ["<b>"] * 50, 3)
 
 
 def trial():

@@ -240,7 +240,7 @@ class Objective:
     def _as_flat(self, point: Any, argument: str) -> Any:
         if self.layout is not None and not is_flat(point):
             return self.layout.flatten(point, argument)
-        if isinstance(point, Mapping):
+        if type(point) is not tuple and isinstance(point, Mapping):
             return named(point, self.variables, argument)
         return point
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax
 import numpy as np
 
-from gdjax._inputs import descending
+from gdjax._inputs import cannot_descend
 from gdjax.descent import as_precision
 from gdjax.errors import first_line
 from gdjax.sweeps import cells, portable
@@ -190,8 +190,10 @@ def _kernel(plan: Plan, fast_math: bool) -> tuple[Kernel, str]:
     setting, _, data = cells.Setting.of(plan.optimizer, plan.objective)
     kinds = [(x.shape, plan.precision if x.dtype.kind == "f" else str(x.dtype)) for x in data]
     key = (setting, tuple(kinds), plan.gradient, plan.rule, plan.tolerance, plan.stop)
-    with descending(plan.objective, plan.optimizer):
+    try:
         return _compiled(*key, plan.objective.dim, plan.precision, fast_math, bool(plan.record))
+    except Exception as error:
+        cannot_descend(plan.objective, plan.optimizer, error)
 
 
 @functools.lru_cache(maxsize=64)
