@@ -22,6 +22,7 @@ from gdjax.gradients.report import Behaviour, Details, Side
 from gdjax.hypergradients import Hypergradient, Tuning
 from gdjax.objectives.layout import Layout as PointLayout
 from gdjax.outcomes import Outcome, StoppingRule
+from gdjax.sweeps import starts
 
 EVIL = '<b>&"bold"</b>' + " and on" * 30 + "\nto the next line"
 MANY = 3000
@@ -134,10 +135,10 @@ SHOWN = {
     optimizers.Optimizer: lambda: gdjax.heavy_ball(0.1),
     optimizers.Schedule: lambda: SCHEDULE,
     StoppingRule: StoppingRule,
+    starts.Starts: lambda: starts.Starts("array", MANY, points=np.ones((MANY, 50))),
     Outcome: lambda: Outcome.CONVERGED,
     PointLayout: lambda: PointLayout({"w": np.ones((MANY, 5))}),
 }  # fmt: skip
-NOT_SHOWN = {"Starts"}  # what a sweep is given
 IN_MEMORY = [cls for cls in SHOWN if cls is not results.Store]
 CARDS = [cls for cls in IN_MEMORY if "_repr_html_" in vars(cls)]
 
@@ -153,7 +154,7 @@ def handed_out():
             todo += classes(getattr(module, name))
     while todo:
         cls = todo.pop()
-        if cls not in found and not issubclass(cls, Exception) and cls.__name__ not in NOT_SHOWN:
+        if cls not in found and not issubclass(cls, Exception):
             found.add(cls)
             parts = vars(cls) | hints(cls)
             todo += [c for n, part in parts.items() if n[0] != "_" for c in classes(part)]

@@ -19,7 +19,7 @@ HEAVY = {
 }  # fmt: skip
 LISTED = (
     "equivalence", "gradients", "metrics", "objectives", "optimizers", "plotting", "results",
-    "theory",
+    "sweeps.starts", "theory",
 )  # fmt: skip
 
 

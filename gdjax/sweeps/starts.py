@@ -7,14 +7,20 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from gdjax import _lazy
+from gdjax._display import shown
 from gdjax._inputs import as_count, as_points
 from gdjax.errors import ArgumentError, unknown
 from gdjax.objectives import Objective
+
+__all__ = ["Starts", "grid", "latin_hypercube", "make", "sobol", "uniform"]
+__dir__ = _lazy.listing(globals())
 
 Kind = Literal["array", "grid", "uniform", "sobol", "latin_hypercube"]
 BLOCK = 2**16  # points drawn from one seed: any part of a sample can be made without the rest
 
 
+@shown
 class Starts(NamedTuple):
     """Starts, made piece by piece where they are needed.
 
