@@ -146,7 +146,8 @@ CARDS = [cls for cls in IN_MEMORY if "_repr_html_" in vars(cls)]
 def handed_out():
     """Every class of gdjax's that is public, that a public function returns, or that these hold."""
     modules = [gdjax, *map(importlib.import_module, (f"gdjax.{name}" for name in (
-        "equivalence", "gradients", "metrics", "objectives", "optimizers", "results", "theory",
+        "equivalence", "gradients", "metrics", "objectives", "optimizers", "results",
+        "sweeps.starts", "theory",
     )))]  # fmt: skip
     found, todo = set(), []
     for module in modules:
