@@ -6,6 +6,7 @@ precision too: a descent in float32 would leave a certificate in float64 with ro
 with two dtypes in one product. So the arrays of a user's function are copied out of every trace.
 """
 
+import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -58,7 +59,8 @@ class _Unshared:
             return self._fn(*tree.unflatten([arrays.get(i, x) for i, x in enumerate(leaves)]))
 
         closed, shapes = self._traced(fn, arrays)
-        if not any(isinstance(value, np.ndarray) for value in constants(closed)):
+        held = any(isinstance(value, np.ndarray) and value.ndim for value in constants(closed))
+        if not held and not _sees_a_scalar(self._fn):
             self._plain = True
             return self._fn(*args)
         return jax.tree.unflatten(jax.tree.structure(shapes), evaluate(closed, [*arrays.values()]))
@@ -89,6 +91,18 @@ class _Unshared:
                 f"use in float64 elsewhere; pass it in args: gdjax.Objective(fn=fn, args=(array,))"
             )
         return found
+
+
+def _sees_a_scalar(fn: Any, depth: int = 3) -> bool:
+    """Whether a function names a NumPy array without dimensions: in a program it is a literal."""
+    fn = getattr(inspect.unwrap(fn), "func", fn)
+    if not inspect.isfunction(fn) or not depth:
+        return False
+    found = inspect.getclosurevars(fn)
+    named = [*found.nonlocals.values(), *found.globals.values(), *(fn.__defaults__ or ())]
+    if any(isinstance(value, np.ndarray) and not value.ndim for value in named):
+        return True
+    return any(_sees_a_scalar(value, depth - 1) for value in named if inspect.isfunction(value))
 
 
 def _wide() -> bool:
