@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NoReturn
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -119,15 +120,16 @@ def objective_at(given: ObjectiveLike, starts: Any) -> Objective:
     start, fn = _first(starts), given
     if isinstance(fn, Objective | str) or not (callable(fn) and is_flat(start) and len(start)):
         return as_objective(given, start)
-    if not _is_scalar(fn, np.shape(start), float) and _is_scalar(fn, (), float):
+    if not _is_scalar(fn, np.shape(start)) and _is_scalar(fn, ()):
         start = start[0]
     return as_objective(fn, start)
 
 
-def _is_scalar(fn: Callable, *kind: Any) -> bool:
+def _is_scalar(fn: Callable, shape: tuple[int, ...]) -> bool:
     """Whether a function makes a scalar of such an array."""
+    at = jax.ShapeDtypeStruct(shape, jnp.result_type(float))
     try:  # of a function that is new, for JAX keeps what it has traced of others
-        return jax.eval_shape(lambda x: fn(x), jax.ShapeDtypeStruct(*kind)).shape == ()
+        return jax.eval_shape(lambda x: fn(x), at).shape == ()
     except Exception:  # whatever it raises is told when it is used
         return False
 
