@@ -5,7 +5,10 @@ from collections.abc import Iterable
 
 
 class ArgumentError(ValueError):
-    """A bad argument: the message names the argument, the rule, and what came."""
+    """A bad argument: the message names the argument, the rule, and what came, in one line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(map(str.strip, message.splitlines())))
 
 
 class StorageError(ArgumentError):

@@ -116,6 +116,7 @@ OPTIMIZERS = {
     "with a schedule": optax.sgd(optax.cosine_decay_schedule(0.1, 100)),
     "factory by schedule": functools.partial(optax.sgd, optax.cosine_decay_schedule(0.1, 100)),
     "line search": "lbfgs",
+    "several steps in one": optax.MultiSteps(optax.adam(0.1), 2),
 }
 NOT_OPTIMIZERS = {
     "a number": 3,
@@ -249,7 +250,7 @@ REFUSED = {
     "plotting.stability_map": {"must come as": {"of a tuple", "of a dataclass"}},
     "plotting.sweep_pictures": {"must come as": {"of a tuple", "of a dataclass"}},
 }
-MADE = {"object of optax", "chain of optax", "injected", "with a schedule"}
+MADE = {"object of optax", "chain of optax", "injected", "with a schedule", "several steps in one"}
 REFUSED_OPTIMIZERS = {
     "rank": {"must be names, factories": MADE},
     "hypergradient": {"must have numbers": MADE | {"line search", "factory by schedule"}},
@@ -324,3 +325,22 @@ def test_what_is_no_count_is_refused_in_one_line(untyped, noun, verb):
     found = answered(lambda: WITH_COUNTS[verb](NOT_COUNTS[noun]))
     assert isinstance(found, str)
     assert re.search(r"must be|needs", found), found
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: gdjax.descend(valley, "adam", []), "start must hold at least one number"),
+        (lambda: gdjax.sweep(valley, "adam", []), "must hold at least one"),
+        (lambda: gdjax.sweep(of_a_dict, "adam", [DICT, {"b1": 1.0}]), "starts must be a pytree of"),
+        (lambda: gdjax.plotting.trajectory(valley, gdjax.descend(of_a_dict, "adam", DICT, steps=1)),
+         "valley fails on a point"),
+        (lambda: gdjax.plotting.comparison(F, [gdjax.descend(F, "adam", steps=1)]),
+         "paths must be trajectories by label"),
+        (lambda: gdjax.descend(F, "adam", np.ones((20, 20))), "start must"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_in_one_line(untyped, call, words):
+    found = answered(call)
+    assert isinstance(found, str)
+    assert words in found

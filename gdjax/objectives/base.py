@@ -212,7 +212,7 @@ class Objective:
         except (TypeError, ValueError):
             raise ArgumentError(
                 f"{argument} must be a list of {self.dim} number{'s' * (self.dim > 1)}, "
-                f"got {point!r}"
+                f"got {point!r:.200}"
             ) from None
         if len(values) != self.dim:
             shown = f": {values}" if len(values) <= 12 else ""

@@ -105,6 +105,8 @@ def as_objective(given: Objective | Callable | str, start: Any = None) -> Object
             "a bare function needs a start, a point of the kind that it takes; or hand over "
             "gdjax.Objective(fn=..., domain=[(low, high), ...])"
         )
+    if is_flat(start) and not len(start):
+        raise ArgumentError(f"start must hold at least one number, got {start!r}")
     if is_traced(start):  # what stands for it says its structure, and is nobody's first point
         start = jax.tree.map(lambda x: np.ones(np.shape(x)), start)
     layout = None if is_flat(start) else Layout(start)

@@ -420,11 +420,8 @@ class _StuckError(ArgumentError):
     """A traced value where optax needs a number; one inside another is told by its path."""
 
     def __init__(self, optimizer: str, name: str) -> None:
-        super().__init__(optimizer, name)
+        super().__init__(cannot_trace(optimizer, name))
         self.name = name
-
-    def __str__(self) -> str:
-        return cannot_trace(*self.args)
 
 
 def cannot_trace(optimizer: str, name: str) -> str:

@@ -273,6 +273,8 @@ def as_optimizer(given: Any) -> Optimizer:
         return given
     if isinstance(given, optax.GradientTransformation):
         return _given(given)
+    if callable(getattr(given, "init", None)) and callable(getattr(given, "update", None)):
+        return _given(optax.GradientTransformation(given.init, given.update))  # as MultiSteps is
     build, chosen = as_factory(given)
     for key, default in parameters_of(_seeded(build)).items():
         if default is REQUIRED and key == "learning_rate":

@@ -40,6 +40,8 @@ def described(objective: ObjectiveLike, paths: Any) -> tuple[Objective, dict[str
     first = next(iter(paths.values())).points
     start = jax.tree.map(lambda x: np.asarray(x)[0] if hasattr(x, "dtype") else x, first)
     f = as_objective(objective, start)
+    with as_precision(str(np.result_type(*jax.tree.leaves(start), np.float32))):
+        validate(f, numbers=False)
     flat = {str(k): path._replace(points=f.flattened(path.points)) for k, path in paths.items()}
     for label, path in flat.items():
         if np.shape(path.points)[1:] != (f.dim,):
