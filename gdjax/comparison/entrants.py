@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import optax
-
 from gdjax import objectives as catalogue
 from gdjax import optimizers as lookup
 from gdjax.comparison import rivals
@@ -12,6 +10,7 @@ from gdjax.comparison.curves import Entrant
 from gdjax.comparison.rivals import Rival
 from gdjax.errors import ArgumentError, unknown
 from gdjax.objectives import Objective, as_objective
+from gdjax.optimizers.lookup import Given
 
 PLACEHOLDER = 0.1  # where a learning rate must be given, and is tuned
 
@@ -81,15 +80,16 @@ def as_entrants(given: Any) -> dict[str, Entrant]:
 
 
 def _entrant(item: Any) -> Entrant:
-    if isinstance(item, Rival | lookup.Optimizer):
+    if isinstance(item, Rival):
         return item
-    if isinstance(item, optax.GradientTransformation):
-        raise ArgumentError(
-            "optimizers to tune must be names, factories such as optax.adam, or made by "
-            "gdjax.optimizers.get, so that their hyperparameters are known"
-        )
     if not isinstance(item, str | Mapping):
-        return lookup.as_optimizer(item)
+        made = lookup.as_optimizer(item)
+        if isinstance(made.factory, Given):
+            raise ArgumentError(
+                "optimizers to tune must be names, factories such as optax.adam, or made by "
+                "gdjax.optimizers.get, so that their hyperparameters are known"
+            )
+        return made
     node = {"name": item} if isinstance(item, str) else dict(item)
     name = str(node.pop("name", ""))
     if name.partition(".")[0] in ("scipy", "optimistix"):

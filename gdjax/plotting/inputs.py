@@ -37,10 +37,10 @@ def described(objective: ObjectiveLike, paths: Any) -> tuple[Objective, dict[str
             )
     if not paths:
         raise ArgumentError("paths must name at least one trajectory, got none")
-    first = next(iter(paths.values())).points
+    first, values = next(iter(paths.values()))[:2]
     start = jax.tree.map(lambda x: np.asarray(x)[0] if hasattr(x, "dtype") else x, first)
     f = as_objective(objective, start)
-    with as_precision(str(np.result_type(*jax.tree.leaves(start), np.float32))):
+    with as_precision(values.dtype):
         validate(f, numbers=False)
     flat = {str(k): path._replace(points=f.flattened(path.points)) for k, path in paths.items()}
     for label, path in flat.items():
