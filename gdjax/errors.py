@@ -46,5 +46,14 @@ def first_line(error: BaseException) -> str:
         >>> first_line(TypeError("no such type"))
         'TypeError: no such type'
     """
-    said = next(iter(str(error).strip().splitlines()), "no reason given")
-    return f"{type(error).__name__}: {said}"
+    return f"{type(error).__name__}: {said(error)}"
+
+
+def said(error: BaseException) -> str:
+    """The first line of what an error says.
+
+    Example:
+        >>> said(TypeError())
+        'no reason given'
+    """
+    return next(iter(str(error).strip().splitlines()), "no reason given")

@@ -55,7 +55,7 @@ class _Unshared:
         leaves, tree = jax.tree.flatten(args)
         arrays = {i: leaf for i, leaf in enumerate(leaves) if hasattr(leaf, "dtype")}
 
-        def fn(arrays: dict[int, Any]) -> Any:
+        def fn(arrays: dict[int, Any]) -> Any:  # new each time, for JAX keeps traces by function
             return self._fn(*tree.unflatten([arrays.get(i, x) for i, x in enumerate(leaves)]))
 
         closed, shapes = self._traced(fn, arrays)
@@ -67,14 +67,11 @@ class _Unshared:
 
     def _traced(self, fn: Callable, arrays: dict[int, Any]) -> tuple[Any, Any]:
         """The function, traced once more if something else has decided on the dtypes in it."""
-
-        def trace() -> tuple[Any, Any]:  # what is new each time, for JAX keeps traces by function
-            return jax.make_jaxpr(lambda arrays: fn(arrays), return_shape=True)(arrays)
-
+        trace = jax.make_jaxpr(fn, return_shape=True)
         try:
             with warnings.catch_warnings():  # of float64 where there is none
                 warnings.filterwarnings("ignore", "Explicitly requested dtype")
-                found = trace()
+                found = trace(arrays)
             if _odd(found[0]) in ([], self._narrow):
                 return found
         except TypeError as error:
@@ -82,7 +79,7 @@ class _Unshared:
                 raise
         found = None  # which would hold the arrays itself
         jax.clear_caches()  # where a user's own jit holds them
-        found = trace()
+        found = trace(arrays)
         if _wide():
             self._narrow = _odd(found[0])
         elif _odd(found[0]):
@@ -111,6 +108,6 @@ def _wide() -> bool:
 
 def _odd(closed: Any) -> list[int]:
     """Which NumPy constants of a program have a dtype that they rarely have in this precision."""
-    rarely = "f4 c8" if _wide() else "f8 c16 i8 u8"
+    rare = {*map(np.dtype, ("f4", "c8") if _wide() else ("f8", "c16", "i8", "u8"))}
     held = [value for value in constants(closed) if isinstance(value, np.ndarray)]
-    return [i for i, value in enumerate(held) if value.dtype in map(np.dtype, rarely.split())]
+    return [i for i, value in enumerate(held) if value.dtype in rare]

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.errors import ArgumentError
+from gdjax.errors import ArgumentError, said
 from gdjax.objectives.base import Objective
 from gdjax.objectives.layout import is_traced
 
@@ -152,8 +152,7 @@ def _kind(result: Any) -> str:
 
 
 def _first_sentence(error: Exception) -> str:
-    line = (str(error).strip().splitlines() or ["no reason given"])[0]
-    return line.removesuffix(".").split(". ")[0].rstrip(":")
+    return said(error).removesuffix(".").split(". ")[0].rstrip(":")
 
 
 def _line_of(error: Exception, fn: Callable) -> str:
