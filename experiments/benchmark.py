@@ -23,11 +23,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from yardstick import goals, growth, measure, report, rows, work
 
+from gdjax._sweep.runner import processors
+from gdjax._util.errors import ArgumentError, unknown
 from gdjax.cli.app import _remove_unused
 from gdjax.cli.hydra_versions import BASE
-from gdjax.errors import ArgumentError, unknown
 from gdjax.plotting import style
-from gdjax.sweeps.chunks import processors
 
 ROOT = Path(__file__).resolve().parents[1]
 log = logging.getLogger(__name__)

@@ -2,26 +2,31 @@
 
 from typing import TYPE_CHECKING
 
-from gdjax import _lazy
+from gdjax._util import lazy
 
 if TYPE_CHECKING:
-    from gdjax import metrics, objectives, optimizers, plotting, results, theory
-    from gdjax._version import __version__ as __version__
-    from gdjax.comparison.paths import Comparison, compare
+    from gdjax import metrics, objectives, optimizers, plotting, results, starts, theory
+    from gdjax._descent.outcomes import Outcome, StoppingRule
+    from gdjax._descent.trajectory import Trajectory, descend
+    from gdjax._sweep.engine import sweep
+    from gdjax._util.errors import ArgumentError
+    from gdjax._util.version import __version__ as __version__
+    from gdjax.certificates import (
+        EquivalenceReport,
+        GradientReport,
+        assert_gradient,
+        certify_equivalence,
+        check_gradient,
+        check_hessian,
+    )
+    from gdjax.comparison.comparison import Comparison, compare
     from gdjax.comparison.ranking import Ranking
-    from gdjax.comparison.tuned import rank
-    from gdjax.descent import Trajectory, descend
-    from gdjax.engine import sweep
-    from gdjax.equivalence import EquivalenceReport, certify_equivalence
-    from gdjax.errors import ArgumentError
-    from gdjax.gradients import GradientReport, assert_gradient, check_gradient, check_hessian
+    from gdjax.comparison.tuning import rank
     from gdjax.hypergradients import Hypergradient, hypergradient, tune_by_gradient
     from gdjax.objectives import Objective
     from gdjax.optimizers import gradient_descent, heavy_ball, nesterov
-    from gdjax.outcomes import Outcome, StoppingRule
     from gdjax.results import open_results
     from gdjax.stationary import StationaryPoints, stationary_points
-    from gdjax.sweeps import starts
 
 __all__ = [
     "ArgumentError",
@@ -61,24 +66,24 @@ __all__ = [
 
 # Where each name is loaded from when it is first used: JAX alone takes seconds to import.
 _HOMES = {
-    "ArgumentError": "gdjax.errors",
-    "Comparison": "gdjax.comparison.paths",
-    "EquivalenceReport": "gdjax.equivalence",
-    "GradientReport": "gdjax.gradients",
+    "ArgumentError": "gdjax._util.errors",
+    "Comparison": "gdjax.comparison.comparison",
+    "EquivalenceReport": "gdjax.certificates",
+    "GradientReport": "gdjax.certificates",
     "Hypergradient": "gdjax.hypergradients",
     "Objective": "gdjax.objectives",
-    "Outcome": "gdjax.outcomes",
+    "Outcome": "gdjax._descent.outcomes",
     "Ranking": "gdjax.comparison.ranking",
     "StationaryPoints": "gdjax.stationary",
-    "StoppingRule": "gdjax.outcomes",
-    "Trajectory": "gdjax.descent",
-    "__version__": "gdjax._version",
-    "assert_gradient": "gdjax.gradients",
-    "certify_equivalence": "gdjax.equivalence",
-    "check_gradient": "gdjax.gradients",
-    "check_hessian": "gdjax.gradients",
-    "compare": "gdjax.comparison.paths",
-    "descend": "gdjax.descent",
+    "StoppingRule": "gdjax._descent.outcomes",
+    "Trajectory": "gdjax._descent.trajectory",
+    "__version__": "gdjax._util.version",
+    "assert_gradient": "gdjax.certificates",
+    "certify_equivalence": "gdjax.certificates",
+    "check_gradient": "gdjax.certificates",
+    "check_hessian": "gdjax.certificates",
+    "compare": "gdjax.comparison.comparison",
+    "descend": "gdjax._descent.trajectory",
     "gradient_descent": "gdjax.optimizers",
     "heavy_ball": "gdjax.optimizers",
     "hypergradient": "gdjax.hypergradients",
@@ -88,18 +93,18 @@ _HOMES = {
     "open_results": "gdjax.results",
     "optimizers": "gdjax.optimizers",
     "plotting": "gdjax.plotting",
-    "rank": "gdjax.comparison.tuned",
+    "rank": "gdjax.comparison.tuning",
     "results": "gdjax.results",
-    "starts": "gdjax.sweeps.starts",
+    "starts": "gdjax.starts",
     "stationary_points": "gdjax.stationary",
-    "sweep": "gdjax.engine",
+    "sweep": "gdjax._sweep.engine",
     "theory": "gdjax.theory",
     "tune_by_gradient": "gdjax.hypergradients",
 }
 
 if not TYPE_CHECKING:  # else a type checker would take every name for one of gdjax
-    __getattr__ = _lazy.loader(__name__, _HOMES)
+    __getattr__ = lazy.loader(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:
-    return [*_lazy.listing(globals())(), "__version__"]
+    return [*lazy.listing(globals())(), "__version__"]

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from gdjax.errors import ArgumentError, first_line, unknown
+from gdjax._util.errors import ArgumentError, first_line, unknown
 from gdjax.objectives import Objective, as_objective
-from gdjax.objectives.layout import is_flat
+from gdjax.objectives.structure import is_flat
 from gdjax.optimizers import Optimizer, as_optimizer
 
 ObjectiveLike = Objective | Callable | str  # what ``as_objective`` takes

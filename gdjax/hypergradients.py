@@ -12,7 +12,7 @@ import optax
 from jaxtyping import Array
 
 from gdjax import optimizers
-from gdjax._display import Card, shown
+from gdjax._descent.trajectory import as_precision, step_function
 from gdjax._inputs import (
     ObjectiveLike,
     Precision,
@@ -22,8 +22,8 @@ from gdjax._inputs import (
     cannot_descend,
     objective_at,
 )
-from gdjax.descent import as_precision, step_function
-from gdjax.errors import ArgumentError, unknown
+from gdjax._util.display import Card, shown
+from gdjax._util.errors import ArgumentError, unknown
 from gdjax.objectives import GradientSide, Objective, validate
 
 # A derivative is of use if it tells what a change does that somebody would make: here one of a

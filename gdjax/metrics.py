@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gdjax import _lazy
-from gdjax._display import shown
-from gdjax.errors import ArgumentError
+from gdjax._util import lazy
+from gdjax._util.display import shown
+from gdjax._util.errors import ArgumentError
 
 __all__ = [
     "Share",
@@ -25,7 +25,7 @@ __all__ = [
     "wilson",
 ]
 
-__dir__ = _lazy.listing(globals())
+__dir__ = lazy.listing(globals())
 
 Axes = int | tuple[int, ...] | None
 Counts = int | np.integer | np.ndarray

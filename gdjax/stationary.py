@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from gdjax._display import Card, brief, shown
 from gdjax._inputs import ObjectiveLike, as_count, as_points, is_count, objective_at
+from gdjax._util.display import Card, brief, shown
 from gdjax.objectives import Objective, validate
 
 STEPS = 100  # Newton doubles the digits; at a degenerate point each step gains a factor 3/2 only

@@ -19,8 +19,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax import _lazy
-from gdjax.errors import ArgumentError, unknown
+from gdjax._util import lazy
+from gdjax._util.errors import ArgumentError, unknown
 from gdjax.objectives import Objective
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
     "stability_limit",
 ]
 
-__dir__ = _lazy.listing(globals())
+__dir__ = lazy.listing(globals())
 
 Numbers = float | int | np.number | np.ndarray | jax.Array | Sequence
 

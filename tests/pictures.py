@@ -12,11 +12,11 @@ from matplotlib.colors import to_rgba
 
 import gdjax
 from gdjax import objectives
+from gdjax._descent.outcomes import Outcome
+from gdjax._descent.trajectory import Trajectory
+from gdjax.certificates import GradientReport
+from gdjax.certificates.gradient_report import Details
 from gdjax.comparison.ranking import Ranking
-from gdjax.descent import Trajectory
-from gdjax.gradients import GradientReport
-from gdjax.gradients.report import Details
-from gdjax.outcomes import Outcome
 
 QFSP = objectives.get("qfsp")
 GLOBAL, LOCAL, STALLED, MOVING, LOST = range(5)

@@ -8,7 +8,9 @@ import optax
 import pytest
 
 import gdjax
-from gdjax.sweeps import chunks, native, portable, program, scalarise, substitute
+from gdjax._compiler import lower, program, xla_math
+from gdjax._kernels import llvm, xla
+from gdjax._sweep import runner
 
 ORDER = ["native", "xla+elementary", "xla"]
 
@@ -18,11 +20,11 @@ def broken(*args, **kwargs):
 
 
 def breaks_native(patch):
-    patch.setattr(native, "Kernel", broken)
+    patch.setattr(llvm, "Kernel", broken)
 
 
 def breaks_a_rule(patch):
-    patch.setitem(scalarise._RULES, "mul", broken)
+    patch.setitem(lower._RULES, "mul", broken)
 
 
 def breaks_a_program(patch):
@@ -31,19 +33,19 @@ def breaks_a_program(patch):
 
 def breaks_a_substitute(patch):
     breaks_native(patch)
-    patch.setattr(substitute, "_sum", broken)
+    patch.setattr(xla_math, "_sum", broken)
 
 
 def breaks_a_trace(patch):
     breaks_native(patch)
-    patch.setattr(portable, "substituted", lambda fn: broken)
+    patch.setattr(xla, "substituted", lambda fn: broken)
 
 
 @pytest.fixture
 def fresh():
-    chunks._compiled.cache_clear()
+    runner._compiled.cache_clear()
     yield
-    chunks._compiled.cache_clear()
+    runner._compiled.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -94,9 +96,9 @@ def test_a_program_too_large_to_unroll_is_known_from_its_shapes(monkeypatch):
         fn=lambda p, w: sum(jnp.sum(jnp.tanh(w @ (w @ p)) ** 2) for _ in range(3)),
     )  # fmt: skip
     unrolled = []
-    monkeypatch.setattr(scalarise, "_evaluate", lambda *args: unrolled.append(args))
+    monkeypatch.setattr(lower, "_evaluate", lambda *args: unrolled.append(args))
     began = time.perf_counter()
-    with pytest.raises(scalarise.UnsupportedError, match=r"about \d\d\d,\d\d\d operations"):
-        scalarise.scalarise(lambda p: network.fn(p, weights), np.ones(200, np.float32))
+    with pytest.raises(lower.UnsupportedError, match=r"about \d\d\d,\d\d\d operations"):
+        lower.scalarise(lambda p: network.fn(p, weights), np.ones(200, np.float32))
     assert time.perf_counter() - began < 5  # unrolling it takes a minute
     assert not unrolled

@@ -21,7 +21,8 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gdjax import ArgumentError, cli, heavy_ball, interrupts, objectives, sweep
+from gdjax import ArgumentError, cli, heavy_ball, objectives, sweep
+from gdjax._util import signals
 
 ROOT = Path(cli.__file__).parents[2]
 EXPERIMENTS = sorted((ROOT / "conf" / "experiment").glob("*.yaml"))
@@ -630,19 +631,19 @@ def test_what_fails_after_an_interrupt_failed_of_it(capsys):
         Extension()
         raise ImportError("an extension that was interrupted")
 
-    with pytest.raises(KeyboardInterrupt), interrupts.remembered():
+    with pytest.raises(KeyboardInterrupt), signals.remembered():
         load()
-    with pytest.raises(ImportError, match="of its own"), interrupts.remembered():
+    with pytest.raises(ImportError, match="of its own"), signals.remembered():
         raise ImportError("of its own")
     assert capsys.readouterr().err == ""
 
 
 def test_a_lost_interrupt_is_found_between_two_blocks():
-    with interrupts.remembered():
-        interrupts.check()
+    with signals.remembered():
+        signals.check()
         with contextlib.suppress(KeyboardInterrupt):  # as a callback of XLA's does
             signal.raise_signal(signal.SIGINT)
             time.sleep(0.1)
         with pytest.raises(KeyboardInterrupt):
             sweep(objectives.get("sphere"), heavy_ball(0.1))
-    interrupts.check()
+    signals.check()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gdjax
-from gdjax.descent import as_precision
+from gdjax._descent.trajectory import as_precision
 from gdjax.objectives.closures import unshared
 
 DATA = np.random.default_rng(0).normal(size=(5, 2))

@@ -14,9 +14,9 @@ from scipy import optimize
 
 import gdjax
 from gdjax import objectives, optimizers, plotting, theory
-from gdjax.comparison import curves, ranges, rivals
+from gdjax.comparison import evaluations, external, ranges
 from gdjax.comparison.ranking import Ranking
-from gdjax.comparison.tuned import rank
+from gdjax.comparison.tuning import rank
 
 Z = 1.959963984540054  # the normal quantile of 0.975
 QUICK = {"budget": 200, "trials": 16, "starts": 3, "held_out": 5, "seeds": 2}
@@ -26,7 +26,7 @@ SAM = {"optimizer": SGD, "adv_optimizer": SGD}
 
 def in_many_blocks(monkeypatch):
     """Let memory suffice for one or two descents at a time."""
-    monkeypatch.setattr(curves, "BLOCK", 2000)
+    monkeypatch.setattr(evaluations, "BLOCK", 2000)
 
 
 def as_drawn(names, spans, trials, seeds, seed):
@@ -570,7 +570,7 @@ def test_starts_are_drawn_where_the_objective_is_finite():
         rank(g, ["gradient_descent"], **few)
 
 
-@pytest.mark.parametrize("method", rivals.SCIPY)
+@pytest.mark.parametrize("method", external.SCIPY)
 @pytest.mark.filterwarnings("ignore::scipy.optimize.OptimizeWarning")
 def test_scipy_is_charged_for_what_it_evaluates(method):
     """Held against scipy on a function that notes its calls, with and without enough budget."""
@@ -584,7 +584,7 @@ def test_scipy_is_charged_for_what_it_evaluates(method):
         met.append(float(found if alone else found[0]))
         return met[-1] if alone else (met[-1], np.asarray(found[1]))
 
-    found = rivals.run(rivals.get(f"scipy.{method}"), f, start, budget)
+    found = external.run(external.get(f"scipy.{method}"), f, start, budget)
     named = "L-BFGS-B" if method == "l_bfgs_b" else method.replace("_", "-")
     for i, point in enumerate(start):
         met.clear()
@@ -601,13 +601,13 @@ def test_scipy_is_charged_for_what_it_evaluates(method):
 def test_optimistix_is_charged_for_what_it_evaluates(method):
     library = pytest.importorskip("optimistix")
     f, start = objectives.get("booth"), np.array([[5.0, 5.0]])
-    found = rivals.run(rivals.get(f"optimistix.{method}"), f, start, budget=300)
+    found = external.run(external.get(f"optimistix.{method}"), f, start, budget=300)
     assert found.values.min() == pytest.approx(0, abs=1e-9)
     if method == "nelder_mead":
         assert found.gradients[0] == 0
         return
     with jax.enable_x64(True):
-        solver = library.BFGS(rtol=rivals.TOLERANCE, atol=rivals.TOLERANCE)
+        solver = library.BFGS(rtol=external.TOLERANCE, atol=external.TOLERANCE)
         own = library.minimise(lambda p, _: f.fn(p), solver, jnp.asarray(start[0]), max_steps=300)
     assert found.functions[0] == own.stats["num_steps"]
     assert 0 < found.gradients[0] < found.functions[0]
@@ -792,7 +792,7 @@ ADAM = {"name": "adam", "learning_rate": 0.1, "b1": 0.8}
         (("objectives", [BOWLS[0].objective, "booth"]), ["long", "booth"]),
         (("optimizers", "adam"), ["adam"]),
         (("optimizers", [optax.adam, gdjax.heavy_ball(0.1)]), ["adam", "heavy_ball"]),
-        (("optimizers", ["scipy.cg", rivals.Rival("scipy", "bfgs")]), ["scipy.cg", "scipy.bfgs"]),
+        (("optimizers", ["scipy.cg", external.Rival("scipy", "bfgs")]), ["scipy.cg", "scipy.bfgs"]),
         (("optimizers", ADAM), ["adam"]),
         (("optimizers", {"mine": ADAM, 2: "scipy.cg"}), ["mine", "2"]),
         (

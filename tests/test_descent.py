@@ -5,7 +5,8 @@ import optax
 import pytest
 
 import gdjax
-from gdjax import Outcome, descent, objectives
+from gdjax import Outcome, objectives
+from gdjax._descent import trajectory
 
 QFSP = objectives.get("qfsp")
 
@@ -51,13 +52,13 @@ def test_new_numbers_never_recompile():
         gdjax.descend(f, optimizer, steps=5)
     adam = gdjax.optimizers.get("adam", learning_rate=0.1)
     gdjax.descend(f, adam, steps=5)
-    compiled = descent._descend._cache_size()
+    compiled = trajectory._descend._cache_size()
     for rate in (0.2, 0.3):
         gdjax.descend(f, gdjax.gradient_descent(rate), np.full(7, rate), 5)
         gdjax.descend(f, gdjax.heavy_ball(rate, momentum=rate), np.full(7, rate), 5)
         gdjax.descend(f, gdjax.nesterov(rate, momentum=rate), list(range(7)), 5)
         gdjax.descend(f, gdjax.optimizers.get("adam", learning_rate=rate, b1=rate), steps=5)
-    assert descent._descend._cache_size() == compiled
+    assert trajectory._descend._cache_size() == compiled
 
 
 @pytest.mark.parametrize("optimizer", [optax.lbfgs(), optax.polyak_sgd(1.0), optax.adam(0.5)])
@@ -134,7 +135,7 @@ def test_a_path_asks_for_twice_the_memory_of_its_points_and_values(monkeypatch, 
     f, steps = objectives.get("sphere"), 60_000
 
     def free(count):
-        monkeypatch.setattr(descent, "available_memory", lambda: count)
+        monkeypatch.setattr(trajectory, "available_memory", lambda: count)
         return gdjax.descend(f, gdjax.gradient_descent(0.1), steps=steps, precision=precision)
 
     path = free(10**9)

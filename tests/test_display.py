@@ -14,15 +14,14 @@ import optax
 import pytest
 
 import gdjax
-from gdjax import equivalence, gradients, metrics, objectives, optimizers, results, theory
-from gdjax._display import COLUMNS, LINES, Card, aligned, as_html, as_text, brief, shown
-from gdjax.comparison.paths import Rates
+from gdjax import certificates, metrics, objectives, optimizers, results, starts, theory
+from gdjax._descent.outcomes import Outcome, StoppingRule
+from gdjax._util.display import COLUMNS, LINES, Card, aligned, as_html, as_text, brief, shown
+from gdjax.certificates.gradient_report import Behaviour, Details, Side
+from gdjax.comparison.comparison import Rates
 from gdjax.comparison.ranking import Profile, Ranking
-from gdjax.gradients.report import Behaviour, Details, Side
 from gdjax.hypergradients import Hypergradient, Tuning
-from gdjax.objectives.layout import Layout as PointLayout
-from gdjax.outcomes import Outcome, StoppingRule
-from gdjax.sweeps import starts
+from gdjax.objectives.structure import Layout as PointLayout
 
 EVIL = '<b>&"bold"</b>' + " and on" * 30 + "\nto the next line"
 MANY = 3000
@@ -45,7 +44,7 @@ def objective():
 def report():
     side = Side(1 / 3, 1e-16, EVIL, 1)
     good = Behaviour(True, 1e-16, 1e-15, np.ones(50), 1e-17, 3)
-    return gradients.GradientReport(
+    return certificates.GradientReport(
         name=EVIL, kind="gradient", precision="float64", ok=False, verdict=EVIL, points=1000,
         special=3, left_out={EVIL: 5}, worst_point=tuple(np.ones(50)), component=EVIL, error=1.0,
         tolerance=1e-15, sides={f"side {i} {EVIL}": side for i in range(9)}, patterns=(EVIL,) * 40,
@@ -61,7 +60,7 @@ def details():
 
 
 def trial():
-    return equivalence.Trial(
+    return certificates.Trial(
         EVIL, "different", EVIL, "state", 2.0, 3.0, (1, 2, 3), 100, 1.0, 1e-3, 17
     )
 
@@ -106,7 +105,7 @@ SHOWN = {
     gdjax.EquivalenceReport: lambda: gdjax.EquivalenceReport(
         EVIL, EVIL, EVIL, "float64", 1e-3, (trial(), trial())
     ),
-    equivalence.Trial: trial,
+    certificates.Trial: trial,
     gdjax.GradientReport: report,
     Side: lambda: Side(1 / 3, 1e-16, EVIL, 1),
     Behaviour: lambda: Behaviour(True, 1e-16, 1e-15, np.ones(MANY), 1e-17, 3),
@@ -146,8 +145,8 @@ CARDS = [cls for cls in IN_MEMORY if "_repr_html_" in vars(cls)]
 def handed_out():
     """Every class of gdjax's that is public, that a public function returns, or that these hold."""
     modules = [gdjax, *map(importlib.import_module, (f"gdjax.{name}" for name in (
-        "equivalence", "gradients", "metrics", "objectives", "optimizers", "results",
-        "sweeps.starts", "theory",
+        "certificates", "metrics", "objectives", "optimizers", "results",
+        "starts", "theory",
     )))]  # fmt: skip
     found, todo = set(), []
     for module in modules:

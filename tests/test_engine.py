@@ -19,13 +19,13 @@ import optax
 import pytest
 
 import gdjax
-from gdjax import engine, objectives, optimizers, starts
+from gdjax import objectives, optimizers, starts
+from gdjax._descent.outcomes import StoppingRule
+from gdjax._sweep import engine, runner
+from gdjax._sweep.plan import plan
 from gdjax.objectives import Objective
-from gdjax.objectives.layout import Layout
-from gdjax.outcomes import StoppingRule
+from gdjax.objectives.structure import Layout
 from gdjax.results import Store
-from gdjax.sweeps import chunks
-from gdjax.sweeps.plan import plan
 
 QFSP = objectives.get("qfsp")
 
@@ -283,7 +283,7 @@ FREE = {
     "objective.gradient_latex": ("x", "words"),
     "objective.reference": ("x", "words"),
     "objective.variables": ("ab", "words"),
-    "objective.fit": (objectives.base.Fit({}, "y", np.zeros(1), len), "pictures draw it"),
+    "objective.fit": (objectives.Fit({}, "y", np.zeros(1), len), "pictures draw it"),
 }
 PARTS = {  # of the inputs that have parts
     "objective": [field.name for field in dataclasses.fields(Objective)],
@@ -334,7 +334,7 @@ def test_a_store_is_refused_when_one_input_differs(stores, inside, there, change
 def test_a_store_is_refused_when_tiles_have_another_size(tmp_path, monkeypatch):
     settings = BASE | {"objective": bowl()}  # not seen by any cache
     Store.create(tmp_path, prepare(**settings).layout)
-    monkeypatch.setattr(chunks, "CPU_TILE", 16)
+    monkeypatch.setattr(runner, "CPU_TILE", 16)
     with pytest.raises(gdjax.ArgumentError, match="tile is 2048 there and 16 here"):
         gdjax.sweep(**settings | {"objective": bowl()}, store=tmp_path)
 

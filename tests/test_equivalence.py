@@ -10,7 +10,7 @@ import gdjax
 from gdjax import objectives, optimizers
 from gdjax._inputs import as_starts
 from gdjax.optimizers import momentum
-from gdjax.optimizers.base import own
+from gdjax.optimizers.optimizer import own
 
 QFSP = objectives.get("qfsp")
 

@@ -11,13 +11,13 @@ from jax import lax
 
 import gdjax
 from gdjax import objectives
-from gdjax.descent import as_precision
-from gdjax.gradients import arithmetic, referees, selftest
-from gdjax.gradients.certificate import conclude
-from gdjax.gradients.patterns import patterns
-from gdjax.gradients.problem import pose
-from gdjax.gradients.referees import Differences, Evidence, Referees
-from gdjax.gradients.verdict import judge, judge_single, relative
+from gdjax._descent.trajectory import as_precision
+from gdjax.certificates import arithmetic, estimates, selftest
+from gdjax.certificates.estimates import Differences, Evidence, Referees
+from gdjax.certificates.gradient import conclude
+from gdjax.certificates.patterns import patterns
+from gdjax.certificates.problem import pose
+from gdjax.certificates.verdict import judge, judge_single, relative
 
 SQUARE = [(-2, 2)] * 2
 QFSP = objectives.get("qfsp")
@@ -57,7 +57,7 @@ def made_up(hand=0.0, reverse=0.0, forward=0.0, estimate=0.0, complex_step=NONE,
     steps = np.ones((points, 2, 3))
     found = Differences(
         estimate=full(estimate), bound=np.tile([bound, 0.0], (points, 1)),
-        step=np.ones((points, 2)), steps=steps, curve=np.ones((points, 1, 2, len(referees.STEPS))),
+        step=np.ones((points, 2)), steps=steps, curve=np.ones((points, 1, 2, len(estimates.STEPS))),
         kinked=np.broadcast_to(kinked, points),
     )  # fmt: skip
     evidence = Evidence(
@@ -737,7 +737,7 @@ def test_steps_of_differences_shrink_fourfold_from_a_quarter_of_the_point_or_its
 def test_points_are_heard_in_pieces_as_they_are_at_once(monkeypatch):
     problem, heard = wave()
     whole = hearing()
-    monkeypatch.setattr(referees, "CHUNK", 150_000)
+    monkeypatch.setattr(estimates, "CHUNK", 150_000)
     pieces = heard(problem.points, "float64")
     assert len(list(heard._chunks(problem.points))) > 2
     for name in ("values", "complex_step", "on_kink"):
@@ -768,7 +768,7 @@ def differences(fn, x, noise=0.0):
     with np.errstate(all="ignore"):
         values, ahead, behind = (np.asarray(fn(at)) for at in (x, up, down))
     spread = np.full((len(x), 1), noise)
-    return referees._differences(
+    return estimates._differences(
         values[:, None], spread, ahead[:, None, :, None], behind[:, None, :, None],
         (up - down)[:, None],
     )  # fmt: skip

@@ -14,17 +14,18 @@ import numpy as np
 import pytest
 
 import gdjax
-from gdjax import engine
-from gdjax.descent import as_precision
-from gdjax.limits import LITTLE, SHARE
-from gdjax.outcomes import Outcome, StoppingRule
-from gdjax.sweeps import cells, native, portable, registers
-from gdjax.sweeps.cells import ALIGNED, Column, Paths
-from gdjax.sweeps.plan import plan
+from gdjax._descent import loop
+from gdjax._descent.loop import ALIGNED, Column, Paths
+from gdjax._descent.outcomes import Outcome, StoppingRule
+from gdjax._descent.trajectory import as_precision
+from gdjax._kernels import llvm, pallas, xla
+from gdjax._sweep import engine
+from gdjax._sweep.plan import plan
+from gdjax._util.memory import LITTLE, SHARE
 
 RULE = StoppingRule(gradient=1 / 8, step=1 / 64, radius=1 / 64, bound=4, every=3)
 TOLERANCE, STEPS = 0.3, 8  # looked at after every second step: the largest divisor up to 3
-FIELDS = cells.Summary._fields
+FIELDS = loop.Summary._fields
 
 
 @functools.cache
@@ -110,17 +111,17 @@ def test_the_cells_are_of_every_kind():
 @functools.cache
 def kernel(kind, precision="float32", dim=2, record=False):
     optimizer = gdjax.heavy_ball(0.5, 0.5)
-    setting, numbers, data = cells.Setting.of(optimizer, bowl(dim).cast(precision))
+    setting, numbers, data = loop.Setting.of(optimizer, bowl(dim).cast(precision))
     with as_precision(precision):
         carry = kind in ("native", "pallas")
-        made = cells.descent(setting, "hand", RULE, TOLERANCE, True, carry)
+        made = loop.descent(setting, "hand", RULE, TOLERANCE, True, carry)
         start = jax.ShapeDtypeStruct((dim,), precision)
         given = start, [jax.ShapeDtypeStruct((), precision)] * len(numbers), data
         if kind == "native":
-            return native.Kernel(made, *given, record)
+            return llvm.Kernel(made, *given, record)
         if kind == "pallas":
-            return registers.Kernel(made, *given, interpret=True)
-        return portable.Kernel(made, *given, tile=8, substitute=kind == "xla+elementary")
+            return pallas.Kernel(made, *given, interpret=True)
+        return xla.Kernel(made, *given, tile=8, substitute=kind == "xla+elementary")
 
 
 def as_a_grid(dim, precision, count):

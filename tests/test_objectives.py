@@ -21,8 +21,8 @@ from matplotlib import mathtext
 
 import gdjax
 from gdjax import objectives
-from gdjax.descent import as_precision
-from gdjax.objectives.guards import cosine_of_root, magnitude, root
+from gdjax._descent.trajectory import as_precision
+from gdjax.objectives.safe import cosine_of_root, magnitude, root
 
 KINDS = {"minima": "minimum", "local_minima": "minimum", "saddles": "saddle", "maxima": "maximum"}
 

@@ -17,30 +17,30 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 from jax import lax
-from jax.experimental import pallas
+from jax.experimental import pallas as pl
 from jax.extend.core import Primitive, jaxpr_as_fun
 from jax.interpreters import batching, mlir
 
-from gdjax.descent import as_precision
-
 # The seam: all that these tests know of where the compiler's parts are and how they are called.
-from gdjax.sweeps import elementary, program, registers, scalarise, substitute
-from gdjax.sweeps.native import kernel, vectors
-from gdjax.sweeps.program import Program
-from gdjax.sweeps.scalarise import UnsupportedError
+from gdjax._compiler import elementary, lower, program, xla_math
+from gdjax._compiler.lower import UnsupportedError
+from gdjax._compiler.program import Program
+from gdjax._descent.trajectory import as_precision
+from gdjax._kernels import pallas
+from gdjax._kernels.llvm import kernel, vectors
 
 LANES = 8
-RULES = {*scalarise._RULES, *scalarise._SEVERAL, *scalarise._CALLS, *elementary.FUNCTIONS}
+RULES = {*lower._RULES, *lower._SEVERAL, *lower._CALLS, *elementary.FUNCTIONS}
 OPERATIONS = {
     *vectors._ARITHMETIC, *vectors._INTEGER, *vectors._COMPARE, *vectors._INTRINSIC,
-    *substitute._OPERATIONS, *program._FOLDED, *registers._OPERATIONS,
+    *xla_math._OPERATIONS, *program._FOLDED, *pallas._OPERATIONS,
 } - {*elementary.FUNCTIONS}  # fmt: skip
 
 
 def unrolled(fn, kinds, functions=elementary.FUNCTIONS):
     """The program of a function of scalars."""
     shapes = [jax.ShapeDtypeStruct((), kind) for kind in kinds]
-    return scalarise.scalarise(lambda *args: jax.tree.map(jnp.asarray, fn(*args)), *shapes,
+    return lower.scalarise(lambda *args: jax.tree.map(jnp.asarray, fn(*args)), *shapes,
                                functions=functions)[0]  # fmt: skip
 
 
@@ -90,12 +90,12 @@ def run_pallas(made, columns):
     size = len(columns[0])
 
     def body(*refs):
-        values = registers.evaluate(made, [ref[...] for ref in refs[: len(columns)]])
+        values = pallas.evaluate(made, [ref[...] for ref in refs[: len(columns)]])
         for ref, value in zip(refs[len(columns) :], values, strict=True):
             ref[...] = jnp.broadcast_to(value, (size,))
 
     shapes = [jax.ShapeDtypeStruct((size,), output.dtype) for output in made.outputs]
-    call = pallas.pallas_call(body, out_shape=shapes, interpret=True)
+    call = pl.pallas_call(body, out_shape=shapes, interpret=True)
     return [np.asarray(r) for r in jax.jit(call)(*columns)]
 
 
@@ -104,12 +104,12 @@ def by_llvm(fn, columns):
 
 
 def by_pallas(fn, columns):
-    return run_pallas(unrolled(fn, [c.dtype for c in columns], registers.WHOLE), columns)
+    return run_pallas(unrolled(fn, [c.dtype for c in columns], pallas.WHOLE), columns)
 
 
 def by_xla(fn, columns):
     """XLA with our elementary functions in place of its own."""
-    return by_jax(fn, columns, substitute.substituted)
+    return by_jax(fn, columns, xla_math.substituted)
 
 
 KERNELS = {"llvm": by_llvm, "xla": by_xla, "pallas": by_pallas}
@@ -265,7 +265,7 @@ def meant(op, kind):
 
 
 def operations_hold(run):
-    known = {run_llvm: MEANINGS, run_pallas: registers._OPERATIONS, "folded": program._FOLDED}[run]
+    known = {run_llvm: MEANINGS, run_pallas: pallas._OPERATIONS, "folded": program._FOLDED}[run]
     calls, every = [call for call in CALLS if call[0] in known], slice(None)
     if run is run_pallas:
         calls = [
@@ -638,7 +638,7 @@ def within(found, truth, units, label, zeros=True):
 def test_elementary_functions_are_near_the_truth(name, kind):
     assert set(FUNCTIONS) == set(TRUTH) == set(elementary.FUNCTIONS)
     x, y = sample(kind)
-    replaced = substitute.REPLACED[np.dtype(kind).name]
+    replaced = xla_math.REPLACED[np.dtype(kind).name]
     with as_precision(np.dtype(kind).name):
         found = dict(zip(FUNCTIONS, KERNELS[name](all_functions, [x, y]), strict=True))
     rows = ~subnormal(x) if name == "xla" else slice(None)  # XLA takes them for 0
@@ -815,7 +815,7 @@ def test_a_product_in_a_sum_is_rounded_once_where_it_is_used_once():
 
 
 def test_a_program_may_be_so_long_and_no_longer():
-    room = scalarise.LARGEST - 1  # the input is one
+    room = lower.LARGEST - 1  # the input is one
     longest = unrolled(lambda x: x + (lax.iota(jnp.float32, room) + 0.5), ["f4"])
     assert len(operations(longest)) == room
     with pytest.raises(UnsupportedError, match=f"more than {room + 1} operations"):
@@ -834,16 +834,16 @@ def test_substitution_reaches_into_loops_and_leaves_what_it_is_given_alone():
 
     x = jnp.linspace(-1, 1.2, 5)
     asked = jax.make_jaxpr(nested)(x)
-    own = jax.make_jaxpr(substitute.substituted(nested))(x)
+    own = jax.make_jaxpr(xla_math.substituted(nested))(x)
     replaced = {"tan", "atan", "reduce_sum"}
     assert not replaced & {*primitives(own.jaxpr)}
     assert replaced <= {*primitives(asked.jaxpr)} == {*primitives(jax.make_jaxpr(nested)(x).jaxpr)}
-    found, expected = jax.jit(substitute.substituted(nested))(x), jax.jit(nested)(x)
+    found, expected = jax.jit(xla_math.substituted(nested))(x), jax.jit(nested)(x)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-6), found, expected)
 
 
 def test_a_far_number_leaves_the_sines_beside_it_as_they_are():
-    sine = jax.jit(substitute.substituted(lambda x: 2 * jnp.sin(x + 1) + x))
+    sine = jax.jit(xla_math.substituted(lambda x: 2 * jnp.sin(x + 1) + x))
     x = np.random.default_rng(0).uniform(-40, 40, 999).astype(np.float32)
     near, mixed = sine(x), sine(np.where(np.arange(999) % 100, x, np.float32(1e7)))
     rest = np.arange(999) % 100 > 0

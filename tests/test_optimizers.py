@@ -9,7 +9,8 @@ import optax
 import pytest
 
 import gdjax
-from gdjax import descent, objectives, optimizers
+from gdjax import objectives, optimizers
+from gdjax._descent import trajectory
 from gdjax.optimizers import listing, lookup, schedules
 
 REQUIRED = optimizers.REQUIRED
@@ -349,9 +350,9 @@ def scheduled(init_value, decay_rate=0.5):
 def test_the_first_value_of_a_schedule_is_traced():
     f = objectives.get("sphere")
     paths = [gdjax.descend(f, scheduled(0.05), steps=9).points]
-    compiled = descent._descend._cache_size()
+    compiled = trajectory._descend._cache_size()
     paths.append(gdjax.descend(f, scheduled(0.1), steps=9).points)
-    assert descent._descend._cache_size() == compiled
+    assert trajectory._descend._cache_size() == compiled
     for init_value, path in zip((0.05, 0.1), paths, strict=True):
         rates = init_value * 0.5 ** (np.arange(9) / 5)
         expected = recurrence("heavy_ball", rates, 0.9, path[0], lambda x: 2 * x)
@@ -432,9 +433,9 @@ def test_noise_is_reproducible_by_seed_and_runs_under_vmap():
     )
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 0.1
-    compiled = descent._descend._cache_size()
+    compiled = trajectory._descend._cache_size()
     gdjax.descend(f, noisy(5, additive=0.5), steps=5)
-    assert descent._descend._cache_size() == compiled
+    assert trajectory._descend._cache_size() == compiled
     many = jax.vmap(lambda seed: gdjax.descend(f, noisy(seed, additive=1.0), steps=5).points)
     np.testing.assert_allclose(many(np.array([4, 3]))[1], first, rtol=1e-5)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import gdjax
-from gdjax.outcomes import Outcome, StoppingRule
+from gdjax._descent.outcomes import Outcome, StoppingRule
 
 CONVERGED, STALLED, DIVERGED, NONFINITE, MAX_STEPS = Outcome
 TINY = 2**-10  # enough to be beyond a limit

@@ -16,10 +16,10 @@ from matplotlib.mathtext import MathTextParser
 
 import gdjax
 from gdjax import objectives, plotting
-from gdjax.descent import as_precision
+from gdjax._descent.trajectory import as_precision
 from gdjax.objectives.formula import parse
-from gdjax.objectives.grammar import FUNCTIONS
-from gdjax.objectives.sources import find
+from gdjax.objectives.loading import find
+from gdjax.objectives.parser import FUNCTIONS
 
 # NIST Statistical Reference Datasets, nonlinear regression: model, the data as y then x, both
 # published starts, the certified parameters and residual sum of squares.

@@ -16,8 +16,8 @@ from pictures import BALL, BLUE, GLOBAL, LOCAL, LOST, MOVING, PINK, STALLED, WEL
 
 import gdjax
 from gdjax import plotting
-from gdjax.objectives.base import Fit
-from gdjax.outcomes import Outcome
+from gdjax._descent.outcomes import Outcome
+from gdjax.objectives.objective import Fit
 from gdjax.plotting.figure import Figure
 
 READ = {}  # what a public picture shows, by its name: the checks

@@ -8,7 +8,7 @@ from pictures import QFSP, data, entries, line, lines, stars, trajectory
 
 import gdjax
 from gdjax import objectives, plotting
-from gdjax.outcomes import Outcome
+from gdjax._descent.outcomes import Outcome
 from gdjax.plotting import landscape, style
 
 

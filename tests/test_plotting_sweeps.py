@@ -12,9 +12,9 @@ from pictures import data as data_of
 
 import gdjax
 from gdjax import objectives, plotting, theory
-from gdjax.outcomes import Outcome
-from gdjax.plotting import cells, style
-from gdjax.plotting.sweeps import PICTURES
+from gdjax._descent.outcomes import Outcome
+from gdjax.plotting import datasets, style
+from gdjax.plotting.sweep_pictures import PICTURES
 
 
 def square(low, high, n):
@@ -31,7 +31,7 @@ def test_the_map_of_real_descents_fits_the_basins_of_plain_descent():
         [0.013, 0.0]
     )  # off the diagonals, which lead to saddles
     data = gdjax.sweep(QFSP, gdjax.gradient_descent, starts, {"learning_rate": [0.02]}, steps=400)
-    reached = cells.fates(data).ravel()
+    reached = datasets.fates(data).ravel()
     clear = np.abs(np.abs(starts.sum(axis=1)) - 4.104619850558) > 0.05
     expected = np.where(np.abs(starts.sum(axis=1)) < 4.104619850558, GLOBAL, LOCAL)
     np.testing.assert_array_equal(reached[clear], expected[clear])
@@ -149,7 +149,7 @@ def test_the_limit_parts_what_arrives_from_what_diverges():
     data = gdjax.sweep(f, gdjax.heavy_ball, [[3.0, 2.0]], axes, steps=600)
     figure = plotting.stability_map(data, f)
     limit = figure.axes[0].get_lines()[0].get_xydata()
-    lost = cells.fates(data)[0] == cells.Fate.LOST
+    lost = datasets.fates(data)[0] == datasets.Fate.LOST
     for j, momentum in enumerate(axes["momentum"]):
         at = np.interp(momentum, limit[:, 1], limit[:, 0])
         np.testing.assert_array_equal(lost[:, j], axes["learning_rate"] > at)

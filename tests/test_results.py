@@ -20,8 +20,8 @@ import xarray as xr
 import zarr
 
 import gdjax
-from gdjax.errors import ArgumentError, StorageError
-from gdjax.outcomes import Outcome
+from gdjax._descent.outcomes import Outcome
+from gdjax._util.errors import ArgumentError, StorageError
 from gdjax.results import (
     Store,
     dataset,
@@ -29,9 +29,9 @@ from gdjax.results import (
     open_results,
     standard_variables,
     sweep_layout,
-    table,
     to_parquet,
 )
+from gdjax.results import parquet as table
 
 AXES = [{"learning_rate": [0.1, 0.2, 0.3], "momentum": [0.9, 0.5, 0.0]}, {"decay": [0.0, 1.0]}]
 

@@ -61,10 +61,10 @@ def commands():
 @contextlib.contextmanager
 def library(told, objects):
     """Stands in for the library: ``told`` has what it was asked for, and nothing is computed."""
-    from gdjax import engine, equivalence, gradients, plotting, results
-    from gdjax.comparison import paths, tuned
-    from gdjax.sweeps import plan
-    from gdjax.tasks import certify, check, compare, rank
+    from gdjax import certificates, plotting, results
+    from gdjax._sweep import engine, plan
+    from gdjax.cli import certify, check, compare, rank
+    from gdjax.comparison import comparison, tuning
 
     class Sweep(engine.Sweep):
         layout, digest = SimpleNamespace(variables=["points"]), "digest"
@@ -125,7 +125,7 @@ def library(told, objects):
         return patch.object(where, name, stand_in)
 
     fakes = [
-        fake(paths, "compare", asks(paths.compare, compared)),
+        fake(comparison, "compare", asks(comparison.compare, compared)),
         fake(plotting, "comparison", drawn),
         fake(plotting, "fit", lambda *_: Figure()),
         fake(plotting, "convergence", lambda *_: Figure()),
@@ -133,11 +133,11 @@ def library(told, objects):
         fake(plotting, "sweep_pictures", pictures),
         fake(plotting, "RANKING_PICTURES", {"ranks": lambda found: Figure()}),
         fake(compare, "certify_equivalence",
-             asks(equivalence.certify_equivalence, same, "certified with ")),
-        fake(certify, "certify_equivalence", asks(equivalence.certify_equivalence, same)),
-        fake(check, "check_gradient", asks(gradients.check_gradient, certificate("gradient"))),
-        fake(check, "check_hessian", asks(gradients.check_hessian, certificate("Hessian"))),
-        fake(rank, "ranked", asks(tuned.rank, lambda asked: by_hand.ranking())),
+             asks(certificates.certify_equivalence, same, "certified with ")),
+        fake(certify, "certify_equivalence", asks(certificates.certify_equivalence, same)),
+        fake(check, "check_gradient", asks(certificates.check_gradient, certificate("gradient"))),
+        fake(check, "check_hessian", asks(certificates.check_hessian, certificate("Hessian"))),
+        fake(rank, "ranked", asks(tuning.rank, lambda asked: by_hand.ranking())),
         fake(plan, "plan", asks(plan.plan, lambda asked: None)),
         fake(engine, "Sweep", Sweep),
         fake(results, "to_parquet", lambda store, file: told.update(parquet=file.name)),

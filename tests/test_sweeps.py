@@ -12,13 +12,14 @@ import pytest
 
 import gdjax
 from gdjax import objectives, starts
-from gdjax.descent import as_precision
-from gdjax.outcomes import Outcome, StoppingRule
-from gdjax.sweeps import cells, chunks, registers
-from gdjax.sweeps.chunks import CPU_TILE, Runner
-from gdjax.sweeps.native import kernel
-from gdjax.sweeps.plan import plan
-from gdjax.sweeps.substitute import REPLACED, substituted
+from gdjax._compiler.xla_math import REPLACED, substituted
+from gdjax._descent import loop
+from gdjax._descent.outcomes import Outcome, StoppingRule
+from gdjax._descent.trajectory import as_precision
+from gdjax._kernels import pallas
+from gdjax._kernels.llvm import kernel
+from gdjax._sweep.plan import plan
+from gdjax._sweep.runner import CPU_TILE, Runner, _compiled, processors
 
 QFSP = objectives.get("qfsp")
 
@@ -143,11 +144,11 @@ def test_rest_is_looked_for_by_strides_and_loss_at_every_step():
     lost = native["outcome"] == Outcome.DIVERGED
     assert resting.any()
     assert lost.any()
-    assert (native["steps"][resting] % cells.stride(384, 10) == 0).all()
-    assert len({*(native["steps"][lost] % cells.stride(384, 10))}) > 2
+    assert (native["steps"][resting] % loop.stride(384, 10) == 0).all()
+    assert len({*(native["steps"][lost] % loop.stride(384, 10))}) > 2
     np.testing.assert_array_equal(native["outcome"], often["outcome"])
     early = native["steps"][resting] - often["steps"][resting]
-    assert {*early} == {*range(cells.stride(384, 10))}
+    assert {*early} == {*range(loop.stride(384, 10))}
     for name in ("outcome", "steps", "evaluations", "first_step", "minimum"):
         np.testing.assert_array_equal(native[name], xla[name], err_msg=name)
     for name in ("final_point", "final_value", "best_value"):
@@ -209,16 +210,16 @@ def test_the_kernel_for_gpus_computes_the_same_as_the_one_for_cpus():
         {"learning_rate": [0.001, 5.0], "momentum": [0.5]}, steps=30,
     )  # fmt: skip
     native = Runner(asked)
-    pallas = Runner(asked)
-    setting, numbers, data = cells.Setting.of(asked.optimizer, asked.objective)
-    pallas.kernel = registers.Kernel(
-        cells.descent(setting, asked.gradient, asked.rule, asked.tolerance, asked.stop),
+    other = Runner(asked)
+    setting, numbers, data = loop.Setting.of(asked.optimizer, asked.objective)
+    other.kernel = pallas.Kernel(
+        loop.descent(setting, asked.gradient, asked.rule, asked.tolerance, asked.stop),
         jax.ShapeDtypeStruct((2,), np.float32),
         [jax.ShapeDtypeStruct((), np.float32)] * len(numbers),
         data,
         interpret=True,  # step by step, on any device
     )
-    a, b = native(0), pallas(0)
+    a, b = native(0), other(0)
     calm = np.arange(300) % 2 == 0  # the large learning rate makes chaos of rounding
     for name in a:
         np.testing.assert_allclose(a[name][calm], b[name][calm], rtol=1e-4, atol=1e-4)
@@ -256,9 +257,9 @@ def test_results_do_not_depend_on_how_wide_a_processors_vectors_are(monkeypatch,
     )  # fmt: skip
     own, _ = run(asked)
     monkeypatch.setattr(kernel, "_prepare", lambda: ("haswell", "+avx2,+fma,-avx512f"))
-    chunks._compiled.cache_clear()
+    _compiled.cache_clear()
     narrow, runner = run(asked)
-    chunks._compiled.cache_clear()
+    _compiled.cache_clear()
     assert runner.kernel.name == "native"
     same(own, narrow)
 
@@ -525,10 +526,10 @@ def test_a_sweep_says_how_it_was_run():
     said = {
         "objective": "qfsp", "fmin": QFSP.fmin, "max_steps": 12, "tolerance": 1e-4, "chunk": 2,
         "gradient": "autodiff", "precision": "float32", "starts_kind": "array", "kernel": "native",
-        "kernel_reason": "", "stride": 6, "processors": chunks.processors(), "complete": True,
+        "kernel_reason": "", "stride": 6, "processors": processors(), "complete": True,
     }  # fmt: skip
     assert {name: found.attrs[name] for name in said} == said
-    assert chunks.processors() == len(os.sched_getaffinity(0))
+    assert processors() == len(os.sched_getaffinity(0))
     alone = gdjax.sweep(QFSP, gdjax.heavy_ball(0.1), steps=1, devices=1, fast_math=False)
     assert (alone.attrs["kernel_reason"], alone.attrs["processors"]) == ("fast_math is off", 1)
     with pytest.raises(gdjax.ArgumentError, match="devices must be a whole number, at least 1"):

@@ -14,9 +14,9 @@ from by_hand import NEVER, path, ranking, sweep_of
 from matplotlib.figure import Figure
 
 import gdjax
-from gdjax import equivalence, plotting, results
-from gdjax.comparison import paths
-from gdjax.tasks import certify, check, compare, rank, sweep
+from gdjax import certificates, plotting, results
+from gdjax.cli import certify, check, compare, rank, sweep
+from gdjax.comparison import comparison
 
 pytestmark = pytest.mark.usefixtures("untyped")  # what stands in for results has no types
 
@@ -55,20 +55,20 @@ PATHS = {
     "lost": path([[1, 2], [4, 5], [np.nan, np.nan]], [5, 41, np.nan], 3, -1),
 }
 RATES = {
-    "good": paths.Rates(0.5, 0.4999999),
-    "trapped": paths.Rates(None, 0.25),
-    "lost": paths.Rates(None, None),
+    "good": comparison.Rates(0.5, 0.4999999),
+    "trapped": comparison.Rates(None, 0.25),
+    "lost": comparison.Rates(None, None),
 }
 
 
 def compared(objective, labels, folder, **options):
     asked = Mock(
-        return_value=paths.Comparison(
+        return_value=comparison.Comparison(
             objective, {k: PATHS[k] for k in labels}, {k: RATES[k] for k in labels}
         )
     )
     optimizers = dict(zip(labels, (gdjax.heavy_ball(x) for x in (0.1, 0.2, 0.3)), strict=False))
-    with patch.object(paths, "compare", asked):
+    with patch.object(comparison, "compare", asked):
         return compare.compare(objective, optimizers, folder, steps=2, **options), optimizers
 
 
@@ -138,7 +138,7 @@ def test_a_point_is_told_by_its_first_four_components(dim, more, told, saved, tm
 
 
 def test_the_others_of_a_comparison_are_certified_against_the_first(told, saved, tmp_path):
-    trial = equivalence.Trial(
+    trial = certificates.Trial(
         "as given", "different", "", "state", 9.0, 8.0, (0, 1, 0), 2, 1.0, 0.5, 1
     )
 
@@ -147,7 +147,7 @@ def test_the_others_of_a_comparison_are_certified_against_the_first(told, saved,
         assert kwargs == {"gradient": "autodiff", "precision": "float32"}
         np.testing.assert_array_equal(starts, [[1, 2]])
         names = repr(a), repr(b)
-        return equivalence.EquivalenceReport(*names, "bowl", "float32", 1e-3, (trial,))
+        return certificates.EquivalenceReport(*names, "bowl", "float32", 1e-3, (trial,))
 
     with patch.object(compare, "certify_equivalence", asked):
         summary, made = compared(BOWL, ["good", "trapped", "lost"], tmp_path, certify=True)
@@ -162,7 +162,9 @@ def test_the_others_of_a_comparison_are_certified_against_the_first(told, saved,
 
 def test_a_certificate_of_no_steps_takes_one(saved, tmp_path):
     with (
-        patch.object(paths, "compare", Mock(return_value=paths.Comparison(BOWL, PATHS, RATES))),
+        patch.object(
+            comparison, "compare", Mock(return_value=comparison.Comparison(BOWL, PATHS, RATES))
+        ),
         patch.object(compare, "certify_equivalence", Mock(side_effect=StopIteration)) as asked,
         pytest.raises(StopIteration),
     ):
@@ -230,10 +232,10 @@ def certified(ulps, told, **options):
     given = iter(ulps)
 
     def asked(a, b, objective, points, steps, *, precision, schedule):
-        trial = equivalence.Trial(
+        trial = certificates.Trial(
             "as given", "same method", "", "state", next(given), 1.5, (0, 1, 0), 9, 1.0, 0, -1
         )
-        return equivalence.EquivalenceReport(a, b, objective.name, precision, 1e-3, (trial,))
+        return certificates.EquivalenceReport(a, b, objective.name, precision, 1e-3, (trial,))
 
     rates = []
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gdjax._compiler import elementary
+from gdjax._descent.loop import stride
+from gdjax._descent.outcomes import DEFAULT_RULE
 from gdjax.objectives import Objective
-from gdjax.outcomes import DEFAULT_RULE
-from gdjax.sweeps import elementary
-from gdjax.sweeps.cells import stride
 
 SOURCE = Path(__file__).with_name("limit.c")
 # GCC takes half of the vector's width by default.

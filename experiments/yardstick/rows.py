@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 import gdjax
-from gdjax.engine import sweep
+from gdjax._sweep.engine import sweep
 
 from . import limit
 from .work import GRADIENTS, MOMENTUM, VALUES, Work

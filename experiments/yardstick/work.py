@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import gdjax
-from gdjax.descent import Precision
-from gdjax.errors import ArgumentError, unknown
+from gdjax._descent.trajectory import Precision
+from gdjax._util.errors import ArgumentError, unknown
 from gdjax.objectives import Objective
 
 MOMENTUM = 0.9

@@ -2,7 +2,7 @@
 
 import sys
 
-from gdjax import interrupts
+from gdjax._util import signals
 from gdjax.cli.usage import HELP, USAGE
 
 
@@ -13,13 +13,13 @@ def main() -> None:
         print(USAGE, end="")
         return
     called = f"gdjax {words[0]}"
-    with interrupts.leaving(called):  # the imports take a while
+    with signals.leaving(called):  # the imports take a while
         if words[0] == "--version":
             print(_versions())
             return
         from gdjax.cli import app
     try:
-        with interrupts.remembered():
+        with signals.remembered():
             app.main()
     except KeyboardInterrupt:
         print(f"{called}: interrupted", file=sys.stderr)
@@ -28,7 +28,7 @@ def main() -> None:
 
 def _versions() -> str:
     """A package a line, gdjax first."""
-    from gdjax._version import versions
+    from gdjax._util.version import versions
 
     return "\n".join(f"{name} {version}" for name, version in versions().items())
 

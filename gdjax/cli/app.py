@@ -13,12 +13,13 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from gdjax import interrupts, objectives, optimizers
+from gdjax import objectives, optimizers
+from gdjax._util import signals
+from gdjax._util.errors import ArgumentError, unknown
 from gdjax.cli.choices import check_choices, spelled_out, store_choices
 from gdjax.cli.hydra_versions import BASE
 from gdjax.cli.jobs import TASKS, check_kinds
 from gdjax.cli.usage import HELP, USAGE
-from gdjax.errors import ArgumentError, unknown
 from gdjax.optimizers import listing
 
 LISTS = {"objectives": objectives, "optimizers": optimizers}
@@ -48,7 +49,7 @@ def main() -> None:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here, to be told in one line
         sys.argv = ["gdjax", *words]
         app = hydra.main(config_path=str(_config_folder()), config_name=task, **BASE)
-        interrupts.check()
+        signals.check()
         app(_job(task, tracebacks))()
     except (ArgumentError, HydraException, OmegaConfBaseException, OSError) as error:
         if tracebacks:

@@ -7,8 +7,8 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 
 from gdjax import objectives, optimizers
+from gdjax._util.errors import ArgumentError, unknown
 from gdjax.cli.hydra_versions import REPLACE
-from gdjax.errors import ArgumentError, unknown
 
 
 def store_choices(task: str) -> None:

@@ -8,12 +8,12 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from gdjax import objectives, optimizers, plotting, starts
+from gdjax._descent.outcomes import StoppingRule
 from gdjax._inputs import as_count
-from gdjax.errors import ArgumentError, unknown
-from gdjax.outcomes import StoppingRule
-from gdjax.tasks.certify import certify
-from gdjax.tasks.check import check
-from gdjax.tasks.compare import compare
+from gdjax._util.errors import ArgumentError, unknown
+from gdjax.cli.certify import certify
+from gdjax.cli.check import check
+from gdjax.cli.compare import compare
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def _rank(config: DictConfig, folder: Path) -> int:
 
 
 def _ranked(given: Any, chosen: Any, config: DictConfig, how: dict[str, Any], folder: Path) -> None:
-    from gdjax.tasks.rank import rank  # only a ranking needs its modules
+    from gdjax.cli.rank import rank  # only a ranking needs its modules
 
     keys = ("budget", "trials", "starts", "held_out", "seeds", "seed", "tau", "ranges", "together")
     plain = _plain(config)
@@ -120,9 +120,9 @@ def _certify(config: DictConfig, folder: Path) -> int:
 
 def _sweep(config: DictConfig, folder: Path) -> int:
     # Loaded here: only a sweep needs xarray and zarr, which take long to import.
-    from gdjax.engine import Sweep
-    from gdjax.sweeps.plan import plan
-    from gdjax.tasks.sweep import sweep
+    from gdjax._sweep.engine import Sweep
+    from gdjax._sweep.plan import plan
+    from gdjax.cli.sweep import sweep
 
     plain, objective = _plain(config), _objective(config)
     plotting.check_output(plain["plot"]["format"], plain["plot"]["dpi"])

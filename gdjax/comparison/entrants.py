@@ -5,10 +5,10 @@ from typing import Any
 
 from gdjax import objectives as catalogue
 from gdjax import optimizers as lookup
-from gdjax.comparison import rivals
-from gdjax.comparison.curves import Entrant
-from gdjax.comparison.rivals import Rival
-from gdjax.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, unknown
+from gdjax.comparison import external
+from gdjax.comparison.evaluations import Entrant
+from gdjax.comparison.external import Rival
 from gdjax.objectives import Objective, as_objective
 from gdjax.optimizers.lookup import Given
 
@@ -95,9 +95,9 @@ def _entrant(item: Any) -> Entrant:
     if name.partition(".")[0] in ("scipy", "optimistix"):
         if node:
             raise ArgumentError(f"{name} has nothing to set, got {', '.join(node)}")
-        return rivals.get(name)
+        return external.get(name)
     if name not in lookup.names():
-        raise unknown("optimizer", name, [*lookup.names(), *rivals.names()])
+        raise unknown("optimizer", name, [*lookup.names(), *external.names()])
     given: dict[str, Any] = _required(lookup.parameters(name)) | node
     return lookup.get(name, **given)
 

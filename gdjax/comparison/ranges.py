@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdjax import optimizers
-from gdjax.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, unknown
 from gdjax.hypergradients import SHARES
 
 SCALES = ("linear", "log", "share")

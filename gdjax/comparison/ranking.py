@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdjax import metrics
-from gdjax._display import Card, aligned, shown
+from gdjax._util.display import Card, aligned, shown
 
 QUARTILES = np.array([0.25, 0.5, 0.75])
 

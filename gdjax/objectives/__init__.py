@@ -1,6 +1,6 @@
 """Objectives: functions worth descending, with their gradients, minima and references."""
 
-from gdjax import _lazy
+from gdjax._util import lazy
 from gdjax.objectives import (  # noqa: F401  (importing a family registers it)
     basins,
     bowls,
@@ -14,18 +14,10 @@ from gdjax.objectives import (  # noqa: F401  (importing a family registers it)
     waves,
     worst_cases,
 )
-from gdjax.objectives.base import Fit, GradientSide, Objective
-from gdjax.objectives.listing import Entry, Table, describe, table
-from gdjax.objectives.registry import (
-    REQUIRED,
-    family,
-    get,
-    makers,
-    names,
-    parameters,
-    register,
-)
-from gdjax.objectives.sources import as_objective
+from gdjax.objectives.loading import as_objective
+from gdjax.objectives.objective import Fit, GradientSide, Objective
+from gdjax.objectives.registry import REQUIRED, family, get, makers, names, parameters, register
+from gdjax.objectives.table import Entry, Table, describe, table
 from gdjax.objectives.validation import evaluate, validate
 
 __all__ = [
@@ -48,4 +40,4 @@ __all__ = [
     "validate",
 ]
 
-__dir__ = _lazy.listing(globals())
+__dir__ = lazy.listing(globals())

@@ -5,7 +5,7 @@ import math
 
 import jax.numpy as jnp
 
-from gdjax.objectives.base import Objective
+from gdjax.objectives.objective import Objective
 from gdjax.objectives.registry import register
 
 

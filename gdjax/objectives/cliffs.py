@@ -5,9 +5,9 @@ import math
 
 import jax.numpy as jnp
 
-from gdjax.objectives.base import Objective
-from gdjax.objectives.guards import magnitude, root
+from gdjax.objectives.objective import Objective
 from gdjax.objectives.registry import register
+from gdjax.objectives.safe import magnitude, root
 
 
 @register

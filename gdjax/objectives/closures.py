@@ -14,9 +14,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from gdjax._jaxprs import constants, evaluate
-from gdjax.errors import ArgumentError
-from gdjax.objectives.layout import is_traced
+from gdjax._compiler.interpreter import constants, evaluate
+from gdjax._util.errors import ArgumentError
+from gdjax.objectives.structure import is_traced
 
 _JITTED = type(jax.jit(abs))
 

@@ -11,10 +11,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.errors import ArgumentError, unknown
-from gdjax.objectives.base import Fit, Objective
+from gdjax._util.errors import ArgumentError, unknown
 from gdjax.objectives.formula import parse, symbol, vector
-from gdjax.objectives.grammar import check_names
+from gdjax.objectives.objective import Fit, Objective
+from gdjax.objectives.parser import check_names
 from gdjax.objectives.registry import maker
 
 Table = tuple[tuple[int, tuple[str, ...]], ...]  # the file's rows: their number and their cells

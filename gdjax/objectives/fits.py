@@ -5,7 +5,7 @@ import math
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.objectives.base import Objective
+from gdjax.objectives.objective import Objective
 from gdjax.objectives.registry import register
 
 BOX_TIMES = np.arange(1, 11) / 10

@@ -8,9 +8,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from gdjax.errors import ArgumentError, unknown
-from gdjax.objectives.base import Objective
-from gdjax.objectives.grammar import (
+from gdjax._util.errors import ArgumentError, unknown
+from gdjax.objectives.loading import DEFAULT_SIDE
+from gdjax.objectives.objective import Objective
+from gdjax.objectives.parser import (
     CONSTANTS,
     DERIVED,
     FUNCTIONS,
@@ -24,7 +25,6 @@ from gdjax.objectives.grammar import (
     short,
 )
 from gdjax.objectives.registry import maker
-from gdjax.objectives.sources import DEFAULT_SIDE
 
 
 class Formula(Parsed):
@@ -103,8 +103,8 @@ def parse(text: str, argument: str = "expression") -> Formula:
         '2*x1'
         >>> parse("x^2")
         Traceback (most recent call last):
-        gdjax.errors.ArgumentError: expression: 'x^2' is not allowed, at column 1 of 'x^2'; write
-        ** for powers, not ^
+        gdjax._util.errors.ArgumentError: expression: 'x^2' is not allowed, at column 1 of
+        'x^2'; write ** for powers, not ^
     """
     parsed = check(text, argument, FUNCTIONS)
     guard(parsed, argument)

@@ -5,8 +5,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from gdjax.errors import ArgumentError, unknown
-from gdjax.objectives.base import Objective
+from gdjax._util.errors import ArgumentError, unknown
+from gdjax.objectives.objective import Objective
 
 Factory = Callable[..., Objective]
 REQUIRED = inspect.Parameter.empty  # stands where a parameter has no default

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from gdjax.objectives.base import Objective
+from gdjax.objectives.objective import Objective
 from gdjax.objectives.registry import register
 
 

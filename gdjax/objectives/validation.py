@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.errors import ArgumentError, said
-from gdjax.objectives.base import Objective
-from gdjax.objectives.layout import is_traced
+from gdjax._util.errors import ArgumentError, said
+from gdjax.objectives.objective import Objective
+from gdjax.objectives.structure import is_traced
 
 SAMPLES = 256  # random points at which the value must be a number
 
@@ -50,7 +50,7 @@ def validate(objective: Objective, *, numbers: bool = True, at: Any = None) -> O
     Example:
         >>> validate(Objective(name="pair", fn=lambda p: p, domain=[(0, 1)] * 2))
         Traceback (most recent call last):
-        gdjax.errors.ArgumentError: pair must return a scalar, got an array of shape (2,)
+        gdjax._util.errors.ArgumentError: pair must return a scalar, got an array of shape (2,)
     """
     wide = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
     dtype = np.dtype("float64" if wide else "float32")  # as every other way takes microseconds

@@ -4,9 +4,9 @@ import math
 
 import jax.numpy as jnp
 
-from gdjax.objectives.base import Objective
-from gdjax.objectives.guards import cosine_of_root, root
+from gdjax.objectives.objective import Objective
 from gdjax.objectives.registry import register
+from gdjax.objectives.safe import cosine_of_root, root
 
 
 @register

@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax.errors import ArgumentError
-from gdjax.objectives.base import Objective
+from gdjax._util.errors import ArgumentError
+from gdjax.objectives.objective import Objective
 from gdjax.objectives.registry import register
 
 

@@ -1,17 +1,7 @@
 """Optimizers: gdjax's own as optax transformations, and every one of optax by name."""
 
-from gdjax import _lazy
+from gdjax._util import lazy
 from gdjax.optimizers import schedules
-from gdjax.optimizers.base import (
-    REQUIRED,
-    LearningRate,
-    Optimizer,
-    Scalar,
-    Schedule,
-    cannot_trace,
-    extra_arguments,
-    signature,
-)
 from gdjax.optimizers.lookup import (
     TRANSFORMS,
     as_factory,
@@ -35,6 +25,16 @@ from gdjax.optimizers.momentum import (
     scale_by_nesterov,
 )
 from gdjax.optimizers.noise import gradient_noise
+from gdjax.optimizers.optimizer import (
+    REQUIRED,
+    LearningRate,
+    Optimizer,
+    Scalar,
+    Schedule,
+    cannot_trace,
+    extra_arguments,
+    signature,
+)
 
 __all__ = [
     "REQUIRED",
@@ -67,4 +67,4 @@ __all__ = [
     "why_not",
 ]
 
-__dir__ = _lazy.listing(globals())
+__dir__ = lazy.listing(globals())

@@ -4,8 +4,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gdjax.errors import ArgumentError, unknown
-from gdjax.optimizers.base import REQUIRED, Factory, checked, signature
+from gdjax._util.errors import ArgumentError, unknown
+from gdjax.optimizers.optimizer import REQUIRED, Factory, checked, signature
 
 
 class Catalogue:

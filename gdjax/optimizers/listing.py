@@ -4,9 +4,9 @@ import inspect
 import warnings
 from typing import Any
 
-from gdjax.errors import ArgumentError
+from gdjax._util.errors import ArgumentError
 from gdjax.optimizers import lookup
-from gdjax.optimizers.base import REQUIRED, Optimizer
+from gdjax.optimizers.optimizer import REQUIRED, Optimizer
 
 
 def every() -> str:

@@ -8,9 +8,10 @@ from typing import Any
 import jax
 import optax
 
-from gdjax.errors import ArgumentError, first_line, unknown
+from gdjax._util.errors import ArgumentError, first_line, unknown
 from gdjax.optimizers import momentum, noise, schedules
-from gdjax.optimizers.base import (
+from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions, parameters_of
+from gdjax.optimizers.optimizer import (
     REQUIRED,
     Factory,
     Optimizer,
@@ -18,7 +19,6 @@ from gdjax.optimizers.base import (
     random_key,
     signature,
 )
-from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions, parameters_of
 
 _OWN: dict[str, Factory] = {
     name: member for name, member in vars(momentum).items() if getattr(member, "is_own", False)

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gdjax.errors import ArgumentError
-from gdjax.optimizers.base import LearningRate, Scalar, own
+from gdjax._util.errors import ArgumentError
+from gdjax.optimizers.optimizer import LearningRate, Scalar, own
 
 
 class Velocity(NamedTuple):

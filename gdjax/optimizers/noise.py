@@ -6,7 +6,7 @@ import jax
 import optax
 from jaxtyping import Array
 
-from gdjax.optimizers.base import Scalar, own, random_key
+from gdjax.optimizers.optimizer import Scalar, own, random_key
 
 
 class NoiseState(NamedTuple):

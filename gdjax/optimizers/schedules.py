@@ -6,8 +6,8 @@ from typing import Any
 
 import optax
 
-from gdjax.optimizers.base import Factory, Schedule
 from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions
+from gdjax.optimizers.optimizer import Factory, Schedule
 
 
 @functools.cache

@@ -1,8 +1,8 @@
 """Pictures: data in, matplotlib ``Figure`` out; nothing here runs a descent or opens a window."""
 
-from gdjax import _lazy
-from gdjax.plotting.basins import basin_map
-from gdjax.plotting.certificates import certificate
+from gdjax._util import lazy
+from gdjax.plotting.basin_map import basin_map
+from gdjax.plotting.certificate import certificate
 from gdjax.plotting.curves import convergence, curve, fit
 from gdjax.plotting.fields import gradient_field
 from gdjax.plotting.multiples import paths_grid
@@ -18,7 +18,7 @@ from gdjax.plotting.profiles import (
 from gdjax.plotting.rates import steps_ecdf, success_rate
 from gdjax.plotting.stability import stability_map
 from gdjax.plotting.style import check_output, save
-from gdjax.plotting.sweeps import PICTURES, sweep_pictures
+from gdjax.plotting.sweep_pictures import PICTURES, sweep_pictures
 
 __all__ = [
     "PICTURES",
@@ -45,4 +45,4 @@ __all__ = [
     "trajectory",
 ]
 
-__dir__ = _lazy.listing(globals())
+__dir__ = lazy.listing(globals())

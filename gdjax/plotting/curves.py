@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
 
+from gdjax._descent.outcomes import Outcome
+from gdjax._descent.trajectory import Trajectory
 from gdjax._inputs import ObjectiveLike
-from gdjax.descent import Trajectory
-from gdjax.errors import ArgumentError
-from gdjax.outcomes import Outcome
-from gdjax.plotting import inputs, landscape, style
+from gdjax._util.errors import ArgumentError
+from gdjax.plotting import given, landscape, style
 from gdjax.plotting.figure import Figure
 
 HEADROOM = 0.35  # of the data's height, above and below: a curve that went astray is cut there
@@ -36,7 +36,7 @@ def curve(objective: ObjectiveLike, paths: Any) -> Figure:
         >>> f = gdjax.objectives.get("parabola")
         >>> figure = curve(f, {"plain": gdjax.descend(f, gdjax.gradient_descent(0.1), steps=9)})
     """
-    objective, paths = inputs.described(objective, paths)
+    objective, paths = given.described(objective, paths)
     if objective.dim != 1:
         raise ArgumentError(f"curve needs 1 dimension, {objective.name} has {objective.dim}")
     figure = Figure(figsize=(8.5, 5), layout="constrained")
@@ -106,7 +106,7 @@ def convergence(objective: ObjectiveLike, paths: Any) -> Figure:
     Returns:
         A matplotlib figure; nothing is shown or saved.
     """
-    objective, paths = inputs.described(objective, paths)
+    objective, paths = given.described(objective, paths)
     figure = Figure(figsize=(8.5, 4.6), layout="constrained")
     axes = figure.add_subplot()
     values = {k: np.asarray(t.values, float)[: max(t.finite, 1)] for k, t in paths.items()}
@@ -164,7 +164,7 @@ def fit(objective: ObjectiveLike, paths: Any) -> Figure:
     Raises:
         ArgumentError: an objective without data, or with more than one independent column.
     """
-    objective, paths = inputs.described(objective, paths)
+    objective, paths = given.described(objective, paths)
     data = objective.fit
     if data is None or len(data.columns) != 1:
         has = "none" if data is None else len(data.columns)

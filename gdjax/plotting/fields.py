@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax._inputs import ObjectiveLike, as_count, as_objective
-from gdjax.errors import ArgumentError
+from gdjax._util.errors import ArgumentError
 from gdjax.objectives import GradientSide, Objective
 from gdjax.plotting import landscape, style
 from gdjax.plotting.figure import Figure

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d import Axes3D
 
 from gdjax import objectives
-from gdjax.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, unknown
 from gdjax.objectives import Objective
 from gdjax.plotting import style
 

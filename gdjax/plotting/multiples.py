@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from gdjax._inputs import ObjectiveLike
-from gdjax.errors import ArgumentError
-from gdjax.plotting import inputs, landscape, style
-from gdjax.plotting.cells import Dataset, Fate, axes_of, fates, heading, setting
+from gdjax._util.errors import ArgumentError
+from gdjax.plotting import given, landscape, style
+from gdjax.plotting.datasets import Dataset, Fate, axes_of, fates, heading, setting
 from gdjax.plotting.figure import Figure
 
 SIDE = 4  # panels along a side, and values drawn of an axis
@@ -43,7 +43,7 @@ def paths_grid(dataset: Dataset, objective: ObjectiveLike) -> Figure:
     """
     if "points" not in dataset.data_vars:
         raise ArgumentError("paths_grid needs recorded points, this sweep kept summaries alone")
-    objective = inputs.swept(objective, dataset)
+    objective = given.swept(objective, dataset)
     if objective.dim != 2:
         raise ArgumentError(f"paths_grid needs 2 dimensions, {objective.name} has {objective.dim}")
     axes = axes_of(dataset)

@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from mpl_toolkits.mplot3d import Axes3D
 
+from gdjax._descent.trajectory import Trajectory
 from gdjax._inputs import ObjectiveLike
-from gdjax.descent import Trajectory
 from gdjax.objectives import Objective
-from gdjax.plotting import inputs, landscape, style
+from gdjax.plotting import given, landscape, style
 from gdjax.plotting.curves import curve, legend_entry, mark_ends
 from gdjax.plotting.figure import Figure
 
@@ -64,7 +64,7 @@ def comparison(
     Raises:
         ArgumentError: no paths, or axes that are not two different components.
     """
-    objective, paths = inputs.described(objective, paths)
+    objective, paths = given.described(objective, paths)
     if objective.dim == 1:
         return curve(objective, paths)
     points = {label: finite_points(path) for label, path in paths.items()}

@@ -9,10 +9,10 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
 
+from gdjax._util.errors import ArgumentError
 from gdjax.comparison.ranking import Profile, Ranking
-from gdjax.errors import ArgumentError
 from gdjax.plotting import style
-from gdjax.plotting.cells import readable
+from gdjax.plotting.datasets import readable
 from gdjax.plotting.figure import Figure
 
 DASHED = 7  # an optimizer whose colour is of the palette's darker half is dashed as well

@@ -10,9 +10,9 @@ from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.ticker import PercentFormatter
 
 from gdjax import metrics
-from gdjax.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, unknown
 from gdjax.plotting import style
-from gdjax.plotting.cells import (
+from gdjax.plotting.datasets import (
     SYMBOLS,
     Dataset,
     Fate,

@@ -10,10 +10,10 @@ from matplotlib.patches import Patch
 
 from gdjax import metrics, theory
 from gdjax._inputs import ObjectiveLike
-from gdjax.errors import ArgumentError
+from gdjax._util.errors import ArgumentError
 from gdjax.objectives import Objective
-from gdjax.plotting import inputs, style
-from gdjax.plotting.cells import (
+from gdjax.plotting import given, style
+from gdjax.plotting.datasets import (
     Dataset,
     Fate,
     ascending,
@@ -68,7 +68,7 @@ def stability_map(dataset: Dataset, objective: ObjectiveLike) -> Figure:
     Reference:
         ``gdjax.theory.stability_limit``.
     """
-    objective = inputs.swept(objective, dataset)
+    objective = given.swept(objective, dataset)
     axes = need_axes(dataset, "stability_map", 2)
     across, up = sorted(axes, key=lambda axis: "learning_rate" not in axis)
     timed = bool((dataset["first_step"].values >= 0).any())

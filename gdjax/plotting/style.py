@@ -14,7 +14,7 @@ from matplotlib.colors import ListedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from gdjax.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, unknown
 
 FORMATS = ("png", "svg", "pdf")
 # Okabe & Ito 2008, Color Universal Design: told apart under every common colour blindness.

@@ -1,6 +1,6 @@
 """Labelled results of a sweep: in memory, on disk, and as a table."""
 
-from gdjax import _lazy
+from gdjax._util import lazy
 from gdjax.results.folder import open_results
 from gdjax.results.layout import (
     Coordinate,
@@ -10,9 +10,9 @@ from gdjax.results.layout import (
     standard_variables,
     sweep_layout,
 )
+from gdjax.results.parquet import to_parquet
 from gdjax.results.provenance import provenance
 from gdjax.results.store import Store
-from gdjax.results.table import to_parquet
 
 __all__ = [
     "Coordinate",
@@ -27,4 +27,4 @@ __all__ = [
     "to_parquet",
 ]
 
-__dir__ = _lazy.listing(globals())
+__dir__ = lazy.listing(globals())

@@ -18,7 +18,7 @@ from xarray.core import indexing
 from zarr.codecs import BloscCodec
 from zarr.storage import LocalStore
 
-from gdjax.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, unknown
 from gdjax.results.layout import Coordinate, Layout, Variable, dataset, labels
 from gdjax.results.provenance import numbers, to_json
 

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from gdjax._display import Card, shown
-from gdjax.errors import ArgumentError
-from gdjax.objectives.layout import component_names
-from gdjax.outcomes import Outcome
+from gdjax._descent.outcomes import Outcome
+from gdjax._util.display import Card, shown
+from gdjax._util.errors import ArgumentError
+from gdjax.objectives.structure import component_names
 from gdjax.results.provenance import numbers, provenance, to_json
 
 RESERVED = ("start", "record", "known_minimum", "minimum_point", "is_global", "cell", "status")

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from gdjax._version import versions
+from gdjax._util.version import versions
 
 
 def provenance() -> dict[str, str]:

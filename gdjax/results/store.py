@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import zarr
 
-from gdjax._display import Card, shown
-from gdjax.errors import ArgumentError, StorageError
+from gdjax._util.display import Card, shown
+from gdjax._util.errors import ArgumentError, StorageError
 from gdjax.results.folder import finished, lay_out, open_group, read_layout, stored
 from gdjax.results.layout import Layout
 

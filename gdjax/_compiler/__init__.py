@@ -1,0 +1,1 @@
+"""From traced JAX functions to straight-line programs over scalars."""

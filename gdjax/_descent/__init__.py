@@ -1,0 +1,1 @@
+"""The loop of a descent: its state, its steps, its end."""

@@ -1,0 +1,276 @@
+"""One descent from one start: a single ``lax.scan`` under ``jit``."""
+
+import contextlib
+import functools
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int
+
+from gdjax import optimizers
+from gdjax._descent.outcomes import (
+    DEFAULT_RULE,
+    Frame,
+    Outcome,
+    StoppingRule,
+    at_rest,
+    classify,
+    nearest_minimum,
+    went_wrong,
+)
+from gdjax._inputs import (
+    ObjectiveLike,
+    OptimizerLike,
+    Precision,
+    as_count,
+    as_objective,
+    as_precision_name,
+    cannot_descend,
+)
+from gdjax._util.display import Card, shown
+from gdjax._util.errors import ArgumentError
+from gdjax._util.memory import LITTLE, SHARE, available_memory, size
+from gdjax.objectives import GradientSide, Objective, validate
+
+
+@shown
+class Trajectory(NamedTuple):
+    """The path of one descent, and what became of it.
+
+    Args:
+        points: every point, the start included, ``(steps + 1, d)``; in the structure of the start
+            where that is no vector.
+        values: the objective at each point, ``(steps + 1,)``.
+        outcome: an ``Outcome`` code.
+        minimum: index into ``objective.known_minima`` of the one reached (the global ones come
+            first), or −1.
+    """
+
+    points: Any
+    values: Float[Array, "n"]
+    outcome: Int[Array, ""]
+    minimum: Int[Array, ""]
+
+    @property
+    def finite(self) -> int:
+        """How many points come before the first one that is not finite, or has no finite value."""
+        good = np.isfinite(self._flat).all(axis=1) & np.isfinite(self.values)
+        return int(good.size if good.all() else good.argmin())
+
+    @property
+    def _flat(self) -> np.ndarray:
+        """All points as vectors, ``(steps + 1, d)``."""
+        count = len(self.values)
+        leaves = [np.asarray(x) for x in jax.tree.leaves(self.points) if hasattr(x, "shape")]
+        return np.concatenate([leaf.reshape(count, -1) for leaf in leaves], axis=1)
+
+    def __str__(self) -> str:
+        last = max(self.finite - 1, 0)
+        point = self._flat[last]
+        shown = ", ".join([*(f"{x:.6g}" for x in point[:6]), *["…"] * (len(point) > 6)])
+        return (
+            f"{Outcome(int(self.outcome))} after {len(self.values) - 1} steps: "
+            f"f({shown}) = {float(self.values[last]):.6g}"
+        )
+
+    def _card(self) -> Card:
+        if np.ndim(self.values) > 1:  # of a vmap
+            outcomes = Counter(str(Outcome(code)) for code in np.ravel(self.outcome).tolist())
+            ends = ", ".join(f"{n} × {outcome}" for outcome, n in outcomes.items())
+            shapes = {"points": self.points, "values": self.values}
+            return Card(f"Trajectory of {outcomes.total():,} descents: {ends}", shapes)
+        known = max(self.finite, 1)
+        path, values = self._flat[:known], np.asarray(self.values)[:known]
+        outcome, steps = Outcome(int(self.outcome)), len(self.values) - 1
+        lowest, minimum = int(np.argmin(values)), int(self.minimum)
+        return Card(
+            f"Trajectory: {outcome} after {steps:,} steps",
+            {
+                "start": path[0],
+                "end": path[-1],
+                "value": f"{values[0]:.6g} → {values[-1]:.6g}",
+                "lowest": f"{values[lowest]:.6g} at step {lowest:,}",
+                "minimum": "none that is known" if minimum < 0 else f"known_minima[{minimum}]",
+                "finite": None if self.finite > steps else f"the first {self.finite:,} points",
+                "points": self.points,
+            },
+        )
+
+
+def descend(
+    objective: ObjectiveLike,
+    optimizer: OptimizerLike,
+    start: Any = None,
+    steps: Any = 100,
+    *,
+    gradient: GradientSide = "autodiff",
+    rule: StoppingRule = DEFAULT_RULE,
+    precision: Precision | None = None,
+) -> Trajectory:
+    """Descend an objective from one start, and keep the whole path.
+
+    All ``steps`` are taken: nothing stops early, so that the path is the bare recurrence. A
+    descent that diverges is an outcome, not an error. The result can be differentiated with
+    respect to the start, the objective's ``args`` and the numbers of gdjax's optimizers.
+
+    Args:
+        objective: what to descend: an ``Objective``, the name of one, or a function of a point.
+        optimizer: an optimizer, any optax transformation, a factory such as ``optax.adam``, or a
+            name. The numbers of those made by gdjax are traced, so that new values never
+            recompile; another optax object compiles once.
+        start: the first point, ``(d,)``, or of the objective's own structure: a dictionary, a
+            tuple, an Equinox module; by default the objective's own.
+        steps: number of steps, at least 0.
+        gradient: which gradient to follow, ``autodiff`` or ``hand``.
+        rule: when the last point counts as at rest, lost, or at a known minimum.
+        precision: ``float32`` or ``float64``; by default as JAX is configured.
+
+    Returns:
+        The trajectory, with ``points`` of shape ``(steps + 1, d)``, or of the start's structure
+        with ``steps + 1`` in front of every shape.
+
+    Raises:
+        ArgumentError: a start of another structure or dimension or not finite, a negative number
+            of steps or more than fit into memory, an unknown gradient or precision, a hand
+            gradient where there is none, or a function that is no objective, as
+            ``objectives.validate`` says.
+
+    Example:
+        >>> import gdjax
+        >>> f = gdjax.objectives.get("parabola")
+        >>> path = descend(f, gdjax.gradient_descent(0.1), start=[8.0], steps=20)
+        >>> path.points.shape, f"{path.points[-1, 0]:.5f}"
+        ((21, 1), '0.09223')
+    """
+    steps = as_count("steps", steps, 0)
+    f = as_objective(objective, start)
+    f.value_and_gradient(gradient)  # says early what is wrong with the choice
+    with as_precision(precision):
+        _check_memory(steps, f.dim)
+        first = f.flat(f.start if start is None else start)
+        validate(f, at=first)
+        chosen = optimizers.as_optimizer(optimizer)
+        kind, numbers = chosen.with_arrays_for_seeds().parts
+        wide = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
+        numbers = [_placed(n, wide) if type(n) is float else n for n in numbers]
+        given = f.cast(np.float64 if wide else np.float32)
+        try:
+            path = _descend(given, steps, gradient, kind, numbers, first, rule)
+        except Exception as error:
+            cannot_descend(f, chosen, error)
+    return path if f.layout is None else path._replace(points=f.shaped(path.points))
+
+
+@functools.lru_cache(maxsize=256)
+def _placed(number: float, wide: bool) -> Array:
+    """A number as an array of JAX's, weakly typed as it was: to make one takes a microsecond."""
+    del wide  # the precision that JAX is set to
+    with jax.ensure_compile_time_eval():  # the caller may be inside a jit of his own
+        return jnp.asarray(number)
+
+
+def _check_memory(steps: int, dim: int) -> None:
+    """Refuse a path that would not fit, before anything is compiled."""
+    # Twice: the scan's points and values, and the same with the last one joined to them.
+    count = 2 * (steps + 1) * (dim + 1)
+    if 8 * count <= LITTLE:
+        return
+    need = count * jnp.result_type(float).itemsize
+    free = available_memory()
+    if need > SHARE * free:
+        raise ArgumentError(
+            f"steps must be few enough for the path to fit into memory: {steps:,} steps need "
+            f"{size(need)}, and {size(free)} are free"
+        )
+
+
+def as_precision(precision: Any) -> contextlib.AbstractContextManager:
+    """A context in which floats have that precision; None leaves JAX as it is configured."""
+    precision = as_precision_name(precision)
+    if precision is None:
+        return contextlib.nullcontext()
+    return jax.enable_x64(precision == "float64")
+
+
+def frame_of(objective: Objective, start: Array) -> Frame:
+    """What a descent from a start measures by, in the start's dtype."""
+    minima = jnp.asarray(objective.known_minima, start.dtype)
+    if not objective.bounded:
+        return Frame(start, jnp.maximum(1, jnp.abs(start)), minima, bounded=False)
+    center, width = (jnp.asarray(x, start.dtype) for x in (objective.center, objective.width))
+    return Frame(center, width, minima)
+
+
+def step_function(
+    objective: Objective,
+    gradient: GradientSide,
+    transformation: optax.GradientTransformationExtraArgs,
+) -> Callable:
+    """One step: (point, state) → ((next point, next state), value, gradient at the old point)."""
+    value_and_gradient = objective.value_and_gradient(gradient)
+
+    def step(point: Array, state: Any) -> tuple[tuple[Array, Any], Array, Array]:
+        value, slope = value_and_gradient(point)
+        after = move(objective, value_and_gradient, transformation, point, state, value, slope)
+        return after, value, slope
+
+    return step
+
+
+def move(
+    objective: Objective,
+    value_and_gradient: Callable,
+    transformation: optax.GradientTransformationExtraArgs,
+    point: Float[Array, "d"],
+    state: Any,
+    value: Float[Array, ""],
+    slope: Float[Array, "d"],
+) -> tuple[Float[Array, "d"], Any]:
+    """The next point and state, by an optimizer that has seen the value and the gradient here."""
+    extra = optimizers.extra_arguments(
+        value, slope, objective.value, lambda point: value_and_gradient(point)[1]
+    )
+    updates, state = transformation.update(slope, state, point, **extra)
+    return jnp.asarray(optax.apply_updates(point, updates)), state
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2, 3, 6))
+def _descend(
+    objective: Objective,
+    steps: int,
+    gradient: GradientSide,
+    kind: Any,
+    numbers: list[Any],
+    start: Float[Array, "d"],
+    rule: StoppingRule,
+) -> Trajectory:
+    start = jnp.asarray(start, dtype=float)
+    frame = frame_of(objective, start)
+    transformation = optimizers.Optimizer.of_parts(kind, numbers)
+    step = step_function(objective, gradient, transformation)
+
+    def body(carry: tuple, _: None) -> tuple[tuple, tuple[Array, Array]]:
+        point, state, wrong = carry
+        after, value, _slope = step(point, state)
+        # Seen on the way: a second pass over the path costs more than the descent itself.
+        return (*after, went_wrong(wrong, point, value, frame, rule)), (point, value)
+
+    (last, state, wrong), (points, values) = jax.lax.scan(
+        body, (start, transformation.init(start), jnp.int32(-1)), length=steps
+    )
+    (following, _), value, slope = step(last, state)
+    points = jnp.concatenate([points, last[None]])
+    values = jnp.append(values, value)
+    minimum = nearest_minimum(last, frame, rule)
+    first_slope = objective.value_and_gradient(gradient)(start)[1]
+    outcome = classify(
+        wrong=went_wrong(wrong, last, value, frame, rule),
+        rest=at_rest(slope, first_slope, following - last, frame, rule),
+        minimum=minimum,
+    )
+    return Trajectory(points, values, outcome, minimum)

@@ -1,0 +1,1 @@
+"""How many descents run at once: with LLVM, Pallas or XLA."""

@@ -1,0 +1,1 @@
+"""Sweeps: what is asked for, cut into chunks, and where they run."""

@@ -1,0 +1,350 @@
+"""Where chunks run and where their results go: the public ``sweep``."""
+
+import functools
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from gdjax import optimizers, results
+from gdjax._compiler.fingerprint import fingerprint
+from gdjax._descent.loop import stride
+from gdjax._descent.outcomes import StoppingRule
+from gdjax._descent.trajectory import as_precision
+from gdjax._inputs import ObjectiveLike, OptimizerLike, Precision, as_count
+from gdjax._sweep.plan import Plan, plan
+from gdjax._sweep.runner import Runner
+from gdjax._util import signals
+from gdjax._util.errors import ArgumentError
+from gdjax._util.memory import LITTLE, SHARE, available_memory, size
+from gdjax.objectives import GradientSide, Objective
+from gdjax.starts import Starts
+
+
+def sweep(
+    objective: ObjectiveLike,
+    optimizer: OptimizerLike,
+    starts: Any = None,
+    hyperparameters: Mapping[Any, Any] | None = None,
+    steps: Any = 100,
+    *,
+    record: str | int | Sequence[int] | None = None,
+    stop: StoppingRule | bool = True,
+    tolerance: float = 1e-4,
+    gradient: GradientSide = "autodiff",
+    precision: Precision | None = None,
+    chunk: int | None = None,
+    devices: int | None = None,
+    fast_math: bool = True,
+    store: str | os.PathLike | None = None,
+    progress: bool = False,
+) -> xr.Dataset:
+    """Descend from every start with every combination of hyperparameters.
+
+    Args:
+        objective: what to descend: an ``Objective``, the name of one, or a function of a point,
+            which needs starts.
+        optimizer: a factory such as ``gdjax.heavy_ball`` or ``optax.adam``, the name of one, or a
+            transformation whose hyperparameters do not vary.
+        starts: points ``(n, d)``, one point ``(d,)``, points of the objective's own structure in a
+            list, or what ``gdjax.starts`` makes: a grid or a
+            sample of the domain; by default the objective's own start.
+        hyperparameters: values by name, each an axis of the result. A tuple of names with a tuple
+            of equally long lists is one axis along which they vary together.
+        steps: the most steps a descent takes, at least 0.
+        record: besides the summary, which points and values to keep: ``"all"``, every k-th step
+            (an integer), or a list of steps.
+        stop: whether a descent at rest stops, or the rule of when it is, and of how often that is
+            looked for. One that is lost or has met NaN always stops, and at once.
+        tolerance: ``first_step`` is the first step with f ≤ f* + tolerance.
+        gradient: which gradient to follow, ``autodiff`` or ``hand``.
+        precision: ``float32`` or ``float64``; by default as JAX is configured.
+        chunk: how many descents are computed and stored at a time.
+        devices: how many processors to use; by default all.
+        fast_math: whether the sine and the like may be our own on a CPU (``sweeps.elementary``),
+            in a native kernel where there can be one; without it all arithmetic is XLA's.
+        store: a folder to write the results to, chunk by chunk. A store of the same sweep is
+            continued.
+        progress: whether to show a progress bar.
+
+    Returns:
+        Final point, final and best value, first step within tolerance, steps taken, gradient
+        evaluations, outcome and known minimum of every descent, with the dims ``start`` and one
+        an axis; with ``record`` also ``points`` and ``values``. The results are the same bits
+        however many devices computed them, and whether or not they were interrupted.
+
+    Raises:
+        ArgumentError: an unknown hyperparameter or one that is no float, zipped axes of unequal
+            length, empty or non-finite values, more memory than there is, a store that is a file
+            or holds another sweep.
+        StorageError: a disk that does not take the results; finished chunks stay readable.
+
+    Example:
+        >>> import gdjax
+        >>> f = gdjax.objectives.get("qfsp")
+        >>> momenta = [0.0, 0.5, 0.9]
+        >>> found = sweep(f, gdjax.heavy_ball, starts=[[7.11, 6.97]], steps=300,
+        ...               hyperparameters={"learning_rate": [0.1], "momentum": momenta})
+        >>> (found.minimum < len(f.minima)).values.ravel().tolist()
+        [False, True, True]
+    """
+    return Sweep(
+        plan(
+            objective, optimizer, starts, hyperparameters, steps, record=record, stop=stop,
+            tolerance=tolerance, gradient=gradient, precision=precision, chunk=chunk,
+        ),
+        devices,
+        fast_math,
+        in_memory=store is None,
+    ).run(store, progress)  # fmt: skip
+
+
+class Sweep:
+    """A sweep that has been checked and compiled, and is yet to run.
+
+    Args:
+        asked: what to compute.
+        devices: how many processors to use; by default all.
+        fast_math: whether elementary functions may be our own.
+        in_memory: whether all results are to be in memory at once, and not in a store.
+
+    Raises:
+        ArgumentError: more memory than there is, or a number of devices below 1.
+
+    Attributes:
+        layout: what its results look like.
+        digest: short name of everything that decides the results.
+    """
+
+    def __init__(
+        self,
+        asked: Plan,
+        devices: int | None = None,
+        fast_math: bool = True,
+        in_memory: bool = True,
+    ):
+        if devices is not None:
+            as_count("devices", devices, 1)
+        _check_memory(asked, in_memory)
+        self._plan, starts = asked, _LazyStarts(asked)
+        if in_memory:  # the results hold all of them: they are made once, for both
+            starts = starts[:]
+            self._plan = asked._replace(starts=Starts("array", len(starts), points=starts))
+        self._runner = Runner(self._plan, devices, fast_math)
+        self.layout = _layout(asked, starts, self._runner, in_memory)
+        decides = [self.layout.attrs["config"], self.layout.dims, self.layout.chunk]
+        self.digest = hashlib.sha256(repr(decides).encode()).hexdigest()[:10]
+
+    def run(self, store: str | os.PathLike | None = None, progress: bool = False) -> xr.Dataset:
+        """The labelled results: computed, or read from a store as far as they are there.
+
+        Args:
+            store: a folder to write them to, or to continue.
+            progress: whether to show a progress bar.
+
+        Raises:
+            ArgumentError: a store that is a file or holds another sweep.
+            StorageError: a disk that does not take the results; finished chunks stay readable.
+        """
+        asked, runner, layout = self._plan, self._runner, self.layout
+        if store is None:
+            room = runner.room(asked.cells)
+            with _bar(asked, 0, progress) as done:
+                for index in range(asked.chunks):
+                    runner(index, room, done)
+            return results.dataset(layout, room.arrays)
+        if not Path(store).exists():
+            _check_disk(asked, layout, Path(store))
+        folder = results.Store.open_or_create(store, layout)
+        missing = folder.missing()
+        ready = asked.cells - sum(last - first for first, last in map(asked.bounds, missing))
+        with _bar(asked, ready, progress) as done, ThreadPoolExecutor(1) as writer:
+            written = None
+            for index in missing:  # a chunk is written while the next one is computed
+                arrays = runner(index, None, done)
+                if written is not None:
+                    written.result()
+                written = writer.submit(folder.write, index, arrays)
+            if written is not None:
+                written.result()
+        return results.open_results(Path(store))
+
+
+@contextmanager
+def _bar(asked: Plan, ready: int, shown: bool) -> Iterator[Callable[[int], Any]]:
+    """What is told how many descents were finished, and shows it."""
+    if not shown:
+        yield lambda cells: signals.check()
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=asked.cells, initial=ready, unit=" descents", unit_scale=True) as bar:
+
+        def tell(cells: int) -> None:
+            bar.update(cells)
+            signals.check()
+
+        yield tell
+
+
+def _check_memory(asked: Plan, in_memory: bool) -> None:
+    """Refuse a sweep that would not fit, before it starts."""
+    variables = results.standard_variables(
+        asked.precision, asked.objective.dim, len(asked.record)
+    ).values()
+    each = sum(variable.nbytes for variable in variables)
+    descents = asked.cells if in_memory else 2 * asked.chunk  # one is written, one computed
+    need = each * descents + (_bytes_of_starts(asked) if in_memory else 0)
+    if need <= LITTLE:
+        return
+    free = available_memory()
+    if need > SHARE * free:
+        ways = ["fewer starts or values"] if in_memory else ["a smaller chunk"]
+        ways += ["fewer recorded steps"] if asked.record else []
+        ways += ["store='a folder', which keeps a chunk in memory at a time"] if in_memory else []
+        raise ArgumentError(
+            f"this sweep needs {size(need)} of memory, {each} bytes for each of {descents:,} "
+            f"descents{' beside the starts' if in_memory else ''}, and {size(free)} are free; "
+            f"take {', or '.join(ways)}"
+        )
+
+
+def _check_disk(asked: Plan, layout: results.Layout, store: Path) -> None:
+    """Refuse a sweep whose results would not fit on the disk, before a store is made."""
+    place = next(folder for folder in store.absolute().parents if folder.is_dir())
+    need = asked.cells * layout.bytes_per_cell + _bytes_of_starts(asked)
+    free = shutil.disk_usage(place).free
+    if need > SHARE * free:
+        grid = asked.starts.kind == "grid"
+        sides = f"{asked.starts.number:,} starts a side, {asked.objective.dim} sides"
+        side = f" ({sides})" if grid else ""
+        raise ArgumentError(
+            f"this sweep of {asked.cells:,} descents{side} needs up to {size(need)} on the disk, "
+            f"and {size(free)} are free; take fewer starts"
+            f"{' a side' if grid else ''} or values{', or record less' if asked.record else ''}"
+        )
+
+
+def _bytes_of_starts(asked: Plan) -> int:
+    dim = asked.objective.dim
+    return asked.starts.count(dim) * dim * np.dtype(asked.precision).itemsize
+
+
+def _digest(points: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(points).data).hexdigest()[:16]
+
+
+class _LazyStarts:
+    """Starts as an array that is made where it is sliced, so that it need never be whole."""
+
+    def __init__(self, asked: Plan):
+        self._asked = asked
+        self.shape = (asked.shape[0], asked.objective.dim)
+        self.dtype = np.dtype(asked.precision)
+
+    def __getitem__(self, key: slice) -> np.ndarray:
+        first, last, _ = key.indices(self.shape[0])
+        return self._asked.starts.take(self._asked.objective, first, last).astype(
+            self.dtype, copy=False
+        )
+
+
+def _layout(asked: Plan, points: Any, runner: Runner, in_memory: bool) -> results.Layout:
+    f, starts, optimizer = asked.objective, asked.starts, repr(asked.optimizer)
+    axes = {
+        name: values
+        for axis in asked.axes
+        for name, values in zip(axis.names, axis.values, strict=True)
+    }
+    numbers = asked.optimizer.numbers
+    config = {
+        "objective": f.name,
+        "function": _function(f, asked.gradient, asked.precision),
+        "domain": f.domain,
+        "bounded": f.bounded,  # a domain that was guessed decides nothing
+        "minima": f.minima,
+        "local_minima": f.local_minima,
+        "fmin": f.fmin,
+        "optimizer": optimizer,
+        # What is written of an optimizer is rounded, and is the same for all that have one name.
+        "update": _update(asked.optimizer, f.dim, asked.precision),
+        "numbers": {n: np.asarray(numbers[n]) for n in sorted(numbers.keys() - axes.keys())},
+        "starts": {
+            "kind": starts.kind,
+            "number": starts.number,
+            "seed": starts.seed,
+            # A store is known again by it; without one there is nothing to compare.
+            "points": "" if in_memory or starts.points is None else _digest(starts.points),
+        },
+        "hyperparameters": axes,
+        "steps": asked.steps,
+        "record": asked.record,
+        "gradient": asked.gradient,
+        "stop": asked.stop,
+        "rule": {name: float(value) for name, value in asked.rule._asdict().items()},
+        "tolerance": asked.tolerance,
+        "precision": asked.precision,
+        "kernel": runner.kernel.name,
+        "tile": runner.kernel.tile,
+    }  # fmt: skip
+    attrs = {
+        "objective": f.name,
+        "formula": f.latex,
+        "fmin": np.nan if f.fmin is None else f.fmin,
+        "domain": f.domain,
+        "optimizer": optimizer,
+        "max_steps": asked.steps,
+        "tolerance": asked.tolerance,
+        "gradient": asked.gradient,
+        "starts_kind": starts.kind,
+        "starts_shape": starts.shape(f.dim),
+        "seed": starts.seed,
+        "kernel": runner.kernel.name,
+        "kernel_reason": runner.reason,
+        "tile": runner.kernel.tile,
+        "stride": stride(asked.steps, asked.rule.every),
+        "processors": runner.devices,
+    }
+    return results.sweep_layout(
+        points,
+        [dict(zip(axis.names, axis.values, strict=True)) for axis in asked.axes],
+        precision=asked.precision,
+        chunk=asked.chunk,
+        config=config,
+        components=f.variables,
+        record=np.asarray(asked.record, np.int32) if asked.record else None,
+        minima=f.known_minima,
+        global_minima=len(f.minima),
+        attrs=attrs,
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _function(objective: Objective, gradient: GradientSide, precision: Precision) -> str:
+    """A digest of what the objective computes and of its data, whatever its name."""
+    with as_precision(precision):
+        at = jax.ShapeDtypeStruct((objective.dim,), precision)
+        return fingerprint(objective.cast(precision).value_and_gradient(gradient), at)
+
+
+@functools.lru_cache(maxsize=64)
+def _update(optimizer: optimizers.Optimizer, dim: int, precision: Precision) -> str:
+    """A digest of what the optimizer does with its numbers, whatever its name."""
+
+    def first(made: optimizers.Optimizer, point: Any, slope: Any, value: Any) -> Any:
+        extra = optimizers.extra_arguments(value, slope, jnp.sum, jnp.ones_like)
+        return made.update(slope, made.init(point), point, **extra)
+
+    with as_precision(precision):
+        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), precision), optimizer)
+        point = jax.ShapeDtypeStruct((dim,), precision)
+        return fingerprint(first, shapes, point, point, jax.ShapeDtypeStruct((), precision))

@@ -1,0 +1,235 @@
+"""What a sweep is to compute: starts and axes of hyperparameters, flattened into cells."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from gdjax import optimizers
+from gdjax._descent.outcomes import DEFAULT_RULE, StoppingRule
+from gdjax._descent.trajectory import as_precision
+from gdjax._inputs import (
+    ObjectiveLike,
+    OptimizerLike,
+    Precision,
+    as_count,
+    as_precision_name,
+    is_count,
+    objective_at,
+)
+from gdjax._util.errors import ArgumentError, unknown
+from gdjax.objectives import GradientSide, Objective, validate
+from gdjax.starts import Starts, as_starts
+
+CHUNK_STEPS = 2**28  # steps times dimensions in a chunk: a fraction of a second
+
+
+class Axis(NamedTuple):
+    """One axis of hyperparameters; several that vary together are zipped.
+
+    Args:
+        names: of the hyperparameters along it.
+        values: for each name its values, ``(n,)``.
+    """
+
+    names: tuple[str, ...]
+    values: tuple[np.ndarray, ...]
+
+    @property
+    def name(self) -> str:
+        """Of the dimension."""
+        return "_and_".join(self.names)
+
+    def __len__(self) -> int:
+        return len(self.values[0])
+
+
+class Plan(NamedTuple):
+    """A whole sweep: cells are numbered with the starts slowest, the last axis fastest.
+
+    Args:
+        objective: what is descended.
+        optimizer: with the hyperparameters that do not vary.
+        starts: where the descents begin.
+        axes: of the hyperparameters that vary.
+        steps: the most steps a cell takes.
+        record: the steps whose points and values are kept; empty for the summary alone.
+        gradient: which gradient is followed.
+        rule: when a cell is at rest, lost, or at a known minimum.
+        stop: whether a cell at rest stops.
+        tolerance: on f − f*, for ``first_step``.
+        precision: ``float32`` or ``float64``.
+        chunk: cells in a chunk.
+    """
+
+    objective: Objective
+    optimizer: optimizers.Optimizer
+    starts: Starts
+    axes: tuple[Axis, ...]
+    steps: int
+    record: tuple[int, ...]
+    gradient: GradientSide
+    rule: StoppingRule
+    stop: bool
+    tolerance: float
+    precision: Precision
+    chunk: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """How many starts there are, and how many values along each axis."""
+        return (self.starts.count(self.objective.dim), *map(len, self.axes))
+
+    @property
+    def cells(self) -> int:
+        """How many descents there are."""
+        return math.prod(self.shape)
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks they are cut into."""
+        return -(-self.cells // self.chunk)
+
+    def bounds(self, index: int) -> tuple[int, int]:
+        """First cell of a chunk, and the one after its last."""
+        return index * self.chunk, min((index + 1) * self.chunk, self.cells)
+
+
+def plan(
+    objective: ObjectiveLike,
+    optimizer: OptimizerLike,
+    starts: Any = None,
+    hyperparameters: Mapping[Any, Any] | None = None,
+    steps: Any = 100,
+    *,
+    record: str | int | Sequence[int] | None = None,
+    stop: StoppingRule | bool = True,
+    tolerance: float = 1e-4,
+    gradient: GradientSide = "autodiff",
+    precision: Precision | None = None,
+    chunk: int | None = None,
+) -> Plan:
+    """Check what a sweep is asked for, and put it into its one form.
+
+    Raises:
+        ArgumentError: as ``gdjax.sweep`` does.
+    """
+    steps = as_count("steps", steps, 0)
+    if not 0 < tolerance < math.inf:
+        raise ArgumentError(f"tolerance must be positive and finite, got {tolerance}")
+    precision = as_precision_name(precision)
+    objective = objective_at(objective, starts)
+    objective.value_and_gradient(gradient)
+    rule = stop if isinstance(stop, StoppingRule) else DEFAULT_RULE
+    as_count("every", rule.every, 1)
+    chosen = as_starts(starts, objective)
+    axes, made = _hyperparameters(optimizer, hyperparameters or {})
+    cells = chosen.count(objective.dim) * math.prod(map(len, axes))
+    if chunk is None:
+        most = 2 ** round(math.log2(max(CHUNK_STEPS / (max(steps, 1) * objective.dim), 1)))
+        chunk = min(max(most, 2**14), 2**20)
+    recorded = _recorded(record, steps)
+    if precision is None:
+        precision = "float64" if jnp.result_type(float) == jnp.float64 else "float32"
+    with as_precision(precision):
+        validate(objective, numbers=False)
+    return Plan(
+        objective=objective,
+        optimizer=made,
+        starts=chosen,
+        axes=axes,
+        steps=steps,
+        record=recorded,
+        gradient=gradient,
+        rule=rule,
+        stop=stop is not False,
+        tolerance=float(tolerance),
+        precision=precision,
+        chunk=min(as_count("chunk", chunk, 1), cells),
+    )
+
+
+def _recorded(record: str | int | Sequence[int] | None, steps: int) -> tuple[int, ...]:
+    """The steps to record, in order."""
+    if record is None or record == "summary":
+        return ()
+    if record == "all":
+        return tuple(range(steps + 1))
+    if isinstance(record, str):
+        raise unknown("record", record, ("summary", "all"))
+    if is_count(record):
+        return tuple(range(0, steps + 1, as_count("record", record, 1)))
+    chosen = sorted({as_count("record", step, 0) for step in np.atleast_1d(record).tolist()})
+    if chosen and chosen[-1] > steps:
+        raise ArgumentError(f"record must lie within the {steps} steps, got {chosen[-1]}")
+    return tuple(chosen)
+
+
+def _hyperparameters(
+    optimizer: Any, given: Mapping[Any, Any]
+) -> tuple[tuple[Axis, ...], optimizers.Optimizer]:
+    """The axes, and the optimizer made with the first value of each."""
+    axes = []
+    for key, values in given.items():
+        names = (key,) if isinstance(key, str) else tuple(key)
+        columns = (values,) if isinstance(key, str) else tuple(values)
+        if len(columns) != len(names):
+            raise ArgumentError(
+                f"hyperparameters {', '.join(names)} are zipped: one list of values each, "
+                f"got {len(columns)}"
+            )
+        axes.append(Axis(names, tuple(map(_values, names, columns))))
+        lengths = {n: len(v) for n, v in zip(names, axes[-1].values, strict=True)}
+        if len(set(lengths.values())) > 1:
+            raise ArgumentError(
+                "zipped hyperparameters must have equally many values, got "
+                + ", ".join(f"{size} of {name}" for name, size in lengths.items())
+            )
+    columns = {n: v for axis in axes for n, v in zip(axis.names, axis.values, strict=True)}
+    if len(columns) < sum(len(axis.names) for axis in axes):
+        raise ArgumentError("hyperparameters must be named once each")
+    first = {name: float(values[0]) for name, values in columns.items()}
+    if not columns:
+        return (), optimizers.as_optimizer(optimizer).with_arrays_for_seeds()
+    factory, fixed = _factory(optimizer)
+    made = optimizers.make(factory, **fixed | first).with_arrays_for_seeds()
+    numbers = made.numbers
+    defaults = optimizers.signature(made.factory).parameters
+    for name, values in columns.items():
+        whole_number = name != "seed" and name in defaults
+        whole_number = whole_number and isinstance(defaults[name].default, bool | int)
+        if name not in numbers or whole_number:
+            raise ArgumentError(
+                f"hyperparameter {name} of {made.factory.__name__} cannot be swept: it is not a "
+                f"float; those that can are {', '.join(sorted(numbers)) or 'none'}"
+            )
+        for value in sorted({float(values.min()), float(values.max())} - {first[name]}):
+            optimizers.make(factory, **fixed | first | {name: value})  # rules are on the range
+    return tuple(axes), made
+
+
+def _values(name: str, values: Any) -> np.ndarray:
+    try:
+        array = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"{name} must be a list of numbers, got {values!r}") from None
+    if array.ndim != 1 or not array.size:
+        raise ArgumentError(f"{name} must be a list of at least one number, got {values!r}")
+    if not np.isfinite(array).all():
+        at = int((~np.isfinite(array)).argmax())
+        raise ArgumentError(f"{name} must be finite, got {array[at]} at index {at}")
+    return array
+
+
+def _factory(optimizer: Any) -> tuple[Callable, dict[str, Any]]:
+    """What makes the optimizer, and the hyperparameters that it has been given already."""
+    made = isinstance(optimizer, optax.GradientTransformation)
+    if made and not isinstance(optimizer, optimizers.Optimizer):
+        raise ArgumentError(
+            "hyperparameters can be swept for an optimizer given by its name or its factory, "
+            "such as optax.adam; this one is made already"
+        )
+    return optimizers.as_factory(optimizer)

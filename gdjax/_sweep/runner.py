@@ -1,0 +1,270 @@
+"""Chunks of a plan, computed: which kernel, on how many devices, into which arrays."""
+
+import functools
+import itertools
+import math
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import jax
+import numpy as np
+
+from gdjax._compiler.lower import UnsupportedError
+from gdjax._descent import loop
+from gdjax._descent.loop import ALIGNED, Column, Paths
+from gdjax._descent.trajectory import as_precision
+from gdjax._inputs import cannot_descend
+from gdjax._kernels import xla
+from gdjax._sweep.plan import Plan
+from gdjax._util.errors import first_line
+
+CPU_TILE, ACCELERATOR_TILE = 2**11, 2**17  # the most cells that XLA is handed at once
+CACHED = 3 * 2**16  # bytes that the points of a tile take on a CPU: its state stays in the caches
+MOST_DATA = 64  # numbers that a cell of an unrolled kernel can carry beside its state
+BLOCK_STEPS = 2**26  # in a call: a fraction of a second
+LEAST_STEPS = 2**17  # times dimensions: as long as a call takes besides, or longer
+
+
+@runtime_checkable
+class Kernel(Protocol):
+    """What computes cells; see ``portable.Kernel``."""
+
+    name: str
+    tile: int
+    block: int
+    summary: Any
+    __call__: Callable[..., None]
+
+
+class Room(NamedTuple):
+    """Memory for results.
+
+    Args:
+        arrays: by variable, ``(cells, …)``.
+        paths: the memory behind the recorded ones, or None.
+    """
+
+    arrays: dict[str, np.ndarray]
+    paths: Paths | None
+
+
+class Runner:
+    """Computes the chunks of a plan.
+
+    Args:
+        plan: what to compute.
+        devices: how many processors to use; by default all that there are.
+        fast_math: whether elementary functions may be our own, in the native kernel or XLA's.
+
+    Attributes:
+        kernel: what computes the cells.
+        devices: how many processors it uses.
+        reason: why it is not the native kernel; empty if it is.
+    """
+
+    def __init__(self, plan: Plan, devices: int | None = None, fast_math: bool = True):
+        self.plan = plan
+        with as_precision(plan.precision):
+            self.kernel, self.reason = _kernel(plan, fast_math)
+        one = jax.default_backend() != "cpu"  # an accelerator takes one call at a time
+        self.devices = 1 if one else devices or processors()
+        dtype = np.dtype(plan.precision)
+        _, numbers, data = loop.Setting.of(plan.optimizer, plan.objective)
+        floats = (leaf.dtype.kind == "f" for leaf in data)
+        self._data = [
+            np.asarray(x, dtype if f else None) for x, f in zip(data, floats, strict=True)
+        ]
+        self._every, columns = 1, {}
+        for axis in reversed(plan.axes):
+            for name, values in zip(axis.names, axis.values, strict=True):
+                columns[name] = Column(values.astype(plan.precision), self._every)
+            self._every *= len(axis)
+        names = [name for name, x in plan.optimizer.numbers.items() if np.ndim(x) == 0]
+        for name, value in zip(names, numbers, strict=True):
+            columns.setdefault(name, Column(np.asarray([value], plan.precision), 1))
+        self._numbers = [columns[name] for name in names]
+
+    def room(self, count: int) -> Room:
+        """Memory for the results of so many cells."""
+        plan, dim, tile = self.plan, self.plan.objective.dim, self.kernel.tile
+        kept = self.kernel.summary._asdict().items()
+        shapes = {name: ((count, *leaf.shape), leaf.dtype) for name, leaf in kept}
+        sizes = {name: math.prod(shape) * dtype.itemsize for name, (shape, dtype) in shapes.items()}
+        # One piece of memory, which a system that has large pages gives in large pages.
+        padded = (-(-size // ALIGNED) * ALIGNED for size in sizes.values())
+        places = list(itertools.accumulate(padded, initial=0))
+        memory = _aligned((places[-1],), np.uint8)
+        arrays = {
+            name: memory[place : place + sizes[name]].view(dtype).reshape(shape)
+            for place, (name, (shape, dtype)) in zip(places, shapes.items(), strict=False)
+        }
+        if not plan.record:
+            return Room(arrays, None)
+        padded = -(-count // tile) * tile
+        points = _aligned((len(plan.record), dim, padded), plan.precision)
+        values = _aligned((len(plan.record), padded), plan.precision)
+        # Computed with the cells last, where they are neighbours; seen with the cells first.
+        arrays["points"], arrays["values"] = (
+            points[..., :count].transpose(2, 0, 1),
+            values[:, :count].T,
+        )
+        return Room(arrays, Paths(plan.record, points, values))
+
+    def __call__(
+        self, index: int, room: Room | None = None, done: Callable[[int], Any] = lambda cells: None
+    ) -> dict[str, np.ndarray]:
+        """The results of one chunk: for each variable an array, ``(cells, …)``.
+
+        Args:
+            index: of the chunk.
+            room: memory for the results of the whole plan; by default new one for the chunk.
+            done: told how many cells were finished, from time to time.
+        """
+        plan, kernel = self.plan, self.kernel
+        first, last = plan.bounds(index)
+        count, dim = last - first, plan.objective.dim
+        if room is not None and room.paths is not None and first % kernel.tile:
+            for name, array in self(index, None, done).items():  # stores would not be aligned
+                room.arrays[name][first:last] = array
+            return {name: array[first:last] for name, array in room.arrays.items()}
+        arrays, paths = room or self.room(count)
+        at = first if room else 0
+        begin, end = first // self._every, -(-last // self._every)
+        starts = np.asarray(plan.starts.take(plan.objective, begin, end), plan.precision)
+        columns = [Column(starts[:, i], self._every) for i in range(dim)] + self._numbers
+        offset = first - begin * self._every
+        size = self._block(count)
+
+        def block(a: int) -> None:
+            b = min(a + size, count)
+            rows = [arrays[name][at + a : at + b] for name in kernel.summary._fields]
+            recorded = None
+            if paths is not None:
+                wide = slice(at + a, at + a + -(-(b - a) // kernel.tile) * kernel.tile)
+                recorded = Paths(paths.when, paths.points[..., wide], paths.values[..., wide])
+            with as_precision(plan.precision):
+                kernel(offset + a, offset + b, plan.steps, columns, self._data, rows, recorded)
+            done(b - a)
+
+        blocks = range(0, count, size)
+        left = iter(blocks)
+
+        def work() -> None:
+            try:
+                for a in left:
+                    block(a)
+            finally:
+                for _ in left:  # after an error nobody begins another one
+                    pass
+
+        with ThreadPoolExecutor(self.devices) as pool:  # this thread works too: one less to start
+            others = [pool.submit(work) for _ in range(min(self.devices, len(blocks)) - 1)]
+            work()
+            for other in others:
+                other.result()
+        return {name: array[at : at + count] for name, array in arrays.items()}
+
+    def _block(self, count: int) -> int:
+        """Cells in a call: enough for every processor, few enough to answer an interrupt soon."""
+        tile, most = self.kernel.tile, self.kernel.block
+        soon, worth = (n // max(self.plan.steps, 1) for n in (BLOCK_STEPS, LEAST_STEPS))
+        shared = max(count // (4 * self.devices), worth // self.plan.objective.dim)
+        return max(tile, min(most, soon, shared) // tile * tile)
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """An uninitialised array whose first byte is where a whole vector may be stored."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + ALIGNED, np.uint8)
+    first = -memory.ctypes.data % ALIGNED
+    return memory[first : first + size].view(dtype).reshape(shape)
+
+
+def _kernel(plan: Plan, fast_math: bool) -> tuple[Kernel, str]:
+    setting, _, data = loop.Setting.of(plan.optimizer, plan.objective)
+    kinds = [(x.shape, plan.precision if x.dtype.kind == "f" else str(x.dtype)) for x in data]
+    key = (setting, tuple(kinds), plan.gradient, plan.rule, plan.tolerance, plan.stop)
+    try:
+        return _compiled(*key, plan.objective.dim, plan.precision, fast_math, bool(plan.record))
+    except Exception as error:
+        cannot_descend(plan.objective, plan.optimizer, error)
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled(
+    setting: loop.Setting,
+    data: tuple[tuple[tuple[int, ...], str], ...],
+    gradient: Any,
+    rule: Any,
+    tolerance: float,
+    stop: bool,
+    dim: int,
+    precision: str,
+    fast_math: bool,
+    record: bool,
+) -> tuple[Kernel, str]:
+    """The first kernel that can be had, and why those before it cannot.
+
+    Whatever goes wrong in a kernel of ours, the next one takes over: the last is plain XLA, whose
+    mistakes are those of what it was given.
+    """
+    start = jax.ShapeDtypeStruct((dim,), precision)
+    numbers = [jax.ShapeDtypeStruct((), precision)] * sum(setting.scalars)
+    arrays = [jax.ShapeDtypeStruct(*kind) for kind in data]
+    given = start, numbers, arrays
+    asked = setting, gradient, rule, tolerance, stop
+    on_cpu = jax.default_backend() == "cpu"
+    tile = _tile(dim * np.dtype(precision).itemsize) if on_cpu else ACCELERATOR_TILE
+
+    def unrolled() -> loop.Descent:
+        count = sum(math.prod(array.shape) for array in arrays)
+        if count > MOST_DATA:  # there is no room for more in a cell
+            raise UnsupportedError(f"its {count:,} data are too many to be unrolled into scalars")
+        return loop.descent(*asked, carry_data=True)
+
+    def by_llvm() -> Kernel:
+        from gdjax._kernels import llvm
+
+        return llvm.Kernel(unrolled(), *given, record)
+
+    def by_pallas() -> Kernel:
+        from gdjax._kernels import pallas
+
+        return pallas.Kernel(unrolled(), *given)
+
+    def by_xla(substitute: bool) -> Kernel:
+        return xla.Kernel(loop.descent(*asked), *given, tile, substitute)
+
+    ways: dict[str, Callable[[], Kernel]] = {}
+    if fast_math and on_cpu:
+        ways = {"native": by_llvm, "xla+elementary": lambda: by_xla(substitute=True)}
+    elif fast_math and jax.default_backend() == "gpu" and not record:
+        ways = {"pallas": by_pallas}
+    reasons = [] if fast_math else ["fast_math is off"]
+    for name, way in ways.items():
+        try:
+            return way(), "; ".join(reasons)
+        except ImportError:
+            reasons.append("llvmlite is not installed: pip install 'gdjax[fast]'")
+        except UnsupportedError as error:
+            reasons.append(str(error))
+        except Exception as error:
+            reasons.append(f"the {name} kernel fails with {first_line(error)}")
+    return by_xla(substitute=False), "; ".join(reasons)
+
+
+def _tile(point: int) -> int:
+    """Cells that XLA is handed at once on a CPU, where a point takes so many bytes.
+
+    Example:
+        >>> [_tile(4 * dim) for dim in (2, 100, 1000, 10**6)]
+        [2048, 256, 32, 8]
+    """
+    return max(8, min(CPU_TILE, 2 ** int(math.log2(max(CACHED // point, 1)))))

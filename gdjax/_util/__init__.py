@@ -1,0 +1,1 @@
+"""What every room uses: errors, memory, signals, how results show themselves."""

@@ -1,0 +1,25 @@
+"""Which gdjax this is, and what it runs on."""
+
+import importlib.metadata
+import platform
+import tomllib
+from pathlib import Path
+
+PACKAGES = ("jax", "jaxlib", "optax", "numpy", "xarray", "zarr")
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("gdjax")
+    except importlib.metadata.PackageNotFoundError:  # a source tree that nobody installed
+        project = Path(__file__).parents[2] / "pyproject.toml"
+        return tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]
+
+
+def versions() -> dict[str, str]:
+    """The versions of gdjax, of what its results depend on, and of Python; JAX is not loaded."""
+    others = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"gdjax": __version__, **others, "python": platform.python_version()}
+
+
+__version__ = _version()

@@ -1,0 +1,294 @@
+"""Certificates that two optimizers are one method: step by step, from the same state.
+
+End points prove nothing: on a chaotic path two roundings of the same method drift apart. So both
+are put into the same state at every step of one path, and their next points are compared in units
+in the last place. What corresponds is found by asking: two states correspond if, without a
+gradient, they would make the same step. That one rule converts between velocities kept as steps
+(the textbook, Keras), as sums of gradients (optax, PyTorch) and as moving averages.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from gdjax import optimizers
+from gdjax._descent.trajectory import as_precision, frame_of
+from gdjax._inputs import ObjectiveLike, Precision, as_count, as_optimizer, as_starts, objective_at
+from gdjax.certificates.equivalence_report import EquivalenceReport, Trial
+from gdjax.certificates.filters import (
+    Filter,
+    at_gradients,
+    is_textbook,
+    measured_filter,
+    memory_leaf,
+    with_leaf,
+)
+from gdjax.objectives import GradientSide, Objective, validate
+from gdjax.optimizers import schedules
+
+# Two conventions round a step up to seven times, the conversion included, each time by one unit
+# at most. Where only the history is the same, 1/(1 − μ) steps of such roundings add up.
+LIMITS = {"state": 8.0, "history": 64.0}
+
+
+def certify_equivalence(
+    a: Any,
+    b: Any,
+    objective: ObjectiveLike,
+    starts: Any = 3,
+    steps: int = 50,
+    *,
+    seed: int = 0,
+    gradient: GradientSide = "autodiff",
+    precision: Precision = "float64",
+    tolerance: float = 1e-3,
+    schedule: bool = True,
+) -> EquivalenceReport:
+    """Hold two optimizers against each other, step by step from the same state.
+
+    Optimizer a descends; at every step b is put into the state that corresponds to a's, and
+    both take the same gradient. Beside that, b descends freely from the same start. Where both
+    have a plain learning rate, all this is done once more with one that decays, because
+    conventions that agree under a constant rate may part there.
+
+    Args:
+        a: an optimizer: any optax transformation, a factory such as ``optax.adam``, or a name.
+        b: another one.
+        objective: what to descend.
+        starts: points ``(n, d)``, or how many: the objective's own and others drawn in the domain.
+        steps: number of steps, at least 1.
+        seed: of the draw.
+        gradient: which gradient to follow, ``autodiff`` or ``hand``.
+        precision: in which the steps are taken.
+        tolerance: from which on the free runs count as apart, in widths of the domain.
+        schedule: whether to try a decaying learning rate as well.
+
+    Raises:
+        ArgumentError: a start of another dimension, no starts or no steps.
+
+    Example:
+        >>> import gdjax, optax
+        >>> f = gdjax.objectives.get("qfsp")
+        >>> report = certify_equivalence(gdjax.heavy_ball(0.1), optax.sgd(0.1, momentum=0.9), f)
+        >>> report.verdict
+        'same method, other convention: a remembers steps, b gradients'
+    """
+    steps, seed = as_count("steps", steps, 1), as_count("seed", seed, 0)
+    objective = objective_at(objective, starts)
+    points = as_starts(objective, starts, seed)
+    setting = _Setting(objective, points, steps, gradient, precision, tolerance)
+    with as_precision(precision):
+        validate(objective, at=points[0])
+    a, b = map(as_optimizer, (a, b))
+    trials = [_trial("as given", a, b, setting)]
+    if schedule:
+        slower_a, slower_b = _decaying(a, steps), _decaying(b, steps)
+        if slower_a and slower_b:
+            trials.append(_trial("decaying", slower_a, slower_b, setting))
+    return EquivalenceReport(repr(a), repr(b), objective.name, precision, tolerance, tuple(trials))
+
+
+class _Setting(NamedTuple):
+    """On what the two optimizers are held against each other."""
+
+    objective: Objective
+    points: np.ndarray
+    steps: int
+    gradient: GradientSide
+    precision: Precision
+    tolerance: float
+
+
+def _decaying(optimizer: optimizers.Optimizer, steps: int) -> optimizers.Optimizer | None:
+    """The same optimizer with a learning rate that halves four times on the way."""
+    rate = optimizer.hyperparameters.get("learning_rate")
+    if not isinstance(rate, float):
+        return None
+    decay = {"init_value": rate, "transition_steps": max(steps // 4, 1), "decay_rate": 0.5}
+    halving = schedules.get("exponential_decay", **decay)
+    changed = {**optimizer.hyperparameters, "learning_rate": halving}
+    slower = optimizers.Optimizer(optimizer.factory, changed)
+    return None if optimizers.why_not(slower) else slower
+
+
+class _Conversion(NamedTuple):
+    """How the state of a becomes that of b, and what both carry on, at each step.
+
+    Args:
+        factor: b is a with its learning rate times this.
+        memory: memory of b over that of a, ``(steps + 1,)``.
+        carries: the step that a unit of memory makes, of a and of b / factor, ``(2, steps + 1)``.
+    """
+
+    factor: float
+    memory: np.ndarray
+    carries: np.ndarray
+
+
+def _conversion(a: Filter, b: Filter) -> _Conversion:
+    """Two states correspond if, without a gradient, they would make the same step."""
+    factor = (float(b.rate[0] / a.rate[0]) if a.rate[0] else 1.0) or 1.0
+    carries = np.stack([a.carry, b.carry / factor])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        memory = np.where(carries[1] != 0, carries[0] / carries[1], 0.0)
+        gains = b.gain / a.gain  # the same under a constant rate, and rounded less often
+    memory = np.where(np.isclose(gains, memory, rtol=1e-9), gains, memory)
+    return _Conversion(factor, memory, carries)
+
+
+def _trial(
+    label: str,
+    a: optimizers.Optimizer,
+    b: optimizers.Optimizer,
+    setting: _Setting,
+) -> Trial:
+    dtype, steps = np.dtype(setting.precision), setting.steps
+    filter_a, filter_b = (measured_filter(_rounded(o, dtype), steps) for o in (a, b))
+    if filter_a is None or filter_b is None:
+        forced = "history"
+        convert = _Conversion(1.0, np.ones(steps + 1), np.zeros((2, steps + 1)))
+    else:
+        forced, convert = "state", _conversion(filter_a, filter_b)
+    with as_precision(setting.precision):
+        found = _along(
+            setting.objective.cast(dtype), steps, setting.gradient, forced, a, b,
+            *(jnp.asarray(x, dtype) for x in (setting.points, *convert)),
+        )  # fmt: skip
+        found = _Along(*(np.asarray(x) for x in found))
+    # Smaller numbers are flushed to zero, so that no unit is finer than the smallest normal one.
+    finest = np.finfo(dtype).tiny / np.finfo(dtype).eps
+    unit = np.spacing(np.maximum(found.scale, finest.astype(dtype)))
+    valid = np.isfinite(found.scale)
+    ulps, carried = (
+        np.where(valid, np.nan_to_num(x / unit, nan=np.inf, posinf=np.inf), 0)
+        for x in (found.apart, found.carried)
+    )
+    start, step, component = np.unravel_index(int(ulps.argmax()), ulps.shape)
+    drift = np.where(valid, np.nan_to_num(found.drift, nan=np.inf), 0).max(axis=-1)
+    passed = (drift > setting.tolerance).any(axis=0)
+    same = max(ulps.max(), carried.max()) <= LIMITS[forced]
+    if filter_a is None or filter_b is None:
+        verdict, reason = ("same method" if same else "different"), ""
+    elif same:
+        textbook = [is_textbook(optimizer) for optimizer in (a, b)]
+        verdict, reason = _convention(filter_a, filter_b, convert.factor, textbook), ""
+    else:
+        verdict, reason = "different", _difference(filter_a, filter_b, convert)
+    return Trial(
+        rate=label,
+        verdict=verdict,
+        reason=reason,
+        forced=forced,
+        ulps=float(ulps.max()),
+        carried=float(carried.max()),
+        where=(int(start), int(step) + 1, int(component)),
+        steps=int(valid.all(axis=-1).sum()),
+        factor=convert.factor,
+        drift=float(drift.max()),
+        drift_step=int(passed.argmax()) + 1 if passed.any() else -1,
+    )
+
+
+def _difference(a: Filter, b: Filter, convert: _Conversion) -> str:
+    """Why two filters are not one method."""
+    if not np.allclose(a.decay, b.decay):
+        return f"a keeps {a.decay[0]:g} of its memory a step, b {b.decay[0]:g}"
+    if not np.allclose(convert.memory, convert.memory[0]):
+        return f"the schedule changes what the past is worth: a remembers {a.memory}, b {b.memory}"
+    if not np.allclose(a.rate * convert.factor, b.rate):
+        return "the learning rates change differently"
+    return "they weigh a new gradient differently against the past"
+
+
+def _convention(a: Filter, b: Filter, factor: float, textbook: list[bool]) -> str:
+    """The verdict on two filters that are one method: in which conventions."""
+    notes = []
+    if not np.isclose(factor, 1, rtol=1e-6):
+        decay = float(a.decay[0])
+        names = {"(1 − β)": 1 - decay, "1/(1 − β)": 1 / (1 - decay)} if decay else {}
+        near = [name for name, value in names.items() if np.isclose(factor, value, rtol=1e-5)]
+        notes.append(f"learning rate × {near[0] if near else f'{factor:g}'}")
+    elif a.memory != b.memory and a.carry.any():
+        notes.append(f"a remembers {a.memory}, b {b.memory}")
+    if textbook[0] != textbook[1]:
+        ahead, behind = "ba" if textbook[0] else "ab"
+        notes.append(f"{ahead} visits the look-ahead points x + μ v of {behind}")
+    return f"same method, other convention: {'; '.join(notes)}" if notes else "same method"
+
+
+def _rounded(optimizer: optimizers.Optimizer, dtype: np.dtype) -> optimizers.Optimizer:
+    return jax.tree.map(lambda number: float(np.asarray(number, dtype)), optimizer)
+
+
+class _Along(NamedTuple):
+    """For each start, step and component, what was seen along the path of a."""
+
+    apart: Any
+    carried: Any
+    scale: Any
+    drift: Any
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2, 3))
+def _along(
+    objective: Objective,
+    steps: int,
+    gradient: GradientSide,
+    forced: str,
+    a: optimizers.Optimizer,
+    b: optimizers.Optimizer,
+    points: Array,
+    factor: Array,
+    convert: Array,
+    carries: Array,
+) -> _Along:
+    first, second = at_gradients(a), at_gradients(b)
+    oracle = objective.value_and_gradient(gradient)
+
+    def updated(transformation: Any, point: Array, state: Any, seen: Any) -> tuple[Array, Any]:
+        value, slope = seen
+        extra = optimizers.extra_arguments(value, slope, objective.value, lambda p: oracle(p)[1])
+        return transformation.update(slope, state, point, **extra)
+
+    def memory(state: Any) -> Array:
+        index = memory_leaf(state, points.shape[1:]) if forced == "state" else -1
+        leaves = jax.tree.leaves(state)
+        return leaves[index] if index is not None and index >= 0 else jnp.zeros(points.shape[1])
+
+    def body(width: Any, carry: Any, step: Any) -> tuple[Any, _Along]:
+        point, state_a, state_b, free, state_free = carry
+        factor_now, (carry_a, _), (next_a, next_b) = step
+        seen = oracle(point)
+        before = memory(state_a)
+        if forced == "state":
+            index = memory_leaf(state_b, point.shape)
+            state_b = with_leaf(state_b, -1 if index is None else index, factor_now * before)
+        update_a, state_a = updated(first, point, state_a, seen)
+        update_b, state_b = updated(second, point, state_b, seen)
+        moved_a, moved_b = point + update_a, point + update_b / factor
+        carried_a, carried_b = next_a * memory(state_a), next_b * memory(state_b)
+        # Every number that is added up on the way to the next point and the next memory.
+        kept = carry_a * before
+        sizes = point, moved_a, update_a, kept, update_a - kept, carried_a
+        scale = functools.reduce(jnp.maximum, [jnp.abs(size) for size in sizes])
+        update, state_free = updated(second, free, state_free, oracle(free))
+        free = free + update / factor
+        after = moved_a, state_a, state_b, free, state_free
+        return after, _Along(
+            jnp.abs(moved_a - moved_b),
+            jnp.abs(carried_a - carried_b),
+            scale,
+            jnp.abs(moved_a - free) / width,
+        )
+
+    def path(point: Array) -> _Along:
+        carry = point, first.init(point), second.init(point), point, second.init(point)
+        columns = convert[:-1], carries[:, :-1].T, carries[:, 1:].T
+        width = frame_of(objective, point).width
+        return jax.lax.scan(functools.partial(body, width), carry, columns)[1]
+
+    return jax.vmap(path)(points)

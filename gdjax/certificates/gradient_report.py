@@ -1,0 +1,208 @@
+"""The report: what a certificate says, as data, as a table and as a picture."""
+
+import importlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from gdjax._inputs import Precision
+from gdjax._util.display import Card, brief, shown
+
+if TYPE_CHECKING:
+    from gdjax.plotting.figure import Figure
+
+
+@shown
+class Side(NamedTuple):
+    """What one side says about the worst component at the worst point.
+
+    Args:
+        value: of that component; NaN where the side does not give it.
+        error: value − truth, as a share of the derivative's norm.
+        remark: more about it, or why there is nothing to say.
+        odd: at how many points this side is the odd one out.
+    """
+
+    value: float
+    error: float
+    remark: str = ""
+    odd: int = 0
+
+
+@shown
+class Behaviour(NamedTuple):
+    """How a derivative behaves in one precision.
+
+    Args:
+        ok: whether every error is within its tolerance.
+        error: the largest norm-relative error, of the points that decide.
+        tolerance: what rounding may do at that point, norm-relative.
+        point: where that is, ``(d,)``.
+        typical: the median error.
+        undecided: at how many points rounding leaves nothing to decide.
+    """
+
+    ok: bool
+    error: float
+    tolerance: float
+    point: np.ndarray
+    typical: float
+    undecided: int
+
+    @property
+    def _line(self) -> str:
+        return (
+            f"{'within tolerance' if self.ok else 'BEYOND TOLERANCE'}: error {self.typical:.0e}, "
+            f"at most {self.error:.0e} where {self.tolerance:.0e} is rounding"
+        )
+
+
+@shown
+class Details(NamedTuple):
+    """The numbers behind a report, for pictures and for further questions.
+
+    Args:
+        points: every point, ``(n, d)``.
+        errors: norm-relative, ``(n,)``.
+        tolerances: the same, ``(n,)``.
+        wrong: where the derivative is wrong, ``(n,)``.
+        kept: which points decide, ``(n,)``.
+        steps: of the differences, in lengths of the point's scale, ``(s,)``.
+        curve: error of the central differences with each step, norm-relative, ``(n, s)``.
+        reached: the same with each direction's own step, at the bottom of its curve, ``(n,)``.
+        domain: ``(d, 2)``, or None.
+        variables: the names of the components.
+        worst: index of the worst point.
+    """
+
+    points: np.ndarray
+    errors: np.ndarray
+    tolerances: np.ndarray
+    wrong: np.ndarray
+    kept: np.ndarray
+    steps: np.ndarray
+    curve: np.ndarray
+    reached: np.ndarray
+    domain: np.ndarray | None
+    variables: Sequence[str]
+    worst: int
+
+
+@shown
+class GradientReport(NamedTuple):
+    """A certificate: whether a derivative is right, and if not, where and by how much.
+
+    Args:
+        name: of the function.
+        kind: ``gradient`` or ``Hessian``.
+        precision: the one that the verdict is about.
+        ok: whether the hand-derived derivative, or autodiff's if there is no other, is right.
+        verdict: the same in words, with the odd one out.
+        points: how many points were drawn, or given.
+        special: how many more were added: the origin, known minima, points on an axis.
+        left_out: how many points decide nothing, by the reason.
+        worst_point: where the error is largest, as the function takes it.
+        component: which component is the worst there: an index, or a path into the pytree.
+        error: ‖derivative − truth‖ / max(‖derivative‖, ‖truth‖) there.
+        tolerance: what roundings can do to it there.
+        sides: what each side says about that component, by its name.
+        patterns: what the errors have in common, in words.
+        warnings: what else should be known, such as an autodiff that is wrong.
+        behaviour: of the derivative in float64 and in float32.
+        reason: where the tolerance comes from.
+        details: the numbers behind it.
+    """
+
+    name: str
+    kind: str
+    precision: Precision
+    ok: bool
+    verdict: str
+    points: int
+    special: int
+    left_out: dict[str, int]
+    worst_point: Any
+    component: int | str
+    error: float
+    tolerance: float
+    sides: dict[str, Side]
+    patterns: tuple[str, ...]
+    warnings: tuple[str, ...]
+    behaviour: dict[str, Behaviour]
+    reason: str
+    details: Details
+
+    @property
+    def _count(self) -> str:
+        special = f" and {self.special} special" if self.special else ""
+        return f"{self.points:,} point{'s' * (self.points != 1)}{special}, in {self.precision}"
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}: {self.verdict}", f"  looked at   {self._count}"]
+        if left := {reason: n for reason, n in self.left_out.items() if n}:
+            lines.append("  left out    " + ", ".join(f"{n:,} {r}" for r, n in left.items()))
+        lines.append(f"  worst at    {_point(self.worst_point)}, component {self.component}")
+        rows = [(label, *_cells(side)) for label, side in self.sides.items()]
+        rows.insert(0, ("", "value", "error / norm", "", ""))
+        widths = [max(len(row[i]) for row in rows) for i in range(3)]
+        for label, value, error, odd, remark in rows:
+            rest = "  ".join(word for word in (odd, remark) if word)
+            line = f"    {label:<{widths[0]}}  {value:>{widths[1]}}  {error:>{widths[2]}}  {rest}"
+            lines.append(line.rstrip())
+        lines.append(f"  error       {self.error:.1e} of the norm")
+        lines.append(f"  tolerance   {self.tolerance:.1e}, {self.reason}")
+        lines += [f"  pattern     {pattern}" for pattern in self.patterns]
+        lines += [f"  warning     {warning}" for warning in self.warnings]
+        for precision, found in self.behaviour.items():
+            lines.append(f"  {precision:<10}  {found._line}")
+        return "\n".join(lines)
+
+    def _card(self) -> Card:
+        left = {reason: n for reason, n in self.left_out.items() if n}
+        facts = {
+            "looked at": self._count,
+            "left out": ", ".join(f"{n:,} {reason}" for reason, n in left.items()),
+            "worst at": f"{brief(self.worst_point)}, component {self.component}",
+            "error": f"{self.error:.1e} of the norm",
+            "tolerance": f"{self.tolerance:.1e}, {self.reason}",
+            "pattern": "; ".join(self.patterns),
+            "warning": "; ".join(self.warnings),
+            **{precision: found._line for precision, found in self.behaviour.items()},
+        }
+        rows = [("side", "value", "error / norm", "remark")]
+        for label, side in self.sides.items():
+            value, error, odd, remark = _cells(side)
+            rows.append((label, value, error, "  ".join(filter(None, (odd, remark)))))
+        return Card(f"GradientReport of {self.name}, {self.kind}: {self.verdict}", facts, rows)
+
+    @property
+    def line(self) -> str:
+        """The report in one line."""
+        left = sum(self.left_out.values())
+        return (
+            f"{self.name}: {self.verdict}; error {self.error:.1e}, tolerance {self.tolerance:.1e}"
+            + f"; {left:,} left out" * bool(left)
+        )
+
+    def plot(self) -> "Figure":
+        """Draw how the error of differences depends on the step, and in 2-D a map of the errors.
+
+        Returns:
+            A matplotlib figure; nothing is shown or saved.
+        """
+        return importlib.import_module("gdjax.plotting").certificate(self)
+
+
+def _cells(side: Side) -> tuple[str, str, str, str]:
+    odd = f"ODD ONE OUT at {side.odd:,} point{'s' * (side.odd > 1)}" if side.odd else ""
+    if np.isnan(side.error) and side.remark and not side.odd:
+        return "—", "", odd, side.remark
+    return f"{side.value:.15g}", f"{side.error:+.1e}", odd, side.remark
+
+
+def _point(point: Any) -> str:
+    if isinstance(point, tuple):
+        shown = ", ".join(f"{x:.9g}" for x in point[:6])
+        return f"({shown}{', …' * (len(point) > 6)})"
+    return str(point) if len(str(point)) < 60 else "the point report.worst_point"

@@ -1,0 +1,300 @@
+"""What is to be certified: a function and its derivative on flat points, and where to look."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax._inputs import ObjectiveLike, as_count, as_objective, as_points, is_count
+from gdjax._util.errors import ArgumentError, first_line
+from gdjax.objectives import Objective
+from gdjax.objectives.closures import unshared
+from gdjax.objectives.structure import Layout, is_flat
+
+# More directions than this would cost more than they tell: a random set of so many takes over.
+DIRECTIONS = 32
+
+
+class Problem(NamedTuple):
+    """A derivative to be certified, on flat points ``(d,)``.
+
+    Args:
+        name: of the function.
+        kind: ``gradient`` or ``Hessian``.
+        layout: how a flat point is the user's.
+        value: point → ``(m,)``, what is differentiated: the function itself, or its gradient.
+        sides: the derivatives, by ``hand``, ``reverse`` and ``forward``: point → ``(c,)``. The
+            last one, and differences, are taken along ``directions`` only.
+        labels: what each side is called.
+        directions: ``(p, d)``; the identity, or a random set of unit vectors.
+        points: where to look, ``(n, d)``.
+        drawn: how many of them were drawn at random; the others come last.
+        width: a length in each dimension, for steps, ``(d,)``.
+        kink: point → ``(k,)``, whose zeros are kinks, or None.
+        domain: ``(d, 2)``, or None.
+        variables: the names of the components.
+    """
+
+    name: str
+    kind: str
+    layout: Layout
+    value: Callable
+    sides: dict[str, Callable]
+    labels: dict[str, str]
+    directions: np.ndarray
+    points: np.ndarray
+    drawn: int
+    width: np.ndarray
+    kink: Callable | None
+    domain: np.ndarray | None
+    variables: Sequence[str]
+
+    @property
+    def subject(self) -> str:
+        """The side to be certified: the hand-derived one, or else reverse mode."""
+        return "hand" if "hand" in self.sides else "reverse"
+
+    def project(self, derivative: np.ndarray) -> np.ndarray:
+        """A gradient along ``directions``; a Hessian has been taken along them already."""
+        full = self.kind == "gradient" and len(self.directions) < self.directions.shape[1]
+        return derivative @ self.directions.T if full else derivative
+
+    def component(self, index: int) -> int | str:
+        """The name of one component of the derivative."""
+        if self.kind == "gradient":
+            return self.name_of(index)
+        row, column = divmod(index, len(self.directions))
+        across = (
+            self.name_of(column)
+            if len(self.directions) == self.layout.size
+            else f"direction {column}"
+        )
+        return f"({self.name_of(row)}, {across})"
+
+    def name_of(self, component: int) -> int | str:
+        """The name of one component of the point: a number, or a path into the pytree."""
+        return component if self.layout.is_vector else self.layout.names[component]
+
+
+def pose(
+    function: ObjectiveLike,
+    derivative: Callable | None,
+    kind: str,
+    points: Any,
+    domain: Sequence[Any] | None,
+    around: Any,
+    seed: int,
+) -> Problem:
+    """The problem that a user's arguments pose; see ``gdjax.check_gradient`` for them.
+
+    Raises:
+        ArgumentError: a function that returns no scalar, a derivative of another shape than
+            the point's, or points that are none.
+    """
+    bare = callable(function) and not isinstance(function, Objective)
+    objective = None if bare else as_objective(function)
+    fn: Any = function if objective is None else objective.fn
+    if objective is not None:
+        domain = objective.domain if domain is None else domain
+        given = objective.gradient if kind == "gradient" else objective.hessian
+        derivative = given if derivative is None else derivative
+        if domain is None and around is None:
+            around = objective.shaped(np.asarray(objective.start))
+    name = objective.name if objective else getattr(function, "__name__", "function")
+    box = None if domain is None else _box(domain)
+    layout, where, drawn = _where(points, box, around, np.random.default_rng(seed), objective)
+    fn, derivative = unshared(fn), derivative and unshared(derivative)
+    if objective is not None and objective.args:
+        fn, derivative = _with_data(fn, objective), derivative and _with_data(derivative, objective)
+    d = layout.size
+    directions = np.eye(d)
+    if d > DIRECTIONS:
+        directions = np.random.default_rng(seed + 1).standard_normal((DIRECTIONS, d))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    reach = np.abs(where).max(axis=0)
+    width = np.where(reach > 0, reach, 1.0) if box is None else np.ptp(box, axis=1)
+
+    def flat_fn(flat: Any) -> Any:
+        return fn(layout.unflatten(flat))
+
+    def flat_derivative(flat: Any) -> Any:
+        result = derivative(layout.unflatten(flat))  # type: ignore[misc]
+        if kind == "Hessian":
+            return jnp.ravel(result)
+        return layout.flatten(result, f"the gradient of {name}")
+
+    def along(inner: Callable, flat: Any) -> Any:
+        ways = jnp.asarray(directions, flat.dtype)
+        return jax.vmap(lambda way: jax.jvp(inner, (flat,), (way,))[1], out_axes=-1)(ways)
+
+    sides: dict[str, Callable] = {"hand": flat_derivative} if derivative is not None else {}
+    if kind == "gradient":
+        value = lambda flat: jnp.reshape(flat_fn(flat), (1,))  # noqa: E731
+        sides["reverse"] = jax.grad(flat_fn)
+        sides["forward"] = lambda flat: along(flat_fn, flat)
+        labels = {"hand": "hand", "reverse": "reverse mode", "forward": "forward mode"}
+    else:
+        value = slope = jax.grad(flat_fn)
+        sides["reverse"] = lambda flat: jnp.ravel(along(slope, flat))
+        sides["forward"] = lambda flat: jnp.ravel(along(lambda x: along(flat_fn, x), flat))
+        if d > DIRECTIONS:
+            del sides["forward"]
+        if derivative is not None:
+            hessian = derivative
+
+            def hand(flat: Any) -> Any:
+                return jnp.ravel(hessian(flat) @ jnp.asarray(directions.T, flat.dtype))
+
+            sides["hand"] = hand
+        labels = {
+            "hand": "hand",
+            "reverse": "forward over reverse",
+            "forward": "forward over forward",
+        }
+    problem = Problem(
+        name=name,
+        kind=kind, layout=layout, value=value, sides=sides, labels=labels, directions=directions,
+        points=where, drawn=drawn, width=width, kink=objective.kink if objective else None,
+        domain=box, variables=objective.variables if objective else layout.names,
+    )  # fmt: skip
+    _check_shapes(problem, fn, derivative)
+    return problem
+
+
+def _with_data(fn: Callable, objective: Objective) -> Callable:
+    """A function of the point alone; the data have its dtype."""
+
+    def bound(point: Any) -> Any:
+        floats = [x.dtype for x in jax.tree.leaves(point) if hasattr(x, "dtype")]
+        return fn(point, *objective.cast(jnp.result_type(*floats)).args)
+
+    return bound
+
+
+def _check_shapes(problem: Problem, fn: Callable, derivative: Callable | None) -> None:
+    layout, point = problem.layout, jnp.asarray(problem.points[0])
+    returned = _shape_of(lambda flat: fn(layout.unflatten(flat)), point, problem.name)
+    if not isinstance(returned, jax.ShapeDtypeStruct):
+        raise ArgumentError(f"{problem.name} must return one real number, got a pytree")
+    if returned.shape != () or not jnp.issubdtype(returned.dtype, np.floating):
+        kind = f"{returned.dtype} of shape {returned.shape}"
+        raise ArgumentError(f"{problem.name} must return one real number, got {kind}")
+    if derivative is None:
+        return
+    what = f"the {'gradient' if problem.kind == 'gradient' else 'Hessian'} of {problem.name}"
+    returned = _shape_of(lambda flat: derivative(layout.unflatten(flat)), point, what)
+    if problem.kind == "gradient":
+        problem.layout.flatten(jax.tree.map(lambda x: np.zeros(x.shape), returned), what)
+        return
+    d = problem.layout.size
+    if getattr(returned, "shape", None) != (d, d):
+        got = Layout(returned, what) if jax.tree.leaves(returned) else returned
+        raise ArgumentError(f"{what} must be an array of shape {(d, d)}, got {got}")
+
+
+def _shape_of(fn: Callable, point: Any, what: str) -> Any:
+    try:
+        return jax.eval_shape(fn, point)
+    except ArgumentError:
+        raise
+    except Exception as error:
+        raise ArgumentError(
+            f"{what} cannot be traced by JAX, so write it in jax.numpy: {first_line(error)}"
+        ) from error
+
+
+def _box(domain: Sequence[Any]) -> np.ndarray:
+    """The domain as pairs ``(d, 2)``, checked as an objective checks its own."""
+    return np.asarray(Objective(name="domain", fn=abs, domain=domain).domain)
+
+
+def _where(
+    points: Any,
+    box: np.ndarray | None,
+    around: Any,
+    rng: np.random.Generator,
+    objective: Objective | None,
+) -> tuple[Layout, np.ndarray, int]:
+    """The points to look at: drawn in a box, drawn around a point, or given one by one."""
+    known = objective is not None
+    if not is_count(points):
+        if known:
+            where = as_points(objective, points, "points")
+            layout = objective.layout or Layout(where[0])
+        else:
+            given = _given(points)
+            if not given:
+                raise ArgumentError("points must hold at least one point, got none")
+            layout = Layout(given[0], "points")
+            where = np.stack([layout.flatten(point, "every point") for point in given])
+        if box is not None and layout.size != len(box):
+            raise ArgumentError(f"points must have {len(box)} components, got {layout.size}")
+        drawn = 0
+    else:
+        points = as_count("points", points, 1)
+        if around is not None:
+            if known:
+                middle = objective.flat(around, "around")
+                layout = objective.layout or Layout(middle)
+            else:
+                around = np.asarray(around) if is_flat(around) else around
+                layout = Layout(around, "around")
+                middle = layout.flatten(around, "around")
+                _check_finite(middle[None], layout, "around")
+            spread = 0.1 * np.maximum(np.abs(middle), np.sqrt(np.mean(middle**2)) or 1.0)
+            where = middle + spread * rng.standard_normal((points, layout.size))
+            special = [middle]
+        elif box is not None:
+            layout = (known and objective.layout) or Layout(np.zeros(len(box)))
+            low, high = box.T
+            where = rng.uniform(low, high, (points, len(box)))
+            special = _special(box, where, objective)
+        else:
+            raise ArgumentError("points must be given, or a domain or a point to draw them around")
+        # Numbers that single precision holds can be looked at in both precisions.
+        where = where.astype(np.float32).astype(float)
+        where = np.concatenate([where, np.unique(np.stack(special), axis=0)])
+        drawn = int(points)
+    _check_finite(where, layout, "points")
+    return layout, where, drawn
+
+
+def _check_finite(points: np.ndarray, layout: Layout, argument: str) -> None:
+    broken = np.argwhere(~np.isfinite(points))
+    if len(broken):
+        point, index = broken[0]
+        component = index if layout.is_vector else layout.names[index]
+        which = f" of point {point}" if len(points) > 1 else ""
+        raise ArgumentError(
+            f"{argument} must be finite, got {points[point, index]} in component {component}{which}"
+        )
+
+
+def _given(points: Any) -> list[Any]:
+    """Points as a list: from ``(n, d)``, ``(d,)``, one pytree, or a list of points."""
+    if isinstance(points, list | tuple):
+        numbers = all(np.ndim(x) == 0 and not isinstance(x, dict) for x in points)
+        return [np.asarray(points, dtype=float)] if numbers else list(points)
+    return list(points) if getattr(points, "ndim", 0) == 2 else [points]
+
+
+def _special(box: np.ndarray, drawn: np.ndarray, objective: Objective | None) -> list[np.ndarray]:
+    """Points at which guards and formulas are known to fail, and no random draw will ever be."""
+    low, high = box.T
+    special = [box.mean(axis=1)]
+    origin = np.zeros(len(box))
+    if ((low <= 0) & (high >= 0)).all():
+        special.append(origin)
+    for i in range(min(len(box), 8)):
+        if low[i] <= 0 <= high[i]:
+            special.append(np.where(np.arange(len(box)) == i, 0.0, drawn[i % len(drawn)]))
+    middle = drawn[0].mean()
+    if len(box) > 1 and ((low <= middle) & (middle <= high)).all():
+        special.append(np.full(len(box), middle))
+    if objective is not None:
+        special.append(np.asarray(objective.start))
+        for kind in (objective.minima, objective.local_minima, objective.saddles, objective.maxima):
+            special += [np.asarray(point) for point in kind]
+    return special

@@ -1,0 +1,195 @@
+"""The certificate on trial: planted errors must all be caught, and no right gradient accused.
+
+``python -m gdjax.certificates.selftest`` tries the catalogue with 200,000 right checks in each
+precision, and prints the figures.
+"""
+
+import argparse
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from gdjax import objectives
+from gdjax.certificates.estimates import Evidence, Referees
+from gdjax.certificates.gradient import conclude
+from gdjax.certificates.gradient_report import Details
+from gdjax.certificates.problem import Problem, pose
+from gdjax.certificates.verdict import relative
+from gdjax.objectives import Objective
+
+RELATIVE = 1e-4  # size of the smallest planted error, in one component
+VISIBLE = 1e-9  # what changes a gradient by less than this everywhere is no error
+
+
+class Trial(NamedTuple):
+    """What became of one or more objectives.
+
+    Args:
+        planted: how many errors were planted.
+        missed: those that were not caught, or blamed on another component.
+        invisible: those that change nothing, such as exchanging two equal components.
+        checks: right gradients checked at a point, by precision.
+        decided: those of them that rounding left something to decide.
+        alarms: those of them that were called wrong.
+        share: the largest error of a right gradient, in tolerances, by precision.
+    """
+
+    planted: int = 0
+    missed: tuple[str, ...] = ()
+    invisible: tuple[str, ...] = ()
+    checks: tuple[int, ...] = (0, 0)
+    decided: tuple[int, ...] = (0, 0)
+    alarms: tuple[int, ...] = (0, 0)
+    share: tuple[float, ...] = (0.0, 0.0)
+
+    def __str__(self) -> str:
+        caught = self.planted - len(self.missed) - len(self.invisible)
+        lines = [
+            f"planted {self.planted:,} errors: {caught:,} caught, {len(self.missed)} missed, "
+            f"{len(self.invisible)} change nothing"
+        ]
+        for i, precision in enumerate(("float64", "float32")):
+            lines.append(
+                f"{precision}: {self.checks[i]:,} right gradients checked ({self.decided[i]:,} "
+                f"decided), {self.alarms[i]} false alarms; largest error {self.share[i]:.2f} of "
+                f"its tolerance"
+            )
+        lines += [f"missed: {what}" for what in self.missed]
+        lines += [f"changes nothing: {what}" for what in self.invisible]
+        return "\n".join(lines)
+
+
+def plants(points: np.ndarray, gradient: np.ndarray) -> Iterator[tuple[str, set[int], Callable]]:
+    """Errors to plant: what each is called, the components it spoils, and gradients → gradients.
+
+    In each component a relative error of 1e-4, a flipped sign, and a term that is missing
+    beyond four fifths of all distances from 0; each pair of components swapped; all signs flipped.
+
+    Args:
+        points: where, ``(n, d)``.
+        gradient: the right one there, ``(n, d)``.
+    """
+    d = points.shape[1]
+    distance = np.linalg.norm(points, axis=1)
+    far = np.quantile(distance, 0.8)
+    norms = np.linalg.norm(gradient, axis=1)
+    size = 1e-3 * max(np.nanmedian(norms[distance > far]), 1e-6 * np.sqrt(np.nanmean(norms**2)))
+    term = size * np.maximum(distance / far - 1, 0)
+    for j in range(d):
+        unit = np.eye(d)[j]
+        yield f"component {j} times 1.0001", {j}, lambda g, u=unit: g * (1 + RELATIVE * u)
+        yield f"sign of component {j} flipped", {j}, lambda g, u=unit: g * (1 - 2 * u)
+        yield f"term missing in component {j}", {j}, lambda g, u=unit: g - term[:, None] * u
+    for i, j in itertools.combinations(range(d), 2):
+        order = np.arange(d)
+        order[[i, j]] = j, i
+        yield f"components {i} and {j} swapped", {i, j}, lambda g, order=order: g[:, order]
+    yield "all signs flipped", set(range(d)), lambda g: -g
+
+
+def try_objective(objective: Objective, points: int = 1000, seed: int = 0) -> Trial:
+    """Put the certificate of one objective's hand-derived gradient on trial.
+
+    The errors are planted in what the gradient returns, after it has been compiled and run.
+
+    Args:
+        objective: with a hand-derived gradient.
+        points: how many right checks in each precision.
+        seed: of the draw and of the rounding noise.
+
+    Example:
+        >>> trial = try_objective(objectives.get("qfsp"), points=200)
+        >>> trial.planted, trial.missed, trial.alarms
+        (8, (), (0, 0))
+    """
+    problem = pose(objective, None, "gradient", points, None, None, seed)
+    referees = Referees(problem)
+    coarse = problem.points.astype(np.float32).astype(float)
+    double, single = referees(problem.points, "float64", seed), referees(coarse, "float32", seed)
+    computed = referees.single(coarse)
+    right = [conclude(problem, p, double, single, computed) for p in ("float64", "float32")]
+    trial = Trial(
+        checks=(len(problem.points),) * 2,
+        decided=tuple(int(report.details.kept.sum()) for report in right),
+        alarms=tuple(int(report.details.wrong.sum()) for report in right),
+        share=tuple(map(_share, (report.details for report in right))),
+    )
+    kept, hand = right[0].details.kept, double.sides["hand"]
+    missed, invisible = [], []
+    for count, (what, spoilt, plant) in enumerate(plants(problem.points, hand), 1):
+        trial = trial._replace(planted=count)
+        planted = plant(hand)
+        with np.errstate(all="ignore"):
+            seen = relative(planted, hand)[kept]
+        if not seen.max() > VISIBLE:
+            invisible.append(f"{objective.name}: {what}")
+        elif not _caught(problem, double, single, computed, planted, spoilt):
+            missed.append(f"{objective.name}: {what}")
+    return trial._replace(missed=tuple(missed), invisible=tuple(invisible))
+
+
+def _caught(
+    problem: Problem,
+    double: Evidence,
+    single: Evidence,
+    computed: dict[str, np.ndarray],
+    planted: np.ndarray,
+    spoilt: set[int],
+) -> bool:
+    evidence = double._replace(sides=double.sides | {"hand": planted})
+    report = conclude(problem, "float64", evidence, single, computed)
+    return not report.ok and report.component in spoilt
+
+
+def _share(details: Details) -> float:
+    with np.errstate(all="ignore"):
+        share = np.where(details.errors > 0, details.errors / details.tolerances, 0.0)
+    return float(share[details.kept].max(initial=0.0))
+
+
+def join(trials: Iterable[Trial]) -> Trial:
+    """The sum of several trials."""
+    total = Trial()
+    for one in trials:
+        add = lambda a, b: tuple(x + y for x, y in zip(a, b, strict=True))  # noqa: E731
+        total = Trial(
+            total.planted + one.planted,
+            total.missed + one.missed,
+            total.invisible + one.invisible,
+            add(total.checks, one.checks),
+            add(total.decided, one.decided),
+            add(total.alarms, one.alarms),
+            tuple(map(max, total.share, one.share)),
+        )
+    return total
+
+
+def main() -> None:
+    """Try the whole catalogue; leave with exit code 1 if the certificate fails."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checks", type=int, default=200_000, help="in each precision")
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args()
+    names = objectives.names()
+    points = math.ceil(chosen.checks / len(names))
+    trials = []
+    for name in names:
+        trials.append(try_objective(objectives.get(name), points, chosen.seed))
+        one = trials[-1]
+        print(
+            f"{name}: {one.planted} planted, {len(one.missed)} missed, {len(one.invisible)} change "
+            f"nothing; {sum(one.alarms)} false alarms; largest error {one.share[0]:.2f} and "
+            f"{one.share[1]:.2f} of its tolerance",
+            flush=True,
+        )
+    total = join(trials)
+    print(total)
+    if total.missed or any(total.alarms):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

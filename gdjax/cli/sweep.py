@@ -1,0 +1,180 @@
+"""What ``gdjax sweep`` does: run what is missing, count, draw and tell."""
+
+import json
+import logging
+import re
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gdjax import metrics, plotting, results
+from gdjax._descent.outcomes import Outcome
+from gdjax._sweep.engine import Sweep
+from gdjax._util.errors import ArgumentError, unknown
+from gdjax.objectives import Objective
+
+log = logging.getLogger(__name__)
+
+
+def sweep(
+    prepared: Sweep,
+    objective: Objective,
+    folder: Path,
+    *,
+    store: str | None = None,
+    parquet: bool = False,
+    plots: Sequence[str] | None = None,
+    format: str = "png",
+    dpi: int = 150,
+) -> dict[str, Any]:
+    """Run a sweep, or what is missing of it; count, draw and tell what came out.
+
+    Args:
+        prepared: the sweep.
+        objective: what it descends.
+        folder: where summary and pictures go; made after everything has been computed.
+        store: the folder of the results; by default one beside ``folder``, named after what
+            decides them, so that the same sweep finds what it has computed already.
+        parquet: whether to write the results as a table too.
+        plots: which pictures, see ``plotting.sweep_pictures``; by default all that suit.
+        format: of the pictures: ``png``, ``svg`` or ``pdf``.
+        dpi: dots per inch of the pictures.
+
+    Returns:
+        The summary, as ``summary.json`` has it.
+
+    Raises:
+        ArgumentError: a store that holds another sweep, an unknown picture or format, one that
+            does not suit the sweep.
+        StorageError: a disk that does not take the results.
+    """
+    plotting.check_output(format, dpi)
+    for name in plots or ():
+        if name not in plotting.PICTURES:
+            raise unknown("picture", name, plotting.PICTURES)
+        if name == "paths" and "points" not in prepared.layout.variables:
+            raise ArgumentError("plots can show paths of recorded steps only: add record=all")
+    where = Path(store or folder.parent / "stores" / f"{objective.name}-{prepared.digest}.zarr")
+    before = _evaluations(where)
+    began = time.perf_counter()
+    try:
+        found = prepared.run(where, progress=sys.stderr.isatty())
+    except KeyboardInterrupt:
+        if not where.is_dir():
+            raise
+        done = results.open_results(where, variables=["outcome"])["outcome"].values >= 0
+        log.warning(
+            "interrupted: %s of %s descents are in %s; the same command continues",
+            f"{int(done.sum()):,}", f"{done.size:,}", where,
+        )  # fmt: skip
+        raise
+    seconds = time.perf_counter() - began
+    summary = _count(objective, found) | {"store": str(where), "seconds": round(seconds, 3)}
+    summary["optimizer"] = _with_ranges(found)
+    for name, earlier in zip(("descents", "gradient_evaluations"), before, strict=True):
+        summary[f"{name}_now"] = summary[name] - earlier
+    figures = plotting.sweep_pictures(found, objective, plots)
+    folder.mkdir(parents=True, exist_ok=True)
+    summary["pictures"] = [
+        plotting.save(figure, folder / f"{name}.{format}", dpi).name
+        for name, figure in figures.items()
+    ]
+    if parquet:
+        results.to_parquet(where, folder / "results.parquet")
+    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    log.info(_sweep_table(summary))
+    for name in [*summary["pictures"], *["results.parquet"] * parquet]:
+        log.info("%s", folder / name)
+    log.info("%s", where)
+    return summary
+
+
+def _evaluations(store: Path) -> tuple[int, int]:
+    """How many descents a store holds already, and the gradient evaluations that they took."""
+    if not store.is_dir() or not any(store.iterdir()):
+        return 0, 0
+    taken = results.open_results(store, variables=["evaluations"])["evaluations"].values
+    return int((taken >= 0).sum()), int(taken.sum(where=taken >= 0, dtype=np.int64))
+
+
+def _with_ranges(found: Any) -> str:
+    """The optimizer with the range of what was swept, as heavy_ball(learning_rate=0.1…0.5)."""
+
+    def setting(match: re.Match) -> str:
+        name = match[1]
+        if name not in found.coords or name == "start":
+            return match[0]
+        values = found[name].values
+        ends = f"{values.min():g}", f"{values.max():g}"
+        return f"{name}={'…'.join(dict.fromkeys(ends))}"
+
+    return re.sub(r"([\w.]+)=([^,()]+)", setting, found.attrs["optimizer"])
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def _time(summary: Mapping[str, Any]) -> str:
+    """How long it took, and how fast what was computed now was computed."""
+    seconds, evaluations = summary["seconds"], summary["gradient_evaluations_now"]
+    if not summary["descents_now"]:
+        return f"{seconds:.3g} s, all read from the store"
+    rest = summary["descents"] - summary["descents_now"]
+    kept = f" for {_many(summary['descents_now'], 'descent')}, the others were in the store"
+    return (
+        f"{seconds:.3g} s{kept if rest else ''}, "
+        f"{evaluations / max(seconds, 1e-9) / 1e6:.3g} million gradients a second, "
+        f"{summary['kernel']} kernel"
+        + (f" ({summary['kernel_reason']})" if summary["kernel_reason"] else "")
+    )
+
+
+def _count(objective: Objective, found: Any) -> dict[str, Any]:
+    """What became of a sweep's descents, in numbers."""
+    outcome, minimum = found["outcome"].values, found["minimum"].values
+    reached = (minimum >= 0) & (minimum < len(objective.minima))
+    share = metrics.success_rate(reached)
+    arrived = found["first_step"].values
+    quartiles = np.ravel(metrics.steps_quantile(arrived, np.array([0.25, 0.5, 0.75])))
+    return {
+        "objective": objective.name,
+        "formula": objective.latex,
+        "optimizer": found.attrs["optimizer"],
+        "descents": int(outcome.size),
+        "axes": {str(dim): int(found.sizes[dim]) for dim in found["outcome"].dims},
+        "precision": found.attrs["precision"],
+        "kernel": found.attrs["kernel"],
+        "kernel_reason": found.attrs["kernel_reason"],
+        "outcomes": {str(o): int((outcome == o).sum()) for o in Outcome},
+        "reached_global": int(reached.sum()),
+        "share_global": [float(share.share), float(share.low), float(share.high)],
+        "steps_to_tolerance": [None if np.isinf(q) else int(q) for q in quartiles],
+        "gradient_evaluations": int(found["evaluations"].values.sum(dtype=np.int64)),
+    }
+
+
+def _sweep_table(summary: Mapping[str, Any]) -> str:
+    """The outcome of a sweep as a short table."""
+    starts, *axes = summary["axes"].items()
+    size = " × ".join(
+        [_many(starts[1], "start")]
+        + [f"{_many(n, 'value')} of {name.replace('_', ' ')}" for name, n in axes]
+    )
+    share, low, high = (f"{100 * x:.4g}" for x in summary["share_global"])
+    steps = ", ".join("never" if q is None else str(q) for q in summary["steps_to_tolerance"])
+    counts = "  ".join(f"{name} {n:,}" for name, n in summary["outcomes"].items() if n)
+    return "\n".join(
+        [
+            f"{summary['objective']}, {summary['optimizer']}: "
+            f"{_many(summary['descents'], 'descent')} ({size}), {summary['precision']}",
+            f"outcomes            {counts}",
+            f"global minimum      {share} % (95 % interval {low} to {high} %)",
+            f"steps to tolerance  {steps} (quartiles of all descents)",
+            f"time                {_time(summary)}",
+        ]
+    )

@@ -1,0 +1,266 @@
+"""Minimisers of scipy and optimistix as rivals, with every evaluation of the objective counted."""
+
+import contextlib
+import functools
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax._descent.trajectory import as_precision
+from gdjax._inputs import Precision
+from gdjax._util.errors import ArgumentError, unknown
+from gdjax.objectives import GradientSide, Objective
+
+# Methods of scipy.optimize.minimize that need neither Hessian nor constraints.
+SCIPY = {
+    "bfgs": "BFGS", "cg": "CG", "l_bfgs_b": "L-BFGS-B", "newton_cg": "Newton-CG", "tnc": "TNC",
+    "slsqp": "SLSQP", "nelder_mead": "Nelder-Mead", "powell": "Powell", "cobyla": "COBYLA",
+}  # fmt: skip
+VALUES_ALONE = ("nelder_mead", "powell", "cobyla")
+OPTIMISTIX = {
+    "bfgs": "BFGS", "dfp": "DFP", "lbfgs": "LBFGS", "nonlinear_cg": "NonlinearCG",
+    "nelder_mead": "NelderMead",
+}  # fmt: skip
+TOLERANCE = 1e-12  # tight: a rival is to end by the budget, or at the limit of the precision
+
+
+class Rival(NamedTuple):
+    """A minimiser of another library; it is run as it is, with nothing to tune.
+
+    Args:
+        library: ``scipy`` or ``optimistix``.
+        method: as ``names`` has it.
+    """
+
+    library: str
+    method: str
+
+    def __repr__(self) -> str:
+        return f"{self.library}.{self.method}"
+
+
+class Counted(NamedTuple):
+    """What runs of a rival cost; n starts.
+
+    Args:
+        values: the value at each point that was evaluated, the last one repeated when the run
+            had ended, ``(n, budget)``.
+        functions, gradients: how many of each were evaluated, ``(n,)``.
+    """
+
+    values: np.ndarray
+    functions: np.ndarray
+    gradients: np.ndarray
+
+
+class _Spent(Exception):  # noqa: N818  (an end, not an error)
+    """The budget is used up."""
+
+
+def names() -> tuple[str, ...]:
+    """Every rival's name, whether its library is installed or not.
+
+    Example:
+        >>> {"scipy.bfgs", "optimistix.nonlinear_cg"} <= set(names())
+        True
+    """
+    return *(f"scipy.{m}" for m in SCIPY), *(f"optimistix.{m}" for m in OPTIMISTIX)
+
+
+def get(name: str) -> Rival:
+    """The rival of that name.
+
+    Raises:
+        ArgumentError: an unknown name, or one whose library is not installed.
+    """
+    if name not in names():
+        raise unknown("rival", name, names())
+    library, method = name.split(".")
+    if library == "optimistix":
+        _optimistix()
+    return Rival(library, method)
+
+
+def run(
+    rival: Rival,
+    objective: Objective,
+    starts: np.ndarray,
+    budget: int,
+    gradient: GradientSide = "autodiff",
+    precision: Precision = "float64",
+) -> Counted:
+    """Minimise from every start, and count.
+
+    Args:
+        rival: of ``get``.
+        objective: what to minimise.
+        starts: ``(n, d)``.
+        budget: the most points to evaluate from each start.
+        gradient: which gradient it is given, ``autodiff`` or ``hand``.
+        precision: in which the objective is evaluated.
+
+    Example:
+        >>> import gdjax
+        >>> f = gdjax.objectives.get("booth")
+        >>> found = run(get("scipy.bfgs"), f, np.array([[5.0, 5.0]]), budget=50)
+        >>> found.values.min() < 1e-9, found.functions == found.gradients
+        (np.True_, array([ True]))
+    """
+    values = np.empty((len(starts), budget))
+    functions, gradients = np.zeros(len(starts), int), np.zeros(len(starts), int)
+    one = _scipy_run if rival.library == "scipy" else _optimistix_run
+    with as_precision(precision), warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # of the libraries: the values show what happened
+        for i, start in enumerate(starts):
+            met, gradients[i] = one(rival.method, objective, gradient, start, budget)
+            functions[i] = len(met)
+            values[i] = np.concatenate([met, np.full(budget - len(met), met[-1])])
+    return Counted(values, functions, gradients)
+
+
+def lowest(objective: Objective, starts: np.ndarray, budget: int = 1000) -> float:
+    """The lowest value that BFGS finds from any of the starts, for an f* that is not known.
+
+    Raises:
+        ArgumentError: the values fall without an end.
+    """
+    values = run(Rival("scipy", "bfgs"), objective, starts, budget).values
+    found = np.nanmin(values)
+    scale = 1 + np.nanmax(np.abs(values[:, 0]))
+    if not found > -1e6 * scale:
+        raise ArgumentError(
+            f"objective {objective.name} must have a least value to rank by, and seems to be "
+            f"unbounded below: {found:.3g} was met"
+        )
+    return float(found)
+
+
+@functools.lru_cache(maxsize=32)
+def _compiled(objective: Objective, gradient: GradientSide) -> tuple[Callable, Callable]:
+    value = jax.jit(lambda f, point: f.value(point))
+    both = jax.jit(lambda f, point: f.value_and_gradient(gradient)(point))
+    return functools.partial(value, objective), functools.partial(both, objective)
+
+
+def _scipy_run(
+    method: str, objective: Objective, gradient: GradientSide, start: np.ndarray, budget: int
+) -> tuple[list[float], int]:
+    from scipy import optimize
+
+    value, both = _compiled(objective, gradient)
+    met: list[float] = []
+
+    def spend() -> None:
+        if len(met) >= budget:
+            raise _Spent
+
+    def value_alone(point: np.ndarray) -> float:
+        spend()
+        met.append(float(value(jnp.asarray(point, dtype=float))))
+        return met[-1]
+
+    def value_and_slope(point: np.ndarray) -> tuple[float, np.ndarray]:
+        spend()
+        height, slope = both(jnp.asarray(point, dtype=float))
+        met.append(float(height))
+        return met[-1], np.asarray(slope, float)
+
+    alone = method in VALUES_ALONE
+    broken = (
+        ValueError,
+        FloatingPointError,
+        np.linalg.LinAlgError,
+    )  # NaN: it has met what it has met
+    with contextlib.suppress(_Spent, *broken):
+        optimize.minimize(
+            value_alone if alone else value_and_slope, start, jac=not alone,
+            method=SCIPY[method], tol=TOLERANCE, options={"maxiter": budget},
+        )  # fmt: skip
+    return met, 0 if alone else len(met)
+
+
+def _optimistix() -> Any:
+    try:
+        import optimistix
+    except ImportError:
+        raise ArgumentError(
+            "rivals of optimistix need it installed: pip install 'gdjax[rivals]'"
+        ) from None
+    return optimistix
+
+
+def _optimistix_run(
+    method: str, objective: Objective, gradient: GradientSide, start: np.ndarray, budget: int
+) -> tuple[list[float], int]:
+    log = _Log()
+    minimise = _minimiser(method, objective, gradient, budget, jax.dtypes.canonicalize_dtype(float))
+    _LOGS.append(log)
+    try:
+        jax.block_until_ready(minimise(jnp.asarray(start, dtype=float)))
+        jax.effects_barrier()
+    finally:
+        _LOGS.pop()
+    return log.values[:budget], min(log.gradients, budget)
+
+
+class _Log:
+    """What a run evaluated."""
+
+    def __init__(self) -> None:
+        self.values: list[float] = []
+        self.gradients = 0
+
+
+_LOGS: list[_Log] = []  # the run under way is the last
+
+
+@functools.lru_cache(maxsize=32)
+def _minimiser(
+    method: str, objective: Objective, gradient: GradientSide, budget: int, dtype: Any
+) -> Callable:
+    """Start → where optimistix ends; every evaluation calls back, and so does every gradient.
+
+    A gradient is counted where optimistix transposes the linearised function, as it does for
+    accepted points alone.
+    """
+    del dtype  # part of the key: another precision is another program
+    library = _optimistix()
+    solver = getattr(library, OPTIMISTIX[method])(rtol=TOLERANCE, atol=TOLERANCE)
+    value_and_gradient = objective.value_and_gradient(gradient)
+
+    def count_value(value: Any) -> None:
+        _LOGS[-1].values.append(float(value))
+
+    def count_gradient(_: Any) -> None:
+        _LOGS[-1].gradients += 1
+
+    @jax.custom_jvp
+    def counted(point: jax.Array) -> jax.Array:
+        value = objective.value(point)
+        jax.debug.callback(count_value, value)
+        return value
+
+    def push(slope: jax.Array, tangent: jax.Array) -> jax.Array:
+        return jnp.vdot(slope, tangent)
+
+    def pull(slope: jax.Array, cotangent: jax.Array) -> jax.Array:
+        jax.debug.callback(count_gradient, cotangent)
+        return cotangent * slope
+
+    @counted.defjvp
+    def _(points: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+        slope = value_and_gradient(points[0])[1]
+        moved = jax.custom_derivatives.linear_call(push, pull, slope, tangents[0])
+        return counted(points[0]), moved
+
+    @jax.jit
+    def minimise(start: jax.Array) -> jax.Array:
+        return library.minimise(
+            lambda point, _: counted(point), solver, start, max_steps=budget, throw=False
+        ).value
+
+    return minimise

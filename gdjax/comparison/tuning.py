@@ -1,0 +1,290 @@
+"""The fair comparison: tuned with equal budgets on some starts, scored on others: ``rank``."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from gdjax import optimizers as lookup
+from gdjax._descent.trajectory import as_precision
+from gdjax._inputs import Precision, as_count, as_precision_name
+from gdjax._util.errors import ArgumentError
+from gdjax.comparison import external
+from gdjax.comparison.entrants import as_entrants, as_objectives
+from gdjax.comparison.evaluations import Entrant, curves, evaluations_to, searches_line
+from gdjax.comparison.ranges import Range, chosen_ranges, draw
+from gdjax.comparison.ranking import Ranking, penalised
+from gdjax.objectives import GradientSide, Objective, evaluate, validate
+
+TARGETS = 10.0 ** -np.arange(0.25, 8.01, 0.25)  # of the runtime distribution
+
+
+class _Asked(NamedTuple):
+    """What ``rank`` was asked for, checked."""
+
+    budget: int
+    trials: int
+    seeds: int
+    tau: np.ndarray
+    gradient: GradientSide
+    precision: Precision
+    together: bool
+
+
+class _Arena(NamedTuple):
+    """An objective, its starts and its lowest value."""
+
+    objective: Objective
+    tuning: np.ndarray  # (seeds, starts, d)
+    held_out: np.ndarray  # (h, d)
+    fmin: float
+
+
+def rank(
+    objectives: Any,
+    optimizers: Any,
+    *,
+    budget: int = 1000,
+    trials: int = 32,
+    starts: int = 8,
+    held_out: int = 16,
+    seeds: int = 5,
+    seed: int = 0,
+    tau: Sequence[float] = (1e-1, 1e-3, 1e-5),
+    ranges: Mapping[str, Any] | None = None,
+    together: bool = False,
+    gradient: GradientSide = "autodiff",
+    precision: Precision = "float64",
+    progress: bool = False,
+) -> Ranking:
+    """Rank optimizers on objectives, each tuned with the same budget, on starts they have not seen.
+
+    For each tuning seed, random search draws ``trials`` settings of each optimizer's learning
+    rates and shares (momentum and the like), descends with each from ``starts`` points, and keeps
+    the setting with the least mean of the evaluations that it takes to f − f* ≤ τ (f(x₀) − f*).
+    A failure counts twice the budget. That setting is scored on ``held_out`` other points.
+    Descents end with the budget, or when they leave a hundred widths of the domain. Where f*
+    is not known, the lowest value that BFGS finds from all these points stands for it.
+
+    Args:
+        objectives: names, families of the catalogue, ``all`` of it that has minima, mappings with
+            a ``name`` and parameters, objectives or functions; or one of these.
+        optimizers: names of optimizers or of rivals (``scipy.bfgs``, ``optimistix.bfgs``),
+            mappings with a ``name`` and hyperparameters, or optimizers made by gdjax; a list, or
+            a mapping from labels.
+        budget: evaluations of each descent: visits of a point, with value and gradient.
+        trials: settings to draw.
+        starts: points to tune on, uniform in the domain, others for each seed.
+        held_out: points to score on, the same for all.
+        seeds: how often to tune anew.
+        seed: of all draws.
+        tau: precisions, relative to the start.
+        ranges: what to tune beyond or instead of the defaults: ``(low, high, scale)`` by
+            hyperparameter, or by ``label.hyperparameter``; None tunes it not.
+        together: whether one setting is tuned for all objectives, and not one for each.
+        gradient: which gradient to follow, ``autodiff`` or ``hand``.
+        precision: ``float32`` or ``float64``.
+        progress: whether to show a progress bar.
+
+    Returns:
+        Costs, profiles, ranks and the settings that were chosen; ``str`` makes a table of them.
+
+    Raises:
+        ArgumentError: before anything is compiled, an unknown name or hyperparameter, one that
+            cannot be tuned, an objective without a least value, counts below 1.
+
+    Example:
+        >>> found = rank(["booth"], ["gradient_descent", "scipy.bfgs"], budget=200, trials=8,
+        ...              starts=2, held_out=2, seeds=1)
+        >>> found.optimizers[found.order[0]]
+        'scipy.bfgs'
+
+    Reference:
+        Moré & Wild 2009, Benchmarking derivative-free optimization algorithms, section 2.
+    """
+    counts = {"budget": budget, "trials": trials, "starts": starts, "held_out": held_out}
+    for name, number in (counts | {"seeds": seeds}).items():
+        as_count(name, number, 2 if name == "budget" else 1)
+    as_count("seed", seed, 0)
+    precision = as_precision_name(precision) or "float64"
+    chosen, entrants = as_objectives(objectives), as_entrants(optimizers)
+    tunable = {k: e for k, e in entrants.items() if isinstance(e, lookup.Optimizer)}
+    for one in tunable.values():
+        searches_line(one)  # says early whose evaluations cannot be counted
+    searched = chosen_ranges(tunable, ranges or {})
+    for f in chosen.values():
+        f.value_and_gradient(gradient)
+        with as_precision(precision):
+            validate(f, numbers=False)
+    asked = _Asked(budget, trials, seeds, _precisions(tau), gradient, precision, together)
+    arenas = [_arena(f, starts, held_out, seeds, seed) for f in chosen.values()]
+    named = dict(zip(chosen, arenas, strict=True))
+    return _ranking(asked, named, entrants, searched, seed, progress)
+
+
+def _precisions(tau: Sequence[float]) -> np.ndarray:
+    try:
+        values = np.sort(np.asarray(tau, dtype=float).ravel())[::-1]
+    except (TypeError, ValueError):
+        raise ArgumentError(f"tau must be numbers between 0 and 1, got {tau!r}") from None
+    if not values.size or not ((values > 0) & (values < 1)).all():
+        raise ArgumentError(f"tau must lie between 0 and 1, got {tau}")
+    return values
+
+
+def _arena(objective: Objective, starts: int, held_out: int, seeds: int, seed: int) -> _Arena:
+    """The starts of an objective: one stream for those held out, and one for each tuning seed."""
+    low, high = objective.needs_domain("a ranking").T
+
+    def drawn(number: int, stream: np.random.SeedSequence) -> np.ndarray:
+        """Uniform points of the domain at which the objective is finite."""
+        points = np.random.default_rng(stream).uniform(low, high, (4 * number, objective.dim))
+        with as_precision("float64"):
+            good = points[np.isfinite(evaluate(objective.cast(float), jnp.asarray(points)))]
+        if len(good) < number:
+            raise ArgumentError(f"objective {objective.name} must be finite in most of its domain")
+        return good[:number]
+
+    scored, *streams = np.random.SeedSequence(seed).spawn(1 + seeds)
+    held = drawn(held_out, scored)
+    tuning = np.stack([drawn(starts, stream) for stream in streams])
+    fmin = objective.fmin
+    if fmin is None:
+        fmin = external.lowest(objective, np.concatenate([held, *tuning]))
+    return _Arena(objective, tuning, held, fmin)
+
+
+def _ranking(
+    asked: _Asked,
+    arenas: dict[str, _Arena],
+    entrants: dict[str, Entrant],
+    searched: dict[str, dict[str, Range]],
+    seed: int,
+    progress: bool,
+) -> Ranking:
+    from tqdm import tqdm
+
+    p, o, s = len(arenas), len(entrants), asked.seeds
+    h = len(next(iter(arenas.values())).held_out)
+    at = np.unique(np.geomspace(1, asked.budget, 120).round().astype(int))
+    costs = np.empty((p, o, s, h, len(asked.tau)))
+    runtimes = np.empty((p, o, s, h, len(TARGETS)))
+    best, gaps = np.empty((p, o, s, h)), np.empty((p, o, 3, len(at)))
+    spent = np.zeros((p, o), int)
+    functions, gradients = np.empty((p, o)), np.empty((p, o))
+    settings: dict[str, dict[str, np.ndarray]] = {}
+    bar = tqdm(total=p * o, unit=" pairs", disable=not progress, file=sys.stderr)
+    for j, (label, entrant) in enumerate(entrants.items()):
+        drawn = _draws(searched.get(label, {}), asked.trials, s, seed)
+        if drawn:
+            criteria = np.empty((p, s, asked.trials, 2))
+            for i, arena in enumerate(arenas.values()):
+                criteria[i], spent[i, j] = _tune(asked, arena, entrant, drawn)
+                bar.update(0.5)
+            if asked.together:
+                criteria[:] = criteria.mean(axis=0)
+            first = np.lexsort((criteria[..., 1], criteria[..., 0]))[..., 0]  # (p, s)
+        else:
+            first = np.zeros((p, s), int)
+            bar.update(p / 2)
+        pick = np.arange(s)
+        settings[label] = {name: values[pick, first] for name, values in drawn.items()}
+        for i, arena in enumerate(arenas.values()):
+            chosen = {name: values[i] for name, values in settings[label].items()}
+            found = _score(asked, arena, entrant, chosen, at)
+            costs[i, j], runtimes[i, j], best[i, j], gaps[i, j], *counts = found
+            functions[i, j], gradients[i, j] = counts
+            bar.update(0.5)
+    bar.close()
+    trial_starts = next(iter(arenas.values())).tuning.shape[1]
+    return Ranking(
+        objectives=tuple(arenas),
+        dims=np.array([arena.objective.dim for arena in arenas.values()]),
+        fmin=np.array([arena.fmin for arena in arenas.values()]),
+        known=np.array([arena.objective.fmin is not None for arena in arenas.values()]),
+        optimizers=tuple(entrants),
+        budget=asked.budget,
+        tau=asked.tau,
+        targets=TARGETS,
+        costs=costs,
+        runtimes=runtimes,
+        best=best,
+        at=at,
+        gaps=gaps,
+        settings=settings,
+        tuning=spent,
+        allotted=s * asked.trials * trial_starts * asked.budget,
+        functions=functions,
+        gradients=gradients,
+        tuning_starts={name: arena.tuning for name, arena in arenas.items()},
+        held_out={name: arena.held_out for name, arena in arenas.items()},
+        together=asked.together,
+    )
+
+
+def _draws(
+    searched: Mapping[str, Range], trials: int, seeds: int, seed: int
+) -> dict[str, np.ndarray]:
+    """Random settings, ``(seeds, trials)`` by name; equal ranges get the same draws."""
+    streams = np.random.SeedSequence([seed, 1]).spawn(seeds)
+    each = [draw(searched, trials, np.random.default_rng(stream)) for stream in streams]
+    return {name: np.stack([one[name] for one in each]) for name in searched}
+
+
+def _tune(
+    asked: _Asked, arena: _Arena, entrant: Entrant, drawn: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, int]:
+    """For each seed and trial, the mean penalised cost and the mean logarithm of what is left."""
+    criteria, spent = [], 0
+    for k, starts in enumerate(arena.tuning):
+        shape = len(starts), asked.trials
+        costs, left = np.empty((*shape, len(asked.tau))), np.empty(shape)
+        flat, rest = costs.reshape(-1, len(asked.tau)), left.reshape(-1)
+        tried = {name: values[k] for name, values in drawn.items()}
+        for block in curves(
+            entrant, arena.objective, starts, tried, asked.budget, asked.gradient, asked.precision
+        ):
+            height, flat[block.cells] = _met(block.best, arena.fmin, asked.tau)
+            gap = (block.best[:, -1] - arena.fmin) / height
+            rest[block.cells] = np.log(np.clip(gap, 1e-16, 1.0))
+            spent += block.gradients
+        mean = penalised(costs, asked.budget).mean(axis=(0, 2))
+        criteria.append(np.stack([mean, left.mean(axis=0)], axis=-1))
+    return np.stack(criteria), spent
+
+
+def _score(
+    asked: _Asked,
+    arena: _Arena,
+    entrant: Entrant,
+    chosen: Mapping[str, np.ndarray],
+    at: np.ndarray,
+) -> tuple[Any, ...]:
+    """Costs, runtimes and best values on the held-out starts ``(s, h, …)``, and gaps ``(3, n)``."""
+    blocks = list(
+        curves(
+            entrant, arena.objective, arena.held_out, chosen, asked.budget, asked.gradient,
+            asked.precision,
+        )
+    )  # fmt: skip
+    best = np.concatenate([block.best for block in blocks])
+    height, costs = _met(best, arena.fmin, asked.tau)
+    _, runtimes = _met(best, arena.fmin, TARGETS)
+    left = np.clip((best[:, at - 1] - arena.fmin) / height[:, None], 1e-16, None)
+    gaps = np.quantile(left, [0.25, 0.5, 0.75], axis=0, method="inverted_cdf")
+
+    def by_seed(array: np.ndarray) -> np.ndarray:
+        """(starts · settings, …) → (s, h, …); what has no settings is the same for each seed."""
+        split = array.reshape(len(arena.held_out), -1, *array.shape[1:]).swapaxes(0, 1)
+        return np.broadcast_to(split, (asked.seeds, *split.shape[1:]))
+
+    counts = np.sum([(block.functions, block.gradients) for block in blocks], axis=0) / len(best)
+    return *map(by_seed, (costs, runtimes, best[:, -1])), gaps, *counts
+
+
+def _met(best: np.ndarray, fmin: float, tau: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """f(x₀) − f*, and the evaluations to each share τ of it."""
+    height = np.maximum(best[:, 0] - fmin, np.finfo(float).tiny)
+    return height, evaluations_to(best, fmin + height[:, None] * tau)

@@ -1,0 +1,433 @@
+"""What an objective is: a function of one point with everything known about it."""
+
+import copy
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from gdjax._util.display import Card, brief, shown
+from gdjax._util.errors import ArgumentError, unknown
+from gdjax.objectives.closures import unshared
+from gdjax.objectives.structure import Layout, component_names, is_flat, is_traced, named
+
+GradientSide = Literal["autodiff", "hand"]
+_MADE = ("value", "hand_gradient", "hand_hessian", "_autodiff", "_by_dtype", "_fns")
+
+
+@shown
+class Fit(NamedTuple):
+    """The data behind a least-squares objective, and the curve that a point draws through it.
+
+    Args:
+        columns: the independent variables, each ``(n,)``, by name.
+        response: the name of the dependent one.
+        observed: its values, ``(n,)``.
+        predict: point ``(d,)`` and columns → what the model says, ``(n,)``.
+    """
+
+    columns: Mapping[str, np.ndarray]
+    response: str
+    observed: np.ndarray
+    predict: Callable
+
+
+@shown
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Objective:
+    """A function of one point, its hand-derived gradient, and what is known about it.
+
+    It is a JAX pytree whose leaves are its ``args``; all else is static, and compares by
+    identity. The function must be pure and written in ``jax.numpy``; it is never handed a
+    batch (use ``jax.vmap``). Its data belong into ``args``, not into a closure: they are then
+    no constants of what is compiled, and can be exchanged and differentiated.
+
+    Args:
+        name: what tables and pictures call it; by default the function's own name.
+        fn: point ``(d,)`` and ``args`` → scalar of the point's dtype.
+        gradient: the same → gradient ``(d,)``, derived by hand; None if there is none.
+        domain: one ``(low, high)`` pair a dimension; where starts are drawn and pictures look,
+            and what lengths are measured by. Without one, a descent is lost only by numbers that
+            are not finite, lengths are measured in max(1, |start|), and a start is needed.
+        start: the customary first point ``(d,)``; by default well inside the domain, off every
+            axis and diagonal on which a symmetric function would hold the path. It may be any
+            pytree of arrays: then ``fn`` takes, and descents give back, points of that structure.
+        args: what ``fn``, ``gradient`` and ``hessian`` are handed after the point: pytrees of
+            arrays.
+        minima: the global minimizers, each ``(d,)``.
+        fmin: the value there; None where the function has no minimum.
+        local_minima: the other known minimizers.
+        saddles: known saddle points.
+        maxima: known local maximizers.
+        complete: whether these four lists hold every stationary point of the domain, kinks aside.
+        smoothness: ``smooth``, ``removable`` (smooth, but a plain formula divides 0 by 0),
+            ``kink`` (not differentiable somewhere, the minimum included) or ``smooth_at_min``
+            (kinks, but not at a minimum).
+        kink: point ``(d,)`` → signed quantities ``(k,)`` whose zeros are the kinks; None if smooth.
+        hessian: point ``(d,)`` → Hessian ``(d, d)``, derived by hand; None if there is none.
+        float32: whether single precision can resolve the landscape.
+        latex: the formula, as LaTeX without dollar signs.
+        gradient_latex: the gradient's formula likewise, where one was derived.
+        variables: the names of the components; by default x and y, x1, x2, … in more than two,
+            or the paths into the pytree that the start is, such as ``w1[0,3]``.
+        fit: the data, where the objective is the misfit of a curve to them.
+        reference: where the function and its facts come from.
+        bounded: whether the domain was given by a person or the catalogue. One that was guessed is
+            drawn and sampled, but decides nothing: it is as if there were none.
+        layout: how points of the start's structure lie flat; found by itself.
+
+    Raises:
+        ArgumentError: a domain that is not pairs ``low < high``, or a start or a stationary
+            point that is not a finite point of the same dimension, or not one name a component.
+
+    Example:
+        >>> f = Objective(name="bowl", fn=lambda p: (p**2).sum(), domain=((-5, 5), (-5, 5)))
+        >>> f.dim, float(f((3.0, 4.0)))
+        (2, 25.0)
+    """
+
+    name: str = ""
+    fn: Callable
+    gradient: Callable | None = None
+    domain: Any = None
+    start: Any = None
+    args: Any = ()
+    minima: Any = ()
+    fmin: float | None = None
+    local_minima: Any = ()
+    saddles: Any = ()
+    maxima: Any = ()
+    complete: bool = False
+    smoothness: Literal["smooth", "removable", "kink", "smooth_at_min"] = "smooth"
+    kink: Callable | None = None
+    hessian: Callable | None = None
+    float32: bool = True
+    latex: str = ""
+    gradient_latex: str = ""
+    variables: Sequence[str] = ()
+    fit: Fit | None = None
+    reference: str = ""
+    bounded: bool = True
+    layout: Layout | None = None
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__  # the instance is frozen; lists from YAML become tuples here
+        if not callable(self.fn):
+            raise ArgumentError(f"fn must be a function of one point, got {self.fn!r}")
+        put(self, "name", self.name or getattr(self.fn, "__name__", "objective").strip("<>"))
+        put(self, "args", _leaves(self.args, self.name))
+        if isinstance(self.start, Mapping) and self.variables:
+            put(self, "start", named(self.start, self.variables, "start"))
+        if self.layout is None and not _plain(self.start):
+            put(self, "layout", Layout(self.start))
+        if self.domain is not None:
+            put(self, "domain", _pairs(self.domain))
+        else:
+            put(self, "bounded", False)
+        if self.domain is None and self.start is None:
+            raise ArgumentError(
+                f"{self.name} needs a domain, one (low, high) pair a dimension, or a start"
+            )
+        if self.start is None:
+            sides = enumerate(_pairs(self.domain))
+            inside = tuple(a + (0.8 - 0.1 * (i % 2)) * (b - a) for i, (a, b) in sides)
+            put(self, "start", inside)
+        if not self.variables:
+            layout = self.layout if self.layout and self.layout.size == self.dim else None
+            put(self, "variables", layout.names if layout else component_names(self.dim))
+        put(self, "variables", tuple(self.variables))
+        if len(self.variables) != self.dim or len(set(self.variables)) != self.dim:
+            raise ArgumentError(
+                f"variables must be different names, one for each of the {self.dim} "
+                f"{'(low, high) pairs of the domain' if self.domain else 'components'}, "
+                f"got {', '.join(self.variables)}"
+            )
+        put(self, "start", self.check_point(self.start, "start"))
+        for kind in ("minima", "local_minima", "saddles", "maxima"):
+            points = getattr(self, kind)
+            known = () if points is None else points
+            put(self, kind, tuple(self.check_point(point, kind) for point in known))
+
+    def __call__(self, point: Any) -> Float[Array, ""]:
+        """The value at one point, ``(d,)`` or of the structure of the start."""
+        if self.layout is not None and not is_flat(point):
+            return self.fn(point, *self.args)
+        return self.value(jnp.asarray(point, dtype=float) if isinstance(point, Sequence) else point)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is copied and pickled: all but the functions that were made of it on the way."""
+        return {key: value for key, value in self.__dict__.items() if key not in _MADE}
+
+    def _card(self) -> Card:
+        f = self
+        names = f.variables if f.dim <= 6 else (f.variables[0], "…", f.variables[-1])
+        guessed = "" if f.bounded or f.domain is None else ", guessed"
+        derived = {"gradient": f.gradient, "Hessian": f.hessian}
+        return Card(
+            f"Objective {f.name}, of {f.dim} variable{'s' * (f.dim > 1)}: {', '.join(names)}",
+            {
+                "formula": f"${f.latex}$" if f.latex else None,
+                "domain": sides_in_words(f.domain) + guessed
+                if f.domain
+                else "none: a descent is never out of bounds",
+                "start": f.start,
+                "f*": f.fmin,
+                "minima": _few(f.minima),
+                "local minima": _few(f.local_minima),
+                "saddles": _few(f.saddles),
+                "maxima": _few(f.maxima),
+                "by hand": ", ".join(name for name, hand in derived.items() if hand)
+                or "no derivative",
+                "smoothness": f.smoothness,
+                "args": f.args,
+                "fit": f.fit and f"{f.fit.response} over {', '.join(f.fit.columns)}",
+                "precision": None if f.float32 else "needs float64",
+                "reference": f.reference,
+            },
+        )
+
+    @property
+    def dim(self) -> int:
+        """The number of dimensions d."""
+        if self.domain is not None:
+            return len(self.domain)
+        return self.layout.size if self.layout else len(self.start)
+
+    @property
+    def center(self) -> np.ndarray:
+        """The middle of the domain, ``(d,)``; the start where it is not bounded."""
+        return np.mean(self.domain, axis=1) if self.bounded else np.asarray(self.start)
+
+    @property
+    def width(self) -> np.ndarray:
+        """The unit of length on each axis, ``(d,)``: the domain's side, else max(1, |start|)."""
+        if not self.bounded:
+            return np.maximum(1.0, np.abs(self.start))
+        return np.ptp(np.asarray(self.domain), axis=1)
+
+    @property
+    def known_minima(self) -> np.ndarray:
+        """Every known minimizer ``(k, d)``: the global ones first, then the local ones."""
+        return np.asarray([*self.minima, *self.local_minima], dtype=float).reshape(-1, self.dim)
+
+    def needs_domain(self, what: str) -> np.ndarray:
+        """The domain as pairs ``(d, 2)``, or an ArgumentError that says what needs one."""
+        if self.domain is None:
+            raise ArgumentError(
+                f"{what} needs a domain, and {self.name} has none; hand over "
+                f"gdjax.Objective(fn=..., domain=[(low, high), ...])"
+            )
+        return np.asarray(self.domain)
+
+    def check_point(self, point: Any, argument: str = "start") -> tuple[float, ...]:
+        """``point`` as a tuple of d finite floats, or an ArgumentError naming ``argument``."""
+        point = self._as_flat(point, argument)
+        try:  # an array gives its numbers one by one, but slowly
+            if isinstance(point, str):
+                raise TypeError
+            values = tuple(map(float, point.tolist() if hasattr(point, "tolist") else point))
+        except (TypeError, ValueError):
+            raise ArgumentError(
+                f"{argument} must be a list of {self.dim} number{'s' * (self.dim > 1)}, "
+                f"got {point!r:.200}"
+            ) from None
+        if len(values) != self.dim:
+            shown = f": {values}" if len(values) <= 12 else ""
+            raise ArgumentError(
+                f"{argument} must have {self.dim} component{'s' * (self.dim > 1)}, "
+                f"as {self.name} has, got {len(values)}{shown}"
+            )
+        if not all(map(math.isfinite, values)):
+            raise ArgumentError(f"{argument} must be finite, got {values}")
+        return values
+
+    def flat(self, point: Any, argument: str = "start") -> Any:
+        """A point as one vector ``(d,)``: NumPy's of finite floats, or JAX's where it is traced.
+
+        Raises:
+            ArgumentError: a point of another structure or dimension, or one that is not finite.
+        """
+        if not is_traced(point):
+            return np.array(self.check_point(point, argument))
+        vector = jnp.asarray(self._as_flat(point, argument), dtype=float)
+        if vector.shape != (self.dim,):
+            raise ArgumentError(f"{argument} must have shape ({self.dim},), got {vector.shape}")
+        return vector
+
+    def _as_flat(self, point: Any, argument: str) -> Any:
+        if self.layout is not None and not is_flat(point):
+            return self.layout.flatten(point, argument)
+        if type(point) is not tuple and isinstance(point, Mapping):
+            return named(point, self.variables, argument)
+        return point
+
+    def shaped(self, points: Any) -> Any:
+        """Flat points ``(…, d)`` in the structure of the start; as they are if it is a vector."""
+        return points if self.layout is None else self.layout.unflatten(points)
+
+    def flattened(self, points: Any, argument: str = "points") -> Any:
+        """Points ``(n, d)`` of what ``shaped`` gives; as they are if they are flat already."""
+        flat = isinstance(points, np.ndarray | jax.Array) and points.ndim == 2
+        if self.layout is None or flat:
+            return points
+        return self.layout.flatten(points, argument, batched=True)
+
+    def with_args(self, *args: Any) -> "Objective":
+        """The same objective over other data; of equal shapes, nothing is compiled again.
+
+        Example:
+            >>> f = Objective(fn=lambda p, c: c * (p**2).sum(), start=(1.0, 2.0), args=(3.0,))
+            >>> float(f((1.0, 2.0))), float(f.with_args(10.0)((1.0, 2.0)))
+            (15.0, 50.0)
+        """
+        return _unflatten(self._origin, _leaves(args, self.name))
+
+    def cast(self, dtype: Any) -> "Objective":
+        """The same with the floats among its data in that dtype, and integers no wider."""
+        if not self.args:
+            return self
+        kept = self.__dict__.setdefault("_by_dtype", {})
+        key = np.dtype(dtype)
+        if key not in kept:
+            cast = _unflatten(self._origin, jax.tree.map(lambda x: _as_wide(x, key), self.args))
+            if is_traced(self.args):
+                return cast
+            kept[key] = cast
+        return kept[key]
+
+    @property
+    def _origin(self) -> "Objective":
+        """The one that all copies with other data share: what is static about them."""
+        return self.__dict__.get("_shared", self)
+
+    @functools.cached_property
+    def value(self) -> Callable:
+        """Flat point ``(d,)`` → value, with the data in place."""
+        return self._on_flat(self.fn)
+
+    @functools.cached_property
+    def hand_gradient(self) -> Callable | None:
+        """Flat point ``(d,)`` → hand-derived gradient ``(d,)``, with the data in place."""
+        if self.gradient is None or self.layout is None:
+            return self.gradient and self._on_flat(self.gradient)
+        derived, layout = self._on_flat(self.gradient), self.layout
+        return lambda point: layout.flatten(derived(point), f"the gradient of {self.name}")
+
+    @functools.cached_property
+    def hand_hessian(self) -> Callable | None:
+        """Flat point ``(d,)`` → hand-derived Hessian ``(d, d)``, with the data in place."""
+        return self.hessian and self._on_flat(self.hessian)
+
+    def _on_flat(self, fn: Callable) -> Callable:
+        args, layout, kept = self.args, self.layout, self._origin.__dict__.setdefault("_fns", {})
+        fn = kept.setdefault(id(fn), unshared(fn))
+        if layout is not None:
+            return lambda point: fn(layout.unflatten(point), *args)
+        return (lambda point: fn(point, *args)) if args else fn
+
+    @functools.cached_property
+    def _autodiff(self) -> Callable:
+        """Made once: making it takes a tenth of a whole short descent."""
+        return jax.value_and_grad(self.value)
+
+    def value_and_gradient(self, side: GradientSide = "autodiff") -> Callable:
+        """A function point → (value, gradient), the gradient by ``autodiff`` or by ``hand``.
+
+        Raises:
+            ArgumentError: another word, or ``hand`` where the objective has no hand-derived one.
+        """
+        if side == "autodiff":
+            return self._autodiff
+        if side != "hand":
+            raise unknown("gradient", side, ("autodiff", "hand"))
+        value, hand = self.value, self.hand_gradient
+        if hand is None:
+            raise ArgumentError(
+                f"gradient='hand' needs a hand-derived gradient, and {self.name} has none; "
+                f"use 'autodiff'"
+            )
+        return lambda point: (value(point), hand(point))
+
+
+def _flatten(objective: Objective) -> tuple[tuple, Objective]:
+    return (objective.args,), objective._origin
+
+
+def _flatten_with_keys(objective: Objective) -> tuple[tuple, Objective]:
+    return ((jax.tree_util.GetAttrKey("args"), objective.args),), objective._origin
+
+
+def _unflatten(origin: Objective, args: Any) -> Objective:
+    made = copy.copy(origin)
+    made.__dict__.update(args=args, _shared=origin)
+    return made
+
+
+jax.tree_util.register_pytree_with_keys(
+    Objective, _flatten_with_keys, lambda origin, parts: _unflatten(origin, *parts), _flatten
+)
+
+
+def _leaves(args: Any, name: str) -> tuple:
+    """What is handed over after the point, as a tuple of pytrees of arrays."""
+    args = args if isinstance(args, tuple | list) else () if args is None else (args,)
+
+    def array(leaf: Any) -> Any:
+        found = leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
+        if np.dtype(found.dtype).kind not in "fiubc":
+            raise ArgumentError(f"args of {name} must be arrays of numbers, got {leaf!r:.100}")
+        return found
+
+    return jax.tree.map(array, tuple(args))
+
+
+def _as_wide(array: Any, dtype: np.dtype) -> Any:
+    """An array of floats in that dtype, and of others as JAX has them beside it."""
+    kind = np.dtype(array.dtype)
+    if kind.kind == "f":
+        return array.astype(dtype)
+    if kind.itemsize == (16 if kind.kind == "c" else 8) and dtype.itemsize == 4:
+        return array.astype(f"{kind.kind}{kind.itemsize // 2}")
+    return array
+
+
+def _plain(start: Any) -> bool:
+    """Whether a start is a vector, or what a message is for, and no pytree of another shape."""
+    return start is None or isinstance(start, str) or is_flat(start) or not jax.tree.leaves(start)
+
+
+def _pairs(domain: Any) -> tuple[tuple[float, float], ...]:
+    try:
+        pairs = tuple((float(low), float(high)) for low, high in domain)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"domain must be one (low, high) pair a dimension, got {domain!r}"
+        ) from None
+    if not pairs or not all(-math.inf < a < b < math.inf for a, b in pairs):
+        raise ArgumentError(f"domain needs finite low < high, got {pairs}")
+    return pairs
+
+
+def sides_in_words(domain: Sequence[Sequence[float | int]]) -> str:
+    """The sides of a domain: equal ones as one with their number, others as a product.
+
+    Example:
+        >>> sides_in_words([(-1, 1), (-1, 1)]), sides_in_words([(0, 1), (0, 2.5)])
+        ('[-1, 1] in each of 2 dimensions', '[0, 1] × [0, 2.5]')
+    """
+    sides = [f"[{low:g}, {high:g}]" for low, high in domain]
+    if len(set(sides)) == 1 and len(sides) > 1:
+        return f"{sides[0]} in each of {len(sides)} dimensions"
+    return " × ".join(sides)
+
+
+def _few(points: Sequence[Any] | None) -> str:
+    points = points or ()
+    shown = ", ".join(map(brief, points[:2]))
+    return f"{shown}, … {len(points)} in all" if len(points) > 2 else shown

@@ -1,0 +1,232 @@
+"""What a formula may hold: a whitelist over Python's syntax, and the value of what has passed."""
+
+import ast
+import functools
+import importlib
+import math
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdjax._util.errors import ArgumentError, unknown
+
+LARGEST_POWER = 100
+LARGEST_SIZE = 500  # names, numbers and operations
+DEEPEST = 60  # parentheses and calls within one another
+
+CONSTANTS = {"pi": math.pi, "e": math.e}
+# What each function is called in numpy and jax.numpy, and how many arguments it takes.
+FUNCTIONS: dict[str, tuple[str, int | None]] = {
+    "abs": ("abs", 1), "max": ("maximum", None), "min": ("minimum", None), "sqrt": ("sqrt", 1),
+    "exp": ("exp", 1), "log": ("log", 1), "log10": ("log10", 1),
+    "sin": ("sin", 1), "cos": ("cos", 1), "tan": ("tan", 1),
+    "asin": ("arcsin", 1), "acos": ("arccos", 1), "atan": ("arctan", 1), "atan2": ("arctan2", 2),
+    "sinh": ("sinh", 1), "cosh": ("cosh", 1), "tanh": ("tanh", 1),
+    "asinh": ("arcsinh", 1), "acosh": ("arccosh", 1), "atanh": ("arctanh", 1),
+}  # fmt: skip
+DERIVED: dict[str, tuple[str, int | None]] = {  # only derivatives have these
+    "sign": ("sign", 1),
+    "heaviside": ("heaviside", 2),
+}
+RESERVED = {*CONSTANTS, *FUNCTIONS, *DERIVED}
+OPERATORS: dict[type, Callable] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
+    ast.UAdd: operator.pos,
+    ast.USub: operator.neg,
+}
+ALLOWED = f"numbers, names, + - * / **, pi, e and the functions {', '.join(FUNCTIONS)}"
+INSTEAD: dict[type, str] = {
+    ast.BitXor: "write ** for powers, not ^",
+    ast.Attribute: "write sin(x), not np.sin(x)",
+    ast.Subscript: "write x1, x2, … for components, not x[0], x[1]",
+    ast.Compare: "there are no comparisons; max, min and abs make kinks",
+    ast.IfExp: "there are no conditions; max, min and abs make kinks",
+}
+
+
+class Parsed(NamedTuple):
+    """A formula that has passed the whitelist.
+
+    Args:
+        text: as it was written.
+        tree: its syntax.
+        names: the names that are neither functions nor constants, in natural order.
+    """
+
+    text: str
+    tree: ast.expr
+    names: tuple[str, ...]
+
+
+def check(text: str, argument: str, functions: Mapping[str, tuple]) -> Parsed:
+    """A formula whose every node is on the whitelist."""
+    if not isinstance(text, str) or not text.strip():
+        raise ArgumentError(f"{argument} must be a formula, got {text!r}")
+    text = " ".join(text.split())
+    try:
+        tree = ast.parse(text, mode="eval").body
+    except SyntaxError as error:
+        column = f" at column {error.offset}" if error.offset else ""
+        reason = error.msg.split(";")[0]
+        raise ArgumentError(f"{argument}: {reason}{column}: {short(text)}") from None
+    except (ValueError, MemoryError, RecursionError):
+        raise ArgumentError(
+            f"{argument} may hold {LARGEST_SIZE} names, numbers and operations, as plain text; "
+            f"got {short(text)}"
+        ) from None
+    called = set()
+    for node in nodes(tree):
+        match node:
+            case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
+                continue
+            case ast.UnaryOp(op=op) | ast.BinOp(op=op) if type(op) in OPERATORS:
+                continue
+            case ast.Call(func=ast.Name(id=name) as func, args=args, keywords=[]):
+                if name not in functions:
+                    problem, hint = str(unknown("function", name, functions)).split("; ", 1)
+                    raise _refusal(text, argument, node, problem, hint)
+                count = functions[name][1]
+                if len(args) != count if count else len(args) < 2:
+                    takes = f"{name} takes {count or 'at least 2'} argument{'s' * (count != 1)}"
+                    raise _refusal(text, argument, node, takes, f"got {len(args)}")
+                called.add(func)
+                continue
+            case ast.Name(id=name) if name not in functions or node in called:
+                continue
+            case ast.Name(id=name):
+                raise _refusal(text, argument, node, f"{name} is a function", f"write {name}(x)")
+            case ast.Call(func=ast.Attribute()):
+                node = node.func
+        kind = type(node.op) if isinstance(node, ast.BinOp) else type(node)
+        shown = short(ast.get_source_segment(text, node) or "")
+        hint = INSTEAD.get(kind, f"allowed are {ALLOWED}")
+        raise _refusal(text, argument, node, f"{shown} is not allowed", hint)
+    free = {n.id for n in nodes(tree) if isinstance(n, ast.Name) and n not in called}
+    return Parsed(text, tree, tuple(sorted(free - {*CONSTANTS}, key=natural)))
+
+
+def guard(parsed: Parsed, argument: str) -> None:
+    """Refuse what is absurd: it would take sympy or the compiler for ever."""
+    text, tree, names = parsed
+    for node in nodes(tree):
+        if isinstance(node, ast.Name) and node.id in DERIVED and node.id in names:
+            problem = f"{node.id} cannot be a name"
+            raise _refusal(text, argument, node, problem, "it is what derivatives are made of")
+    size = sum(1 for _ in nodes(tree))
+    if size > LARGEST_SIZE:
+        raise ArgumentError(
+            f"{argument} may hold {LARGEST_SIZE} names, numbers and operations, got {size}"
+        )
+    if _depth(tree) > DEEPEST:
+        raise ArgumentError(f"{argument} is nested more than {DEEPEST} levels deep: {short(text)}")
+    for node in nodes(tree):
+        value = _constant(node)
+        if value is not None and not math.isfinite(value):
+            shown = short(ast.get_source_segment(text, node) or "")
+            raise _refusal(text, argument, node, f"{shown} has no finite value", "change it")
+        if not isinstance(node, ast.BinOp):
+            continue
+        if isinstance(node.op, ast.Div) and _constant(node.right) == 0:
+            raise _refusal(text, argument, node.right, "division by zero", "change it")
+        if isinstance(node.op, ast.Pow):
+            power = _constant(node.right)
+            if power is not None and not abs(power) <= LARGEST_POWER:
+                problem = f"the power {power:g} is too large"
+                raise _refusal(text, argument, node.right, problem, f"at most {LARGEST_POWER}")
+
+
+def _depth(node: ast.AST, level: int = 0) -> int:
+    """How deeply nested a tree is, as far as it matters; a long sum or product is not."""
+    if level > DEEPEST:
+        return level
+    depth = level
+    while isinstance(node, ast.BinOp) and not isinstance(node.op, ast.Pow):
+        depth = max(depth, _depth(node.right, level + 1))
+        node = node.left
+    inner = [n for n in ast.iter_child_nodes(node) if isinstance(n, ast.expr)]
+    return max([depth, *(_depth(child, level + 1) for child in inner)])
+
+
+def _constant(node: ast.AST) -> float | None:
+    """The value of a tree without variables; None for any other."""
+    if isinstance(node, ast.Name):
+        return CONSTANTS.get(node.id)
+    if any(isinstance(n, ast.Name) and n.id not in RESERVED for n in ast.walk(node)):
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            return float(evaluate(node, CONSTANTS, functions_of("numpy"), np.float64))
+    except OverflowError:
+        return math.inf
+
+
+def evaluate(
+    node: ast.AST, names: Mapping[str, Any], functions: Mapping[str, Callable], number: Callable
+) -> Any:
+    """The value of a tree that has passed the whitelist, in any arithmetic."""
+    match node:
+        case ast.Constant(value=value):
+            return number(value)
+        case ast.Name(id=name):
+            return names[name]
+        case ast.UnaryOp(op=op, operand=operand):
+            return OPERATORS[type(op)](evaluate(operand, names, functions, number))
+        case ast.BinOp(left=left, op=op, right=right):
+            a, b = (evaluate(side, names, functions, number) for side in (left, right))
+            if isinstance(op, ast.Pow) and isinstance(b, float) and b.is_integer():
+                b = int(b)  # a product, which is faster than a power and knows negative bases
+            return OPERATORS[type(op)](a, b)
+        case ast.Call(func=ast.Name(id=name), args=args):
+            return functions[name](*(evaluate(a, names, functions, number) for a in args))
+    raise AssertionError(f"{node} passed the whitelist")
+
+
+@functools.cache
+def functions_of(library: str) -> dict[str, Callable]:
+    """The functions in numpy or jax.numpy."""
+
+    def find(called: str, count: int | None) -> Callable:
+        fn = getattr(importlib.import_module(library), called)
+        return fn if count else lambda *values: functools.reduce(fn, values)
+
+    return {name: find(*facts) for name, facts in (FUNCTIONS | DERIVED).items()}
+
+
+def nodes(tree: ast.AST) -> Iterator[ast.expr]:
+    """Every part of a tree, from the outside in."""
+    return (node for node in ast.walk(tree) if isinstance(node, ast.expr))
+
+
+def _refusal(text: str, argument: str, node: Any, problem: str, hint: str) -> ArgumentError:
+    column = len(text.encode()[: node.col_offset].decode()) + 1
+    return ArgumentError(f"{argument}: {problem}, at column {column} of {short(text)}; {hint}")
+
+
+def short(text: str) -> str:
+    """A text in quotes, cut where it is long."""
+    return repr(text if len(text) <= 60 else f"{text[:57]}...")
+
+
+def check_names(names: Any, argument: str) -> tuple[str, ...]:
+    """Names as a tuple, if each can stand in a formula and none does so twice."""
+    names = (names,) if isinstance(names, str) else tuple(names)
+    for name in names:
+        if not isinstance(name, str) or not name.isidentifier() or name in RESERVED:
+            raise ArgumentError(
+                f"{argument} must be names that mean nothing else in a formula, got {name!r}"
+            )
+    if len(set(names)) < len(names):
+        raise ArgumentError(f"{argument} must differ from one another, got {', '.join(names)}")
+    return names
+
+
+def natural(name: str) -> list[Any]:
+    """A key that sorts x2 before x10."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]

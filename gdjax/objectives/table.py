@@ -1,0 +1,110 @@
+"""The catalogue, to be read: one line for each objective, or all that is known about one."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from gdjax._util.display import Card, aligned, shown
+from gdjax.objectives import registry
+from gdjax.objectives.objective import sides_in_words
+
+LISTED = 12  # points of one kind that a description shows
+
+
+@shown
+class Entry(NamedTuple):
+    """One line of the catalogue, at the dimension an objective has by default.
+
+    Args:
+        name: what ``get`` calls it.
+        family: the shape of its landscape.
+        dim: the number of dimensions, or ``n`` if it can be chosen.
+        smoothness: as ``Objective`` has it.
+        global_minima, other_minima: how many are known.
+        fmin: the least value; None if there is none.
+    """
+
+    name: str
+    family: str
+    dim: str
+    smoothness: str
+    global_minima: int
+    other_minima: int
+    fmin: float | None
+
+
+@shown
+class Table(tuple[Entry, ...]):
+    """Lines of the catalogue; ``str`` aligns them."""
+
+    def _rows(self) -> list[list[str]]:
+        rows = [["name", "family", "dim", "smoothness", "global", "other", "f*"]]
+        for *words, fmin in self:
+            rows.append([*map(str, words), "none" if fmin is None else f"{fmin:.10g}"])
+        return rows
+
+    def __str__(self) -> str:
+        return aligned(self._rows())
+
+    def _card(self) -> Card:
+        return Card(f"Table of {len(self)} objectives; print it for all", {}, self._rows())
+
+
+def table() -> Table:
+    """Every objective in one line, with its family, dimension, smoothness and known minima.
+
+    Example:
+        >>> print(Table(entry for entry in table() if entry.family == "saddles"))
+        name           family   dim  smoothness  global  other  f*
+        monkey_saddle  saddles  2    smooth      0       0      none
+        saddle         saddles  2    smooth      0       0      none
+    """
+    entries = []
+    for name in registry.names():
+        f = registry.get(name)
+        dim = "n" if "dim" in registry.parameters(name) else str(f.dim)
+        known = len(f.minima), len(f.local_minima)
+        entries.append(Entry(name, registry.family(name), dim, f.smoothness, *known, f.fmin))
+    return Table(sorted(entries, key=lambda entry: (entry.family, entry.name)))
+
+
+def describe(name: str) -> str:
+    """All that is known about one objective, as text.
+
+    Raises:
+        ArgumentError: an unknown name.
+
+    Example:
+        >>> print(describe("saddle").splitlines()[0])
+        saddle (saddles): f(x, y) = x² − y²: the plainest saddle, unbounded below.
+    """
+    f = registry.get(name)
+    facts = {
+        "formula": f.latex,
+        "domain": sides_in_words(f.domain),
+        "start": _point(f.start),
+        "smoothness": f.smoothness,
+        "f*": "none" if f.fmin is None else repr(f.fmin),
+        "minima": _points(f.minima),
+        "local minima": _points(f.local_minima),
+        "saddles": _points(f.saddles),
+        "maxima": _points(f.maxima),
+        "parameters": ", ".join(f"{k}={v}" for k, v in registry.parameters(name).items()),
+        "precision": "" if f.float32 else "needs float64",
+        "reference": f.reference,
+    }
+    gap = "\n" + 14 * " "
+    lines = [f"{label:12}  {value}".replace("\n", gap) for label, value in facts.items() if value]
+    if f.complete:
+        kinks = ", its kinks aside" if f.kink else ""
+        lines.append(f"There are no other stationary points in the domain{kinks}.")
+    return f"{name} ({registry.family(name)}): {registry.text(name)}\n\n" + "\n".join(lines)
+
+
+def _point(point: Iterable[float]) -> str:
+    return f"({', '.join(f'{x:.10g}' for x in point)})"
+
+
+def _points(points: Iterable[Iterable[float]]) -> str:
+    lines = [_point(point) for point in points]
+    more = [f"… and {len(lines) - LISTED} more"] if len(lines) > LISTED else []
+    return "\n".join(lines[:LISTED] + more)

@@ -1,0 +1,197 @@
+"""Where the descents of a sweep begin: given points, a grid, or a sample of the domain."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from gdjax._inputs import as_count, as_points
+from gdjax._util import lazy
+from gdjax._util.display import shown
+from gdjax._util.errors import ArgumentError, unknown
+from gdjax.objectives import Objective
+
+__all__ = ["Starts", "grid", "latin_hypercube", "make", "sobol", "uniform"]
+__dir__ = lazy.listing(globals())
+
+Kind = Literal["array", "grid", "uniform", "sobol", "latin_hypercube"]
+BLOCK = 2**16  # points drawn from one seed: any part of a sample can be made without the rest
+
+
+@shown
+class Starts(NamedTuple):
+    """Starts, made piece by piece where they are needed.
+
+    Args:
+        kind: ``array``, ``grid``, ``uniform``, ``sobol`` or ``latin_hypercube``.
+        number: how many; of a grid, how many along each axis of the domain.
+        seed: of a sample.
+        points: of an array, ``(n, d)``.
+    """
+
+    kind: Kind
+    number: int
+    seed: int = 0
+    points: Float[np.ndarray, "n d"] | None = None
+
+    def count(self, dim: int) -> int:
+        """How many starts there are in d dimensions."""
+        return self.number**dim if self.kind == "grid" else self.number
+
+    def shape(self, dim: int) -> tuple[int, ...]:
+        """Points a side of a grid, else their number."""
+        return (self.number,) * dim if self.kind == "grid" else (self.number,)
+
+    def take(self, objective: Objective, first: int, last: int) -> Float[np.ndarray, "n d"]:
+        """The starts from ``first`` up to ``last``, ``(last - first, d)``."""
+        if self.points is not None:
+            return self.points[first:last]
+        dim = objective.dim
+        domain = objective.needs_domain(f"a {self.kind} of starts")
+        low, high = domain.T
+        if self.kind == "grid":
+            lines = [np.linspace(a, b, self.number) for a, b in domain]
+            index = np.unravel_index(np.arange(first, last), self.shape(dim))
+            return np.stack([line[i] for line, i in zip(lines, index, strict=True)], axis=1)
+        if self.kind == "uniform":
+            blocks = range(first // BLOCK, -(-last // BLOCK))
+            draws = [np.random.default_rng([self.seed, b]).random((BLOCK, dim)) for b in blocks]
+            skip = first - blocks.start * BLOCK
+            unit = np.concatenate(draws)[skip : skip + last - first]
+        else:
+            from scipy.stats import qmc
+
+            if self.kind == "sobol":
+                sampler = qmc.Sobol(dim, rng=np.random.default_rng(self.seed))
+                if first:
+                    unit = sampler.fast_forward(first).random(last - first)
+                else:  # SciPy warns of a beginning that is no power of two, even where more follow
+                    unit = sampler.random(2 ** (last - 1).bit_length())[:last]
+            else:  # a Latin hypercube is a whole: every slice of every axis is hit once
+                sampler = qmc.LatinHypercube(dim, rng=np.random.default_rng(self.seed))
+                unit = sampler.random(self.number)[first:last]
+        return low + (high - low) * unit
+
+
+def _sample(kind: Kind, number: int, seed: int) -> Starts:
+    return Starts(kind, as_count("number of starts", number, 1), as_count("seed", seed, 0))
+
+
+def grid(number: int) -> Starts:
+    """A grid over the domain, both ends included, the first axis slowest.
+
+    Args:
+        number: how many points along each axis.
+
+    Raises:
+        ArgumentError: not a positive integer.
+
+    Example:
+        >>> import gdjax
+        >>> gdjax.starts.grid(3).take(gdjax.objectives.get("parabola"), 0, 3).tolist()
+        [[-10.0], [0.0], [10.0]]
+    """
+    return _sample("grid", number, 0)
+
+
+def uniform(number: int, seed: int = 0) -> Starts:
+    """Independent uniform points in the domain.
+
+    Args:
+        number: how many.
+        seed: of the draw; the first n points do not depend on ``number``.
+
+    Raises:
+        ArgumentError: a number or a seed that is not a whole number.
+    """
+    return _sample("uniform", number, seed)
+
+
+def sobol(number: int, seed: int = 0) -> Starts:
+    """A scrambled Sobol sequence over the domain; a power of two keeps it balanced.
+
+    Args:
+        number: how many points.
+        seed: of the scrambling.
+
+    Raises:
+        ArgumentError: a number that is not a power of two, or a seed that is no whole number.
+
+    Reference:
+        Owen 1998, Scrambling Sobol' and Niederreiter-Xing points, J. Complexity 14:466.
+    """
+    starts = _sample("sobol", number, seed)
+    if number & (number - 1):
+        near = 2 ** round(math.log2(number))
+        raise ArgumentError(f"number of Sobol points must be a power of two, got {number}; "
+                            f"take {near}")  # fmt: skip
+    return starts
+
+
+def latin_hypercube(number: int, seed: int = 0) -> Starts:
+    """A Latin hypercube over the domain: every one of n slices of every axis holds one point.
+
+    Args:
+        number: how many points.
+        seed: of the draw.
+
+    Raises:
+        ArgumentError: a number or a seed that is not a whole number.
+
+    Reference:
+        McKay, Beckman & Conover 1979, Technometrics 21:239.
+    """
+    return _sample("latin_hypercube", number, seed)
+
+
+MAKERS = {"grid": grid, "uniform": uniform, "sobol": sobol, "latin_hypercube": latin_hypercube}
+
+
+def make(kind: str, **options: Any) -> Starts:
+    """Starts by the name of their kind, as a config has it.
+
+    Example:
+        >>> make("uniform", number=10, seed=3).kind
+        'uniform'
+    """
+    if kind not in MAKERS:
+        raise unknown("kind of starts", kind, MAKERS)
+    return MAKERS[kind](**options)
+
+
+def as_starts(starts: Any, objective: Objective) -> Starts:
+    """Whatever a user gives for starts: ``Starts``, one point, points, or None for the objective's.
+
+    Raises:
+        ArgumentError: points of another dimension, not finite, or none.
+    """
+    if isinstance(starts, Starts):
+        return starts
+    if starts is None:
+        starts = objective.start
+    first = starts[0] if isinstance(starts, list | tuple) and len(starts) else starts
+    if objective.layout is not None or isinstance(first, Mapping):
+        points = as_points(objective, starts, "starts")
+        return Starts("array", len(points), points=points)
+    try:
+        points = np.asarray(starts)
+        points = points if points.dtype.kind == "f" else points.astype(float)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"starts must be points of {objective.dim} numbers, got {starts!r}"
+        ) from None
+    if points.ndim == 1 and isinstance(starts, Sequence | np.ndarray):
+        points = points[None] if points.size == objective.dim else points[:, None]
+    if points.ndim != 2 or points.shape[1] != objective.dim:
+        raise ArgumentError(
+            f"starts must have shape (n, {objective.dim}), as {objective.name} needs, "
+            f"got {np.shape(starts)}"
+        )
+    if not len(points):
+        raise ArgumentError("starts must hold at least one point, got none")
+    if not np.isfinite(points).all():
+        i = int((~np.isfinite(points).all(axis=1)).argmax())
+        raise ArgumentError(f"starts must be finite, got {tuple(points[i].tolist())} at index {i}")
+    return Starts("array", len(points), points=points)

@@ -1,1 +1,0 @@
-"""Sweeps: starts and hyperparameters, cut into chunks, computed by kernels."""
