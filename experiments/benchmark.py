@@ -66,8 +66,8 @@ def run(settings: dict[str, Any], folder: Path) -> None:
         if name not in rows.ROWS:
             raise unknown("row", name, rows.ROWS)
     works = [
-        work.parse(word, precision, keep)
-        for precision in settings["precisions"]
+        work.parse(word, dtype, keep)
+        for dtype in settings["precisions"]
         for keep in settings["keep"]
         for word in settings["work"]
     ]
@@ -86,7 +86,7 @@ def run(settings: dict[str, Any], folder: Path) -> None:
         growth.growth, chosen["starts"], chosen["steps"], chosen["dimension"], devices, effort
     )
     for one in works:
-        log.info("%s, %s, %s", one.label, one.precision, one.keep)
+        log.info("%s, %s, %s", one.label, one.dtype, one.keep)
         sizes = [(n, k) for n in settings["starts"] for k in settings["steps"]]
         cases = [measure.Case(one, n, k) for n, k in sizes]
         found += apart(measure.measure, cases, names, effort)

@@ -1,5 +1,6 @@
 """The door: what a person brings, turned into what every verb works on, or refused in one line."""
 
+import contextlib
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NoReturn
@@ -16,11 +17,21 @@ from gdjax.optimizers import Optimizer, as_optimizer
 
 ObjectiveLike = Objective | Callable | str  # what ``as_objective`` takes
 OptimizerLike = optax.GradientTransformation | Callable | str  # what ``as_optimizer`` takes
-Precision = Literal["float32", "float64"]
+DType = Literal["float32", "float64"]
 
 __all__ = [
-    "ObjectiveLike", "OptimizerLike", "Precision", "as_count", "as_objective", "as_optimizer",
-    "as_optimizers", "as_precision_name", "as_starts", "cannot_descend", "is_count", "objective_at",
+    "DType",
+    "ObjectiveLike",
+    "OptimizerLike",
+    "as_count",
+    "as_dtype",
+    "as_objective",
+    "as_optimizer",
+    "as_optimizers",
+    "cannot_descend",
+    "default_dtype",
+    "is_count",
+    "objective_at",
 ]  # fmt: skip
 
 
@@ -45,21 +56,29 @@ def as_count(name: str, value: Any, least: int) -> int:
     return number
 
 
-def as_precision_name(precision: Any) -> Any:
+def as_dtype(dtype: Any) -> Any:
     """``float32``, ``float64`` or None, given as a word or as a dtype.
 
     Raises:
         ArgumentError: anything else.
     """
-    if precision is None or (isinstance(precision, str) and precision in ("float32", "float64")):
-        return precision
+    if dtype is None or (isinstance(dtype, str) and dtype in ("float32", "float64")):
+        return dtype
     try:
-        name = np.dtype(precision).name
+        name = np.dtype(dtype).name
     except TypeError:
-        name = precision
+        name = dtype
     if name not in ("float32", "float64"):
-        raise unknown("precision", precision, ("float32", "float64"))
+        raise unknown("dtype", dtype, ("float32", "float64"))
     return name
+
+
+def default_dtype(dtype: Any) -> contextlib.AbstractContextManager:
+    """A context in which floats have that dtype; None leaves JAX as it is configured."""
+    dtype = as_dtype(dtype)
+    if dtype is None:
+        return contextlib.nullcontext()
+    return jax.enable_x64(dtype == "float64")
 
 
 def as_optimizers(given: Any) -> dict[str, Optimizer]:
@@ -147,22 +166,6 @@ def _first(starts: Any) -> Any:
     return starts
 
 
-def as_starts(objective: Objective, starts: Any, seed: int = 0) -> np.ndarray:
-    """Starts ``(n, d)``: those given, or so many: the objective's own and others of its domain.
-
-    Raises:
-        ArgumentError: no starts, or one of another dimension.
-    """
-    if not is_count(starts):
-        return as_points(objective, starts, "starts")
-    number = as_count("starts", starts, 1)
-    drawn = np.empty((0, objective.dim))
-    if number > 1:
-        low, high = objective.needs_domain("a number of starts").T
-        drawn = np.random.default_rng(seed).uniform(low, high, (number - 1, objective.dim))
-    return np.concatenate([np.asarray(objective.start)[None], drawn])
-
-
 def as_points(objective: Objective, points: Any, argument: str) -> np.ndarray:
     """Points ``(n, d)`` of a list of points, of one point, or of an array of them.
 
@@ -170,7 +173,9 @@ def as_points(objective: Objective, points: Any, argument: str) -> np.ndarray:
         ArgumentError: none, or one that is no finite point of the objective.
     """
     one = isinstance(points, Mapping) or (is_flat(points) and len(points) > 0)
-    if objective.layout is not None and not one:  # a list is one of points, any other tree is one
+    if (
+        objective.structure is not None and not one
+    ):  # a list is one of points, any other tree is one
         one = not isinstance(points, list | np.ndarray | jax.Array)
     several = hasattr(points, "__len__") and getattr(points, "ndim", 1) > 0
     if isinstance(points, str) or not (one or several):

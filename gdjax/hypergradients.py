@@ -12,19 +12,20 @@ import optax
 from jaxtyping import Array
 
 from gdjax import optimizers
-from gdjax._descent.trajectory import as_precision, step_function
+from gdjax._descent.trajectory import step_function
 from gdjax._inputs import (
+    DType,
     ObjectiveLike,
-    Precision,
     as_count,
     as_objective,
-    as_starts,
     cannot_descend,
+    default_dtype,
     objective_at,
 )
 from gdjax._util.display import Card, shown
 from gdjax._util.errors import ArgumentError, unknown
 from gdjax.objectives import GradientSide, Objective, validate
+from gdjax.starts import given_or_drawn
 
 # A derivative is of use if it tells what a change does that somebody would make: here one of a
 # thousandth of the value, up to a factor of two, which leaves room for plain curvature.
@@ -90,9 +91,9 @@ def hypergradient(
     start: Any = None,
     steps: int = 100,
     *,
-    of: tuple[str, ...] | None = None,
+    wrt: tuple[str, ...] | None = None,
     gradient: GradientSide = "autodiff",
-    precision: Precision = "float64",
+    dtype: DType = "float64",
 ) -> Hypergradient:
     """Differentiate the final value of a descent in its hyperparameters.
 
@@ -104,10 +105,10 @@ def hypergradient(
         optimizer: one with numbers: made by gdjax, a factory such as ``optax.adam``, or a name.
         start: the first point, ``(d,)``; by default the objective's own.
         steps: number of steps, at least 1.
-        of: which hyperparameters; by default the learning rate and the momentum, as far as the
+        wrt: which hyperparameters; by default the learning rate and the momentum, as far as the
             optimizer has them.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
-        precision: ``float32`` or ``float64``.
+        dtype: ``float32`` or ``float64``.
 
     Raises:
         ArgumentError: an unknown hyperparameter or one that cannot be traced, no steps, a start
@@ -129,10 +130,10 @@ def hypergradient(
     steps = as_count("steps", steps, 1)
     objective = as_objective(objective, start)
     point = objective.check_point(objective.start if start is None else start)
-    with as_precision(precision):
+    with default_dtype(dtype):
         validate(objective, at=point)
         objective = objective.cast(jnp.result_type(float))
-        optimizer, chosen = _chosen(optimizer, of)
+        optimizer, chosen = _chosen(optimizer, wrt)
         at = jnp.asarray(point, dtype=float)
         try:
             found = _differentiated(objective, steps, gradient, optimizer, chosen, at)
@@ -159,7 +160,7 @@ def hypergradient(
 
 
 @shown
-class Tuning(NamedTuple):
+class TuningResult(NamedTuple):
     """What ``tune_by_gradient`` found.
 
     Args:
@@ -184,7 +185,7 @@ class Tuning(NamedTuple):
             "best round": f"{best:,} of {rounds:,}",
             "unreliable": f"from {self.unreliable} starts" if self.unreliable else None,
         }
-        return Card(f"Tuning: {self.optimizer}", facts, rows)
+        return Card(f"TuningResult: {self.optimizer}", facts, rows)
 
 
 def tune_by_gradient(
@@ -193,13 +194,13 @@ def tune_by_gradient(
     starts: Any = 4,
     steps: int = 50,
     *,
-    of: tuple[str, ...] | None = None,
+    wrt: tuple[str, ...] | None = None,
     rounds: int = 50,
     rate: float = 0.1,
     seed: int = 0,
     gradient: GradientSide = "autodiff",
-    precision: Precision = "float64",
-) -> Tuning:
+    dtype: DType = "float64",
+) -> TuningResult:
     """Tune hyperparameters by following their own gradient, from a few starts.
 
     The loss is the mean over the starts of log(f − f*), or of f where the minimum is not known,
@@ -211,12 +212,12 @@ def tune_by_gradient(
         optimizer: likewise; its hyperparameters are where the search begins.
         starts: points ``(n, d)``, or how many: the objective's own and others drawn in the domain.
         steps: number of steps of each descent.
-        of: which hyperparameters; by default the learning rate and the momentum.
+        wrt: which hyperparameters; by default the learning rate and the momentum.
         rounds: number of rounds.
         rate: learning rate of the search.
         seed: of the draw.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
-        precision: ``float32`` or ``float64``.
+        dtype: ``float32`` or ``float64``.
 
     Raises:
         ArgumentError: as ``hypergradient`` does, or a number where no search can begin.
@@ -230,11 +231,11 @@ def tune_by_gradient(
     """
     steps, rounds = as_count("steps", steps, 1), as_count("rounds", rounds, 0)
     objective = objective_at(objective, starts)
-    points = as_starts(objective, starts, as_count("seed", seed, 0))
-    with as_precision(precision):
+    points = given_or_drawn(objective, starts, as_count("seed", seed, 0))
+    with default_dtype(dtype):
         validate(objective, at=points[0])
         objective = objective.cast(jnp.result_type(float))
-        optimizer, chosen = _chosen(optimizer, of)
+        optimizer, chosen = _chosen(optimizer, wrt)
         kinds = tuple((name, _kind(name, number)) for name, number in chosen.items())
         free = {name: _opened(kind, chosen[name]) for name, kind in kinds}
         at = jnp.asarray(points, dtype=float)
@@ -266,8 +267,8 @@ def tune_by_gradient(
         warnings.simplefilter("ignore", RuntimeWarning)  # said once below, for all starts
         checks = [
             hypergradient(
-                objective, tuned, point, steps, of=tuple(numbers), gradient=gradient,
-                precision=precision,
+                objective, tuned, point, steps, wrt=tuple(numbers), gradient=gradient,
+                dtype=dtype,
             )
             for point in points
         ]  # fmt: skip
@@ -279,30 +280,30 @@ def tune_by_gradient(
             stacklevel=2,
         )
     columns = {name: np.array([row[name] for row in history]) for name in numbers}
-    return Tuning(tuned, np.array(losses), columns, len(doubtful))
+    return TuningResult(tuned, np.array(losses), columns, len(doubtful))
 
 
 def _chosen(
-    given: Any, of: tuple[str, ...] | None
+    given: Any, wrt: tuple[str, ...] | None
 ) -> tuple[optimizers.Optimizer, dict[str, float]]:
     """The optimizer, and the numbers to differentiate in."""
     optimizer = optimizers.as_optimizer(given)
     numbers = optimizer.numbers
-    if of is None:
+    if wrt is None:
         usual = [n for n in numbers if n.partition(".")[0] in ("learning_rate", "momentum")]
-        of = tuple(usual or numbers)
-    if not of:
+        wrt = tuple(usual or numbers)
+    if not wrt:
         raise ArgumentError(
             f"optimizer must have numbers to differentiate in, and {optimizer} has none; a name, a "
             f"factory such as optax.adam, or gdjax.optimizers.get('adam', learning_rate=0.1) has"
         )
-    for name in of:
+    for name in wrt:
         if name in numbers:
             continue
         if name in optimizer.hyperparameters or name in optimizer.stuck:
             raise ArgumentError(optimizers.cannot_trace(optimizer.factory.__name__, name))
         raise unknown(f"hyperparameter of {optimizer.factory.__name__}", name, numbers)
-    return optimizer, {name: float(numbers[name]) for name in of}
+    return optimizer, {name: float(numbers[name]) for name in wrt}
 
 
 def _with(optimizer: optimizers.Optimizer, numbers: dict[str, Any]) -> optimizers.Optimizer:

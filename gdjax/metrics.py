@@ -127,7 +127,7 @@ def success_rate(success: np.ndarray, axis: Axes = None, confidence: float = 0.9
 
 
 def steps_quantile(
-    first_step: np.ndarray, quantile: float | np.ndarray, axis: Axes = None
+    steps_to_tolerance: np.ndarray, quantile: float | np.ndarray, axis: Axes = None
 ) -> np.ndarray | np.floating:
     """Steps after which a share of all descents has arrived: min {k : F(k) ≥ quantile}.
 
@@ -135,7 +135,7 @@ def steps_quantile(
     quantile is infinite; no value in between is made up.
 
     Args:
-        first_step: first step within tolerance, −1 for never; any shape.
+        steps_to_tolerance: first step within tolerance, −1 for never; any shape.
         quantile: one share in (0, 1], or several, ``(q,)``.
         axis: the axes to reduce; by default all of them.
 
@@ -151,14 +151,14 @@ def steps_quantile(
     """
     if not ((np.asarray(quantile) > 0) & (np.asarray(quantile) <= 1)).all():
         raise ArgumentError(f"quantile must lie in (0, 1], got {quantile}")
-    return np.quantile(_censored(first_step), quantile, axis=axis, method="inverted_cdf")
+    return np.quantile(_censored(steps_to_tolerance), quantile, axis=axis, method="inverted_cdf")
 
 
-def steps_ecdf(first_step: np.ndarray) -> Steps:
-    """The empirical distribution of steps to tolerance: F(k) = share with first_step ≤ k.
+def steps_ecdf(steps_to_tolerance: np.ndarray) -> Steps:
+    """The empirical distribution of steps to tolerance: F(k) = share with steps_to_tolerance ≤ k.
 
     Args:
-        first_step: first step within tolerance, −1 for never; any shape.
+        steps_to_tolerance: first step within tolerance, −1 for never; any shape.
 
     Returns:
         The steps at which F rises, and its value there; it ends below 1 where some never arrive.
@@ -172,7 +172,7 @@ def steps_ecdf(first_step: np.ndarray) -> Steps:
           steps  (3, 5)
           share  (0.5, 0.75)
     """
-    steps = _censored(first_step)
+    steps = _censored(steps_to_tolerance)
     arrived, counts = np.unique(steps[np.isfinite(steps)].astype(int), return_counts=True)
     return Steps(arrived, np.cumsum(counts) / steps.size)
 
@@ -276,10 +276,10 @@ def data_profile(costs: np.ndarray, dims: np.ndarray, budgets: np.ndarray) -> np
     return _solved(costs, limits)
 
 
-def _censored(first_step: np.ndarray) -> np.ndarray:
-    steps = np.asarray(first_step)
+def _censored(steps_to_tolerance: np.ndarray) -> np.ndarray:
+    steps = np.asarray(steps_to_tolerance)
     if not steps.size:
-        raise ArgumentError("first_step must hold at least one descent, got none")
+        raise ArgumentError("steps_to_tolerance must hold at least one descent, got none")
     return np.where(steps >= 0, steps, np.inf)
 
 

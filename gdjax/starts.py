@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from gdjax._inputs import as_count, as_points
+from gdjax._inputs import as_count, as_points, is_count
 from gdjax._util import lazy
 from gdjax._util.display import shown
 from gdjax._util.errors import ArgumentError, unknown
@@ -172,7 +172,7 @@ def as_starts(starts: Any, objective: Objective) -> Starts:
     if starts is None:
         starts = objective.start
     first = starts[0] if isinstance(starts, list | tuple) and len(starts) else starts
-    if objective.layout is not None or isinstance(first, Mapping):
+    if objective.structure is not None or isinstance(first, Mapping):
         points = as_points(objective, starts, "starts")
         return Starts("array", len(points), points=points)
     try:
@@ -195,3 +195,19 @@ def as_starts(starts: Any, objective: Objective) -> Starts:
         i = int((~np.isfinite(points).all(axis=1)).argmax())
         raise ArgumentError(f"starts must be finite, got {tuple(points[i].tolist())} at index {i}")
     return Starts("array", len(points), points=points)
+
+
+def given_or_drawn(objective: Objective, starts: Any, seed: int = 0) -> np.ndarray:
+    """Starts ``(n, d)``: those given, or so many: the objective's own and others of its domain.
+
+    Raises:
+        ArgumentError: no starts, or one of another dimension.
+    """
+    if not is_count(starts):
+        return as_points(objective, starts, "starts")
+    number = as_count("starts", starts, 1)
+    drawn = np.empty((0, objective.dim))
+    if number > 1:
+        low, high = objective.needs_domain("a number of starts").T
+        drawn = np.random.default_rng(seed).uniform(low, high, (number - 1, objective.dim))
+    return np.concatenate([np.asarray(objective.start)[None], drawn])

@@ -25,7 +25,7 @@ from gdjax.objectives import Objective
 
 __all__ = [
     "METHODS",
-    "Tuning",
+    "OptimalParameters",
     "curvatures",
     "local_rate",
     "measured_rate",
@@ -41,7 +41,7 @@ Numbers = float | int | np.number | np.ndarray | jax.Array | Sequence
 METHODS = ("gradient_descent", "heavy_ball", "nesterov")
 
 
-class Tuning(NamedTuple):
+class OptimalParameters(NamedTuple):
     """Hyperparameters, and the linear rate that they give.
 
     Args:
@@ -53,6 +53,10 @@ class Tuning(NamedTuple):
     learning_rate: float
     momentum: float
     rate: float
+
+    def __repr__(self) -> str:
+        numbers = ", ".join(f"{name}={x:.12g}" for name, x in self._asdict().items())
+        return f"OptimalParameters({numbers})"
 
 
 def stability_limit(method: str, curvature: Numbers, momentum: Numbers = 0.0) -> np.ndarray | float:
@@ -86,7 +90,7 @@ def stability_limit(method: str, curvature: Numbers, momentum: Numbers = 0.0) ->
     return 2 * (1 + momentum) / (look_ahead * curvature)
 
 
-def optimal(method: str, low: float | int, high: float | int) -> Tuning:
+def optimal(method: str, low: float | int, high: float | int) -> OptimalParameters:
     """The constant hyperparameters with the best rate for curvatures from m to L; κ = L/m.
 
     | method             | α              | μ                         | rate              |
@@ -112,7 +116,7 @@ def optimal(method: str, low: float | int, high: float | int) -> Tuning:
 
     Example:
         >>> optimal("heavy_ball", 1.0, 9.0)
-        Tuning(learning_rate=0.25, momentum=0.25, rate=0.5)
+        OptimalParameters(learning_rate=0.25, momentum=0.25, rate=0.5)
 
     Reference:
         Polyak 1964, theorem 9; Lessard, Recht & Packard 2016, Analysis and Design of
@@ -123,13 +127,13 @@ def optimal(method: str, low: float | int, high: float | int) -> Tuning:
     if not 0 < low <= high < np.inf:
         raise ArgumentError(f"curvatures must satisfy 0 < low <= high, got {low} and {high}")
     if method == "gradient_descent":
-        return Tuning(2 / (high + low), 0.0, (high - low) / (high + low))
+        return OptimalParameters(2 / (high + low), 0.0, (high - low) / (high + low))
     if method == "heavy_ball":
         root_high, root_low = high**0.5, low**0.5
         rate = (root_high - root_low) / (root_high + root_low)
-        return Tuning(4 / (root_high + root_low) ** 2, rate**2, rate)
+        return OptimalParameters(4 / (root_high + root_low) ** 2, rate**2, rate)
     root = (3 * high / low + 1) ** 0.5
-    return Tuning(4 / (3 * high + low), (root - 2) / (root + 2), 1 - 2 / root)
+    return OptimalParameters(4 / (3 * high + low), (root - 2) / (root + 2), 1 - 2 / root)
 
 
 def spectral_radius(

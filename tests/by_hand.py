@@ -43,10 +43,15 @@ def sweep_of(outcome, minimum, first, taken, axes=None, **attrs):
     shape = np.shape(outcome)
     coords = dict(axes or {})
     given = {
-        "optimizer": "heavy_ball(learning_rate=0.1, momentum=0.9)", "precision": "float32",
-        "kernel": "native", "kernel_reason": "",
+        "optimizer": "heavy_ball(learning_rate=0.1, momentum=0.9)", "dtype": "float32",
+        "kernel": "llvm", "kernel_reason": "",
     }  # fmt: skip
-    arrays = {"outcome": outcome, "minimum": minimum, "first_step": first, "evaluations": taken}
+    arrays = {
+        "outcome": outcome,
+        "minimum": minimum,
+        "steps_to_tolerance": first,
+        "evaluations": taken,
+    }
     return xr.Dataset(
         {name: (dims, np.reshape(value, shape)) for name, value in arrays.items()},
         coords, given | attrs,

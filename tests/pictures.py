@@ -88,14 +88,16 @@ BORDER = LEAVES[2] + 0.336 / 2.9 * (LEAVES[3] - LEAVES[2])  # where it crosses y
 # Sweeps
 
 
-def dataset(f, starts, axes, outcome, minimum, first_step, steps=None, points=None, **attrs):
+def dataset(
+    f, starts, axes, outcome, minimum, steps_to_tolerance, steps=None, points=None, **attrs
+):
     """Results as a sweep labels them; the arrays are ``(start, *axes)``."""
     dims = ("start", *axes)
     data = {
         "outcome": (dims, np.asarray(outcome, np.int8)),
         "minimum": (dims, np.asarray(minimum, np.int16)),
-        "first_step": (dims, np.asarray(first_step, np.int32)),
-        "steps": (dims, np.asarray(first_step if steps is None else steps, np.int32)),
+        "steps_to_tolerance": (dims, np.asarray(steps_to_tolerance, np.int32)),
+        "steps": (dims, np.asarray(steps_to_tolerance if steps is None else steps, np.int32)),
     }
     if points is not None:
         data["points"] = ((*dims, "record", "component"), points)
@@ -111,14 +113,14 @@ def dataset(f, starts, axes, outcome, minimum, first_step, steps=None, points=No
     return xr.Dataset(data, coords, about | kind | attrs)
 
 
-def by_hand(fates, axes=None, starts=None, f=QFSP, **more):
+def by_hand(statuses, axes=None, starts=None, f=QFSP, **more):
     """Fates, ``(start, *axes)``, and a first step of 10 for what reached a global minimum."""
-    fates = np.asarray(fates, dtype=int)
-    outcome, minimum = np.moveaxis(np.array(list(CODES.values()))[fates], -1, 0)
+    statuses = np.asarray(statuses, dtype=int)
+    outcome, minimum = np.moveaxis(np.array(list(CODES.values()))[statuses], -1, 0)
     if f is not QFSP:
-        minimum = np.where(fates <= LOCAL, fates, -1)  # one global minimum and a local one
-    starts = np.zeros((len(fates), 2)) if starts is None else starts
-    more = {"first_step": np.where(fates == GLOBAL, 10, -1)} | more
+        minimum = np.where(statuses <= LOCAL, statuses, -1)  # one global minimum and a local one
+    starts = np.zeros((len(statuses), 2)) if starts is None else starts
+    more = {"steps_to_tolerance": np.where(statuses == GLOBAL, 10, -1)} | more
     return dataset(f, starts, axes or {}, outcome, minimum, **more)
 
 
@@ -181,7 +183,7 @@ def certificate(dim, ok=False):
         variables=("x", "y", "z")[:dim], worst=3,
     )  # fmt: skip
     return GradientReport(
-        name="steep_dish", kind="Hessian", precision="float32", ok=ok, verdict="hand is wrong",
+        name="steep_dish", kind="Hessian", dtype="float32", ok=ok, verdict="hand is wrong",
         points=9, special=0, left_out={}, worst_point=points[3], component=0, error=2e-3,
         tolerance=1e-7, sides={}, patterns=(), warnings=(), behaviour={}, reason="",
         details=details,

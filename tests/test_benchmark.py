@@ -33,17 +33,17 @@ def test_the_small_benchmark_compares_and_says_what_it_skipped(tmp_path):
     assert {p.name for p in folder.iterdir()} >= {"benchmark.parquet", "speed.png", "growth.png"}
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("name", "rate"), [("qfsp", 0.1), ("rosenbrock", 1e-3), ("sphere", 0.3)])
-def test_the_limit_does_the_work_of_a_sweep(yardstick, name, rate, precision):
+def test_the_limit_does_the_work_of_a_sweep(yardstick, name, rate, dtype):
     # rates at which some are lost and some come to rest, at steps that differ from lane to lane
     f = gdjax.objectives.get(name)
     if reason := yardstick.limit.missing(name, f.dim):
         pytest.skip(reason)
-    starts = gdjax.starts.uniform(500).take(f, 0, 500).astype(precision)
-    found = yardstick.limit.build(f, precision)("sweep", starts, 303, rate, 0.5, threads=2)
+    starts = gdjax.starts.uniform(500).take(f, 0, 500).astype(dtype)
+    found = yardstick.limit.build(f, dtype)("sweep", starts, 303, rate, 0.5, threads=2)
     ball = gdjax.heavy_ball(rate, momentum=0.5)
-    expected = gdjax.sweep(f, ball, starts, steps=303, precision=precision)
+    expected = gdjax.sweep(f, ball, starts, steps=303, dtype=dtype)
     assert len(np.unique(found["steps"])) > (0 if name == "sphere" else 3)
     for variable, values in found.items():
         wanted = expected[variable].values

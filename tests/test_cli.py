@@ -141,7 +141,7 @@ def test_a_sweep_counts_draws_and_is_found_again(name, gdjax, tmp_path):
     code, out, err = gdjax(*words)
     assert (code, err) == (0, "")
     assert f"{counted}, float32\n" in out
-    assert "million gradients a second, native kernel" in out
+    assert "million gradients a second, llvm kernel" in out
     (store,) = tmp_path.glob("outputs/sweep/stores/qfsp-*.zarr")
     marks = {mark: mark.stat().st_mtime_ns for mark in store.rglob("*") if mark.is_file()}
     (folder,) = {path.parent for path in tmp_path.glob("outputs/sweep/*/summary.json")}
@@ -216,7 +216,7 @@ def test_a_run_follows_the_gradient_of_the_hand_from_its_start_in_its_precision(
     (tmp_path / "own.py").write_text(OWN)
     code, out, err = gdjax(
         "run", "fn=own.py:f", "objective.gradient=own.py:wrong", "domain=[[-5,5],[-5,5]]",
-        "gradient=hand", "optimizer=gradient_descent", "learning_rate=0.1", "precision=float64",
+        "gradient=hand", "optimizer=gradient_descent", "learning_rate=0.1", "dtype=float64",
         "start=[1,2]", "steps=4", "plot.format=svg",
     )  # fmt: skip
     assert (code, err) == (0, "")
@@ -249,7 +249,7 @@ def test_check_says_so_and_exits_1_for_a_wrong_gradient(gdjax, monkeypatch, tmp_
     monkeypatch.setattr(objectives, "get", lambda name: wrong)
     code, out, _ = gdjax("check", "draw=true", "hessian=true", "points=50")
     assert code == 1
-    assert "qfsp: WRONG: the hand-derived gradient is the odd one out" in out
+    assert "qfsp: WRONG: the hand-derived gradient is the outlier" in out
     assert "the whole gradient is off by a factor 1.5" in out
     assert "qfsp: ok, the Hessian by autodiff is right" in out
     assert "wrong: gradient of qfsp" in out
@@ -370,10 +370,10 @@ def refusal(task, *words, folder, capsys):
         (["run", "start=3", "objective=parabola"], "start must be a list of 1 number, got 3"),
         (["sweep", "sweep=stability", "optimizer=gradient_descent"], "unknown hyperparameter of"),
         (["sweep", "plots=[basin]"], "unknown picture 'basin'; did you mean 'basins'?"),
-        (["sweep", "plots=[paths]"], "add record=all"),
+        (["sweep", "plots=[paths]"], "add save_at=all"),
         (["sweep", "store=../file"], "store must be a folder"),
         (["run", "gradient=had"], "unknown gradient 'had'; did you mean 'hand'?"),
-        (["check", "precision=float16"], "unknown precision 'float16'"),
+        (["check", "dtype=float16"], "unknown dtype 'float16'"),
         (["check", "points=0"], "points must be a whole number, at least 1, got 0"),
         (["run", "plot.format=gif"], "unknown plot.format 'gif'"),
         (["run", "steps=["], "run: cannot read steps=[ as key=value: no viable alternative at"),
@@ -512,7 +512,7 @@ def test_certify_prints_a_table_and_its_exit_code_is_the_verdict(gdjax):
     assert re.search(r"sphere +float32 +[\d.]+ +[\d.]+ +9 +same method.*different under", out)
     assert "at most 2 ulps apart in 2 of 2" in out
     other = "~pair", "+optimizer@a=heavy_ball", "+optimizer@b=nesterov"
-    code, out, _ = gdjax("certify", "objective=sphere", "steps=9", "precisions=[float64]", *other)
+    code, out, _ = gdjax("certify", "objective=sphere", "steps=9", "dtypes=[float64]", *other)
     assert code == 1
     assert re.search(r"sphere +float64 .* different", out)
 
@@ -587,7 +587,7 @@ def test_objectives_prints_the_catalogue_or_one_of_it_and_leaves_no_files(gdjax,
 def test_an_interrupt_ends_the_command_in_one_line(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "gdjax.cli", "sweep", "sweep=starts", "starts.number=1048576",
-         "steps=100000", "stop=false"],
+         "steps=100000", "stopping=false"],
         cwd=tmp_path, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     while not list(tmp_path.glob("outputs/sweep/stores/*.zarr")):
@@ -631,15 +631,15 @@ def test_what_fails_after_an_interrupt_failed_of_it(capsys):
         Extension()
         raise ImportError("an extension that was interrupted")
 
-    with pytest.raises(KeyboardInterrupt), signals.remembered():
+    with pytest.raises(KeyboardInterrupt), signals.catch_sigint():
         load()
-    with pytest.raises(ImportError, match="of its own"), signals.remembered():
+    with pytest.raises(ImportError, match="of its own"), signals.catch_sigint():
         raise ImportError("of its own")
     assert capsys.readouterr().err == ""
 
 
 def test_a_lost_interrupt_is_found_between_two_blocks():
-    with signals.remembered():
+    with signals.catch_sigint():
         signals.check()
         with contextlib.suppress(KeyboardInterrupt):  # as a callback of XLA's does
             signal.raise_signal(signal.SIGINT)

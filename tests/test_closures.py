@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gdjax
-from gdjax._descent.trajectory import as_precision
+from gdjax._inputs import default_dtype
 from gdjax.objectives.closures import unshared
 
 DATA = np.random.default_rng(0).normal(size=(5, 2))
@@ -54,7 +54,7 @@ POINT = np.array([0.3, -0.7])
 
 def exactly(form, data, p):
     """In NumPy, where nothing is narrowed; close to what it computes."""
-    with as_precision("float64"):
+    with default_dtype("float64"):
         return float(form(jnp.asarray(data), jnp.asarray(p)))
 
 
@@ -65,10 +65,10 @@ def objective(form):
 
 
 CALLS = {
-    "descend in float32": lambda f: gdjax.descend(f, "adam", steps=2, precision="float32"),
-    "descend in float64": lambda f: gdjax.descend(f, "adam", steps=2, precision="float64"),
-    "sweep in float32": lambda f: gdjax.sweep(f, "adam", steps=2, precision="float32"),
-    "sweep in float64": lambda f: gdjax.sweep(f, "adam", steps=2, precision="float64"),
+    "descend in float32": lambda f: gdjax.descend(f, "adam", steps=2, dtype="float32"),
+    "descend in float64": lambda f: gdjax.descend(f, "adam", steps=2, dtype="float64"),
+    "sweep in float32": lambda f: gdjax.sweep(f, "adam", steps=2, dtype="float32"),
+    "sweep in float64": lambda f: gdjax.sweep(f, "adam", steps=2, dtype="float64"),
     "check": lambda f: gdjax.check_gradient(f, points=4),
 }
 
@@ -97,9 +97,9 @@ def test_what_a_users_own_jit_remembers_of_an_array_does_not_matter(form, held):
     fn, f = objective(form)
     own = jax.jit(fn)
     for first, second in [(held, "float64"), (held, "float32"), (held, "float64")]:
-        with as_precision(first):
+        with default_dtype(first):
             own(POINT.astype(first))
-        found = gdjax.descend(f, "adam", steps=3 + (second == held), precision=second).values[0]
+        found = gdjax.descend(f, "adam", steps=3 + (second == held), dtype=second).values[0]
         right = exactly(form, DATA, POINT)
         assert float(found) == pytest.approx(right, rel=1e-14 if "64" in second else 1e-6)
 
@@ -108,7 +108,7 @@ def test_nothing_of_a_trace_holds_the_array():
     data = np.array([0.1, 0.2])
     total = unshared(lambda x: (x * data).sum())
     held = jax.jit(total).trace(np.ones(2, np.float32))
-    with as_precision("float64"):
+    with default_dtype("float64"):
         traced = jax.make_jaxpr(lambda x: (x * data).sum())(np.ones(2))
     assert traced.consts[0].dtype == np.float64
     assert held.jaxpr.consts[0].dtype == np.float32
@@ -120,7 +120,7 @@ def test_data_that_are_single_by_birth_stay_so_and_clear_the_caches_once(monkeyp
     clear = jax.clear_caches
     monkeypatch.setattr(jax, "clear_caches", lambda: (cleared.append(1), clear()))
     total = unshared(lambda x: (x * data).sum())
-    with as_precision("float64"):
+    with default_dtype("float64"):
         for n in (1, 2, 3):
             at = np.ones((n, 2))
             found = jax.jit(jax.vmap(total))(at)

@@ -518,9 +518,9 @@ def test_how_much_is_spent_where_nothing_is_said():
 @pytest.mark.parametrize("optimizer", ["scipy.bfgs", "gradient_descent", "lbfgs"])
 def test_a_ranking_descends_in_the_precision_asked_for(optimizer):
     few = {"budget": 4, "trials": 1, "starts": 1, "held_out": 2, "seeds": 1}
-    for precision in ("float32", "float64"):
-        best = rank(BOWLS[1].objective, optimizer, **few, precision=precision).best
-        assert (best == best.astype(np.float32)).all() == (precision == "float32")
+    for dtype in ("float32", "float64"):
+        best = rank(BOWLS[1].objective, optimizer, **few, dtype=dtype).best
+        assert (best == best.astype(np.float32)).all() == (dtype == "float32")
 
 
 @pytest.mark.full
@@ -672,9 +672,7 @@ def test_rates_are_predicted_for_what_theory_covers():
 @pytest.mark.parametrize("side", ["autodiff", "hand"])
 def test_a_comparison_descends_from_the_start_with_the_gradient_asked_for(side):
     made = {"gd": gdjax.gradient_descent(0.05), "ball": gdjax.heavy_ball(0.05, 0.3)}
-    found = gdjax.compare(
-        ROUND.objective, made, (4.0, -1.0), 400, gradient=side, precision="float64"
-    )
+    found = gdjax.compare(ROUND.objective, made, (4.0, -1.0), 400, gradient=side, dtype="float64")
     assert found.objective is ROUND.objective
     for label, momentum in {"gd": 0.0, "ball": 0.3}.items():
         start = np.array([4.0, -1.0])
@@ -689,7 +687,7 @@ def test_a_comparison_descends_from_the_start_with_the_gradient_asked_for(side):
 
 def test_of_a_lost_descent_the_last_finite_value_is_shown():
     found = gdjax.compare(
-        ROUND.objective, {"gd": gdjax.gradient_descent(9.0)}, (4.0, -1.0), 300, precision="float64"
+        ROUND.objective, {"gd": gdjax.gradient_descent(9.0)}, (4.0, -1.0), 300, dtype="float64"
     )
     values = np.asarray(found.paths["gd"].values)
     last = values[np.isfinite(values)][-1]
@@ -792,7 +790,10 @@ ADAM = {"name": "adam", "learning_rate": 0.1, "b1": 0.8}
         (("objectives", [BOWLS[0].objective, "booth"]), ["long", "booth"]),
         (("optimizers", "adam"), ["adam"]),
         (("optimizers", [optax.adam, gdjax.heavy_ball(0.1)]), ["adam", "heavy_ball"]),
-        (("optimizers", ["scipy.cg", external.Rival("scipy", "bfgs")]), ["scipy.cg", "scipy.bfgs"]),
+        (
+            ("optimizers", ["scipy.cg", external.ExternalSolver("scipy", "bfgs")]),
+            ["scipy.cg", "scipy.bfgs"],
+        ),
         (("optimizers", ADAM), ["adam"]),
         (("optimizers", {"mine": ADAM, 2: "scipy.cg"}), ["mine", "2"]),
         (
@@ -870,7 +871,7 @@ def test_families_and_all_are_the_objectives_with_a_least_value():
                 "budget": 2, "trials": 1, "starts": 1, "held_out": 1, "seeds": 1, "seed": 0,
             }.items()
         ],
-        (lambda: rank("booth", ["adam"], precision="float16"), "unknown precision 'float16'"),
+        (lambda: rank("booth", ["adam"], dtype="float16"), "unknown dtype 'float16'"),
         (
             lambda: rank(BOWLS[1].objective, ["adam"], gradient="hnd"),
             "unknown gradient 'hnd'; did you mean 'hand'",

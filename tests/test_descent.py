@@ -11,15 +11,15 @@ from gdjax._descent import trajectory
 QFSP = objectives.get("qfsp")
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_plain_descent_on_the_sphere_is_the_closed_form(precision):
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_plain_descent_on_the_sphere_is_the_closed_form(dtype):
     path = gdjax.descend(
-        objectives.get("sphere"), gdjax.gradient_descent(0.1), (8, 8), 20, precision=precision
+        objectives.get("sphere"), gdjax.gradient_descent(0.1), (8, 8), 20, dtype=dtype
     )
     expected = 8 * 0.8 ** np.arange(21)
     assert path.points.shape == (21, 2)
-    assert path.points.dtype == precision
-    tolerance = 21 * float(jnp.finfo(precision).eps)  # one rounding a step
+    assert path.points.dtype == dtype
+    tolerance = 21 * float(jnp.finfo(dtype).eps)  # one rounding a step
     np.testing.assert_allclose(path.points, np.stack([expected] * 2, axis=1), rtol=tolerance)
     np.testing.assert_allclose(path.values, 2 * expected**2, rtol=2 * tolerance)
 
@@ -37,9 +37,7 @@ def test_momentum_escapes_the_local_minimum_that_traps_plain_descent(gradient):
 def test_how_many_momenta_escape():
     reached = [
         int(
-            gdjax.descend(
-                QFSP, gdjax.heavy_ball(0.1, m / 100), steps=1000, precision="float64"
-            ).minimum
+            gdjax.descend(QFSP, gdjax.heavy_ball(0.1, m / 100), steps=1000, dtype="float64").minimum
         )
         for m in range(96)
     ]
@@ -116,7 +114,7 @@ def test_a_descent_inside_a_jit_leaves_nothing_of_it_behind():
         ({"start": "here"}, "start must be a list of 2 numbers"),
         ({"steps": -1}, "steps must be a whole number, at least 0, got -1"),
         ({"gradient": "had"}, "unknown gradient 'had'; did you mean 'hand'?"),
-        ({"precision": "float23"}, "unknown precision 'float23'; did you mean 'float32'"),
+        ({"dtype": "float23"}, "unknown dtype 'float23'; did you mean 'float32'"),
     ],
 )
 def test_bad_calls_say_what_is_wrong(untyped, arguments, message):
@@ -130,13 +128,13 @@ def test_a_path_larger_than_memory_is_refused():
         gdjax.descend(objectives.get("sphere"), gdjax.gradient_descent(0.1), steps=10**13)
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_a_path_asks_for_twice_the_memory_of_its_points_and_values(monkeypatch, precision):
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_path_asks_for_twice_the_memory_of_its_points_and_values(monkeypatch, dtype):
     f, steps = objectives.get("sphere"), 60_000
 
     def free(count):
         monkeypatch.setattr(trajectory, "available_memory", lambda: count)
-        return gdjax.descend(f, gdjax.gradient_descent(0.1), steps=steps, precision=precision)
+        return gdjax.descend(f, gdjax.gradient_descent(0.1), steps=steps, dtype=dtype)
 
     path = free(10**9)
     need = 2 * (path.points.nbytes + path.values.nbytes)

@@ -20,8 +20,8 @@ from gdjax._util.display import COLUMNS, LINES, Card, aligned, as_html, as_text,
 from gdjax.certificates.gradient_report import Behaviour, Details, Side
 from gdjax.comparison.comparison import Rates
 from gdjax.comparison.ranking import Profile, Ranking
-from gdjax.hypergradients import Hypergradient, Tuning
-from gdjax.objectives.structure import Layout as PointLayout
+from gdjax.hypergradients import Hypergradient, TuningResult
+from gdjax.objectives.structure import Structure
 
 EVIL = '<b>&"bold"</b>' + " and on" * 30 + "\nto the next line"
 MANY = 3000
@@ -45,7 +45,7 @@ def report():
     side = Side(1 / 3, 1e-16, EVIL, 1)
     good = Behaviour(True, 1e-16, 1e-15, np.ones(50), 1e-17, 3)
     return certificates.GradientReport(
-        name=EVIL, kind="gradient", precision="float64", ok=False, verdict=EVIL, points=1000,
+        name=EVIL, kind="gradient", dtype="float64", ok=False, verdict=EVIL, points=1000,
         special=3, left_out={EVIL: 5}, worst_point=tuple(np.ones(50)), component=EVIL, error=1.0,
         tolerance=1e-15, sides={f"side {i} {EVIL}": side for i in range(9)}, patterns=(EVIL,) * 40,
         warnings=(EVIL,) * 40, behaviour={"float64": good, "float32": good}, reason=EVIL,
@@ -83,14 +83,14 @@ def ranking(optimizers=30, objectives=40):
 def layout():
     axes = [{EVIL: np.linspace(0, 1, 100)}]
     return results.sweep_layout(
-        np.ones((MANY, 50)), axes, precision="float32", chunk=4096, config={"name": EVIL}
+        np.ones((MANY, 50)), axes, dtype="float32", chunk=4096, config={"name": EVIL}
     )
 
 
 def tuning():
     column = np.ones(MANY)
     history = {f"{EVIL}.{i}": column for i in range(40)}
-    return Tuning(gdjax.heavy_ball(np.linspace(0, 1, MANY)), column, history, 3)
+    return TuningResult(gdjax.heavy_ball(np.linspace(0, 1, MANY)), column, history, 3)
 
 
 # One big one of each class that gdjax hands out; what is not listed here fails a test below.
@@ -114,8 +114,8 @@ SHOWN = {
         1.0, {f"{EVIL}.{i}": 1.0 for i in range(40)}, {f"{EVIL}.{i}": 1.0 for i in range(40)},
         1e9, tuple(f"{EVIL}.{i}" for i in range(40)),
     ),
-    Tuning: tuning,
-    theory.Tuning: lambda: theory.Tuning(1 / 3, 1 / 7, 2 / 3),
+    TuningResult: tuning,
+    theory.OptimalParameters: lambda: theory.OptimalParameters(1 / 3, 1 / 7, 2 / 3),
     gdjax.StationaryPoints: lambda: gdjax.StationaryPoints(
         np.ones((MANY, 50)), np.ones(MANY), np.array(["minimum", "saddle"] * (MANY // 2)),
         np.ones((MANY, 50)),
@@ -136,7 +136,7 @@ SHOWN = {
     StoppingRule: StoppingRule,
     starts.Starts: lambda: starts.Starts("array", MANY, points=np.ones((MANY, 50))),
     Outcome: lambda: Outcome.CONVERGED,
-    PointLayout: lambda: PointLayout({"w": np.ones((MANY, 5))}),
+    Structure: lambda: Structure({"w": np.ones((MANY, 5))}),
 }  # fmt: skip
 IN_MEMORY = [cls for cls in SHOWN if cls is not results.Store]
 CARDS = [cls for cls in IN_MEMORY if "_repr_html_" in vars(cls)]

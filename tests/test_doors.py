@@ -174,12 +174,12 @@ WITH_OBJECTIVES = {  # verb: objective, start → result
     "plotting.fit": pictured(gdjax.plotting.fit),
     "plotting.gradient_field": lambda f, x: gdjax.plotting.gradient_field(f),
     "plotting.basin_map": pictured_sweep(gdjax.plotting.basin_map),
-    "plotting.paths_grid": pictured_sweep(gdjax.plotting.paths_grid, record="all"),
+    "plotting.paths_grid": pictured_sweep(gdjax.plotting.paths_grid, save_at="all"),
     "plotting.stability_map": pictured_sweep(
         gdjax.plotting.stability_map, hyperparameters=TWO
     ),
     "plotting.sweep_pictures": pictured_sweep(
-        gdjax.plotting.sweep_pictures, hyperparameters=TWO, record="all"
+        gdjax.plotting.sweep_pictures, hyperparameters=TWO, save_at="all"
     ),
 }  # fmt: skip
 WITH_OPTIMIZERS = {  # verb: optimizer → result

@@ -24,7 +24,7 @@ from gdjax._descent.outcomes import StoppingRule
 from gdjax._sweep import engine, runner
 from gdjax._sweep.plan import plan
 from gdjax.objectives import Objective
-from gdjax.objectives.structure import Layout
+from gdjax.objectives.structure import Structure
 from gdjax.results import Store
 
 QFSP = objectives.get("qfsp")
@@ -45,7 +45,7 @@ def test_how_many_momenta_escape():
     momenta = np.arange(96) / 100
     found = gdjax.sweep(
         QFSP, gdjax.heavy_ball(0.1), hyperparameters={"momentum": momenta}, steps=1000,
-        precision="float64",
+        dtype="float64",
     )  # fmt: skip
     assert int(globally(found).sum()) == 70
     trapped = found.momentum.values[~globally(found).values[0]]
@@ -54,9 +54,9 @@ def test_how_many_momenta_escape():
 
 def test_labels_and_metadata():
     found = gdjax.sweep(
-        QFSP, gdjax.heavy_ball, starts.grid(3), steps=6, record=2, tolerance=0.5, chunk=7,
+        QFSP, gdjax.heavy_ball, starts.grid(3), steps=6, save_at=2, tolerance=0.5, chunk=7,
         hyperparameters={("learning_rate", "momentum"): ([0.1, 0.2], [0.5, 0.6])}, devices=2,
-        stop=StoppingRule(every=4),
+        stopping=StoppingRule(every=4),
     )  # fmt: skip
     assert dict(found.sizes) == {
         "start": 9, "learning_rate_and_momentum": 2, "component": 2, "record": 4,
@@ -81,17 +81,17 @@ ABOUT = {
     "domain": [list(side) for side in QFSP.domain],
     "optimizer": "heavy_ball(learning_rate=0.1, momentum=0.5)", "max_steps": 6, "tolerance": 0.5,
     "gradient": "autodiff", "starts_kind": "grid", "starts_shape": [3, 3], "seed": 0,
-    "kernel": "native", "kernel_reason": "", "stride": 3, "processors": 2, "chunk": 7,
-    "precision": "float32", "complete": True,
+    "kernel": "llvm", "kernel_reason": "", "stride": 3, "processors": 2, "chunk": 7,
+    "dtype": "float32", "complete": True,
 }  # fmt: skip
 
 
 # ---- What decides a store ------------------------------------------------------------------
 
 
-def prepare(devices=None, fast_math=True, **settings):
+def prepare(devices=None, kernel="auto", **settings):
     """A sweep that is yet to run: the one way here to its layout and to its digest."""
-    return engine.Sweep(plan(**settings), devices, fast_math, in_memory=False)
+    return engine.Sweep(plan(**settings), devices, kernel, in_memory=False)
 
 
 def weighted(*weights):
@@ -138,9 +138,9 @@ def scheduled(**numbers):
 RATES, MOMENTA = [0.1, 0.2], [0.5, 0.9]
 BASE = {
     "objective": bowl(), "optimizer": gdjax.heavy_ball, "starts": starts.uniform(4, seed=1),
-    "hyperparameters": {"learning_rate": RATES, "momentum": MOMENTA}, "steps": 4, "record": [0, 2],
-    "stop": True, "tolerance": 1e-4, "gradient": "autodiff", "precision": "float32", "chunk": 6,
-    "fast_math": False,  # nothing is compiled before a sweep runs
+    "hyperparameters": {"learning_rate": RATES, "momentum": MOMENTA}, "steps": 4, "save_at": [0, 2],
+    "stopping": True, "tolerance": 1e-4, "gradient": "autodiff", "dtype": "float32", "chunk": 6,
+    "kernel": "xla",  # nothing is compiled before a sweep runs
 }  # fmt: skip
 POINTS = np.random.default_rng(0).uniform(-1, 1, (4, 2))
 MOVED = np.where(np.arange(8).reshape(4, 2) == 5, np.nextafter(POINTS, 2), POINTS)
@@ -165,8 +165,8 @@ THERE = {
                "hyperparameters": None},
     "schedule": {"optimizer": scheduled(init_value=0.1, decay_rate=0.5), "hyperparameters": None},
     "noise": {"optimizer": noisy(relative=0.1, seed=1), "hyperparameters": None},
-    "fast": {"fast_math": True},
-    "xla": {"objective": bowl(fn=lambda p: jnp.sum(jnp.sort(p) ** 2)), "fast_math": True},
+    "fast": {"kernel": "auto"},
+    "xla": {"objective": bowl(fn=lambda p: jnp.sum(jnp.sort(p) ** 2)), "kernel": "auto"},
 }  # fmt: skip
 
 
@@ -184,8 +184,8 @@ DECIDES = [
     case("objective.fn", "key", "function is ", objective=bowl(fn=shaken(2))),
     case("objective.args", "data", "function is ",
          objective=bowl(fn=scaled, gradient=None, args=(np.float32([1, 3]),))),
-    case("objective.layout", "base", "function is ",
-         objective=bowl(layout=Layout(np.ones((2, 1))))),
+    case("objective.structure", "base", "function is ",
+         objective=bowl(structure=Structure(np.ones((2, 1))))),
     case("objective.bounded", "base", "bounded is True there and False here",
          objective=bowl(bounded=False)),
     case("objective.gradient", "hand", "function is", objective=bowl(gradient=lambda p: 3 * p)),
@@ -248,22 +248,23 @@ DECIDES = [
     case("hyperparameters", "zipped", "dims.learning_rate is 'absent' there and 2 here",
          hyperparameters={"learning_rate": RATES, "momentum": MOMENTA}),
     case("steps", "base", "steps is 4 there and 5 here", steps=5),
-    case("record", "base", "record[1] is 2 there and 3 here", record=[0, 3]),
-    case("record", "base", "record is [0, 2] there and [0, 1, 2] here", record=[0, 1, 2]),
-    case("record", "base", "variables.points is", record=None),
-    case("stop", "base", "stop is True there and False here", stop=False),
-    case("stop.gradient", "base", "rule.gradient is", stop=StoppingRule(gradient=2e-6)),
-    case("stop.step", "base", "rule.step is", stop=StoppingRule(step=2e-6)),
-    case("stop.radius", "base", "rule.radius is", stop=StoppingRule(radius=2e-3)),
-    case("stop.bound", "base", "rule.bound is", stop=StoppingRule(bound=101.0)),
-    case("stop.every", "base", "rule.every is 10.0 there and 9.0", stop=StoppingRule(every=9)),
+    case("save_at", "base", "save_at[1] is 2 there and 3 here", save_at=[0, 3]),
+    case("save_at", "base", "save_at is [0, 2] there and [0, 1, 2] here", save_at=[0, 1, 2]),
+    case("save_at", "base", "variables.points is", save_at=None),
+    case("stopping", "base", "stops is True there and False here", stopping=False),
+    case("stopping.gradient", "base", "stopping.gradient is", stopping=StoppingRule(gradient=2e-6)),
+    case("stopping.step", "base", "stopping.step is", stopping=StoppingRule(step=2e-6)),
+    case("stopping.radius", "base", "stopping.radius is", stopping=StoppingRule(radius=2e-3)),
+    case("stopping.bound", "base", "stopping.bound is", stopping=StoppingRule(bound=101.0)),
+    case("stopping.every", "base", "stopping.every is 10.0 there and 9.0",
+         stopping=StoppingRule(every=9)),
     case("tolerance", "base", "tolerance is 0.0001 there and 0.0001000001", tolerance=1.000001e-4),
     case("gradient", "base", "gradient is 'autodiff' there and 'hand' here", gradient="hand"),
-    case("precision", "base", "precision is 'float32' there and 'float64' here",
-         precision="float64"),
+    case("dtype", "base", "dtype is 'float32' there and 'float64' here",
+         dtype="float64"),
     case("chunk", "base", "chunk is 6 there and 5 here", chunk=5),
-    case("fast_math", "fast", "kernel is 'native' there and 'xla' here", fast_math=False),
-    case("fast_math", "xla", "kernel is 'xla+elementary' there and 'xla' here", fast_math=False),
+    case("kernel", "fast", "kernel is 'llvm' there and 'xla' here", kernel="xla"),
+    case("kernel", "xla", "kernel is 'xla_math' there and 'xla' here", kernel="xla"),
 ]  # fmt: skip
 # What may differ: another value, and why it does not matter.
 FREE = {
@@ -287,7 +288,7 @@ FREE = {
 }
 PARTS = {  # of the inputs that have parts
     "objective": [field.name for field in dataclasses.fields(Objective)],
-    "stop": StoppingRule._fields,
+    "stopping": StoppingRule._fields,
     "starts": starts.Starts._fields,
 }
 
@@ -343,7 +344,7 @@ def test_a_store_is_refused_when_tiles_have_another_size(tmp_path, monkeypatch):
 def finished(tmp_path_factory):
     """A finished store of BASE, and its results."""
     path = tmp_path_factory.mktemp("finished") / "store"
-    return path, gdjax.sweep(**BASE | {"fast_math": True}, store=path)
+    return path, gdjax.sweep(**BASE | {"kernel": "auto"}, store=path)
 
 
 @pytest.mark.parametrize("name", [name for name in FREE if "." not in name] + ["objective"])
@@ -353,7 +354,7 @@ def test_a_store_is_continued_whatever_does_not_matter(finished, tmp_path, name)
         value = bowl(**{n.partition(".")[2]: new for n, (new, why) in FREE.items() if "." in n})
     else:
         value = shutil.copytree(path, tmp_path / "store") if name == "store" else FREE[name][0]
-    settings = BASE | {"fast_math": True, "store": path} | {name: value}
+    settings = BASE | {"kernel": "auto", "store": path} | {name: value}
     assert gdjax.sweep(**settings).identical(whole)
 
 
@@ -361,9 +362,9 @@ SAME = {
     "name": {"optimizer": "heavy_ball"},
     "function": {"objective": bowl(fn=lambda x: jnp.sum(x**2))},
     "arrays": {"hyperparameters": {"learning_rate": np.array(RATES), "momentum": (0.5, 0.9)}},
-    "every": {"record": range(0, 4, 2)},
-    "rule": {"stop": StoppingRule()},
-    "default": {"precision": None},
+    "every": {"save_at": range(0, 4, 2)},
+    "rule": {"stopping": StoppingRule()},
+    "default": {"dtype": None},
     "fixed number": {"optimizer": gdjax.heavy_ball(0.1)},
 }
 
@@ -371,7 +372,7 @@ SAME = {
 @pytest.mark.parametrize("spelling", SAME)
 def test_a_store_is_continued_however_the_same_is_asked_for(finished, spelling):
     path, whole = finished
-    again = gdjax.sweep(**BASE | {"fast_math": True} | SAME[spelling], store=path)
+    again = gdjax.sweep(**BASE | {"kernel": "auto"} | SAME[spelling], store=path)
     assert again.identical(whole)
 
 
@@ -478,9 +479,10 @@ def test_progress_counts_every_cell(capsys):
 def test_what_is_not_said_is_the_default(tmp_path, capsys):
     bare = {"objective": bowl(), "optimizer": gdjax.heavy_ball(0.1)}
     said = {
-        "starts": [[0.5, 2.0]], "hyperparameters": {}, "steps": 100, "record": None, "stop": True,
-        "tolerance": 1e-4, "gradient": "autodiff", "precision": "float32", "chunk": 1,
-        "fast_math": True,
+        "starts": [[0.5, 2.0]], "hyperparameters": {}, "steps": 100, "save_at": None,
+        "stopping": True,
+        "tolerance": 1e-4, "gradient": "autodiff", "dtype": "float32", "chunk": 1,
+        "kernel": "auto",
     }  # fmt: skip
     assert said.keys() | bare.keys() | {"store", "progress", "devices"} == {
         *inspect.signature(gdjax.sweep).parameters
@@ -489,7 +491,7 @@ def test_what_is_not_said_is_the_default(tmp_path, capsys):
     assert gdjax.sweep(**bare | said, store=tmp_path / "store").identical(found)
     assert_same_numbers(engine.Sweep(plan(**bare)).run(), found)
     assert_same_numbers(gdjax.sweep(**bare), found)
-    assert engine.Sweep(plan(**bare)).layout.attrs["kernel"] == "native"
+    assert engine.Sweep(plan(**bare)).layout.attrs["kernel"] == "llvm"
     assert not capsys.readouterr().err
 
 
@@ -509,8 +511,8 @@ def made(found):
 
 
 SIZES = {
-    "summary": {"objective": QFSP, "precision": "float32"},
-    "paths": {"objective": objectives.get("sphere"), "precision": "float64", "record": "all"},
+    "summary": {"objective": QFSP, "dtype": "float32"},
+    "paths": {"objective": objectives.get("sphere"), "dtype": "float64", "save_at": "all"},
 }
 
 
@@ -558,7 +560,7 @@ def test_a_sweep_into_a_store_asks_for_two_chunks_of_memory_and_for_the_disk(
         gdjax.sweep(**settings, store=tmp_path / "new")
     assert f"up to {made(found) / 1e6:.3g} MB on the disk, and" in str(caught.value)
     assert "take fewer starts or values" in str(caught.value)
-    assert ("or record less" in str(caught.value)) == (kind == "paths")
+    assert ("or save fewer steps" in str(caught.value)) == (kind == "paths")
     assert not (tmp_path / "new").exists()
     gdjax.sweep(**settings, store=tmp_path / "whole")  # what is there is not asked for again
 

@@ -8,9 +8,9 @@ import pytest
 
 import gdjax
 from gdjax import objectives, optimizers
-from gdjax._inputs import as_starts
 from gdjax.optimizers import momentum
 from gdjax.optimizers.optimizer import own
+from gdjax.starts import given_or_drawn
 
 QFSP = objectives.get("qfsp")
 
@@ -34,9 +34,9 @@ FLAT = gdjax.Objective(
 EPS = {"float32": 2.0**-23, "float64": 2.0**-52}
 
 
-def two(k, precision):
+def two(k, dtype):
     """(1, 1 + k ulps): the second component alone is off, which no learning rate mends."""
-    return jnp.asarray([1.0, 1.0 + k * EPS[precision]], precision)
+    return jnp.asarray([1.0, 1.0 + k * EPS[dtype]], dtype)
 
 
 def compared(a, b, **options):
@@ -45,12 +45,12 @@ def compared(a, b, **options):
     return trial
 
 
-@pytest.mark.parametrize("precision", EPS)
+@pytest.mark.parametrize("dtype", EPS)
 @pytest.mark.parametrize(("ulps", "same"), [(0, True), (8, True), (9, False)])
-def test_a_next_point_may_be_off_by_eight_ulps(precision, ulps, same):
+def test_a_next_point_may_be_off_by_eight_ulps(dtype, ulps, same):
     a = plain(lambda g, s: (-g, s))
-    b = plain(lambda g, s: (-g * two(ulps, precision), s))
-    trial = compared(a, b, precision=precision)
+    b = plain(lambda g, s: (-g * two(ulps, dtype), s))
+    trial = compared(a, b, dtype=dtype)
     assert (trial.ulps, trial.carried, trial.same) == (ulps, 0, same)
     assert trial.verdict == ("same method" if same else "different")
     assert (trial.forced, trial.factor, trial.steps) == ("state", 1, 1)
@@ -59,12 +59,12 @@ def test_a_next_point_may_be_off_by_eight_ulps(precision, ulps, same):
         assert trial.reason == "they weigh a new gradient differently against the past"
 
 
-@pytest.mark.parametrize("precision", EPS)
+@pytest.mark.parametrize("dtype", EPS)
 @pytest.mark.parametrize(("ulps", "same"), [(8, True), (9, False)])
-def test_a_carried_step_may_be_off_by_eight_ulps(precision, ulps, same):
+def test_a_carried_step_may_be_off_by_eight_ulps(dtype, ulps, same):
     a = plain(lambda g, s: (-g - s[0], (g,)), 1)
-    b = plain(lambda g, s: (-g - s[0], (g * two(ulps, precision),)), 1)
-    trial = compared(a, b, precision=precision)
+    b = plain(lambda g, s: (-g - s[0], (g * two(ulps, dtype),)), 1)
+    trial = compared(a, b, dtype=dtype)
     assert (trial.ulps, trial.carried, trial.same) == (0, ulps, same)
 
 
@@ -146,12 +146,12 @@ SINGLE = "heavy ball", "average", "textbook", "history"
 
 
 @pytest.mark.parametrize(
-    ("name", "precision"),
+    ("name", "dtype"),
     [(name, "float64") for name in PAIRS] + [(name, "float32") for name in SINGLE],
 )
-def test_one_method_in_two_conventions_is_found_out(name, precision):
+def test_one_method_in_two_conventions_is_found_out(name, dtype):
     a, b, words, parts = PAIRS[name]
-    report = gdjax.certify_equivalence(a, b, QFSP, 2, 30, precision=precision)
+    report = gdjax.certify_equivalence(a, b, QFSP, 2, 30, dtype=dtype)
     first = report.trials[0]
     assert report.same
     assert report.verdict.partition("; different under")[0] == first.verdict == words
@@ -249,15 +249,15 @@ def test_every_setting_arrives():
     assert base.drift != drift(starts=1).drift
     assert drift(starts=[(1, 2), (3, 4)]).drift == drift(starts=[(3, 4), (1, 2)]).drift
     assert (base.steps, drift(starts=2).steps, drift(steps=5).steps) == (12, 8, 15)
-    assert drift(precision="float32").carried < base.carried / 1e6
+    assert drift(dtype="float32").carried < base.carried / 1e6
     # x ← x − α x twice, beside the same with half of the first step once more
     for gradient, rate in (("hand", 0.15), ("autodiff", 0.1)):
         found = drift(bowl, gradient=gradient, steps=2, starts=1).drift
         assert found == pytest.approx(0.5 * rate / 8)
     default = gdjax.certify_equivalence(plain(lambda g, s: (-g, s)), optax.sgd(1.0), FLAT)
-    assert (default.trials[0].steps, default.precision, default.tolerance) == (150, "float64", 1e-3)
-    report = gdjax.certify_equivalence(ball, sgd(), QFSP, 1, 4, tolerance=0.25, precision="float32")
-    assert (report.objective, report.precision, report.tolerance) == ("qfsp", "float32", 0.25)
+    assert (default.trials[0].steps, default.dtype, default.tolerance) == (150, "float64", 1e-3)
+    report = gdjax.certify_equivalence(ball, sgd(), QFSP, 1, 4, tolerance=0.25, dtype="float32")
+    assert (report.objective, report.dtype, report.tolerance) == ("qfsp", "float32", 0.25)
     assert (report.a, report.b) == (repr(ball), repr(sgd()))
     raw = gdjax.certify_equivalence(ball, optax.sgd(0.05, 0.9), QFSP, 1, 4)
     assert raw.b == "chain(…)"
@@ -265,15 +265,15 @@ def test_every_setting_arrives():
 
 def test_starts_are_the_objectives_own_and_others_drawn_in_its_domain_by_the_seed():
     f = gdjax.Objective(name="f", fn=lambda p: p[0], domain=[(-1, 1), (2, 10)], start=(0.5, 3.0))
-    points = as_starts(f, 500, 3)
+    points = given_or_drawn(f, 500, 3)
     np.testing.assert_array_equal(points[0], (0.5, 3.0))
-    np.testing.assert_array_equal(points, as_starts(f, 500, 3))
-    assert not np.isin(points[1:], as_starts(f, 500, 4)).any()
+    np.testing.assert_array_equal(points, given_or_drawn(f, 500, 3))
+    assert not np.isin(points[1:], given_or_drawn(f, 500, 4)).any()
     unit = (points[1:] - [-1, 2]) / [2, 8]
     for share in (0.1, 0.5, 0.9):  # known to 0.022
         np.testing.assert_allclose((unit < share).mean(axis=0), share, atol=0.07)
     assert ((unit >= 0) & (unit <= 1)).all()
-    np.testing.assert_array_equal(as_starts(f, [(1, 2), (3, 4)], 0), [(1, 2), (3, 4)])
+    np.testing.assert_array_equal(given_or_drawn(f, [(1, 2), (3, 4)], 0), [(1, 2), (3, 4)])
 
 
 def test_the_report_is_a_table_of_what_was_found():
@@ -347,7 +347,7 @@ def test_a_lost_path_ends_where_it_is_not_finite():
         ({"starts": np.array(3.0)}, "starts must be points of qfsp, got array(3.)"),
         ({"starts": [(1, 2, 3)]}, "starts must have 2 components, as qfsp has, got 3"),
         ({"steps": 0}, "steps must be a whole number, at least 1, got 0"),
-        ({"precision": "float16"}, "unknown precision 'float16'"),
+        ({"dtype": "float16"}, "unknown dtype 'float16'"),
     ],
 )
 def test_bad_calls_say_what_is_wrong(untyped, arguments, message):

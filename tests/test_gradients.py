@@ -11,9 +11,9 @@ from jax import lax
 
 import gdjax
 from gdjax import objectives
-from gdjax._descent.trajectory import as_precision
+from gdjax._inputs import default_dtype
 from gdjax.certificates import arithmetic, estimates, selftest
-from gdjax.certificates.estimates import Differences, Evidence, Referees
+from gdjax.certificates.estimates import Differences, Estimates, Estimators
 from gdjax.certificates.gradient import conclude
 from gdjax.certificates.patterns import patterns
 from gdjax.certificates.problem import pose
@@ -60,7 +60,7 @@ def made_up(hand=0.0, reverse=0.0, forward=0.0, estimate=0.0, complex_step=NONE,
         step=np.ones((points, 2)), steps=steps, curve=np.ones((points, 1, 2, len(estimates.STEPS))),
         kinked=np.broadcast_to(kinked, points),
     )  # fmt: skip
-    evidence = Evidence(
+    evidence = Estimates(
         points=where, values=np.full((points, 1), value), sides=sides, roundings=roundings,
         differences=found, missing={s: "no such mode" for s, off in offs.items()
                                     if off is None and s != "hand"},
@@ -190,7 +190,12 @@ def test_points_that_decide_nothing_are_left_out_by_their_reason(given, reason):
     [
         (TRUTH, 0.0, False, False),
         (TRUTH * 1.25, 1.25 * 1.25, False, False),
-        (TRUTH * 1.25, 1.25 * 1.25 - LITTLE, False, False),  # 1.25 is off, and rounding more
+        (
+            TRUTH * 1.25,
+            1.25 * 1.25 - LITTLE,
+            False,
+            False,
+        ),  # 1.25 is off, and rounding more
         (TRUTH * 1.25, 1.25 - LITTLE, True, False),
         (TRUTH * 1.25, 1.25 + LITTLE, False, False),
         (TRUTH * 1.25, 1.25 * 1.25 + LITTLE, False, True),
@@ -234,19 +239,19 @@ def test_errors_are_relative_to_the_larger_norm(a, b, error):
 # --- the report on what the referees said ------------------------------------------------------
 
 
-def concluded(precision="float64", single=None, **given):
+def concluded(dtype="float64", single=None, **given):
     """The report on made-up evidence; ``single`` is how far float32 is off in component 0."""
     problem, evidence = made_up(**given)
     computed = {s: v.copy() for s, v in evidence.sides.items() if s != "forward"}
     if single is not None:
         computed[problem.subject][:, 0] += single
-    return conclude(problem, precision, evidence, evidence, computed)
+    return conclude(problem, dtype, evidence, evidence, computed)
 
 
 def test_a_report_counts_and_names_the_worst_point():
     report = concluded(points=5, hand=[0, 1.0, 0, 2.0, 0.5])
     assert (report.ok, report.points, report.special) == (False, 5, 0)
-    assert report.verdict == "WRONG: the hand-derived gradient is the odd one out at 3 of 5 points"
+    assert report.verdict == "WRONG: the hand-derived gradient is the outlier at 3 of 5 points"
     assert (report.worst_point, report.component) == ((6.0, 7.0), 0)
     assert report.error == pytest.approx(2 / np.hypot(5, 4))
     assert report.tolerance == pytest.approx(3 / 64 / np.hypot(5, 4))
@@ -282,7 +287,7 @@ def test_a_right_report_names_the_point_nearest_to_its_tolerance():
     assert by_autodiff.verdict == "ok, the gradient by autodiff is right"
     assert next(iter(by_autodiff.sides)) == "reverse mode"
     wrong = concluded(hand=None, reverse=1.0).verdict
-    assert wrong == "WRONG: the gradient by autodiff is the odd one out at 1 of 1 points"
+    assert wrong == "WRONG: the gradient by autodiff is the outlier at 1 of 1 points"
     both = concluded(points=3, hand=[1.0, 0, 1.0], reverse=[1.0, 0, 1.0]).verdict
     assert both == "WRONG: hand and autodiff differ from what the values say at 2 of 3 points"
 
@@ -312,8 +317,8 @@ def test_a_wrong_autodiff_is_warned_of():
 def test_each_precision_has_its_own_verdict_and_behaviour():
     coarse = {"points": 3, "single": [0, 1.0, 0.25], "rounding": [1 / 8, 1 / 8, 2]}
     double, single = concluded(**coarse), concluded("float32", **coarse)
-    assert (double.ok, double.precision, double.error) == (True, "float64", 0.0)
-    assert (single.ok, single.precision, single.worst_point) == (False, "float32", (2.0, 3.0))
+    assert (double.ok, double.dtype, double.error) == (True, "float64", 0.0)
+    assert (single.ok, single.dtype, single.worst_point) == (False, "float32", (2.0, 3.0))
     assert single.error == pytest.approx(1 / np.hypot(4, 4))
     assert single.tolerance == pytest.approx(1 / 8 / np.hypot(4, 4))
     assert single.verdict.endswith("at 1 of 2 points")  # at the third, rounding may be 2 of 5
@@ -337,7 +342,7 @@ def test_the_table_holds_every_side_the_error_and_the_patterns():
     assert lines[1] == "  looked at   9 points, in float64"
     assert lines[2] == "  worst at    (0, 1), component 0"
     rows = {line[4:17].strip(): line[17:].split() for line in lines[3:9]}
-    assert rows["hand"] == ["6", "+4.2e-01", *["ODD", "ONE", "OUT", "at", "9", "points"]]
+    assert rows["hand"] == ["6", "+4.2e-01", *["OUTLIER", "at", "9", "points"]]
     assert rows["reverse mode"] == ["3", "+0.0e+00"]
     assert rows["forward mode"] == ["—", *["not", "applicable:", "no", "such", "mode"]]
     assert "  pattern     component 0 is off by a factor 2" in lines
@@ -505,7 +510,7 @@ E = 2.0**-10  # the error put on every result
 
 
 def traced(fn, point=P):
-    with as_precision("float64"):
+    with default_dtype("float64"):
         return arithmetic.trace(fn, jnp.asarray(point))
 
 
@@ -520,16 +525,16 @@ def operations(fn):
         names.add(eqn.primitive.name)
         return arithmetic.carry_out(eqn, operands)
 
-    with as_precision("float64"):
+    with default_dtype("float64"):
         program = arithmetic.trace(fn, jnp.asarray(P))
         arithmetic.walk(program.jaxpr, program.consts, [jnp.asarray(P)], rule)
     return names
 
 
-def erring(fn, point=P, precision="float64", error=E):
+def erring(fn, point=P, dtype="float64", error=E):
     """(the function as it is, the function with the same relative error on every result)."""
-    unit = arithmetic.Unit.of(precision)
-    with as_precision("float64"):
+    unit = arithmetic.Unit.of(dtype)
+    with default_dtype("float64"):
         noisy, count = arithmetic.with_noise(arithmetic.trace(fn, jnp.asarray(point)))
         numbers, scale = np.full(count, 127), error / (unit.rounding * np.sqrt(3))
         unit = arithmetic.Unit(*(jnp.asarray(limit, float) for limit in unit))
@@ -555,7 +560,7 @@ def test_the_complex_step_is_the_derivative_of_every_analytic_operation(name):
         return jnp.dot(out, jnp.arange(1.0, 1.0 + out.size))
 
     program = traced(fn)
-    with as_precision("float64"):
+    with default_dtype("float64"):
         complex_fn = arithmetic.in_complex(program)
         point = jnp.asarray(at(name))
         slopes = [complex_fn(point + 1e-20j * way).imag / 1e-20 for way in np.eye(3)]
@@ -569,14 +574,14 @@ def test_the_complex_step_is_the_derivative_of_every_analytic_operation(name):
      ("eq", "a comparison"), ("pow", "a real power"), ("sort", "sort")],
 )  # fmt: skip
 def test_an_operation_without_a_complex_form_is_named(name, word):
-    with as_precision("float64"), pytest.raises(arithmetic.NotAnalyticError) as caught:
+    with default_dtype("float64"), pytest.raises(arithmetic.NotAnalyticError) as caught:
         arithmetic.in_complex(traced(IN_JAX[name]))(jnp.asarray(P) + 1e-20j)
     assert str(caught.value) == word
 
 
 def test_operations_that_do_not_touch_the_point_need_no_complex_form():
     fn = lambda x: x * jnp.abs(jnp.arange(-1.0, 2.0)) * x.astype(jnp.float64)  # noqa: E731
-    with as_precision("float64"):
+    with default_dtype("float64"):
         found = arithmetic.in_complex(traced(fn))(jnp.asarray(P) + 1e-20j).imag / 1e-20
     np.testing.assert_allclose(found, 2 * P * [1, 0, 1], rtol=1e-14)
 
@@ -630,8 +635,8 @@ def test_roundings_gather(fn, share):
 
 def test_a_users_own_cast_rounds_by_its_own_unit():
     cast = lambda x: x.astype(jnp.float32).astype(float)  # noqa: E731
-    for precision, error, share in (("float64", 2.0**-40, 2.0**-11), ("float32", E, E)):
-        right, moved = erring(cast, P, precision, error)
+    for dtype, error, share in (("float64", 2.0**-40, 2.0**-11), ("float32", E, E)):
+        right, moved = erring(cast, P, dtype, error)
         np.testing.assert_allclose(moved, right * (1 + error) * (1 + share), rtol=1e-7)
 
 
@@ -651,7 +656,7 @@ def test_the_range_of_a_precision_bounds_what_it_holds():
 
 
 def test_noise_spreads_a_result_as_far_as_rounding_does():
-    with as_precision("float64"):
+    with default_dtype("float64"):
         fn, count = arithmetic.with_noise(arithmetic.trace(lambda p: (p[0] + 1) - 1, jnp.zeros(1)))
         noise = np.random.default_rng(0).integers(-127, 128, (1000, count), dtype=np.int8)
         unit = arithmetic.Unit.of("float64")
@@ -669,9 +674,9 @@ WAVE = gdjax.Objective(
 
 
 @functools.cache
-def hearing(seed=0, precision="float64"):
+def hearing(seed=0, dtype="float64"):
     problem, heard = wave()
-    return heard(problem.points, precision, seed)
+    return heard(problem.points, dtype, seed)
 
 
 @functools.cache
@@ -679,7 +684,7 @@ def wave():
     drawn = np.random.default_rng(0).uniform([-2, -1], [2, 1], (400, 2))
     drawn[:3] = (0.0, 0.5), (1.5, 0.0), (0.0, 0.0)
     problem = pose(WAVE, None, "gradient", drawn.astype(np.float32).astype(float), None, None, 0)
-    return problem, Referees(problem)
+    return problem, Estimators(problem)
 
 
 def test_every_side_says_the_derivative_and_how_far_it_can_be_off():
@@ -699,9 +704,9 @@ def test_every_side_says_the_derivative_and_how_far_it_can_be_off():
     assert not heard.differences.kinked.any()
 
 
-@pytest.mark.parametrize(("precision", "unit"), [("float64", 2.0**-53), ("float32", 2.0**-24)])
-def test_roundings_are_thirty_two_of_each_operation(precision, unit):
-    heard = hearing(0, precision)
+@pytest.mark.parametrize(("dtype", "unit"), [("float64", 2.0**-53), ("float32", 2.0**-24)])
+def test_roundings_are_thirty_two_of_each_operation(dtype, unit):
+    heard = hearing(0, dtype)
     # the hand-derived side is one product a component: its roundings are of 32 units each
     sizes = heard.roundings["hand"][3:] / np.linalg.norm(heard.sides["hand"][3:], axis=1)
     typical = np.sqrt(np.mean(sizes**2)) / unit
@@ -1103,7 +1108,7 @@ def test_the_errors_of_each_side_are_signed_and_the_sides_agree():
     assert report.sides["differences"].value == pytest.approx(slope[1], rel=1e-7)
     assert report.sides["forward mode"].value == pytest.approx(slope[1], rel=1e-13)
     assert report.patterns == ("component 1 is off by a factor 0.5",)
-    for word in ("WRONG: the hand-derived gradient is the odd one out", "factor 0.5", "tolerance"):
+    for word in ("WRONG: the hand-derived gradient is the outlier", "factor 0.5", "tolerance"):
         assert word in str(report)
 
 
@@ -1242,17 +1247,17 @@ def test_differences_beyond_a_pole_or_on_a_jump_are_not_believed():
 
 def test_float32_is_judged_by_what_rounding_does_to_it():
     f = objectives.get("ackley")  # cos 2πx of x up to 32 loses three digits
-    report = gdjax.check_gradient(f, points=100, precision="float32")
+    report = gdjax.check_gradient(f, points=100, dtype="float32")
     assert report.ok
     assert report.behaviour["float32"].error > 1e-5
     assert report.behaviour["float64"].error < 1e-13
-    wrong = gdjax.check_gradient(QFSP, lambda p: QFSP.gradient(p) * 1.0001, 50, precision="float32")
+    wrong = gdjax.check_gradient(QFSP, lambda p: QFSP.gradient(p) * 1.0001, 50, dtype="float32")
     assert not wrong.ok  # where rounding is smaller than the error
 
     def overflow(point):  # e^100 is beyond single precision, its logarithm is not
         return jnp.log(jnp.exp(100 * point[0]))
 
-    report = gdjax.check_gradient(overflow, points=20, domain=[(0.95, 1)], precision="float64")
+    report = gdjax.check_gradient(overflow, points=20, domain=[(0.95, 1)], dtype="float64")
     assert report.ok
     assert report.behaviour["float32"].undecided == 21
 
@@ -1272,7 +1277,7 @@ def test_assert_gradient_fails_with_the_table():
             "points must be a whole number, at least 1, got 0",
         ),
         (lambda: gdjax.check_gradient(jnp.sum), "points must be given, or a domain or a point"),
-        (lambda: gdjax.check_gradient(QFSP, precision="half"), "unknown precision 'half'"),
+        (lambda: gdjax.check_gradient(QFSP, dtype="half"), "unknown dtype 'half'"),
         (
             lambda: gdjax.check_gradient(QFSP, points=np.zeros((2, 3))),
             "points must have 2 components, as qfsp has, got 3: (0.0, 0.0, 0.0)",

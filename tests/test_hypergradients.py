@@ -9,7 +9,7 @@ import pytest
 
 import gdjax
 from gdjax import objectives, optimizers
-from gdjax._inputs import as_starts
+from gdjax.starts import given_or_drawn
 
 QFSP = objectives.get("qfsp")
 CURVATURES = np.array([1.0, 4.0])
@@ -157,11 +157,11 @@ def test_any_traced_number_can_be_chosen_and_by_default_learning_rates_and_momen
         ("max_learning_rate", "scaling", "f_min", "eps"): (optimizers.get("polyak_sgd"), None),
     }  # fmt: skip
     for names, (made, of) in cases.items():
-        assert {*gdjax.hypergradient(bowl(), made, steps=3, of=of).gradient} == {*names}
+        assert {*gdjax.hypergradient(bowl(), made, steps=3, wrt=of).gradient} == {*names}
 
 
 def test_a_number_that_is_zero_is_moved_by_a_thousandth_of_one():
-    found = gdjax.hypergradient(bowl(), gdjax.heavy_ball(0.1, 0.0), steps=2, of=("momentum",))
+    found = gdjax.hypergradient(bowl(), gdjax.heavy_ball(0.1, 0.0), steps=2, wrt=("momentum",))
 
     def last(momentum):
         first = START * (1 - 0.1 * CURVATURES)
@@ -175,7 +175,7 @@ def test_a_number_that_is_zero_is_moved_by_a_thousandth_of_one():
 def test_the_precision_asked_for_is_that_of_the_descent():
     """A value of single precision is one that float32 holds; double is what nothing asks for."""
     f, made = bowl(), gdjax.gradient_descent(0.1)
-    for asked in ({}, {"precision": "float32"}, {"precision": "float64"}):
+    for asked in ({}, {"dtype": "float32"}, {"dtype": "float64"}):
         value = gdjax.hypergradient(f, made, steps=3, **asked).value
         loss = float(gdjax.tune_by_gradient(f, made, [START], 3, rounds=0, **asked).losses[0])
         for number in (value, loss):
@@ -258,7 +258,7 @@ def test_each_number_is_searched_on_the_scale_of_its_kind():
     """Adam's first step is its rate, whatever the slope: in log α, in logit μ, or as it is."""
     made = optimizers.get("adam", learning_rate=0.01, b1=0.6, eps_root=0.0)
     found = gdjax.tune_by_gradient(
-        bowl(), made, [START], 4, of=("learning_rate", "b1", "eps_root"), rounds=1, rate=0.05
+        bowl(), made, [START], 4, wrt=("learning_rate", "b1", "eps_root"), rounds=1, rate=0.05
     ).history
     scales = {
         "learning_rate": np.log,
@@ -334,8 +334,8 @@ def test_tuning_is_as_good_as_theory_on_a_quadratic():
     losses = [
         np.mean(
             [
-                np.log(float(gdjax.descend(f, o, start, 40, precision="float64").values[-1]))
-                for start in as_starts(f, 3, 0)
+                np.log(float(gdjax.descend(f, o, start, 40, dtype="float64").values[-1]))
+                for start in given_or_drawn(f, 3, 0)
             ]
         )
         for o in (tuned.optimizer, theory)
@@ -354,18 +354,18 @@ def test_tuning_is_as_good_as_theory_on_a_quadratic():
             "optimizer must have numbers to differentiate in, and chain(…) has none; a name, a ",
         ),
         (
-            lambda: gdjax.hypergradient(QFSP, gdjax.heavy_ball(0.1), of=("momentun",)),
+            lambda: gdjax.hypergradient(QFSP, gdjax.heavy_ball(0.1), wrt=("momentun",)),
             "unknown hyperparameter of heavy_ball 'momentun'; did you mean 'momentum'?",
         ),
         (
             lambda: gdjax.hypergradient(
-                QFSP, gdjax.heavy_ball(0.1), of=("learning_rate", "momentun")
+                QFSP, gdjax.heavy_ball(0.1), wrt=("learning_rate", "momentun")
             ),
             "unknown hyperparameter of heavy_ball 'momentun'; did you mean 'momentum'?",
         ),
         (
             lambda: gdjax.hypergradient(
-                QFSP, optimizers.get("lbfgs", learning_rate=0.1), of=("memory_size",)
+                QFSP, optimizers.get("lbfgs", learning_rate=0.1), wrt=("memory_size",)
             ),
             "memory_size of lbfgs cannot be traced",
         ),

@@ -17,11 +17,11 @@ import gdjax
 from gdjax._descent import loop
 from gdjax._descent.loop import ALIGNED, Column, Paths
 from gdjax._descent.outcomes import Outcome, StoppingRule
-from gdjax._descent.trajectory import as_precision
+from gdjax._inputs import default_dtype
 from gdjax._kernels import llvm, pallas, xla
 from gdjax._sweep import engine
 from gdjax._sweep.plan import plan
-from gdjax._util.memory import LITTLE, SHARE
+from gdjax._util.memory import NEGLIGIBLE_BYTES, SHARE
 
 RULE = StoppingRule(gradient=1 / 8, step=1 / 64, radius=1 / 64, bound=4, every=3)
 TOLERANCE, STEPS = 0.3, 8  # looked at after every second step: the largest divisor up to 3
@@ -81,7 +81,8 @@ def by_hand(start, rate, momentum, steps=STEPS):
     within = [v <= TOLERANCE for v in seen]
     summary = {
         "final_point": point, "final_value": value, "best_value": min(seen, default=math.inf),
-        "first_step": within.index(True) if any(within) else -1, "steps": k, "evaluations": k + 1,
+        "steps_to_tolerance": within.index(True) if any(within) else -1,
+        "steps": k, "evaluations": k + 1,
         "outcome": outcome, "minimum": minimum,
     }  # fmt: skip
     whole = steps + 1 - len(path)  # the rest of a path is its last point
@@ -104,43 +105,43 @@ def test_the_cells_are_of_every_kind():
     assert {*kept["outcome"]} == {*Outcome}
     assert {*kept["minimum"]} == {-1, 0, 1}
     assert {*kept["steps"]} >= {0, 1, 2, 4, 6, 8}  # lanes fall idle at different times
-    assert {*kept["first_step"]} >= {-1, 0, 1, 2}
+    assert {*kept["steps_to_tolerance"]} >= {-1, 0, 1, 2}
 
 
 # What follows is all that these tests know of how kernels are made and called.
 @functools.cache
-def kernel(kind, precision="float32", dim=2, record=False):
+def kernel(kind, dtype="float32", dim=2, record=False):
     optimizer = gdjax.heavy_ball(0.5, 0.5)
-    setting, numbers, data = loop.Setting.of(optimizer, bowl(dim).cast(precision))
-    with as_precision(precision):
-        carry = kind in ("native", "pallas")
+    setting, numbers, data = loop.Setting.of(optimizer, bowl(dim).cast(dtype))
+    with default_dtype(dtype):
+        carry = kind in ("llvm", "pallas")
         made = loop.descent(setting, "hand", RULE, TOLERANCE, True, carry)
-        start = jax.ShapeDtypeStruct((dim,), precision)
-        given = start, [jax.ShapeDtypeStruct((), precision)] * len(numbers), data
-        if kind == "native":
+        start = jax.ShapeDtypeStruct((dim,), dtype)
+        given = start, [jax.ShapeDtypeStruct((), dtype)] * len(numbers), data
+        if kind == "llvm":
             return llvm.Kernel(made, *given, record)
         if kind == "pallas":
             return pallas.Kernel(made, *given, interpret=True)
-        return xla.Kernel(made, *given, tile=8, substitute=kind == "xla+elementary")
+        return xla.Kernel(made, *given, tile=8, own_math=kind == "xla_math")
 
 
-def as_a_grid(dim, precision, count):
+def as_a_grid(dim, dtype, count):
     """Columns in which neighbouring cells share values, of a matrix of starts."""
-    matrix = np.zeros((len(STARTS), dim), precision)
+    matrix = np.zeros((len(STARTS), dim), dtype)
     matrix[:, :2] = STARTS
     starts = [Column(matrix[:, i], len(RATES) * len(MOMENTA)) for i in range(dim)]
-    rates, momenta = np.array(RATES, precision), np.array(MOMENTA, precision)
+    rates, momenta = np.array(RATES, dtype), np.array(MOMENTA, dtype)
     return [*starts, Column(rates, len(MOMENTA)), Column(momenta, 1)]
 
 
-def one_each(dim, precision, count):
+def one_each(dim, dtype, count):
     """Columns with a number for every cell, and one that is the same for all."""
     which = np.unravel_index(np.arange(count) % math.prod(GRID), GRID)
-    matrix = np.zeros((count, dim), precision)
+    matrix = np.zeros((count, dim), dtype)
     matrix[:, :2] = np.array(STARTS)[which[0]]
     values = np.array(RATES)[which[1]], np.array(MOMENTA)[which[2]]
-    shared = [Column(np.zeros(1, precision), 1)] * (dim - 2)
-    numbers = [Column(v.astype(precision), 1) for v in values]
+    shared = [Column(np.zeros(1, dtype), 1)] * (dim - 2)
+    numbers = [Column(v.astype(dtype), 1) for v in values]
     return [*(Column(matrix[:, i], 1) for i in (0, 1)), *shared, *numbers]
 
 
@@ -163,10 +164,10 @@ class Guarded:
         return bool((self._memory == self._before)[self._outside].all())
 
 
-def check(computed, begin, count, columns, dim=2, precision="float32", when=()):
+def check(computed, begin, count, columns, dim=2, dtype="float32", when=()):
     """Run a kernel on some cells; what it kept of them is right, and it wrote nothing else."""
-    steps, aside, data = STEPS, computed.tile + 3, bowl(dim).cast(precision).args
-    made = columns(dim, precision, begin + count)
+    steps, aside, data = STEPS, computed.tile + 3, bowl(dim).cast(dtype).args
+    made = columns(dim, dtype, begin + count)
     fields = computed.summary._asdict()
     out = [
         Guarded((count + 2 * aside, *leaf.shape), leaf.dtype, slice(aside, aside + count))
@@ -178,11 +179,11 @@ def check(computed, begin, count, columns, dim=2, precision="float32", when=()):
         line = ALIGNED + padded + ALIGNED  # in numbers: rows begin at multiples of bytes
         part = slice(1, -1), ..., slice(ALIGNED, ALIGNED + padded)
         paths = [
-            Guarded((len(when) + 2, dim, line), precision, *part),
-            Guarded((len(when) + 2, line), precision, *part),
+            Guarded((len(when) + 2, dim, line), dtype, *part),
+            Guarded((len(when) + 2, line), dtype, *part),
         ]
         recorded = Paths(tuple(when), *(guarded.array for guarded in paths))
-    with as_precision(precision):
+    with default_dtype(dtype):
         computed(begin, begin + count, steps, made, data, [g.array for g in out], recorded)
     kept, points, values = expected(range(begin, begin + count), dim)
     for name, guarded in zip(fields, out, strict=True):
@@ -201,34 +202,34 @@ def numbers_round(tile):
 
 
 KINDS = [
-    ("native", "float32", 2), ("native", "float64", 2), ("native", "float64", 3),
-    pytest.param("native", "float64", 30, marks=pytest.mark.full), ("xla", "float64", 2),
-    ("xla+elementary", "float32", 2), ("pallas", "float32", 2),
+    ("llvm", "float32", 2), ("llvm", "float64", 2), ("llvm", "float64", 3),
+    pytest.param("llvm", "float64", 30, marks=pytest.mark.full), ("xla", "float64", 2),
+    ("xla_math", "float32", 2), ("pallas", "float32", 2),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "precision", "dim"), KINDS)
+@pytest.mark.parametrize(("kind", "dtype", "dim"), KINDS)
 @pytest.mark.parametrize("record", [False, True])
-def test_a_kernel_computes_its_cells_and_nothing_beside_them(kind, precision, dim, record):
+def test_a_kernel_computes_its_cells_and_nothing_beside_them(kind, dtype, dim, record):
     if record and (kind == "pallas" or dim > 3):
         return  # paths are recorded by others, and in the same way whatever the dimension
-    computed = kernel(kind, precision, dim, record)
+    computed = kernel(kind, dtype, dim, record)
     tile = computed.tile
     when = (0, 1, 5, 8) if record else ()
     most = tile if kind.startswith("xla") else 99 * tile  # XLA is handed a tile at the most
     for count in numbers_round(tile):
         if count <= most and not (kind == "pallas" and count > 2 * tile):  # each is compiled anew
             for columns, begin in ((as_a_grid, 0), (as_a_grid, 5), (one_each, 0), (one_each, 7)):
-                check(computed, begin, count, columns, dim, precision, when)
+                check(computed, begin, count, columns, dim, dtype, when)
 
 
 def test_kernels_come_in_several_sizes_of_a_tile():
     assert (
-        len({kernel("native", *kind, False).tile for kind in (("float32", 2), ("float64", 3))}) == 2
+        len({kernel("llvm", *kind, False).tile for kind in (("float32", 2), ("float64", 3))}) == 2
     )
 
 
-@pytest.mark.parametrize("kind", ["native", "xla"])
+@pytest.mark.parametrize("kind", ["llvm", "xla"])
 @pytest.mark.parametrize("when", [(0,), (8,), (3, 4), tuple(range(STEPS + 1))])
 def test_any_steps_can_be_recorded(kind, when):
     computed = kernel(kind, "float32", 2, True)
@@ -244,13 +245,13 @@ def many(count):
     return np.array(STARTS, float)[which], kept, points, values, cells
 
 
-def check_sweep(count, record=None, kernel="native", **options):
+def check_sweep(count, record=None, kernel="llvm", **options):
     """A sweep of many cells has in each place what that cell has by itself."""
     given, kept, points, values, cells = many(count)
     found = gdjax.sweep(
         bowl(2), gdjax.heavy_ball, given, {"learning_rate": RATES, "momentum": MOMENTA}, STEPS,
-        stop=RULE, tolerance=TOLERANCE, gradient="hand", record=record,
-        fast_math=kernel == "native", **options,
+        stopping=RULE, tolerance=TOLERANCE, gradient="hand", save_at=record,
+        kernel=kernel, **options,
     )  # fmt: skip
     assert found.attrs["kernel"] == kernel
     dtype = found.final_value.dtype
@@ -266,7 +267,7 @@ def check_sweep(count, record=None, kernel="native", **options):
     return found
 
 
-@pytest.mark.parametrize("kernel", ["native", "xla"])
+@pytest.mark.parametrize("kernel", ["llvm", "xla"])
 @pytest.mark.parametrize("record", [None, 4])
 @pytest.mark.parametrize(
     ("count", "options"),
@@ -304,7 +305,7 @@ def enough(need):
 
 @pytest.mark.parametrize(
     ("dim", "options"),
-    [(2, {}), (2, {"precision": "float64"}), (3, {}), (2, {"record": [0, 3, 8]})],
+    [(2, {}), (2, {"dtype": "float64"}), (3, {}), (2, {"save_at": [0, 3, 8]})],
 )
 def test_a_sweep_asks_for_the_memory_that_its_results_take(monkeypatch, tmp_path, dim, options):
     def run(count, **more):
@@ -314,7 +315,7 @@ def test_a_sweep_asks_for_the_memory_that_its_results_take(monkeypatch, tmp_path
 
     found = run(50_000)
     need = size_of(found)
-    assert need > LITTLE  # of which nobody asks whether it fits
+    assert need > NEGLIGIBLE_BYTES  # of which nobody asks whether it fits
     starts = 50_000 * dim * found.final_point.dtype.itemsize
     for free, fits in ((enough(need + starts), True), (enough(need + starts) - 2, False)):
         monkeypatch.setattr(engine, "available_memory", lambda free=free: free)
@@ -325,7 +326,7 @@ def test_a_sweep_asks_for_the_memory_that_its_results_take(monkeypatch, tmp_path
             run(50_000)
         said = f"{need // 50_000} bytes for each of 50,000 descents"
         assert said in str(caught.value)
-        assert ("fewer recorded steps" in str(caught.value)) == ("record" in options)
+        assert ("fewer recorded steps" in str(caught.value)) == ("save_at" in options)
     # In a store two chunks are in memory at a time: one that is computed, one that is written.
     monkeypatch.setattr(engine, "available_memory", lambda: enough(2 * need) - 2)
     store = {"chunk": 50_000, "store": tmp_path / "store"}

@@ -21,8 +21,8 @@ from matplotlib import mathtext
 
 import gdjax
 from gdjax import objectives
-from gdjax._descent.trajectory import as_precision
-from gdjax.objectives.safe import cosine_of_root, magnitude, root
+from gdjax._inputs import default_dtype
+from gdjax.objectives.safe import cos_sqrt, safe_abs, safe_sqrt
 
 KINDS = {"minima": "minimum", "local_minima": "minimum", "saddles": "saddle", "maxima": "maximum"}
 
@@ -507,7 +507,7 @@ class View(NamedTuple):
 
 
 @functools.cache
-def view(case, precision) -> View:
+def view(case, dtype) -> View:
     name, chosen = case
     f = objectives.get(name, **dict(chosen))
     low, high = np.asarray(f.domain).T
@@ -529,7 +529,7 @@ def view(case, precision) -> View:
     def one(point):
         return f.fn(point), f.gradient(point), jax.grad(f.fn)(point)
 
-    with as_precision(precision):
+    with default_dtype(dtype):
         seen = jax.jit(jax.vmap(one))(jnp.asarray(points, dtype=float))
     value, hand, auto = map(np.asarray, seen)
     return View(points, value=value, hand=hand, auto=auto, **cuts)
@@ -763,7 +763,7 @@ def test_where_a_kink_changes_sign_the_slope_breaks(name):
     def slope(at, along, h=1e-6):
         return (formula(at + h * along) - formula(at)) / h
 
-    with as_precision("float64"):
+    with default_dtype("float64"):
         signs = np.sign(kink(ends[:, 0])) * np.sign(kink(ends[:, 1]))
         crossing = (signs < 0).sum(axis=1) == 1
         if not crossing.any():  # a distance, 0 at a tip
@@ -1082,28 +1082,28 @@ def test_lists_are_complete_up_to_the_dimension_that_is_told(name, dims):
 )
 def test_autodiff_has_the_right_hessian_at_the_minimum(name, eigenvalues):
     f = objectives.get(name)
-    with as_precision("float64"):
+    with default_dtype("float64"):
         hessian = jax.jit(jax.hessian(f.fn))(jnp.array(f.minima[0]))
     np.testing.assert_allclose(np.linalg.eigvalsh(hessian), eigenvalues, rtol=1e-9, atol=1e-9)
 
 
 def test_the_guards_are_the_functions_they_guard_with_slope_0_where_there_is_none():
-    with as_precision("float64"):
+    with default_dtype("float64"):
         t = jnp.array([-2.25, -1e-300, 0.0, 1e-300, 0.25, 6.25])
-        np.testing.assert_array_equal(magnitude(t), np.abs(t))
-        np.testing.assert_array_equal(root(t), np.sqrt(np.maximum(t, 0)))
-        slopes = [jax.vmap(jax.grad(g))(jnp.array([-4.0, 0.0, 4.0])) for g in (magnitude, root)]
+        np.testing.assert_array_equal(safe_abs(t), np.abs(t))
+        np.testing.assert_array_equal(safe_sqrt(t), np.sqrt(np.maximum(t, 0)))
+        slopes = [jax.vmap(jax.grad(g))(jnp.array([-4.0, 0.0, 4.0])) for g in (safe_abs, safe_sqrt)]
     np.testing.assert_array_equal(slopes, [[-1, 0, 1], [0, 0, 0.25]])
 
 
 def test_the_guard_of_the_cosine_is_the_cosine_to_the_second_derivative():
     t = np.geomspace(1e-6, 10, 400)
-    root = np.sqrt(t)
-    with as_precision("float64"):
-        second = jax.grad(jax.grad(cosine_of_root))
-        values, second = jax.jit(jax.vmap(lambda t: (cosine_of_root(t), second(t))))(jnp.array(t))
-    np.testing.assert_allclose(values, np.cos(root), rtol=1e-14, atol=1e-15)
-    exact = (np.sin(root) / root - np.cos(root)) / (4 * t)
+    safe_sqrt = np.sqrt(t)
+    with default_dtype("float64"):
+        second = jax.grad(jax.grad(cos_sqrt))
+        values, second = jax.jit(jax.vmap(lambda t: (cos_sqrt(t), second(t))))(jnp.array(t))
+    np.testing.assert_allclose(values, np.cos(safe_sqrt), rtol=1e-14, atol=1e-15)
+    exact = (np.sin(safe_sqrt) / safe_sqrt - np.cos(safe_sqrt)) / (4 * t)
     np.testing.assert_allclose(second, exact, atol=1e-10)  # the closed form loses digits near 0
 
 

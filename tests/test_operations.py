@@ -25,7 +25,7 @@ from jax.interpreters import batching, mlir
 from gdjax._compiler import elementary, lower, program, xla_math
 from gdjax._compiler.lower import UnsupportedError
 from gdjax._compiler.program import Program
-from gdjax._descent.trajectory import as_precision
+from gdjax._inputs import default_dtype
 from gdjax._kernels import pallas
 from gdjax._kernels.llvm import kernel, vectors
 
@@ -40,7 +40,7 @@ OPERATIONS = {
 def unrolled(fn, kinds, functions=elementary.FUNCTIONS):
     """The program of a function of scalars."""
     shapes = [jax.ShapeDtypeStruct((), kind) for kind in kinds]
-    return lower.scalarise(lambda *args: jax.tree.map(jnp.asarray, fn(*args)), *shapes,
+    return lower.lower(lambda *args: jax.tree.map(jnp.asarray, fn(*args)), *shapes,
                                functions=functions)[0]  # fmt: skip
 
 
@@ -279,7 +279,7 @@ def operations_hold(run):
         inputs = {kind: [p.input(c.dtype) for c in columns] for kind, columns in COLUMNS.items()}
         for op, kind in calls:
             p.outputs.append(emitted(p, op, inputs[kind][: arity(MEANINGS[op][1])]))
-        with as_precision("float64"):
+        with default_dtype("float64"):
             found = run(p, [np.resize(c, size) for columns in COLUMNS.values() for c in columns])
     for (op, kind), result in zip(calls, found, strict=True):
         expected, given = meant(op, kind), COLUMNS[kind][: arity(MEANINGS[op][1])]
@@ -639,7 +639,7 @@ def test_elementary_functions_are_near_the_truth(name, kind):
     assert set(FUNCTIONS) == set(TRUTH) == set(elementary.FUNCTIONS)
     x, y = sample(kind)
     replaced = xla_math.REPLACED[np.dtype(kind).name]
-    with as_precision(np.dtype(kind).name):
+    with default_dtype(np.dtype(kind).name):
         found = dict(zip(FUNCTIONS, KERNELS[name](all_functions, [x, y]), strict=True))
     rows = ~subnormal(x) if name == "xla" else slice(None)  # XLA takes them for 0
     for function in FUNCTIONS if name == "llvm" else replaced:
@@ -653,7 +653,7 @@ def test_elementary_functions_are_near_the_truth(name, kind):
 def test_polynomials_err_to_neither_side(kind):
     ours = {name: row for name, row in TRUTH.items() if row[1]}
     columns = [np.linspace(*row[1], 16 * 800).astype(kind) for row in ours.values()]
-    with as_precision(np.dtype(kind).name):
+    with default_dtype(np.dtype(kind).name):
         found = by_llvm(
             lambda *row: [FUNCTIONS[n](x) for n, x in zip(ours, row, strict=True)], columns
         )
@@ -667,7 +667,7 @@ def test_polynomials_err_to_neither_side(kind):
 @functools.cache
 def expected_of(group, kind):
     """``jax.jit`` of every case of a group that is not refused."""
-    with as_precision(np.dtype(kind).name):
+    with default_dtype(np.dtype(kind).name):
         return by_jax(together(group), columns_of(group, kind))
 
 
@@ -711,7 +711,7 @@ EVERYWHERE = [
 def test_every_rule_computes_what_jax_does(name, group, kind):
     columns = columns_of(group, kind)
     expected = expected_of(group, kind)
-    with as_precision(np.dtype(kind).name):
+    with default_dtype(np.dtype(kind).name):
         found = KERNELS[name](together(group), columns)
         names = list(labels(group, kind))
     normal = ~np.any([subnormal(c) for c in columns], axis=0)  # XLA takes others for 0
@@ -723,7 +723,7 @@ def test_every_rule_computes_what_jax_does(name, group, kind):
 @pytest.mark.parametrize("kind", ["f4", pytest.param("f8", marks=pytest.mark.full)])
 def test_functions_that_are_left_to_a_gpu_are_xlas(kind):
     columns = columns_of("functions", kind)
-    with as_precision(np.dtype(kind).name):
+    with default_dtype(np.dtype(kind).name):
         found = by_pallas(together("functions"), columns)
         names = list(labels("functions", kind))
     for label, a, b in zip(names, found, expected_of("functions", kind), strict=True):
@@ -955,7 +955,7 @@ def compared(composition):
         return *function(*numbers), slopes
 
     columns = [c[:200] for c in ordinary(kind)[:inputs]]  # without infinities
-    with as_precision(np.dtype(kind).name):
+    with default_dtype(np.dtype(kind).name):
         asked = with_slopes if kind == "f8" else function
         expected = by_jax(asked, columns)
         for name, kernel in KERNELS.items():

@@ -116,7 +116,7 @@ def test_a_descent_with_an_own_method_is_the_textbooks_recurrence(name, schedule
     mu = () if name == "gradient_descent" else (0.8,)
     expected = recurrence(name, rates, *(mu or (0.0,)), start, qfsp_gradient)
     made = getattr(optimizers, name)(schedule or 0.05, *mu)
-    path = gdjax.descend(objectives.get("qfsp"), made, start, steps, precision="float64")
+    path = gdjax.descend(objectives.get("qfsp"), made, start, steps, dtype="float64")
     # 25 steps of a chaotic map multiply rounding errors; float32 schedules cost 1e-7 more.
     np.testing.assert_allclose(path.points, expected, rtol=1e-11 if schedule is None else 1e-5)
 

@@ -44,32 +44,32 @@ class Case(NamedTuple):
     rate: float = 0.5
     momentum: float = 0.0
     best: float | None = None
-    first_step: int = -1
+    reached: int = -1
 
 
 CASES = {
     # The gradient: at rest up to (1 + |first gradient|) / 8.
-    "gradient just small enough": Case((1, 0), 2, CONVERGED, 1, best=1 / 32, first_step=1),
-    "gradient a little too large": Case((1 + TINY, 0), 2, MAX_STEPS, 1, first_step=2),
-    "gradient still twice too large": Case((1, 0), 1, MAX_STEPS, 1, first_step=1),
-    "gradient of 3, 4 and 5": Case((0.75, 1), 2, MAX_STEPS, 2, best=25 / 512, first_step=2),
-    "gradient of 3, 4 and 5, a step on": Case((0.75, 1), 3, CONVERGED, 1, first_step=2),
+    "gradient just small enough": Case((1, 0), 2, CONVERGED, 1, best=1 / 32, reached=1),
+    "gradient a little too large": Case((1 + TINY, 0), 2, MAX_STEPS, 1, reached=2),
+    "gradient still twice too large": Case((1, 0), 1, MAX_STEPS, 1, reached=1),
+    "gradient of 3, 4 and 5": Case((0.75, 1), 2, MAX_STEPS, 2, best=25 / 512, reached=2),
+    "gradient of 3, 4 and 5, a step on": Case((0.75, 1), 3, CONVERGED, 1, reached=2),
     # The next step.
-    "step just small enough in x": Case((1 / 8, 0), 0, CONVERGED, 1, rate=2, first_step=0),
-    "step too large in x": Case((1 / 8 + TINY, 0), 0, MAX_STEPS, 1, rate=2, first_step=0),
-    "step just small enough in y": Case((0, -1 / 16), 0, CONVERGED, 0, rate=2, first_step=0),
-    "step too large in y": Case((0, -1 / 16 - TINY), 0, MAX_STEPS, 0, rate=2, first_step=0),
+    "step just small enough in x": Case((1 / 8, 0), 0, CONVERGED, 1, rate=2, reached=0),
+    "step too large in x": Case((1 / 8 + TINY, 0), 0, MAX_STEPS, 1, rate=2, reached=0),
+    "step just small enough in y": Case((0, -1 / 16), 0, CONVERGED, 0, rate=2, reached=0),
+    "step too large in y": Case((0, -1 / 16 - TINY), 0, MAX_STEPS, 0, rate=2, reached=0),
     "at the bottom with speed": Case(
-        (1, 0), 1, MAX_STEPS, 0, rate=1, momentum=0.5, best=0.0, first_step=1
+        (1, 0), 1, MAX_STEPS, 0, rate=1, momentum=0.5, best=0.0, reached=1
     ),
-    "at the bottom without": Case((1, 0), 1, CONVERGED, 0, rate=1, best=0.0, first_step=1),
+    "at the bottom without": Case((1, 0), 1, CONVERGED, 0, rate=1, best=0.0, reached=1),
     # The minimum: the nearest one, in widths of the domain, and the first of two as near.
-    "as near to two minima": Case((0, 0), 0, CONVERGED, 0, best=0.0, first_step=0),
-    "nearer to the second": Case((TINY, 0), 0, CONVERGED, 1, first_step=0),
-    "as near as can be in y": Case((0, -1 / 8), 0, CONVERGED, 0, first_step=0),
-    "too far in y": Case((0, -1 / 8 - TINY), 0, STALLED, -1, first_step=0),
-    "the third one": Case((0, 1 / 8 + TINY), 0, CONVERGED, 2, first_step=0),
-    "at rest to the left, too far in x": Case((-9 / 16, 0), 0, MAX_STEPS, -1, first_step=-1),
+    "as near to two minima": Case((0, 0), 0, CONVERGED, 0, best=0.0, reached=0),
+    "nearer to the second": Case((TINY, 0), 0, CONVERGED, 1, reached=0),
+    "as near as can be in y": Case((0, -1 / 8), 0, CONVERGED, 0, reached=0),
+    "too far in y": Case((0, -1 / 8 - TINY), 0, STALLED, -1, reached=0),
+    "the third one": Case((0, 1 / 8 + TINY), 0, CONVERGED, 2, reached=0),
+    "at rest to the left, too far in x": Case((-9 / 16, 0), 0, MAX_STEPS, -1, reached=-1),
     # Lost: at the limit not yet.
     "as far as can be to the right": Case((132, 0), 0, MAX_STEPS, best=8712.0),
     "lost to the right": Case((132 + 2**-4, 0), 0, DIVERGED, best=np.inf),
@@ -94,12 +94,12 @@ CASES = {
     "lost, then no value": Case((-192, 0), 1, DIVERGED, rate=1.25, taken=0),
     "lost where there is no value": Case((256, 0), 0, DIVERGED),
     # A sweep looks for rest after 0, 2 and 4 of 4 steps, and after each of 3.
-    "at rest before the last step": Case((1, 0), 4, CONVERGED, 1, taken=2, first_step=1),
-    "at rest between two looks": Case((2, 0), 4, CONVERGED, 1, taken=4, first_step=2),
-    "at rest at a look": Case((2, 0), 3, CONVERGED, 1, taken=3, first_step=2),
-    "at rest where it begins": Case((TINY, 0), 4, CONVERGED, 1, taken=0, first_step=0),
+    "at rest before the last step": Case((1, 0), 4, CONVERGED, 1, taken=2, reached=1),
+    "at rest between two looks": Case((2, 0), 4, CONVERGED, 1, taken=4, reached=2),
+    "at rest at a look": Case((2, 0), 3, CONVERGED, 1, taken=3, reached=2),
+    "at rest where it begins": Case((TINY, 0), 4, CONVERGED, 1, taken=0, reached=0),
     "the best one was passed": Case(
-        (1, 0), 2, MAX_STEPS, 0, rate=1, momentum=0.5, best=0.0, first_step=1
+        (1, 0), 2, MAX_STEPS, 0, rate=1, momentum=0.5, best=0.0, reached=1
     ),
 }  # fmt: skip
 
@@ -108,15 +108,15 @@ CASES = {
 def test_a_descent_is_judged_by_its_whole_path_and_its_last_point(name):
     case = CASES[name]
     ball = gdjax.heavy_ball(case.rate, case.momentum)
-    path = gdjax.descend(BOWL, ball, case.start, case.steps, gradient="hand", rule=RULE)
+    path = gdjax.descend(BOWL, ball, case.start, case.steps, gradient="hand", stopping=RULE)
     assert (Outcome(int(path.outcome)), int(path.minimum)) == (case.outcome, case.minimum)
     assert len(path.points) == len(path.values) == case.steps + 1
 
 
 # The kernels that keep summaries and those that keep paths are different ones.
 @pytest.mark.parametrize("record", [None, [0]])
-@pytest.mark.parametrize(("kernel", "precision"), [("native", "float32"), ("xla", "float64")])
-def test_a_cell_of_a_sweep_is_judged_likewise_and_stops_there(kernel, precision, record):
+@pytest.mark.parametrize(("kernel", "dtype"), [("llvm", "float32"), ("xla", "float64")])
+def test_a_cell_of_a_sweep_is_judged_likewise_and_stops_there(kernel, dtype, record):
     wrong = []
     for steps in sorted({case.steps for case in CASES.values()}):
         cases = {name: case for name, case in CASES.items() if case.steps == steps}
@@ -124,8 +124,8 @@ def test_a_cell_of_a_sweep_is_judged_likewise_and_stops_there(kernel, precision,
         found = gdjax.sweep(
             BOWL, gdjax.heavy_ball, [case.start for case in cases.values()],
             {("learning_rate", "momentum"): tuple(zip(*rates, strict=True))}, steps,
-            gradient="hand", stop=RULE, tolerance=TOLERANCE, fast_math=kernel == "native",
-            precision=precision, record=record,
+            gradient="hand", stopping=RULE, tolerance=TOLERANCE, kernel=kernel,
+            dtype=dtype, save_at=record,
         )  # fmt: skip
         assert found.attrs["kernel"] == kernel
         for i, (name, case) in enumerate(cases.items()):
@@ -136,7 +136,7 @@ def test_a_cell_of_a_sweep_is_judged_likewise_and_stops_there(kernel, precision,
             taken = steps if case.taken is None else case.taken
             expected = {
                 "outcome": case.outcome, "minimum": -1 if lost else case.minimum, "steps": taken,
-                "evaluations": taken + 1, "first_step": case.first_step,
+                "evaluations": taken + 1, "steps_to_tolerance": case.reached,
             }  # fmt: skip
             expected |= {} if case.best is None else {"best_value": case.best}
             came = {key: cell[key].item() for key in expected}
@@ -147,7 +147,7 @@ def test_a_cell_of_a_sweep_is_judged_likewise_and_stops_there(kernel, precision,
 def test_a_sweep_that_is_not_to_stop_at_rest_still_stops_where_it_is_lost():
     found = gdjax.sweep(
         BOWL, gdjax.heavy_ball, [(1, 0), (0, 0), (0, 64), (96, 0)],
-        {"learning_rate": [0.5, 3], "momentum": [0.0]}, 6, gradient="hand", stop=False,
+        {"learning_rate": [0.5, 3], "momentum": [0.0]}, 6, gradient="hand", stopping=False,
     )  # fmt: skip
     assert found.steps.values[..., 0].tolist() == [[6, 6], [6, 6], [6, 4], [1, 2]]
     assert found.final_point.values[0, 0, 0].tolist() == [2**-6, 0]
@@ -171,8 +171,8 @@ def test_by_default_a_descent_is_at_rest_at_a_millionth():
     # ‖∇f‖ = 2⁻ᵏ ≤ 10⁻⁶ (1 + 1) from k = 19 on, and 2⁻ᵏ / 2 ≤ 10⁻⁶ · 2⁻⁸ from k = 27 on.
     assert gdjax.descend(wide, halve, [1.0], 18).outcome == MAX_STEPS
     assert gdjax.descend(wide, halve, [1.0], 19).outcome == CONVERGED
-    assert gdjax.sweep(wide, halve, [[1.0]], steps=200, stop=often).steps.item() == 19
-    assert gdjax.sweep(narrow, halve, [[1.0]], steps=200, stop=often).steps.item() == 27
+    assert gdjax.sweep(wide, halve, [[1.0]], steps=200, stopping=often).steps.item() == 19
+    assert gdjax.sweep(narrow, halve, [[1.0]], steps=200, stopping=often).steps.item() == 27
     # A sweep looks for it after every ten steps.
     assert gdjax.sweep(wide, halve, [[1.0]], steps=990).steps.item() == 20  # not 9 or 11
 

@@ -16,7 +16,7 @@ from matplotlib.mathtext import MathTextParser
 
 import gdjax
 from gdjax import objectives, plotting
-from gdjax._descent.trajectory import as_precision
+from gdjax._inputs import default_dtype
 from gdjax.objectives.formula import parse
 from gdjax.objectives.loading import find
 from gdjax.objectives.parser import FUNCTIONS
@@ -79,7 +79,7 @@ NIST = pytest.mark.parametrize("problem", [0, 1], ids=["Misra1a", "Thurber"])
 def test_lbfgs_finds_the_certified_parameters_from_the_published_starts(folder, problem, start):
     _, _, starts, certified, squares = (MISRA1A, THURBER)[problem]
     f = fitted(folder, problem)
-    path = gdjax.descend(f, optax.lbfgs(), starts[start], steps=200, precision="float64")
+    path = gdjax.descend(f, optax.lbfgs(), starts[start], steps=200, dtype="float64")
     # NIST certifies 11 digits; at the minimum parameters have half of float64's, so 1e-8 is safe.
     np.testing.assert_allclose(path.points[-1], certified, rtol=1e-8)
     assert float(path.values[-1]) == pytest.approx(squares, rel=1e-9)
@@ -95,7 +95,7 @@ def test_a_fit_is_the_sum_of_squares_with_the_slope_that_differences_have(folder
         names = {f"b{i + 1}": value for i, value in enumerate(b)}
         return np.sum((y - eval(model, {"exp": np.exp, "x": x} | names)) ** 2)
 
-    with as_precision("float64"):
+    with default_dtype("float64"):
         for b in np.array(starts):
             assert float(f(b)) == pytest.approx(misfit(b), rel=1e-12)
             h = 1e-5 * b
@@ -115,7 +115,7 @@ def test_heavy_ball_finds_them_where_the_model_scales_its_parameters(tmp_path):
     f = objectives.get("curve_fit", data=data, model="100*b1*(1 - exp(-b2*x/1000))")
     for start in starts:
         path = gdjax.descend(
-            f, gdjax.heavy_ball(1e-7, 0.999), start / scale, steps=20_000, precision="float64"
+            f, gdjax.heavy_ball(1e-7, 0.999), start / scale, steps=20_000, dtype="float64"
         )
         # Condition number 6.5e3: after 20,000 steps of this rate about 1e-5 is left.
         np.testing.assert_allclose(np.asarray(path.points)[-1] * scale, certified, rtol=1e-4)
@@ -125,7 +125,7 @@ def test_a_fit_is_drawn_with_its_data_and_the_curves_before_and_after(tmp_path):
     model, rows, starts, certified, _ = MISRA1A
     data = write(tmp_path / "data.csv", rows)
     f = objectives.get("curve_fit", data=data, model=model, start=starts[1], minima=[certified])
-    path = gdjax.descend(f, optax.lbfgs(), steps=60, precision="float64")
+    path = gdjax.descend(f, optax.lbfgs(), steps=60, dtype="float64")
     (axes,) = plotting.fit(f, {"lbfgs": path}).axes
     start, end, dots = axes.get_lines()
     np.testing.assert_array_equal(
@@ -182,7 +182,7 @@ def test_every_function_of_a_formula_has_value_gradient_and_a_title(name):
     def exact(x, y):
         return eval(expression, vars(mpmath) | called | {"x": x, "y": y})
 
-    with as_precision("float64"):
+    with default_dtype("float64"):
         for point in ((0.7, -1.1), (-1.6, 0.4)):
             assert float(f(point)) == pytest.approx(float(exact(*point)), rel=1e-13)
             slopes = [float(mpmath.diff(exact, point, each)) for each in ((1, 0), (0, 1))]
@@ -376,7 +376,7 @@ def halved(point):
 def test_a_function_that_is_no_objective_is_refused_in_one_line(fn, message):
     f = gdjax.Objective(fn=fn, domain=[(-5, 5)] * 2)
     with pytest.raises(gdjax.ArgumentError) as caught:
-        gdjax.descend(f, gdjax.heavy_ball(0.1), precision="float64")
+        gdjax.descend(f, gdjax.heavy_ball(0.1), dtype="float64")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -420,7 +420,7 @@ def test_a_valid_objective_is_not_looked_at_twice():
     looked = len(count)
     objectives.validate(f)
     assert looked == len(count)
-    with as_precision("float64"):
+    with default_dtype("float64"):
         objectives.validate(f)
     assert looked < len(count)
 

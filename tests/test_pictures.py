@@ -590,24 +590,24 @@ def the_minima_as_stars_and_rings_in_the_colours_of_their_basins():
 @reads("basin_map")
 def a_panel_for_each_setting_in_one_scale():
     data, starts = on_a_grid()
-    fates = np.stack([np.roll(FATES, 4 * k) for k in range(8)], axis=1).reshape(15, 2, 4)
-    steps = np.full(fates.shape, 10)
+    statuses = np.stack([np.roll(FATES, 4 * k) for k in range(8)], axis=1).reshape(15, 2, 4)
+    steps = np.full(statuses.shape, 10)
     steps[:, 1, 2] = 1000
     axes = {"momentum": [0.0, 0.5], "learning_rate": [0.1, 0.2, 0.3, 0.4]}
     data = p.by_hand(
-        fates, axes, starts, WELLS, steps=steps, starts_kind="grid", starts_shape=[5, 3]
+        statuses, axes, starts, WELLS, steps=steps, starts_kind="grid", starts_shape=[5, 3]
     )
     figure = plotting.basin_map(data, WELLS)
     panels, key = figure.axes[:8], figure.axes[-1]
     for k, panel in enumerate(panels):
         i, j = divmod(k, 4)
-        mask = fates[:, i, j] == GLOBAL
+        mask = statuses[:, i, j] == GLOBAL
         setting = f"μ = {axes['momentum'][i]:g}, α = {axes['learning_rate'][j]:g}"
         assert panel.get_title() == f"{setting}:  {percents(mask, 1.959963984540054)} global"
         white = 0.65 if (i, j) == (1, 2) else 0.0
         shown = np.asarray(panel.get_images()[0].get_array()).transpose(1, 0, 2).reshape(-1, 3)
         np.testing.assert_allclose(shown[mask], [pale(ORANGE, white)] * mask.sum(), atol=1e-6)
-        local = fates[:, i, j] == LOCAL
+        local = statuses[:, i, j] == LOCAL
         np.testing.assert_allclose(shown[local], [pale(BLUE, white)] * local.sum(), atol=1e-6)
     assert [panel.get_xlabel() for panel in panels] == [""] * 5 + ["$a_{1}$"] * 3
     theta = r"$\theta$"
@@ -646,14 +646,14 @@ MOMENTA = np.array([0.0, 0.3, 0.6])
 def over_rate_and_momentum():
     """Fates ``(start, momentum, rate)`` and steps, with no two settings alike."""
     drawn = np.random.default_rng(2)
-    fates = drawn.choice(5, (12, 3, 5), p=[0.5, 0.2, 0.1, 0.1, 0.1])
-    fates[:, 1, 4] = LOST
-    first = np.where(fates == GLOBAL, drawn.integers(3, 190, fates.shape), -1)
+    statuses = drawn.choice(5, (12, 3, 5), p=[0.5, 0.2, 0.1, 0.1, 0.1])
+    statuses[:, 1, 4] = LOST
+    first = np.where(statuses == GLOBAL, drawn.integers(3, 190, statuses.shape), -1)
     points = drawn.uniform(p.LOW, p.HIGH, (12, 3, 5, 4, 2))
     points[0, 2, 0, 2:] = np.nan
     axes = {"momentum": MOMENTA, "learning_rate": RATES}
-    data = p.by_hand(fates, axes, f=WELLS, first_step=first, points=points)
-    return data, fates, first, points
+    data = p.by_hand(statuses, axes, f=WELLS, steps_to_tolerance=first, points=points)
+    return data, statuses, first, points
 
 
 @functools.cache
@@ -663,12 +663,12 @@ def drawn_stability():
 
 @reads("stability_map")
 def fates_mixed_by_share_over_rate_and_momentum():
-    _, fates, _, _ = over_rate_and_momentum()
+    _, statuses, _, _ = over_rate_and_momentum()
     figure = drawn_stability()
     left = figure.axes[0]
     (mesh,) = left.collections
     colours = np.array([to_rgb(c) for c in (BLUE, "#F0E442", PINK, "#E0E0E0", "#333333")])
-    np.testing.assert_allclose(mesh.get_array(), colours[fates].mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(mesh.get_array(), colours[statuses].mean(axis=0), atol=1e-6)
     half = np.sqrt(RATES[1] / RATES[0])
     np.testing.assert_allclose(
         mesh.get_coordinates()[0, :, 0], [*RATES / half, RATES[-1] * half], rtol=1e-6
@@ -733,7 +733,7 @@ def one_start_with_its_own_words():
     assert "never arrives" in p.entries(figure)
     assert figure.legends[0].get_title().get_text() == ""
     narrow = data.isel(start=[3]).copy(deep=True)
-    narrow["first_step"].values[:] = np.where(first[[3]] >= 0, 40, -1)
+    narrow["steps_to_tolerance"].values[:] = np.where(first[[3]] >= 0, 40, -1)
     key = plotting.stability_map(narrow, WELLS).axes[2]
     np.testing.assert_allclose(key.get_ylim(), [40, 41])  # a scale needs two ends
     assert len(key.get_yticks()) > 3
@@ -741,8 +741,8 @@ def one_start_with_its_own_words():
 
 @reads("success_rate")
 def a_line_with_its_band_for_each_value_of_the_other_axis():
-    data, fates, _, _ = over_rate_and_momentum()
-    good = (fates == GLOBAL).sum(axis=0)
+    data, statuses, _, _ = over_rate_and_momentum()
+    good = (statuses == GLOBAL).sum(axis=0)
     for against, counts, values, others, confidence, z in (
         (None, good, RATES, MOMENTA, 0.5, HALF),
         ("momentum", good.T, MOMENTA, RATES, 0.95, 1.959963984540054),
@@ -821,8 +821,8 @@ def many_values_in_shades_with_a_key():
 
 @reads("paths_grid")
 def paths_of_evenly_picked_settings():
-    data, fates, _, points = over_rate_and_momentum()
-    data, fates, points = data.isel(start=slice(5)), fates[:5], points[:5]
+    data, statuses, _, points = over_rate_and_momentum()
+    data, statuses, points = data.isel(start=slice(5)), statuses[:5], points[:5]
     figure = plotting.paths_grid(data, WELLS)
     rates = [4, 3, 1, 0]  # upwards, four of five; momentum to the right
     settings = list(itertools.product(rates, range(3)))
@@ -834,7 +834,7 @@ def paths_of_evenly_picked_settings():
         assert panel.get_title() == f"μ = {MOMENTA[i]:.3g}, α = {RATES[j]:.3g}"
         paths, marks = panel.get_lines()[::2], panel.get_lines()[1::2]
         for line, dots, path, fate in zip(
-            paths, marks, points[:, i, j], fates[:, i, j], strict=True
+            paths, marks, points[:, i, j], statuses[:, i, j], strict=True
         ):
             whole = path[np.isfinite(path[:, 0])]
             np.testing.assert_allclose(p.data(line), whole)
@@ -844,7 +844,7 @@ def paths_of_evenly_picked_settings():
         np.testing.assert_allclose([at for at, *_ in ends[::2]], points[:, i, j, 0])
         last = [path[np.isfinite(path[:, 0])][-1] for path in points[:, i, j]]
         np.testing.assert_allclose([at for at, *_ in ends[1::2]], last)
-        for (_, face, _), fate in zip(ends[1::2], fates[:, i, j], strict=True):
+        for (_, face, _), fate in zip(ends[1::2], statuses[:, i, j], strict=True):
             assert same_colour(face, inks[fate])
     middle, half = (low + high) / 2, 0.62 * (high - low)
     window = np.stack([middle - half, middle + half], axis=1)

@@ -31,7 +31,7 @@ def test_the_map_of_real_descents_fits_the_basins_of_plain_descent():
         [0.013, 0.0]
     )  # off the diagonals, which lead to saddles
     data = gdjax.sweep(QFSP, gdjax.gradient_descent, starts, {"learning_rate": [0.02]}, steps=400)
-    reached = datasets.fates(data).ravel()
+    reached = datasets.statuses(data).ravel()
     clear = np.abs(np.abs(starts.sum(axis=1)) - 4.104619850558) > 0.05
     expected = np.where(np.abs(starts.sum(axis=1)) < 4.104619850558, GLOBAL, LOCAL)
     np.testing.assert_array_equal(reached[clear], expected[clear])
@@ -149,7 +149,7 @@ def test_the_limit_parts_what_arrives_from_what_diverges():
     data = gdjax.sweep(f, gdjax.heavy_ball, [[3.0, 2.0]], axes, steps=600)
     figure = plotting.stability_map(data, f)
     limit = figure.axes[0].get_lines()[0].get_xydata()
-    lost = datasets.fates(data)[0] == datasets.Fate.LOST
+    lost = datasets.statuses(data)[0] == datasets.Status.LOST
     for j, momentum in enumerate(axes["momentum"]):
         at = np.interp(momentum, limit[:, 1], limit[:, 0])
         np.testing.assert_array_equal(lost[:, j], axes["learning_rate"] > at)
@@ -158,8 +158,8 @@ def test_the_limit_parts_what_arrives_from_what_diverges():
 
 def test_values_in_any_order_are_drawn_in_theirs():
     axes = {"learning_rate": [0.1, 0.01, 1.0], "momentum": [0.5, 0.0]}
-    fates = np.array([[[GLOBAL, GLOBAL], [LOCAL, LOCAL], [LOST, GLOBAL]]])
-    data = by_hand(fates, axes)
+    statuses = np.array([[[GLOBAL, GLOBAL], [LOCAL, LOCAL], [LOST, GLOBAL]]])
+    data = by_hand(statuses, axes)
     mixed = plotting.stability_map(data, QFSP).axes[0].collections[0].get_array()
     np.testing.assert_allclose(mixed[1, 2], to_rgb("#333333"))  # α = 1, μ = 0.5
     np.testing.assert_allclose(mixed[0, 0], to_rgb("#F0E442"))
@@ -213,10 +213,12 @@ def test_success_rate_refuses_what_it_cannot_draw():
 
 
 def test_one_axis_of_one_start_is_pooled():
-    data = by_hand(np.zeros((1, 2)), {"momentum": [0, 0.9]}, first_step=[[5, 50]])
+    data = by_hand(np.zeros((1, 2)), {"momentum": [0, 0.9]}, steps_to_tolerance=[[5, 50]])
     (pooled,) = plotting.steps_ecdf(data).axes[0].get_lines()
     np.testing.assert_array_equal(pooled.get_xydata(), [[1, 0], [5, 0.5], [50, 1], [200, 1]])
-    data["first_step"][0, 0] = 0  # the start itself is within tolerance: drawn at the first step
+    data["steps_to_tolerance"][0, 0] = (
+        0  # the start itself is within tolerance: drawn at the first step
+    )
     (axes,) = plotting.steps_ecdf(data).axes
     assert axes.get_xlim() == (1, 200)
     assert axes.get_lines()[0].get_xdata().min() == 1
@@ -248,7 +250,7 @@ def test_zipped_hyperparameters_are_drawn_along_the_first_of_them():
 
 
 @pytest.mark.parametrize(
-    ("fates", "axes", "expected"),
+    ("statuses", "axes", "expected"),
     [
         (np.zeros(9), {}, ["basins", "steps"]),
         (np.zeros(1), {}, []),
@@ -265,10 +267,10 @@ def test_zipped_hyperparameters_are_drawn_along_the_first_of_them():
         ),
     ],
 )
-def test_a_sweep_gets_the_pictures_that_suit_it(fates, axes, expected):
+def test_a_sweep_gets_the_pictures_that_suit_it(statuses, axes, expected):
     rng = np.random.default_rng(0)
     axes = {name: np.array(values) / 10 for name, values in axes.items()}
-    data = by_hand(fates, axes, starts=rng.uniform(-15, 15, (len(fates), 2)))
+    data = by_hand(statuses, axes, starts=rng.uniform(-15, 15, (len(statuses), 2)))
     assert list(plotting.sweep_pictures(data, QFSP)) == expected
     for name in PICTURES:
         if name in expected:
@@ -304,7 +306,7 @@ def test_the_heading_has_what_was_fixed_and_not_what_was_swept(optimizer, index,
 def test_a_real_sweep_is_drawn_as_every_picture():
     starts = np.random.default_rng(0).uniform(-15, 15, (9, 2))
     axes = {"learning_rate": [0.01, 0.1, 0.2], "momentum": [0.0, 0.5]}
-    data = gdjax.sweep(QFSP, gdjax.heavy_ball, starts, axes, steps=60, record="all")
+    data = gdjax.sweep(QFSP, gdjax.heavy_ball, starts, axes, steps=60, save_at="all")
     figures = plotting.sweep_pictures(data, QFSP)
     assert list(figures) == list(PICTURES)
     corner = figures["paths"].axes[2]  # the upper right one
@@ -329,7 +331,7 @@ def test_drawing_does_not_import_xarray():
 )
 def test_sweep_configs_share_their_keys(path):
     config = yaml.safe_load(path.read_text())
-    keys = {"starts", "hyperparameters", "zipped", "steps", "record", "plots"}
+    keys = {"starts", "hyperparameters", "zipped", "steps", "save_at", "plots"}
     assert keys <= set(config) <= keys | {"learning_rate", "every"}
     assert set(config["starts"]) == {"kind", "number", "points", "seed"}
     assert set(config["plots"] or ()) <= set(PICTURES)

@@ -36,11 +36,11 @@ from gdjax.results import parquet as table
 AXES = [{"learning_rate": [0.1, 0.2, 0.3], "momentum": [0.9, 0.5, 0.0]}, {"decay": [0.0, 1.0]}]
 
 
-def make_layout(starts=25, axes=AXES, chunk=32, record=None, precision="float32", **config):
+def make_layout(starts=25, axes=AXES, chunk=32, record=None, dtype="float32", **config):
     return sweep_layout(
-        np.random.default_rng(0).uniform(-1, 1, (starts, 2)).astype(precision),
+        np.random.default_rng(0).uniform(-1, 1, (starts, 2)).astype(dtype),
         axes,
-        precision=precision,
+        dtype=dtype,
         chunk=chunk,
         record=record,
         minima=[[0.0, 0.0], [1.0, 1.0]],
@@ -86,13 +86,13 @@ def files(path):
 
 
 @pytest.mark.parametrize("record", [None, np.array([0, 10, 100])])
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_what_is_written_is_what_is_opened(tmp_path, precision, record):
-    layout = make_layout(precision=precision, record=record)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_is_written_is_what_is_opened(tmp_path, dtype, record):
+    layout = make_layout(dtype=dtype, record=record)
     memory = in_memory(layout)
     stored = open_results(fill(Store.open_or_create(tmp_path / "new" / "sweep", layout)).path)
     xr.testing.assert_identical(stored, memory)
-    assert stored["points" if record is not None else "final_point"].dtype == precision
+    assert stored["points" if record is not None else "final_point"].dtype == dtype
     assert stored["final_value"].dims == ("start", "learning_rate_and_momentum", "decay")
     assert stored["component"].values.tolist() == ["x", "y"]
     assert stored["is_global"].values.tolist() == [True, False]
@@ -129,7 +129,7 @@ def test_starts_are_asked_for_piece_by_piece(tmp_path, monkeypatch):
             asked.append(len(points[key]))
             return points[key]
 
-    layout = sweep_layout(Starts(), precision="float32", chunk=32, config={})
+    layout = sweep_layout(Starts(), dtype="float32", chunk=32, config={})
     results = open_results(fill(Store.create(tmp_path, layout)).path)
     assert asked == [12, 12, 1]
     np.testing.assert_array_equal(results["start_point"], points)
@@ -140,7 +140,7 @@ LABELS = {  # dims after the cells', bytes, long name and units
     "final_point": (("component",), 8, "last point", "1"),
     "final_value": ((), 4, "last value", "1"),
     "best_value": ((), 4, "best value", "1"),
-    "first_step": ((), 4, "first step within tolerance", "step"),
+    "steps_to_tolerance": ((), 4, "first step within tolerance", "step"),
     "steps": ((), 4, "steps taken", "step"),
     "evaluations": ((), 4, "gradient evaluations", "1"),
     "outcome": ((), 1, "outcome", "1"),
@@ -207,14 +207,14 @@ def test_results_say_where_they_come_from(tmp_path):
     assert results.attrs["devices"] == f"{len(devices)} × {devices[0].device_kind}"
     config = {"steps": 100, "fmin": "NaN", "rates": [0.1, 0.2]}
     assert json.loads(results.attrs["config"]) == config
-    assert (results.attrs["precision"], results.attrs["chunk"]) == ("float32", 32)
+    assert (results.attrs["dtype"], results.attrs["chunk"]) == ("float32", 32)
     assert results.attrs["seed"] is None
 
 
 def test_infinite_attributes_are_numbers_again(tmp_path):
     words = {"low": -np.inf, "high": np.inf, "half": -0.5, "word": "-Infinite"}
     layout = sweep_layout(
-        np.zeros((1, 3)), precision="float32", chunk=1, config=words, attrs=words, minima=[[0] * 3]
+        np.zeros((1, 3)), dtype="float32", chunk=1, config=words, attrs=words, minima=[[0] * 3]
     )
     results = open_results(Store.create(tmp_path, layout).path)
     assert {name: results.attrs[name] for name in words} == words
@@ -484,7 +484,7 @@ def test_a_store_of_another_sweep_is_refused_and_untouched(tmp_path):
         "chunk": (make_layout(chunk=16), "chunk is 32 there and 16 here"),
         "absent": (make_layout(nesterov=True), "nesterov is 'absent' there and True here"),
         "dims": (make_layout(starts=26), "dims.start is 25 there and 26 here"),
-        "types": (make_layout(precision="float64"), "'float32' there and 'float64' here"),
+        "types": (make_layout(dtype="float64"), "'float32' there and 'float64' here"),
         "both": (make_layout(steps=1, seed=3), "steps is 100 there and 1 here; seed is"),
         "eight": (make_layout(**dict.fromkeys("abcdefgh", 1)), "h is 'absent' there and 1 here; c"),
         "ten": (make_layout(**dict.fromkeys("abcdefghij", 1)), "and 1 here; and 2 more; choose"),

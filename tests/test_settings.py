@@ -69,8 +69,8 @@ def library(told, objects):
     class Sweep(engine.Sweep):
         layout, digest = SimpleNamespace(variables=["points"]), "digest"
 
-        def __init__(self, asked, devices, fast_math, in_memory):
-            told.update(devices=devices, fast_math=fast_math)
+        def __init__(self, asked, devices, kernel, in_memory):
+            told.update(devices=devices, kernel=kernel)
             assert not in_memory
 
         def run(self, store, progress):
@@ -109,7 +109,7 @@ def library(told, objects):
         return dict.fromkeys(names or ("basins",), Figure())
 
     def same(asked):
-        told.setdefault("certified", []).append(f"{asked['objective'].name} {asked['precision']}")
+        told.setdefault("certified", []).append(f"{asked['objective'].name} {asked['dtype']}")
         trial = SimpleNamespace(
             ulps=1.0, carried=0.0, steps=1, forced="state", _asdict=lambda: {"ulps": 1.0}
         )
@@ -210,7 +210,7 @@ def ball(rate, momentum=0.9, more=""):
 
 RUN = {
     "objective": "qfsp", "start": None, "steps": 300, "gradient": "autodiff",
-    "precision": "float32", "axes": None, "dpi": 150, "distance": False,
+    "dtype": "float32", "axes": None, "dpi": 150, "distance": False,
     "pictures": ["trajectory.png", "convergence.png"],
 }  # fmt: skip
 CLIP = {"clip": {"name": "clip", "max_delta": 0.5}}
@@ -222,7 +222,7 @@ PATH = {
     "start": ([7.0, 6.0], {"start": [7.0, 6.0]}),
     "steps": (7, {"steps": 7}),
     "gradient": ("hand", {"gradient": "hand"}),
-    "precision": ("float64", {"precision": "float64"}),
+    "dtype": ("float64", {"dtype": "float64"}),
     "plot.axes": ([1, 0], {"axes": [1, 0]}),
     "objective.name": ("ackley", {"objective": "ackley"}),
     "plot.dpi": (30, {"dpi": 30}),
@@ -240,7 +240,7 @@ TUNED = {
     "tau": [0.1, 0.001, 1e-5], "ranges": {}, "together": False,
 }  # fmt: skip
 RANK = TUNED | {
-    "gradient": "autodiff", "precision": "float64", "dpi": 150, "pictures": ["ranks.png"],
+    "gradient": "autodiff", "dtype": "float64", "dpi": 150, "pictures": ["ranks.png"],
     "distance": False,
 }  # fmt: skip
 TUNING = {
@@ -256,9 +256,9 @@ TUNING = {
 }
 SWEEP = {
     "objective": "qfsp", "optimizer": ball(0.02),
-    "starts": ("grid", 201, 0), "hyperparameters": {}, "steps": 1000, "record": None,
-    "stop": {"every": 1}, "tolerance": 1e-4, "gradient": "autodiff", "precision": "float32",
-    "chunk": None, "devices": None, "fast_math": True, "store": "stores/qfsp-digest.zarr",
+    "starts": ("grid", 201, 0), "hyperparameters": {}, "steps": 1000, "save_at": None,
+    "stopping": {"every": 1}, "tolerance": 1e-4, "gradient": "autodiff", "dtype": "float32",
+    "chunk": None, "devices": None, "kernel": "auto", "store": "stores/qfsp-digest.zarr",
     "plots": None, "pictures": ["basins.png"], "dpi": 150, "distance": False,
 }  # fmt: skip
 
@@ -287,7 +287,7 @@ def pair(a, b):
     return {"a": a, "b": b}
 
 
-TWICE = {"certified": ["sphere float32", "sphere float64"], "precision": "float64"}
+TWICE = {"certified": ["sphere float32", "sphere float64"], "dtype": "float64"}
 CERTIFIED = {"seed": 0, "tolerance": 1e-3, "schedule": False}
 START = [1.0, 2.0]  # of the path that stands in for the result
 
@@ -311,7 +311,7 @@ CALLS = {
             "certify": (True, {"certified": ["qfsp float32"]} | {
                 f"certified with {key}": value for key, value in {
                     "a": PLAIN, "b": BALL, "objective": "qfsp", "starts": [START], "steps": 300,
-                    "gradient": "autodiff", "precision": "float32", **CERTIFIED, "schedule": True,
+                    "gradient": "autodiff", "dtype": "float32", **CERTIFIED, "schedule": True,
                 }.items()
             }),
             "learning_rate": (0.2, labelled(
@@ -332,11 +332,11 @@ CALLS = {
         },
     ),
     ("compare", "mode=tuned"): (
-        RANK | {"objectives": ["qfsp"], "optimizers": [PLAIN, BALL], "precision": "float32"},
+        RANK | {"objectives": ["qfsp"], "optimizers": [PLAIN, BALL], "dtype": "float32"},
         {f"tuned.{key}": row for key, row in TUNING.items()} | {
             "mode": ("paths", lambda: CALLS["compare",][0]),
             "gradient": ("hand", {"gradient": "hand"}),
-            "precision": ("float64", {"precision": "float64"}),
+            "dtype": ("float64", {"dtype": "float64"}),
             "plot.format": ("pdf", {"pictures": ["ranks.pdf"]}),
             "plot.dpi": (30, {"dpi": 30}),
         },
@@ -349,10 +349,10 @@ CALLS = {
     ),
     ("compare", "experiment=optax_sgd"): (
         RUN | {"pictures": ["comparison.png", "convergence.png"]} | labelled(sgd(0.1), BALL)
-        | {"precision": "float64", "distance": True, "certified": ["qfsp float32"]} | {
+        | {"dtype": "float64", "distance": True, "certified": ["qfsp float32"]} | {
             f"certified with {key}": value for key, value in {
                 "a": sgd(0.1), "b": BALL, "objective": "qfsp", "starts": [START], "steps": 300,
-                "gradient": "autodiff", **CERTIFIED, "schedule": True, "precision": "float32",
+                "gradient": "autodiff", **CERTIFIED, "schedule": True, "dtype": "float32",
             }.items()
         },  # the path that stands in for the result is in float32
         {},
@@ -378,7 +378,7 @@ CALLS = {
                            {"objectives": ["booth", {"name": "sphere", "dim": 3}]}),
             "optimizers": (["adam"], {"optimizers": ["adam"]}),
             "gradient": ("hand", {"gradient": "hand"}),
-            "precision": ("float32", {"precision": "float32"}),
+            "dtype": ("float32", {"dtype": "float32"}),
             "plot.format": ("pdf", {"pictures": ["ranks.pdf"]}),
             "plot.dpi": (30, {"dpi": 30}),
         },
@@ -403,15 +403,15 @@ CALLS = {
                                                "clip=clip(max_delta=0.5))"}),
             "starts.number": (11, {"starts": ("grid", 11, 0)}),
             "steps": (7, {"steps": 7}),
-            "record": ("all", {"record": "all"}),
-            "stop": (False, {"stop": False}),
-            "every": (5, {"stop": {"every": 5}}),
+            "save_at": ("all", {"save_at": "all"}),
+            "stopping": (False, {"stopping": False}),
+            "every": (5, {"stopping": {"every": 5}}),
             "tolerance": (0.01, {"tolerance": 0.01}),
             "gradient": ("hand", {"gradient": "hand"}),
-            "precision": ("float64", {"precision": "float64"}),
+            "dtype": ("float64", {"dtype": "float64"}),
             "chunk": (64, {"chunk": 64}),
             "devices": (1, {"devices": 1}),
-            "fast_math": (False, {"fast_math": False}),
+            "kernel": ("xla", {"kernel": "xla"}),
             "store": ("mine", {"store": "mine"}),
             "parquet": (True, {"parquet": "results.parquet"}),
             "plots": (["steps", "paths"], {"plots": ["steps", "paths"],
@@ -422,7 +422,7 @@ CALLS = {
         },
     ),
     ("sweep", "sweep=single"): (
-        SWEEP | {"starts": None, "steps": 300, "record": "all", "stop": {"every": 10},
+        SWEEP | {"starts": None, "steps": 300, "save_at": "all", "stopping": {"every": 10},
                  "optimizer": BALL},
         {"start": ([1.0, 2.0], {"starts": [1.0, 2.0]})},
     ),
@@ -437,12 +437,12 @@ CALLS = {
                               ("learning_rate", "momentum"): ([0.1, 0.2], [0.5, 0.6])}})},
     ),
     ("sweep", "sweep=starts"): (
-        SWEEP | {"starts": ("sobol", 4096, 0), "stop": {"every": 10}},
+        SWEEP | {"starts": ("sobol", 4096, 0), "stopping": {"every": 10}},
         {"starts.kind": ("uniform", {"starts": ("uniform", 4096, 0)}),
          "starts.seed": (5, {"starts": ("sobol", 4096, 5)})},
     ),
     ("sweep", "sweep=hyperparameters"): (
-        SWEEP | {"starts": ("sobol", 1024, 0), "stop": {"every": 10}, "optimizer": BALL} | axis(
+        SWEEP | {"starts": ("sobol", 1024, 0), "stopping": {"every": 10}, "optimizer": BALL} | axis(
             learning_rate=[0.01, 0.03, 0.1], momentum=evenly(0, 0.95, 20)),
         {"hyperparameters.learning_rate": (
             [0.2], axis(learning_rate=[0.2], momentum=evenly(0, 0.95, 20))),
@@ -450,7 +450,7 @@ CALLS = {
             [0.2], axis(learning_rate=[0.01, 0.03, 0.1], momentum=[0.2]))},
     ),
     ("sweep", "sweep=stability"): (
-        SWEEP | {"starts": ("latin_hypercube", 64, 0), "stop": {"every": 10}, "optimizer": BALL,
+        SWEEP | {"starts": ("latin_hypercube", 64, 0), "stopping": {"every": 10}, "optimizer": BALL,
                  "steps": 500} | axis(
             learning_rate=ratios(1e-3, 1, 60), momentum=evenly(0, 0.98, 50)),
         {
@@ -474,18 +474,18 @@ CALLS = {
             "log", axis(learning_rate=ratios(1e-3, 1, 60), momentum=ratios(0.1, 0.98, 50)))},
     ),
     ("check",): (
-        {"points": 1000, "seed": 0, "precision": "float64", "checked": ["gradient of qfsp"]},
+        {"points": 1000, "seed": 0, "dtype": "float64", "checked": ["gradient of qfsp"]},
         {
             "objective.name": ("beale", {"checked": ["gradient of beale"]}),
             "points": (50, {"points": 50}),
             "seed": (5, {"seed": 5}),
-            "precision": ("float32", {"precision": "float32"}),
+            "dtype": ("float32", {"dtype": "float32"}),
             "hessian": (True, {"checked": ["Hessian of qfsp", "gradient of qfsp"]}),
             "draw": (True, {"pictures": ["qfsp_gradient.png"], "dpi": 150}),
         },
     ),
     ("check", "objective=all"): (
-        {"points": 1000, "seed": 0, "precision": "float64",
+        {"points": 1000, "seed": 0, "dtype": "float64",
          "checked": [f"gradient of {name}" for name in objectives.names()]},
         {},
     ),
@@ -498,7 +498,7 @@ CALLS = {
             "starts": (5, drawn(0, 5)),
             "seed": (5, drawn(5, 3)),
             "steps": (7, {"steps": 7}),
-            "precisions": (["float32"], {"certified": ["sphere float32"], "precision": "float32"}),
+            "dtypes": (["float32"], {"certified": ["sphere float32"], "dtype": "float32"}),
             "decaying": (True, {"schedule": True}),
             "transforms": (CLIP, pair(
                 "heavy_ball(learning_rate=0.5, momentum=0.9, clip=clip(max_delta=0.5))",
@@ -518,15 +518,15 @@ CALLS = {
     # The learning rate is 1/L: of x² + y², L is 2, of booth's matrix (10 8; 8 10) it is 18.
     ("certify", "objective=booth"): (
         pair(ball(0.0555556), sgd(0.0555556)) | CERTIFIED | drawn(0, 3, "booth")
-        | {"objective": "booth", "steps": 50, "gradient": "autodiff", "precision": "float64",
+        | {"objective": "booth", "steps": 50, "gradient": "autodiff", "dtype": "float64",
            "certified": ["booth float32", "booth float64"]},
         {"objective.name": ("sphere", lambda: CALLS["certify", "objective=sphere"][0])},
     ),
     ("certify", "pair=nesterov", "objective=all", "learning_rate=0.1"): (
         pair("nesterov(learning_rate=0.1, momentum=0.9)", sgd(0.1, more=", nesterov=True"))
-        | CERTIFIED | {"certified": [f"{name} {precision}" for name in objectives.names()
-                         for precision in ("float32", "float64")],
-           "steps": 50, "gradient": "autodiff", "precision": "float64"}
+        | CERTIFIED | {"certified": [f"{name} {dtype}" for name in objectives.names()
+                         for dtype in ("float32", "float64")],
+           "steps": 50, "gradient": "autodiff", "dtype": "float64"}
         | {"objective": objectives.names()[-1]} | drawn(0, 3, objectives.names()[-1]),
         {},
     ),

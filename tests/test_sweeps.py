@@ -15,7 +15,7 @@ from gdjax import objectives, starts
 from gdjax._compiler.xla_math import REPLACED, substituted
 from gdjax._descent import loop
 from gdjax._descent.outcomes import Outcome, StoppingRule
-from gdjax._descent.trajectory import as_precision
+from gdjax._inputs import default_dtype
 from gdjax._kernels import pallas
 from gdjax._kernels.llvm import kernel
 from gdjax._sweep.plan import plan
@@ -61,10 +61,10 @@ def test_every_objective_runs_in_the_native_kernel_and_has_its_value_and_gradien
     points = starts.uniform(64, seed=3).take(f, 0, 64)
     rate = 1e-3 / np.abs(np.asarray(f.domain)).max()
     asked = plan(f, gdjax.gradient_descent(rate), points, steps=1, gradient="hand",
-                 precision="float64", record="all", stop=False)  # fmt: skip
+                 dtype="float64", save_at="all", stopping=False)  # fmt: skip
     found, runner = run(asked)
-    assert runner.kernel.name == "native", runner.reason
-    with as_precision("float64"):
+    assert runner.kernel.name == "llvm", runner.reason
+    with default_dtype("float64"):
         value, slope = jax.vmap(f.value_and_gradient("hand"))(jnp.asarray(points))
     expected = points - rate * np.asarray(slope)
     # Sums in another order and elementary functions of our own: some units in the last place of
@@ -74,28 +74,28 @@ def test_every_objective_runs_in_the_native_kernel_and_has_its_value_and_gradien
 
 
 @pytest.mark.parametrize(
-    ("precision", "fast_math"),
+    ("dtype", "kernel"),
     [
-        ("float32", True),
-        ("float64", False),
-        pytest.param("float64", True, marks=pytest.mark.full),
-        pytest.param("float32", False, marks=pytest.mark.full),
+        ("float32", "llvm"),
+        ("float64", "xla"),
+        pytest.param("float64", "llvm", marks=pytest.mark.full),
+        pytest.param("float32", "xla", marks=pytest.mark.full),
     ],
 )
-def test_a_cell_is_the_descent_from_its_start(precision, fast_math):
+def test_a_cell_is_the_descent_from_its_start(dtype, kernel):
     f = objectives.get("ill_conditioned_quadratic", dim=3)
     asked = plan(
         f, gdjax.heavy_ball, starts.uniform(3, seed=1),
         {"learning_rate": [0.01, 0.03, 1.0], "momentum": [0.0, 0.8]},
-        steps=60, record=[0, 1, 7, 60], stop=False, precision=precision,
+        steps=60, save_at=[0, 1, 7, 60], stopping=False, dtype=dtype,
     )  # fmt: skip
-    found, runner = run(asked, fast_math=fast_math)
-    assert runner.kernel.name == ("native" if fast_math else "xla")
-    tolerance = 400 * float(jnp.finfo(precision).eps)
+    found, runner = run(asked, choice=kernel)
+    assert runner.kernel.name == kernel
+    tolerance = 400 * float(jnp.finfo(dtype).eps)
     cells = [(s, rate, m) for s in range(3) for rate in (0.01, 0.03, 1.0) for m in (0.0, 0.8)]
     for i, (s, rate, momentum) in enumerate(cells):
         start = asked.starts.take(f, s, s + 1)[0]
-        path = gdjax.descend(f, gdjax.heavy_ball(rate, momentum), start, 60, precision=precision)
+        path = gdjax.descend(f, gdjax.heavy_ball(rate, momentum), start, 60, dtype=dtype)
         assert found["outcome"][i] == path.outcome
         if path.outcome != Outcome.DIVERGED:  # a sweep stops what descend follows
             np.testing.assert_allclose(
@@ -109,7 +109,7 @@ def test_a_cell_is_the_descent_from_its_start(precision, fast_math):
                 found["best_value"][i], np.asarray(path.values).min(), rtol=1e-4
             )
             within = np.asarray(path.values) <= 1e-4
-            assert found["first_step"][i] == (within.argmax() if within.any() else -1)
+            assert found["steps_to_tolerance"][i] == (within.argmax() if within.any() else -1)
         else:
             assert found["steps"][i] < 60
 
@@ -122,11 +122,11 @@ def test_a_cell_is_the_descent_from_its_start(precision, fast_math):
 def test_the_native_kernel_runs_optax(optimizer):
     f = objectives.get("booth")
     made = gdjax.optimizers.get(optimizer, learning_rate=0.01)
-    asked = plan(f, made, starts.uniform(5), steps=20, precision="float64", stop=False)
+    asked = plan(f, made, starts.uniform(5), steps=20, dtype="float64", stopping=False)
     found, runner = run(asked)
-    assert runner.kernel.name == "native", runner.reason
+    assert runner.kernel.name == "llvm", runner.reason
     for i in range(5):
-        path = gdjax.descend(f, made, asked.starts.take(f, i, i + 1)[0], 20, precision="float64")
+        path = gdjax.descend(f, made, asked.starts.take(f, i, i + 1)[0], 20, dtype="float64")
         np.testing.assert_allclose(found["final_point"][i], path.points[-1], rtol=1e-9)
 
 
@@ -134,12 +134,12 @@ def test_rest_is_looked_for_by_strides_and_loss_at_every_step():
     asked = plan(
         objectives.get("booth"), gdjax.heavy_ball, starts.uniform(50),
         {"learning_rate": [0.03, 0.09, 0.3, 1e5], "momentum": [0.5]}, steps=384,
-        precision="float64",
+        dtype="float64",
     )  # fmt: skip
     native, runner = run(asked)
-    xla, other = run(asked, fast_math=False)
-    often, _ = run(asked._replace(rule=StoppingRule(every=1)))
-    assert (runner.kernel.name, other.kernel.name) == ("native", "xla")
+    xla, other = run(asked, choice="xla")
+    often, _ = run(asked._replace(stopping=StoppingRule(every=1)))
+    assert (runner.kernel.name, other.kernel.name) == ("llvm", "xla")
     resting = native["outcome"] == Outcome.CONVERGED
     lost = native["outcome"] == Outcome.DIVERGED
     assert resting.any()
@@ -149,7 +149,7 @@ def test_rest_is_looked_for_by_strides_and_loss_at_every_step():
     np.testing.assert_array_equal(native["outcome"], often["outcome"])
     early = native["steps"][resting] - often["steps"][resting]
     assert {*early} == {*range(loop.stride(384, 10))}
-    for name in ("outcome", "steps", "evaluations", "first_step", "minimum"):
+    for name in ("outcome", "steps", "evaluations", "steps_to_tolerance", "minimum"):
         np.testing.assert_array_equal(native[name], xla[name], err_msg=name)
     for name in ("final_point", "final_value", "best_value"):
         np.testing.assert_allclose(native[name], xla[name], rtol=1e-9, atol=1e-12, err_msg=name)
@@ -162,16 +162,16 @@ def test_the_value_of_a_lost_point_is_known_but_never_the_best(record):
         name="slide", domain=[(-200, 200)], fn=lambda p: jnp.sin(p[0]) - 0.5 * p[0] ** 2
     )
     asked = plan(f, gdjax.gradient_descent(0.9), np.linspace(1, 150, 40)[:, None], steps=60,
-                 record=record)  # fmt: skip
+                 save_at=record)  # fmt: skip
     found, runner = run(asked)
-    assert runner.kernel.name == "native"
+    assert runner.kernel.name == "llvm"
     assert (found["outcome"] == Outcome.DIVERGED).all()
     last = found["final_point"][:, 0].astype(float)
     assert (np.abs(last) > 2e4).all()
     np.testing.assert_allclose(found["final_value"], np.sin(last) - last**2 / 2, rtol=1e-6)
     assert (found["best_value"] > found["final_value"]).all()
     # What is within tolerance, and near a minimum, is not said where neither is known.
-    assert (found["first_step"] == found["minimum"]).all()
+    assert (found["steps_to_tolerance"] == found["minimum"]).all()
     assert (found["minimum"] == -1).all()
     if record:
         rows = found["steps"], np.arange(40)
@@ -190,7 +190,7 @@ def test_what_cannot_be_unrolled_runs_in_xla_and_says_why():
     )  # fmt: skip
     asked = plan(f, gdjax.gradient_descent(0.5), starts.uniform(5), steps=5, gradient="hand")
     found, runner = run(asked)
-    assert runner.kernel.name == "xla+elementary"
+    assert runner.kernel.name == "xla_math"
     assert "cannot be unrolled" in runner.reason
     assert (found["outcome"] == Outcome.CONVERGED).all()
 
@@ -199,7 +199,7 @@ def test_what_cannot_be_unrolled_runs_in_xla_and_says_why():
 def test_a_line_search_runs_in_xla():
     asked = plan(objectives.get("sphere"), optax.lbfgs(), starts.uniform(5), steps=5)
     found, runner = run(asked)
-    assert runner.kernel.name == "xla+elementary"
+    assert runner.kernel.name == "xla_math"
     assert (found["outcome"] == Outcome.CONVERGED).all()
 
 
@@ -213,7 +213,7 @@ def test_the_kernel_for_gpus_computes_the_same_as_the_one_for_cpus():
     other = Runner(asked)
     setting, numbers, data = loop.Setting.of(asked.optimizer, asked.objective)
     other.kernel = pallas.Kernel(
-        loop.descent(setting, asked.gradient, asked.rule, asked.tolerance, asked.stop),
+        loop.descent(setting, asked.gradient, asked.stopping, asked.tolerance, asked.stops),
         jax.ShapeDtypeStruct((2,), np.float32),
         [jax.ShapeDtypeStruct((), np.float32)] * len(numbers),
         data,
@@ -225,24 +225,24 @@ def test_the_kernel_for_gpus_computes_the_same_as_the_one_for_cpus():
         np.testing.assert_allclose(a[name][calm], b[name][calm], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("fast_math", [True, pytest.param(False, marks=pytest.mark.full)])
+@pytest.mark.parametrize("kernel", ["llvm", pytest.param("xla", marks=pytest.mark.full)])
 @pytest.mark.parametrize("record", [None, 7])
-def test_results_do_not_depend_on_how_a_sweep_is_cut(fast_math, record):
+def test_results_do_not_depend_on_how_a_sweep_is_cut(kernel, record):
     given = starts.uniform(1500, seed=2)
     settings = {
         "hyperparameters": {"learning_rate": [0.05, 0.4], "momentum": [0.3, 0.95]},
-        "steps": 30, "record": record, "gradient": "hand",
+        "steps": 30, "save_at": record, "gradient": "hand",
     }  # fmt: skip
-    whole, _ = run(plan(QFSP, gdjax.heavy_ball, given, **settings), fast_math=fast_math)
+    whole, _ = run(plan(QFSP, gdjax.heavy_ball, given, **settings), choice=kernel)
     assert len({*whole["outcome"]}) > 1  # some stop, and others take their place
     cut, _ = run(
         plan(QFSP, gdjax.heavy_ball, given, chunk=1111, **settings),
-        devices=1, fast_math=fast_math,
+        devices=1, choice=kernel,
     )  # fmt: skip
     same(whole, cut)
     order = np.random.default_rng(0).permutation(1500)
     points = given.take(QFSP, 0, 1500)[order]
-    mixed, _ = run(plan(QFSP, gdjax.heavy_ball, points, **settings), fast_math=fast_math)
+    mixed, _ = run(plan(QFSP, gdjax.heavy_ball, points, **settings), choice=kernel)
     same({k: v.reshape(1500, 4, *v.shape[1:])[order] for k, v in whole.items()},
          {k: v.reshape(1500, 4, *v.shape[1:]) for k, v in mixed.items()})  # fmt: skip
 
@@ -252,7 +252,7 @@ def test_results_do_not_depend_on_how_wide_a_processors_vectors_are(monkeypatch,
     if not kernel.llvm.get_host_cpu_features().get("avx2"):
         pytest.skip("this processor cannot run what is compiled for vectors of 32 bytes")
     asked = plan(
-        QFSP, gdjax.heavy_ball, starts.uniform(300, seed=2), steps=40, record=record,
+        QFSP, gdjax.heavy_ball, starts.uniform(300, seed=2), steps=40, save_at=record,
         hyperparameters={"learning_rate": [0.05, 0.4, 1e4], "momentum": [0.3, 0.95]},
     )  # fmt: skip
     own, _ = run(asked)
@@ -260,7 +260,7 @@ def test_results_do_not_depend_on_how_wide_a_processors_vectors_are(monkeypatch,
     _compiled.cache_clear()
     narrow, runner = run(asked)
     _compiled.cache_clear()
-    assert runner.kernel.name == "native"
+    assert runner.kernel.name == "llvm"
     same(own, narrow)
 
 
@@ -294,14 +294,14 @@ def by_native_kernel(name, x):
         name=name, fn=lambda p: function(p[0]), gradient=lambda p: p, domain=[(-1, 1)]
     )
     asked = plan(f, gdjax.gradient_descent(0.1), x.astype(float)[:, None], steps=0,
-                 precision=x.dtype.name, gradient="hand")  # fmt: skip
+                 dtype=x.dtype.name, gradient="hand")  # fmt: skip
     found, runner = run(asked)
-    assert runner.kernel.name == "native", runner.reason
+    assert runner.kernel.name == "llvm", runner.reason
     return found["final_value"]
 
 
 def by_xla(name, x):
-    with as_precision(x.dtype.name):
+    with default_dtype(x.dtype.name):
         function = jax.vmap(getattr(jnp, name))
         value = np.asarray(jax.jit(substituted(function))(x))
         assert (value != np.asarray(jax.jit(function)(x)))[np.isfinite(value)].any()
@@ -371,17 +371,17 @@ def test_a_far_number_leaves_the_sines_beside_it_as_they_are():
 
 
 @pytest.mark.full
-def test_what_is_too_long_for_the_native_kernel_comes_out_the_same_with_and_without_fast_math():
+def test_what_is_too_long_for_the_native_kernel_comes_out_the_same_by_either_xla_kernel():
     f = objectives.get("rastrigin", dim=300)
     given = starts.uniform(200, seed=1).take(f, 0, 200)
     given[::7] *= 400  # its sine is far beyond the polynomial's reach
     asked = plan(f, gdjax.heavy_ball(1e-3), given, steps=10, chunk=77)
     own, runner = run(asked)
-    exact, other = run(asked, fast_math=False)
-    assert (runner.kernel.name, other.kernel.name) == ("xla+elementary", "xla")
+    exact, other = run(asked, choice="xla")
+    assert (runner.kernel.name, other.kernel.name) == ("xla_math", "xla")
     assert runner.kernel.tile == other.kernel.tile < CPU_TILE
     assert (own["final_point"] != exact["final_point"]).any()
-    for name in ("outcome", "steps", "minimum", "first_step"):
+    for name in ("outcome", "steps", "minimum", "steps_to_tolerance"):
         np.testing.assert_array_equal(own[name], exact[name])
     # Ten steps let the 1e-7 of a sine grow by (1 + 0.4)¹⁰ at the most: the curvature is 400.
     np.testing.assert_allclose(own["final_point"], exact["final_point"], rtol=1e-5, atol=1e-4)
@@ -398,7 +398,7 @@ def test_powers_keep_signs_and_edges():
     finite = [c for c in cases if np.isfinite(c).all()]
     asked = plan(f, gdjax.gradient_descent(0.1), finite, steps=0, gradient="hand")
     found, runner = run(asked)
-    assert runner.kernel.name == "native", runner.reason
+    assert runner.kernel.name == "llvm", runner.reason
     with np.errstate(all="ignore"):
         expected = [np.power(np.float64(a), b) for a, b in finite]
     np.testing.assert_allclose(found["final_value"], expected, rtol=2e-7)
@@ -469,7 +469,7 @@ def test_numbers_in_one_dimension_are_so_many_starts():
 
 def test_starts_keep_the_precision_they_were_given_in():
     given = np.array([[0.1, 0.2]], np.float32)
-    made = plan(QFSP, gdjax.gradient_descent(0.1), given, precision="float64").starts
+    made = plan(QFSP, gdjax.gradient_descent(0.1), given, dtype="float64").starts
     assert made.take(QFSP, 0, 1).dtype == np.float32
 
 
@@ -518,34 +518,34 @@ def test_a_plan_counts_its_cells_with_the_starts_slowest_and_the_last_axis_faste
     ],
 )  # fmt: skip
 def test_what_is_to_be_recorded(record, steps, kept):
-    assert plan(QFSP, gdjax.heavy_ball(0.1), steps=steps, record=record).record == kept
+    assert plan(QFSP, gdjax.heavy_ball(0.1), steps=steps, save_at=record).save_at == kept
 
 
 def test_a_sweep_says_how_it_was_run():
     found = gdjax.sweep(QFSP, gdjax.heavy_ball(0.1), [(1, 2), (3, 4)], steps=12)
     said = {
         "objective": "qfsp", "fmin": QFSP.fmin, "max_steps": 12, "tolerance": 1e-4, "chunk": 2,
-        "gradient": "autodiff", "precision": "float32", "starts_kind": "array", "kernel": "native",
+        "gradient": "autodiff", "dtype": "float32", "starts_kind": "array", "kernel": "llvm",
         "kernel_reason": "", "stride": 6, "processors": processors(), "complete": True,
     }  # fmt: skip
     assert {name: found.attrs[name] for name in said} == said
     assert processors() == len(os.sched_getaffinity(0))
-    alone = gdjax.sweep(QFSP, gdjax.heavy_ball(0.1), steps=1, devices=1, fast_math=False)
-    assert (alone.attrs["kernel_reason"], alone.attrs["processors"]) == ("fast_math is off", 1)
+    alone = gdjax.sweep(QFSP, gdjax.heavy_ball(0.1), steps=1, devices=1, kernel="xla")
+    assert (alone.attrs["kernel_reason"], alone.attrs["processors"]) == ("", 1)
     with pytest.raises(gdjax.ArgumentError, match="devices must be a whole number, at least 1"):
         gdjax.sweep(QFSP, gdjax.heavy_ball(0.1), devices=0)
 
 
 @pytest.mark.parametrize(
-    ("stop", "stops", "rule"),
+    ("stopping", "stops", "rule"),
     [
         (True, True, StoppingRule()), (False, False, StoppingRule()),
         (StoppingRule(bound=5), True, StoppingRule(bound=5)),
     ],
 )  # fmt: skip
-def test_a_rule_is_a_way_to_stop(stop, stops, rule):
-    asked = plan(QFSP, gdjax.heavy_ball(0.1), stop=stop)
-    assert (asked.stop, asked.rule) == (stops, rule)
+def test_a_rule_is_a_way_to_stop(stopping, stops, rule):
+    asked = plan(QFSP, gdjax.heavy_ball(0.1), stopping=stopping)
+    assert (asked.stops, asked.stopping) == (stops, rule)
 
 
 def test_a_hyperparameter_given_with_the_optimizer_stays_unless_it_is_swept():
@@ -570,16 +570,16 @@ def test_a_hyperparameter_given_with_the_optimizer_stays_unless_it_is_swept():
         ({"starts": np.zeros((3, 4))}, "starts must have shape (n, 2), as qfsp needs, got (3, 4)"),
         ({"starts": [[1.0, np.nan]]}, "starts must be finite, got (1.0, nan) at index 0"),
         ({"starts": np.zeros((0, 2))}, "starts must hold at least one point"),
-        ({"record": "everything"}, "unknown record 'everything'"),
-        ({"record": [3, 200]}, "record must lie within the 100 steps, got 200"),
+        ({"save_at": "everything"}, "unknown save_at 'everything'"),
+        ({"save_at": [3, 200]}, "save_at must lie within the 100 steps, got 200"),
         ({"steps": -1}, "steps must be a whole number, at least 0, got -1"),
-        ({"stop": StoppingRule(every=0)}, "every must be a whole number, at least 1, got 0"),
+        ({"stopping": StoppingRule(every=0)}, "every must be a whole number, at least 1, got 0"),
         ({"chunk": 0}, "chunk must be a whole number, at least 1, got 0"),
         ({"chunk": True}, "chunk must be a whole number, at least 1, got True"),
         ({"steps": 1.0}, "steps must be a whole number, at least 0, got 1.0"),
         ({"tolerance": np.inf}, "tolerance must be positive and finite, got inf"),
-        ({"record": 0}, "record must be a whole number, at least 1, got 0"),
-        ({"record": [-1]}, "record must be a whole number, at least 0, got -1"),
+        ({"save_at": 0}, "save_at must be a whole number, at least 1, got 0"),
+        ({"save_at": [-1]}, "save_at must be a whole number, at least 0, got -1"),
         ({"gradient": "left"}, "unknown gradient 'left'"),
         ({"optimizer": 3},
          "must be a name, a factory such as optax.adam, or an optax transformation, got 3"),
@@ -592,7 +592,10 @@ def test_a_hyperparameter_given_with_the_optimizer_stays_unless_it_is_swept():
          "hyperparameters must be named once each"),
         ({"starts": "here"}, "starts must be points of 2 numbers, got 'here'"),
         ({"tolerance": 0.0}, "tolerance must be positive and finite, got 0"),
-        ({"precision": "float16"}, "unknown precision 'float16'"),
+        ({"dtype": "float16"}, "unknown dtype 'float16'"),
+        ({"kernel": "cuda"}, "unknown kernel 'cuda'; choose from auto, llvm, pallas, xla"),
+        ({"kernel": "pallas", "save_at": "all"}, "pallas cannot compute this sweep: it keeps"),
+        ({"optimizer": "lbfgs", "kernel": "llvm"}, "kernel llvm cannot compute this sweep: "),
         ({"optimizer": optax.adam(0.1), "hyperparameters": {"b1": [0.9]}}, "is made already"),
         ({"optimizer": "sgd", "hyperparameters": {"learning_rate": [0.1], "nesterov": [0.0]}},
          "nesterov of sgd cannot be swept"),
@@ -604,7 +607,7 @@ def test_bad_calls_say_what_is_wrong(untyped, arguments, message):
     if "momentum" in arguments.get("hyperparameters", ()):
         arguments = {"hyperparameters": rate | arguments["hyperparameters"]}
     with pytest.raises(gdjax.ArgumentError) as caught:
-        plan(QFSP, **settings | arguments)
+        gdjax.sweep(QFSP, **settings | arguments)
     assert message in str(caught.value)
 
 

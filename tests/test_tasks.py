@@ -144,7 +144,7 @@ def test_the_others_of_a_comparison_are_certified_against_the_first(told, saved,
 
     def asked(a, b, objective, starts, steps, **kwargs):
         assert (objective, steps) == (BOWL, 2)
-        assert kwargs == {"gradient": "autodiff", "precision": "float32"}
+        assert kwargs == {"gradient": "autodiff", "dtype": "float32"}
         np.testing.assert_array_equal(starts, [[1, 2]])
         names = repr(a), repr(b)
         return certificates.EquivalenceReport(*names, "bowl", "float32", 1e-3, (trial,))
@@ -231,11 +231,11 @@ def certified(ulps, told, **options):
     """What is told of objectives with these largest differences."""
     given = iter(ulps)
 
-    def asked(a, b, objective, points, steps, *, precision, schedule):
+    def asked(a, b, objective, points, steps, *, dtype, schedule):
         trial = certificates.Trial(
             "as given", "same method", "", "state", next(given), 1.5, (0, 1, 0), 9, 1.0, 0, -1
         )
-        return certificates.EquivalenceReport(a, b, objective.name, precision, 1e-3, (trial,))
+        return certificates.EquivalenceReport(a, b, objective.name, dtype, 1e-3, (trial,))
 
     rates = []
 
@@ -253,9 +253,9 @@ def test_a_certificate_is_told_in_a_table_and_a_sentence(told):
     lines, rates = certified([1.25, 2.0], told, learning_rate=0.3)
     assert rates == [0.3, 0.3]
     assert lines == [
-        "objective  precision  point  carried  steps  verdict",
-        "bowl       float32    1.25   1.5      9      same method",
-        "bowl       float64    2      1.5      9      same method",
+        "objective  dtype    point  carried  steps  verdict",
+        "bowl       float32  1.25   1.5      9      same method",
+        "bowl       float64  2      1.5      9      same method",
         "a = one",
         "b = other",
         "at every step the same state; learning rate 0.3; the next points are at most 2 ulps apart "
@@ -441,7 +441,7 @@ def test_a_sweep_is_told_in_five_lines_and_written_as_numbers(told, saved, tmp_p
         # 6 of 12 by Wilson's interval with z = 1.96
         "global minimum      50 % (95 % interval 25.38 to 74.62 %)",
         "steps to tolerance  30, 60, never (quartiles of all descents)",
-        "time                0.5 s, 0.014 million gradients a second, native kernel",
+        "time                0.5 s, 0.014 million gradients a second, llvm kernel",
         f"{folder}/steps.pdf",
         f"{folder}/results.parquet",
         f"{store}",
@@ -484,7 +484,7 @@ def test_what_was_in_the_store_is_not_counted_as_computed_now(told, saved, tmp_p
     assert (summary["descents_now"], summary["gradient_evaluations_now"]) == (9, 4000)
     assert told()[4] == (
         "time                2 s for 9 descents, the others were in the store, 0.002 million "
-        "gradients a second, native kernel"
+        "gradients a second, llvm kernel"
     )
 
 

@@ -100,7 +100,7 @@ def test_the_measured_stability_boundary_is_the_predicted_one(method):
 
 
 def distances(f, optimizer, start, minimum, steps):
-    path = gdjax.descend(f, optimizer, start, steps, precision="float64")
+    path = gdjax.descend(f, optimizer, start, steps, dtype="float64")
     return np.linalg.norm(np.asarray(path.points) - np.asarray(minimum), axis=1)
 
 

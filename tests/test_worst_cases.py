@@ -12,7 +12,7 @@ CYCLE = np.array([2592, 792, -2208]) / 1225
 def test_heavy_ball_tuned_for_quadratics_cycles_between_three_points(start):
     path = gdjax.descend(
         objectives.get("lessard_heavy_ball"),
-        gdjax.heavy_ball(1 / 9, 4 / 9), (start,), steps=600, precision="float64",
+        gdjax.heavy_ball(1 / 9, 4 / 9), (start,), steps=600, dtype="float64",
     )  # fmt: skip
     if 3.07 <= start <= 3.46:
         assert path.outcome == Outcome.MAX_STEPS
@@ -24,7 +24,7 @@ def test_heavy_ball_tuned_for_quadratics_cycles_between_three_points(start):
 @pytest.mark.parametrize("steps", [1, 5, 20])
 def test_plain_descent_attains_its_worst_case_bound(steps):
     f = objectives.get("huber_worst_gd", steps=steps)
-    path = gdjax.descend(f, gdjax.gradient_descent(1.0), steps=steps, precision="float64")
+    path = gdjax.descend(f, gdjax.gradient_descent(1.0), steps=steps, dtype="float64")
     assert path.values[-1] == pytest.approx(1 / (4 * steps + 2), rel=1e-12)
 
 
@@ -32,7 +32,7 @@ def test_plain_descent_attains_its_worst_case_bound(steps):
 def test_no_method_of_first_order_beats_the_lower_bound(name):
     steps = 6
     f = objectives.get("nesterov_worst", dim=2 * steps + 1)
-    path = gdjax.descend(f, getattr(gdjax, name)(0.9), steps=steps, precision="float64")
+    path = gdjax.descend(f, getattr(gdjax, name)(0.9), steps=steps, dtype="float64")
     distance = np.sum(np.square(f.minima[0]))
     assert float(path.values[-1]) - f.fmin >= 3 * distance / (32 * (steps + 1) ** 2)
     assert (np.asarray(path.points)[-1, steps:] == 0).all()  # a step reaches one dimension further
@@ -48,7 +48,5 @@ def test_nesterov_on_an_eigenvalue_is_heavy_ball_with_less_momentum(curvature):
         ball = optimizers.Optimizer(
             ball.factory, {**ball.hyperparameters, "momentum": momentum * (1 - rate * curvature)}
         )
-    a, b = (
-        gdjax.descend(f, o, (1.0,), steps=40, precision="float64").points for o in (ahead, ball)
-    )
+    a, b = (gdjax.descend(f, o, (1.0,), steps=40, dtype="float64").points for o in (ahead, ball))
     np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-14)

@@ -60,7 +60,7 @@ def compared(found: Sequence[Timing]) -> list[Goal]:
 def of_the_goals(found: Sequence[Timing]) -> list[Timing]:
     """The rows' measurements on the largest summary sweep of up to 10⁶ × 100 in float32."""
     chosen = [t for t in found if t.series == "rows" and t.keep == "summary"
-              and t.precision == "float32" and t.starts <= 10**6 and t.steps <= 100]  # fmt: skip
+              and t.dtype == "float32" and t.starts <= 10**6 and t.steps <= 100]  # fmt: skip
     size = max(((t.starts, t.steps) for t in chosen), default=())
     return [t for t in chosen if (t.starts, t.steps) == size]
 
@@ -151,7 +151,7 @@ def stopping(effort: Effort, quick: bool) -> list[Goal]:
     half = pits.starts(number)
     half[::2] = 0  # the global minimum
     ripple = Work("qfsp", 2, "float32", "summary")
-    sweep = functools.partial(gdjax.sweep, steps=200, precision="float32",
+    sweep = functools.partial(gdjax.sweep, steps=200, dtype="float32",
                               devices=effort.processors)  # fmt: skip
     resting = functools.partial(
         sweep, pits.objective, gdjax.heavy_ball(pits.learning_rate, MOMENTUM), half
@@ -164,8 +164,8 @@ def stopping(effort: Effort, quick: bool) -> list[Goal]:
         )  # fmt: skip
 
     calls = {
-        "stop": functools.partial(resting, stop=True),
-        "no stop": functools.partial(resting, stop=False),
+        "stop": functools.partial(resting, stopping=True),
+        "no stop": functools.partial(resting, stopping=False),
         "lost": rates(1e4), "none lost": rates(0.9 * ripple.learning_rate),
     }  # fmt: skip
     found = in_turn(calls, effort.rounds)
@@ -187,8 +187,8 @@ def full_paths(effort: Effort) -> Goal:
     ball = gdjax.heavy_ball(work.learning_rate, MOMENTUM)
     calls = {
         "paths": functools.partial(
-            gdjax.sweep, work.objective, ball, work.starts(number), steps=steps, record="all",
-            precision=work.precision, devices=effort.processors,
+            gdjax.sweep, work.objective, ball, work.starts(number), steps=steps, save_at="all",
+            dtype=work.dtype, devices=effort.processors,
         ),
         "write": functools.partial(write, size, effort.processors),
     }  # fmt: skip

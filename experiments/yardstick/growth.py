@@ -41,7 +41,7 @@ def growth(
             (work, n, k), used = points[key]
             low, middle, high = quartiles(seconds)
             found.append(Timing(
-                GDJAX, work.label, work.precision, work.keep, n, k, steady=middle, low=low,
+                GDJAX, work.label, work.dtype, work.keep, n, k, steady=middle, low=low,
                 high=high, peak=peak, ran_starts=n, ran_steps=k, same=True, series=name,
                 devices=used,
             ))  # fmt: skip
@@ -54,5 +54,5 @@ def _job(case: Case, devices: int) -> Callable[[], Any]:
     ball = gdjax.heavy_ball(work.learning_rate, MOMENTUM)
     return functools.partial(
         gdjax.sweep, work.objective, ball, work.starts(case.starts), steps=case.steps,
-        precision=work.precision, devices=devices, stop=False,  # every step is taken
+        dtype=work.dtype, devices=devices, stopping=False,  # every step is taken
     )  # fmt: skip

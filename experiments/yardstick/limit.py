@@ -25,7 +25,7 @@ FLAGS = ["-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fno-
          "-fopenmp", "-shared", "-fPIC", "-w", *WIDE]  # fmt: skip
 OBJECTIVES = ("sphere", "qfsp", "rosenbrock", "ackley", "rastrigin")
 FIELDS = {
-    "final_point": None, "final_value": None, "best_value": None, "first_step": np.int32,
+    "final_point": None, "final_value": None, "best_value": None, "steps_to_tolerance": np.int32,
     "steps": np.int32, "evaluations": np.int32, "outcome": np.int8, "minimum": np.int16,
 }  # fmt: skip
 
@@ -34,7 +34,7 @@ class Limit(NamedTuple):
     """A compiled kernel: ``call(variant, starts, steps, ...)`` fills and returns a summary."""
 
     objective: Objective
-    precision: str
+    dtype: str
     library: ctypes.CDLL
 
     def __call__(
@@ -50,15 +50,15 @@ class Limit(NamedTuple):
     ) -> dict[str, np.ndarray]:
         """Descend from every start, ``(n, d)``: variant ``sweep``, or ``bare`` without outcomes."""
         f, rule, n = self.objective, DEFAULT_RULE, len(starts)
-        starts = np.ascontiguousarray(starts, self.precision)
+        starts = np.ascontiguousarray(starts, self.dtype)
         out = {
-            name: np.empty((n, f.dim) if name == "final_point" else n, kind or self.precision)
+            name: np.empty((n, f.dim) if name == "final_point" else n, kind or self.dtype)
             for name, kind in FIELDS.items()
             if variant == "sweep" or name in ("final_point", "final_value")
         }
-        frame = [np.ascontiguousarray(a, self.precision) for a in (f.center, f.width)]
-        frame.append(np.ascontiguousarray(f.known_minima, self.precision))
-        real = ctypes.c_double if self.precision == "float64" else ctypes.c_float
+        frame = [np.ascontiguousarray(a, self.dtype) for a in (f.center, f.width)]
+        frame.append(np.ascontiguousarray(f.known_minima, self.dtype))
+        real = ctypes.c_double if self.dtype == "float64" else ctypes.c_float
         within = -np.inf if f.fmin is None else f.fmin + tolerance
         numbers = [learning_rate, momentum, within, *rule[:4]]
 
@@ -102,19 +102,19 @@ def compiler() -> str | None:
                 None)  # fmt: skip
 
 
-def build(objective: Objective, precision: str, extra: tuple[str, ...] = ()) -> Limit:
+def build(objective: Objective, dtype: str, extra: tuple[str, ...] = ()) -> Limit:
     """Compile the kernel of one objective.
 
     Raises:
         RuntimeError: the compiler refuses.
     """
-    numbers = elementary._DOUBLE if precision == "float64" else elementary._SINGLE
+    numbers = elementary._DOUBLE if dtype == "float64" else elementary._SINGLE
     names = ("half_pi", "ln2", "sine", "cosine", "exponential")
     tables = {name.upper(): _braced(getattr(numbers, name)) for name in names}
     defined = tables | {
         "MAGIC": repr(numbers.magic), "OBJECTIVE": objective.name, "DIM": objective.dim,
     }  # fmt: skip
-    if precision == "float64":
+    if dtype == "float64":
         defined["DOUBLE"] = 1
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / "limit.so"
@@ -123,7 +123,7 @@ def build(objective: Objective, precision: str, extra: tuple[str, ...] = ()) -> 
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(done.stderr.strip().splitlines()[0])
-        return Limit(objective, precision, ctypes.CDLL(str(made)))
+        return Limit(objective, dtype, ctypes.CDLL(str(made)))
 
 
 def _braced(values: Any) -> str:

@@ -12,7 +12,7 @@ from .work import Work
 
 def compiled(work: Work) -> Callable[..., None]:
     """(starts, steps, learning rate, momentum, …) → None; fills points, values and the path."""
-    real = np.float64 if work.precision == "float64" else np.float32
+    real = np.float64 if work.dtype == "float64" else np.float32
     value, gradient = _functions(real)[work.name]
     value = numba.njit(fastmath=True, inline="always")(value)
     gradient = numba.njit(fastmath=True, inline="always")(gradient)

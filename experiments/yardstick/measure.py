@@ -50,7 +50,7 @@ class Timing(NamedTuple):
 
     row: str
     work: str
-    precision: str
+    dtype: str
     keep: str
     starts: int
     steps: int
@@ -115,7 +115,7 @@ def measure(cases: Iterable[Case], names: Iterable[str], effort: Effort) -> list
 
 def _blank(name: str, case: Case) -> Timing:
     work = case.work
-    return Timing(name, work.label, work.precision, work.keep, case.starts, case.steps)
+    return Timing(name, work.label, work.dtype, work.keep, case.starts, case.steps)
 
 
 class _Ready(NamedTuple):
@@ -148,7 +148,7 @@ def check(run: Run, row: Row, work: Work) -> tuple[float, bool]:
         reached = np.where(gaps.max(2).min(1) < 0.05, gaps.max(2).argmin(1), -1)
         shares.append(np.bincount(reached + 1, minlength=gaps.shape[1] + 1) / len(starts))
     off = np.abs(shares[0] - shares[1]).max()
-    return error, bool(error <= TOLERANCE[work.precision] and off <= FAR_SHARE + 1 / len(starts))
+    return error, bool(error <= TOLERANCE[work.dtype] and off <= FAR_SHARE + 1 / len(starts))
 
 
 def timed(run: Callable, *args: Any) -> float:

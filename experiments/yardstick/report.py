@@ -60,7 +60,7 @@ def shown(timings: Sequence[Timing]) -> list[Timing]:
     if chosen := of_the_goals(timings):
         return chosen
     rows = [t for t in timings if t.series == "rows"]
-    kinds = [(t.precision, t.keep) for t in rows]
+    kinds = [(t.dtype, t.keep) for t in rows]
     largest = max((t.starts, t.steps) for t, kind in zip(rows, kinds, strict=True)
                   if kind == kinds[0])  # fmt: skip
     return [t for t, kind in zip(rows, kinds, strict=True)
@@ -80,7 +80,7 @@ def ratio_table(timings: Sequence[Timing]) -> str:
     ]
     own = [number(rates.get((GDJAX, w), math.nan) / 1e6) for w in works]
     lines.append(["*gdjax, million steps a second*", *own])
-    kind = f"{chosen[0].precision}, {chosen[0].keep}"
+    kind = f"{chosen[0].dtype}, {chosen[0].keep}"
     title = f"gdjax is … times as fast as ({starts:,} starts × {steps} steps, {kind})"
     return markdown([title, *works], lines)
 
@@ -88,13 +88,13 @@ def ratio_table(timings: Sequence[Timing]) -> str:
 def full_table(timings: Sequence[Timing]) -> str:
     """Every measurement of every row, and why the others are missing."""
     parts = []
-    groups = dict.fromkeys((t.precision, t.keep, t.starts, t.steps) for t in timings
+    groups = dict.fromkeys((t.dtype, t.keep, t.starts, t.steps) for t in timings
                            if t.series == "rows")  # fmt: skip
     for group in groups:
         chosen = [t for t in timings if t.series == "rows"
-                  and (t.precision, t.keep, t.starts, t.steps) == group]  # fmt: skip
-        precision, keep, starts, steps = group
-        parts.append(f"### {precision}, {keep}, {starts:,} starts × {steps:,} steps\n")
+                  and (t.dtype, t.keep, t.starts, t.steps) == group]  # fmt: skip
+        dtype, keep, starts, steps = group
+        parts.append(f"### {dtype}, {keep}, {starts:,} starts × {steps:,} steps\n")
         parts.append(markdown(
             ["work", "row", "compile s", "steady s", "quartiles s", "M steps/s", "peak MB",
              "same answer", "remarks"],
@@ -159,7 +159,7 @@ def speed_plot(timings: Sequence[Timing]) -> Figure:
         style.quiet(ax)
     axes[0].invert_yaxis()
     t = chosen[0]
-    figure.supxlabel(f"million steps a second ({t.precision}, {t.starts:,} starts × {t.steps})")
+    figure.supxlabel(f"million steps a second ({t.dtype}, {t.starts:,} starts × {t.steps})")
     return figure
 
 

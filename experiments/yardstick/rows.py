@@ -48,8 +48,8 @@ def _gdjax(work: Work, processors: int) -> Run:
 
     def run(starts: np.ndarray, steps: int) -> tuple[Any, Any]:
         found = sweep(
-            f, ball, starts, steps=steps, precision=work.precision, devices=processors,
-            record="all" if work.keep == "path" else None,
+            f, ball, starts, steps=steps, dtype=work.dtype, devices=processors,
+            save_at="all" if work.keep == "path" else None,
         )  # fmt: skip
         return found.final_point.values, found.final_value.values
 
@@ -62,7 +62,7 @@ def _descend(work: Work, processors: int) -> Run:
     ball = gdjax.heavy_ball(work.learning_rate, MOMENTUM)
 
     def run(starts: np.ndarray, steps: int) -> tuple[Any, Any]:
-        paths = [gdjax.descend(f, ball, x, steps, precision=work.precision) for x in starts]
+        paths = [gdjax.descend(f, ball, x, steps, dtype=work.dtype) for x in starts]
         jax.block_until_ready(paths[-1])
         points, values = ([np.asarray(getattr(p, k))[-1] for p in paths] for k in PATH)
         return np.stack(points), np.stack(values)
@@ -72,7 +72,7 @@ def _descend(work: Work, processors: int) -> Run:
 
 def _limit(variant: str) -> Callable[[Work, int], Run]:
     def make(work: Work, processors: int) -> Run:
-        kernel = limit.build(work.objective, work.precision)
+        kernel = limit.build(work.objective, work.dtype)
 
         def run(starts: np.ndarray, steps: int) -> tuple[Any, Any]:
             found = kernel(variant, starts, steps, work.learning_rate, MOMENTUM, processors)
@@ -159,7 +159,7 @@ def _numba(work: Work, processors: int) -> Run:
 
     numba.set_num_threads(min(processors, numba.get_num_threads()))
     kernel = loops.compiled(work)
-    real = np.dtype(work.precision).type
+    real = np.dtype(work.dtype).type
     numbers = real(work.learning_rate), real(MOMENTUM)
 
     def run(starts: np.ndarray, steps: int) -> tuple[Any, Any]:
@@ -174,7 +174,7 @@ def _numba(work: Work, processors: int) -> Run:
 
 def _in_precision(run: Callable[[np.ndarray, int], tuple], work: Work) -> Run:
     def wrapped(starts: np.ndarray, steps: int) -> tuple[Any, Any]:
-        with jax.enable_x64(work.precision == "float64"):
+        with jax.enable_x64(work.dtype == "float64"):
             points, values, *_ = jax.block_until_ready(run(starts, steps))
             return np.asarray(points), np.asarray(values)
 

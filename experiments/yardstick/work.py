@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import gdjax
-from gdjax._descent.trajectory import Precision
+from gdjax._descent.trajectory import DType
 from gdjax._util.errors import ArgumentError, unknown
 from gdjax.objectives import Objective
 
@@ -22,7 +22,7 @@ class Work(NamedTuple):
 
     name: str
     dim: int
-    precision: Precision
+    dtype: DType
     keep: str
 
     @property
@@ -48,15 +48,15 @@ class Work(NamedTuple):
     @property
     def path_bytes(self) -> int:
         """Bytes that a start and a step add to a full path."""
-        return (self.dim + 1) * np.dtype(self.precision).itemsize
+        return (self.dim + 1) * np.dtype(self.dtype).itemsize
 
     def starts(self, number: int, first: int = 0) -> np.ndarray:
         """Uniform points of the domain, ``(number, d)``."""
         points = gdjax.starts.uniform(first + number).take(self.objective, first, first + number)
-        return points.astype(self.precision)
+        return points.astype(self.dtype)
 
 
-def parse(word: str, precision: Precision, keep: str) -> Work:
+def parse(word: str, dtype: DType, keep: str) -> Work:
     """``rosenbrock-10`` as a ``Work``; without a number the objective's own dimension.
 
     Raises:
@@ -67,7 +67,7 @@ def parse(word: str, precision: Precision, keep: str) -> Work:
         raise unknown("work", name, LEARNING_RATE)
     if dim and not dim.isdigit():
         raise ArgumentError(f"work must be a name, or a name and a dimension, got {word!r}")
-    found = Work(name, int(dim or 0), precision, keep)
+    found = Work(name, int(dim or 0), dtype, keep)
     options = {"dim": found.dim} if dim else {}
     return found._replace(dim=gdjax.objectives.get(name, **options).dim)
 

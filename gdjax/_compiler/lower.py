@@ -25,7 +25,7 @@ class UnsupportedError(Exception):
     """The function does something that cannot be unrolled into scalars; says what."""
 
 
-def scalarise(
+def lower(
     fn: Callable, *arguments: Any, functions: Mapping[str, Callable] = elementary.FUNCTIONS
 ) -> tuple[Program, Any]:
     """Trace a function and unroll it into scalars.

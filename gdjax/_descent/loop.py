@@ -88,7 +88,7 @@ class Summary(NamedTuple):
     final_point: Float[Array, "d"]
     final_value: Float[Array, ""]
     best_value: Float[Array, ""]
-    first_step: Int[Array, ""]
+    steps_to_tolerance: Int[Array, ""]
     steps: Int[Array, ""]
     evaluations: Int[Array, ""]
     outcome: Int[Array, ""]
@@ -182,7 +182,7 @@ def descent(
         setting: the optimizer and the objective.
         gradient: which gradient to follow.
         rule: when a cell is at rest, lost, or at a known minimum.
-        tolerance: ``first_step`` is the first one with f ≤ f* + tolerance.
+        tolerance: ``steps_to_tolerance`` is the first one with f ≤ f* + tolerance.
         stop: whether a cell at rest stops; lost and broken ones always do.
         carry_data: whether a cell carries the data, for kernels that share nothing between cells.
     """
@@ -270,7 +270,7 @@ def descent(
             final_point=cell.point,
             final_value=value,
             best_value=cell.best,
-            first_step=jnp.where(never, jnp.int32(-1), cell.waited),
+            steps_to_tolerance=jnp.where(never, jnp.int32(-1), cell.waited),
             steps=cell.step,
             evaluations=cell.step + 1,
             outcome=classify(wrong, cell.resting, minimum).astype(jnp.int8),

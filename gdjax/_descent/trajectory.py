@@ -1,6 +1,5 @@
 """One descent from one start: a single ``lax.scan`` under ``jit``."""
 
-import contextlib
 import functools
 from collections import Counter
 from collections.abc import Callable
@@ -24,17 +23,17 @@ from gdjax._descent.outcomes import (
     went_wrong,
 )
 from gdjax._inputs import (
+    DType,
     ObjectiveLike,
     OptimizerLike,
-    Precision,
     as_count,
     as_objective,
-    as_precision_name,
     cannot_descend,
+    default_dtype,
 )
 from gdjax._util.display import Card, shown
 from gdjax._util.errors import ArgumentError
-from gdjax._util.memory import LITTLE, SHARE, available_memory, size
+from gdjax._util.memory import NEGLIGIBLE_BYTES, SHARE, available_memory, size
 from gdjax.objectives import GradientSide, Objective, validate
 
 
@@ -109,8 +108,8 @@ def descend(
     steps: Any = 100,
     *,
     gradient: GradientSide = "autodiff",
-    rule: StoppingRule = DEFAULT_RULE,
-    precision: Precision | None = None,
+    stopping: StoppingRule = DEFAULT_RULE,
+    dtype: DType | None = None,
 ) -> Trajectory:
     """Descend an objective from one start, and keep the whole path.
 
@@ -127,8 +126,8 @@ def descend(
             tuple, an Equinox module; by default the objective's own.
         steps: number of steps, at least 0.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
-        rule: when the last point counts as at rest, lost, or at a known minimum.
-        precision: ``float32`` or ``float64``; by default as JAX is configured.
+        stopping: when the last point counts as at rest, lost, or at a known minimum.
+        dtype: ``float32`` or ``float64``; by default as JAX is configured.
 
     Returns:
         The trajectory, with ``points`` of shape ``(steps + 1, d)``, or of the start's structure
@@ -136,8 +135,8 @@ def descend(
 
     Raises:
         ArgumentError: a start of another structure or dimension or not finite, a negative number
-            of steps or more than fit into memory, an unknown gradient or precision, a hand
-            gradient where there is none, or a function that is no objective, as
+            of steps or more than fit into memory, an unknown gradient or dtype, a hand gradient
+            where there is none, or a function that is no objective, as
             ``objectives.validate`` says.
 
     Example:
@@ -150,7 +149,7 @@ def descend(
     steps = as_count("steps", steps, 0)
     f = as_objective(objective, start)
     f.value_and_gradient(gradient)  # says early what is wrong with the choice
-    with as_precision(precision):
+    with default_dtype(dtype):
         _check_memory(steps, f.dim)
         first = f.flat(f.start if start is None else start)
         validate(f, at=first)
@@ -160,10 +159,10 @@ def descend(
         numbers = [_placed(n, wide) if type(n) is float else n for n in numbers]
         given = f.cast(np.float64 if wide else np.float32)
         try:
-            path = _descend(given, steps, gradient, kind, numbers, first, rule)
+            path = _descend(given, steps, gradient, kind, numbers, first, stopping)
         except Exception as error:
             cannot_descend(f, chosen, error)
-    return path if f.layout is None else path._replace(points=f.shaped(path.points))
+    return path if f.structure is None else path._replace(points=f.shaped(path.points))
 
 
 @functools.lru_cache(maxsize=256)
@@ -178,7 +177,7 @@ def _check_memory(steps: int, dim: int) -> None:
     """Refuse a path that would not fit, before anything is compiled."""
     # Twice: the scan's points and values, and the same with the last one joined to them.
     count = 2 * (steps + 1) * (dim + 1)
-    if 8 * count <= LITTLE:
+    if 8 * count <= NEGLIGIBLE_BYTES:
         return
     need = count * jnp.result_type(float).itemsize
     free = available_memory()
@@ -187,14 +186,6 @@ def _check_memory(steps: int, dim: int) -> None:
             f"steps must be few enough for the path to fit into memory: {steps:,} steps need "
             f"{size(need)}, and {size(free)} are free"
         )
-
-
-def as_precision(precision: Any) -> contextlib.AbstractContextManager:
-    """A context in which floats have that precision; None leaves JAX as it is configured."""
-    precision = as_precision_name(precision)
-    if precision is None:
-        return contextlib.nullcontext()
-    return jax.enable_x64(precision == "float64")
 
 
 def frame_of(objective: Objective, start: Array) -> Frame:
@@ -247,7 +238,7 @@ def _descend(
     kind: Any,
     numbers: list[Any],
     start: Float[Array, "d"],
-    rule: StoppingRule,
+    stopping: StoppingRule,
 ) -> Trajectory:
     start = jnp.asarray(start, dtype=float)
     frame = frame_of(objective, start)
@@ -258,7 +249,7 @@ def _descend(
         point, state, wrong = carry
         after, value, _slope = step(point, state)
         # Seen on the way: a second pass over the path costs more than the descent itself.
-        return (*after, went_wrong(wrong, point, value, frame, rule)), (point, value)
+        return (*after, went_wrong(wrong, point, value, frame, stopping)), (point, value)
 
     (last, state, wrong), (points, values) = jax.lax.scan(
         body, (start, transformation.init(start), jnp.int32(-1)), length=steps
@@ -266,11 +257,11 @@ def _descend(
     (following, _), value, slope = step(last, state)
     points = jnp.concatenate([points, last[None]])
     values = jnp.append(values, value)
-    minimum = nearest_minimum(last, frame, rule)
+    minimum = nearest_minimum(last, frame, stopping)
     first_slope = objective.value_and_gradient(gradient)(start)[1]
     outcome = classify(
-        wrong=went_wrong(wrong, last, value, frame, rule),
-        rest=at_rest(slope, first_slope, following - last, frame, rule),
+        wrong=went_wrong(wrong, last, value, frame, stopping),
+        rest=at_rest(slope, first_slope, following - last, frame, stopping),
         minimum=minimum,
     )
     return Trajectory(points, values, outcome, minimum)

@@ -14,7 +14,7 @@ import numpy as np
 from jax.experimental import pallas
 
 from gdjax._compiler.elementary import FUNCTIONS
-from gdjax._compiler.lower import scalarise
+from gdjax._compiler.lower import lower
 from gdjax._compiler.program import Node, Program
 from gdjax._descent.loop import Column, Descent, Paths, as_columns, running_at, stride
 
@@ -95,10 +95,10 @@ class Kernel:
         interpret: bool = False,
     ):
         steps = jax.ShapeDtypeStruct((), np.int32)
-        begin, cell = scalarise(descent.begin, start, numbers, data, functions=WHOLE)
-        advance, _ = scalarise(descent.advance, cell, numbers, functions=WHOLE)
-        judge, _ = scalarise(descent.judge, cell, numbers, steps, functions=WHOLE)
-        finish, self.summary = scalarise(descent.finish, cell, functions=WHOLE)
+        begin, cell = lower(descent.begin, start, numbers, data, functions=WHOLE)
+        advance, _ = lower(descent.advance, cell, numbers, functions=WHOLE)
+        judge, _ = lower(descent.judge, cell, numbers, steps, functions=WHOLE)
+        finish, self.summary = lower(descent.finish, cell, functions=WHOLE)
         self._programs = begin, advance, judge, finish
         self._dim, self._numbers, self._every = start.shape[0], len(numbers), descent.every
         self._running = running_at(cell)

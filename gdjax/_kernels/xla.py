@@ -25,7 +25,7 @@ class Kernel:
         numbers: shapes and dtypes of the hyperparameters.
         data: those of the arrays that all cells share.
         tile: how many cells are computed at once.
-        substitute: whether the elementary functions are our own where XLA's are slow.
+        own_math: whether the elementary functions are our own where XLA's are slow.
 
     Attributes:
         name: what the metadata call it, for with other functions it has other results.
@@ -40,15 +40,15 @@ class Kernel:
         numbers: Sequence[Any],
         data: Sequence[Any],
         tile: int,
-        substitute: bool = False,
+        own_math: bool = False,
     ):
         self.tile = self.block = tile
-        self.name = "xla+elementary" if substitute else "xla"
+        self.name = "xla_math" if own_math else "xla"
         self.descent = descent
         self.dim = start.shape[0]
         cell = jax.eval_shape(descent.begin, start, numbers, data)
         self.summary = jax.eval_shape(descent.finish, cell, data)
-        self._run = jax.jit(substituted(self._descend) if substitute else self._descend)
+        self._run = jax.jit(substituted(self._descend) if own_math else self._descend)
         rows = [jax.ShapeDtypeStruct((tile, *x.shape), x.dtype) for x in (start, *numbers)]
         count = jax.ShapeDtypeStruct((), np.int32)
         when = jax.ShapeDtypeStruct((0,), np.int32)

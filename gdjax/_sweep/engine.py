@@ -19,13 +19,12 @@ from gdjax import optimizers, results
 from gdjax._compiler.fingerprint import fingerprint
 from gdjax._descent.loop import stride
 from gdjax._descent.outcomes import StoppingRule
-from gdjax._descent.trajectory import as_precision
-from gdjax._inputs import ObjectiveLike, OptimizerLike, Precision, as_count
+from gdjax._inputs import DType, ObjectiveLike, OptimizerLike, as_count, default_dtype
 from gdjax._sweep.plan import Plan, plan
-from gdjax._sweep.runner import Runner
+from gdjax._sweep.runner import KernelChoice, Runner
 from gdjax._util import signals
 from gdjax._util.errors import ArgumentError
-from gdjax._util.memory import LITTLE, SHARE, available_memory, size
+from gdjax._util.memory import NEGLIGIBLE_BYTES, SHARE, available_memory, size
 from gdjax.objectives import GradientSide, Objective
 from gdjax.starts import Starts
 
@@ -37,14 +36,14 @@ def sweep(
     hyperparameters: Mapping[Any, Any] | None = None,
     steps: Any = 100,
     *,
-    record: str | int | Sequence[int] | None = None,
-    stop: StoppingRule | bool = True,
+    save_at: str | int | Sequence[int] | None = None,
+    stopping: StoppingRule | bool = True,
     tolerance: float = 1e-4,
     gradient: GradientSide = "autodiff",
-    precision: Precision | None = None,
+    dtype: DType | None = None,
     chunk: int | None = None,
     devices: int | None = None,
-    fast_math: bool = True,
+    kernel: KernelChoice = "auto",
     store: str | os.PathLike | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
@@ -61,17 +60,17 @@ def sweep(
         hyperparameters: values by name, each an axis of the result. A tuple of names with a tuple
             of equally long lists is one axis along which they vary together.
         steps: the most steps a descent takes, at least 0.
-        record: besides the summary, which points and values to keep: ``"all"``, every k-th step
+        save_at: besides the summary, which points and values to keep: ``"all"``, every k-th step
             (an integer), or a list of steps.
-        stop: whether a descent at rest stops, or the rule of when it is, and of how often that is
-            looked for. One that is lost or has met NaN always stops, and at once.
-        tolerance: ``first_step`` is the first step with f ≤ f* + tolerance.
+        stopping: whether a descent at rest stops, or the rule of when it is, and after how many
+            steps it is judged. One that is lost or has met NaN always stops, and at once.
+        tolerance: ``steps_to_tolerance`` is the first step with f ≤ f* + tolerance.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
-        precision: ``float32`` or ``float64``; by default as JAX is configured.
+        dtype: ``float32`` or ``float64``; by default as JAX is configured.
         chunk: how many descents are computed and stored at a time.
         devices: how many processors to use; by default all.
-        fast_math: whether the sine and the like may be our own on a CPU (``sweeps.elementary``),
-            in a native kernel where there can be one; without it all arithmetic is XLA's.
+        kernel: what computes the cells: ``auto`` takes the fastest that can; ``llvm``, ``pallas``,
+            ``xla_math`` (XLA with elementary functions of gdjax's own) or ``xla`` no other.
         store: a folder to write the results to, chunk by chunk. A store of the same sweep is
             continued.
         progress: whether to show a progress bar.
@@ -79,7 +78,7 @@ def sweep(
     Returns:
         Final point, final and best value, first step within tolerance, steps taken, gradient
         evaluations, outcome and known minimum of every descent, with the dims ``start`` and one
-        an axis; with ``record`` also ``points`` and ``values``. The results are the same bits
+        an axis; with ``save_at`` also ``points`` and ``values``. The results are the same bits
         however many devices computed them, and whether or not they were interrupted.
 
     Raises:
@@ -99,11 +98,11 @@ def sweep(
     """
     return Sweep(
         plan(
-            objective, optimizer, starts, hyperparameters, steps, record=record, stop=stop,
-            tolerance=tolerance, gradient=gradient, precision=precision, chunk=chunk,
+            objective, optimizer, starts, hyperparameters, steps, save_at=save_at,
+            stopping=stopping, tolerance=tolerance, gradient=gradient, dtype=dtype, chunk=chunk,
         ),
         devices,
-        fast_math,
+        kernel,
         in_memory=store is None,
     ).run(store, progress)  # fmt: skip
 
@@ -114,7 +113,7 @@ class Sweep:
     Args:
         asked: what to compute.
         devices: how many processors to use; by default all.
-        fast_math: whether elementary functions may be our own.
+        kernel: what computes the cells.
         in_memory: whether all results are to be in memory at once, and not in a store.
 
     Raises:
@@ -129,7 +128,7 @@ class Sweep:
         self,
         asked: Plan,
         devices: int | None = None,
-        fast_math: bool = True,
+        kernel: KernelChoice = "auto",
         in_memory: bool = True,
     ):
         if devices is not None:
@@ -139,7 +138,7 @@ class Sweep:
         if in_memory:  # the results hold all of them: they are made once, for both
             starts = starts[:]
             self._plan = asked._replace(starts=Starts("array", len(starts), points=starts))
-        self._runner = Runner(self._plan, devices, fast_math)
+        self._runner = Runner(self._plan, devices, kernel)
         self.layout = _layout(asked, starts, self._runner, in_memory)
         decides = [self.layout.attrs["config"], self.layout.dims, self.layout.chunk]
         self.digest = hashlib.sha256(repr(decides).encode()).hexdigest()[:10]
@@ -157,11 +156,11 @@ class Sweep:
         """
         asked, runner, layout = self._plan, self._runner, self.layout
         if store is None:
-            room = runner.room(asked.cells)
+            buffers = runner.buffers(asked.cells)
             with _bar(asked, 0, progress) as done:
                 for index in range(asked.chunks):
-                    runner(index, room, done)
-            return results.dataset(layout, room.arrays)
+                    runner(index, buffers, done)
+            return results.dataset(layout, buffers.arrays)
         if not Path(store).exists():
             _check_disk(asked, layout, Path(store))
         folder = results.Store.open_or_create(store, layout)
@@ -199,17 +198,17 @@ def _bar(asked: Plan, ready: int, shown: bool) -> Iterator[Callable[[int], Any]]
 def _check_memory(asked: Plan, in_memory: bool) -> None:
     """Refuse a sweep that would not fit, before it starts."""
     variables = results.standard_variables(
-        asked.precision, asked.objective.dim, len(asked.record)
+        asked.dtype, asked.objective.dim, len(asked.save_at)
     ).values()
     each = sum(variable.nbytes for variable in variables)
     descents = asked.cells if in_memory else 2 * asked.chunk  # one is written, one computed
     need = each * descents + (_bytes_of_starts(asked) if in_memory else 0)
-    if need <= LITTLE:
+    if need <= NEGLIGIBLE_BYTES:
         return
     free = available_memory()
     if need > SHARE * free:
         ways = ["fewer starts or values"] if in_memory else ["a smaller chunk"]
-        ways += ["fewer recorded steps"] if asked.record else []
+        ways += ["fewer recorded steps"] if asked.save_at else []
         ways += ["store='a folder', which keeps a chunk in memory at a time"] if in_memory else []
         raise ArgumentError(
             f"this sweep needs {size(need)} of memory, {each} bytes for each of {descents:,} "
@@ -226,17 +225,18 @@ def _check_disk(asked: Plan, layout: results.Layout, store: Path) -> None:
     if need > SHARE * free:
         grid = asked.starts.kind == "grid"
         sides = f"{asked.starts.number:,} starts a side, {asked.objective.dim} sides"
+        saved = ", or save fewer steps" if asked.save_at else ""
         side = f" ({sides})" if grid else ""
         raise ArgumentError(
             f"this sweep of {asked.cells:,} descents{side} needs up to {size(need)} on the disk, "
             f"and {size(free)} are free; take fewer starts"
-            f"{' a side' if grid else ''} or values{', or record less' if asked.record else ''}"
+            f"{' a side' if grid else ''} or values{saved}"
         )
 
 
 def _bytes_of_starts(asked: Plan) -> int:
     dim = asked.objective.dim
-    return asked.starts.count(dim) * dim * np.dtype(asked.precision).itemsize
+    return asked.starts.count(dim) * dim * np.dtype(asked.dtype).itemsize
 
 
 def _digest(points: np.ndarray) -> str:
@@ -249,7 +249,7 @@ class _LazyStarts:
     def __init__(self, asked: Plan):
         self._asked = asked
         self.shape = (asked.shape[0], asked.objective.dim)
-        self.dtype = np.dtype(asked.precision)
+        self.dtype = np.dtype(asked.dtype)
 
     def __getitem__(self, key: slice) -> np.ndarray:
         first, last, _ = key.indices(self.shape[0])
@@ -268,7 +268,7 @@ def _layout(asked: Plan, points: Any, runner: Runner, in_memory: bool) -> result
     numbers = asked.optimizer.numbers
     config = {
         "objective": f.name,
-        "function": _function(f, asked.gradient, asked.precision),
+        "function": _function(f, asked.gradient, asked.dtype),
         "domain": f.domain,
         "bounded": f.bounded,  # a domain that was guessed decides nothing
         "minima": f.minima,
@@ -276,7 +276,7 @@ def _layout(asked: Plan, points: Any, runner: Runner, in_memory: bool) -> result
         "fmin": f.fmin,
         "optimizer": optimizer,
         # What is written of an optimizer is rounded, and is the same for all that have one name.
-        "update": _update(asked.optimizer, f.dim, asked.precision),
+        "update": _update(asked.optimizer, f.dim, asked.dtype),
         "numbers": {n: np.asarray(numbers[n]) for n in sorted(numbers.keys() - axes.keys())},
         "starts": {
             "kind": starts.kind,
@@ -287,12 +287,12 @@ def _layout(asked: Plan, points: Any, runner: Runner, in_memory: bool) -> result
         },
         "hyperparameters": axes,
         "steps": asked.steps,
-        "record": asked.record,
+        "save_at": asked.save_at,
         "gradient": asked.gradient,
-        "stop": asked.stop,
-        "rule": {name: float(value) for name, value in asked.rule._asdict().items()},
+        "stops": asked.stops,
+        "stopping": {name: float(value) for name, value in asked.stopping._asdict().items()},
         "tolerance": asked.tolerance,
-        "precision": asked.precision,
+        "dtype": asked.dtype,
         "kernel": runner.kernel.name,
         "tile": runner.kernel.tile,
     }  # fmt: skip
@@ -311,17 +311,17 @@ def _layout(asked: Plan, points: Any, runner: Runner, in_memory: bool) -> result
         "kernel": runner.kernel.name,
         "kernel_reason": runner.reason,
         "tile": runner.kernel.tile,
-        "stride": stride(asked.steps, asked.rule.every),
+        "stride": stride(asked.steps, asked.stopping.every),
         "processors": runner.devices,
     }
     return results.sweep_layout(
         points,
         [dict(zip(axis.names, axis.values, strict=True)) for axis in asked.axes],
-        precision=asked.precision,
+        dtype=asked.dtype,
         chunk=asked.chunk,
         config=config,
         components=f.variables,
-        record=np.asarray(asked.record, np.int32) if asked.record else None,
+        record=np.asarray(asked.save_at, np.int32) if asked.save_at else None,
         minima=f.known_minima,
         global_minima=len(f.minima),
         attrs=attrs,
@@ -329,22 +329,22 @@ def _layout(asked: Plan, points: Any, runner: Runner, in_memory: bool) -> result
 
 
 @functools.lru_cache(maxsize=64)
-def _function(objective: Objective, gradient: GradientSide, precision: Precision) -> str:
+def _function(objective: Objective, gradient: GradientSide, dtype: DType) -> str:
     """A digest of what the objective computes and of its data, whatever its name."""
-    with as_precision(precision):
-        at = jax.ShapeDtypeStruct((objective.dim,), precision)
-        return fingerprint(objective.cast(precision).value_and_gradient(gradient), at)
+    with default_dtype(dtype):
+        at = jax.ShapeDtypeStruct((objective.dim,), dtype)
+        return fingerprint(objective.cast(dtype).value_and_gradient(gradient), at)
 
 
 @functools.lru_cache(maxsize=64)
-def _update(optimizer: optimizers.Optimizer, dim: int, precision: Precision) -> str:
+def _update(optimizer: optimizers.Optimizer, dim: int, dtype: DType) -> str:
     """A digest of what the optimizer does with its numbers, whatever its name."""
 
     def first(made: optimizers.Optimizer, point: Any, slope: Any, value: Any) -> Any:
         extra = optimizers.extra_arguments(value, slope, jnp.sum, jnp.ones_like)
         return made.update(slope, made.init(point), point, **extra)
 
-    with as_precision(precision):
-        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), precision), optimizer)
-        point = jax.ShapeDtypeStruct((dim,), precision)
-        return fingerprint(first, shapes, point, point, jax.ShapeDtypeStruct((), precision))
+    with default_dtype(dtype):
+        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), dtype), optimizer)
+        point = jax.ShapeDtypeStruct((dim,), dtype)
+        return fingerprint(first, shapes, point, point, jax.ShapeDtypeStruct((), dtype))

@@ -10,13 +10,13 @@ import optax
 
 from gdjax import optimizers
 from gdjax._descent.outcomes import DEFAULT_RULE, StoppingRule
-from gdjax._descent.trajectory import as_precision
 from gdjax._inputs import (
+    DType,
     ObjectiveLike,
     OptimizerLike,
-    Precision,
     as_count,
-    as_precision_name,
+    as_dtype,
+    default_dtype,
     is_count,
     objective_at,
 )
@@ -56,12 +56,12 @@ class Plan(NamedTuple):
         starts: where the descents begin.
         axes: of the hyperparameters that vary.
         steps: the most steps a cell takes.
-        record: the steps whose points and values are kept; empty for the summary alone.
+        save_at: the steps whose points and values are kept; empty for the summary alone.
         gradient: which gradient is followed.
-        rule: when a cell is at rest, lost, or at a known minimum.
-        stop: whether a cell at rest stops.
-        tolerance: on f − f*, for ``first_step``.
-        precision: ``float32`` or ``float64``.
+        stopping: when a cell is at rest, lost, or at a known minimum.
+        stops: whether a cell at rest stops.
+        tolerance: on f − f*, for ``steps_to_tolerance``.
+        dtype: ``float32`` or ``float64``.
         chunk: cells in a chunk.
     """
 
@@ -70,12 +70,12 @@ class Plan(NamedTuple):
     starts: Starts
     axes: tuple[Axis, ...]
     steps: int
-    record: tuple[int, ...]
+    save_at: tuple[int, ...]
     gradient: GradientSide
-    rule: StoppingRule
-    stop: bool
+    stopping: StoppingRule
+    stops: bool
     tolerance: float
-    precision: Precision
+    dtype: DType
     chunk: int
 
     @property
@@ -105,11 +105,11 @@ def plan(
     hyperparameters: Mapping[Any, Any] | None = None,
     steps: Any = 100,
     *,
-    record: str | int | Sequence[int] | None = None,
-    stop: StoppingRule | bool = True,
+    save_at: str | int | Sequence[int] | None = None,
+    stopping: StoppingRule | bool = True,
     tolerance: float = 1e-4,
     gradient: GradientSide = "autodiff",
-    precision: Precision | None = None,
+    dtype: DType | None = None,
     chunk: int | None = None,
 ) -> Plan:
     """Check what a sweep is asked for, and put it into its one form.
@@ -120,10 +120,10 @@ def plan(
     steps = as_count("steps", steps, 0)
     if not 0 < tolerance < math.inf:
         raise ArgumentError(f"tolerance must be positive and finite, got {tolerance}")
-    precision = as_precision_name(precision)
+    dtype = as_dtype(dtype)
     objective = objective_at(objective, starts)
     objective.value_and_gradient(gradient)
-    rule = stop if isinstance(stop, StoppingRule) else DEFAULT_RULE
+    rule = stopping if isinstance(stopping, StoppingRule) else DEFAULT_RULE
     as_count("every", rule.every, 1)
     chosen = as_starts(starts, objective)
     axes, made = _hyperparameters(optimizer, hyperparameters or {})
@@ -131,10 +131,10 @@ def plan(
     if chunk is None:
         most = 2 ** round(math.log2(max(CHUNK_STEPS / (max(steps, 1) * objective.dim), 1)))
         chunk = min(max(most, 2**14), 2**20)
-    recorded = _recorded(record, steps)
-    if precision is None:
-        precision = "float64" if jnp.result_type(float) == jnp.float64 else "float32"
-    with as_precision(precision):
+    saved = _saved(save_at, steps)
+    if dtype is None:
+        dtype = "float64" if jnp.result_type(float) == jnp.float64 else "float32"
+    with default_dtype(dtype):
         validate(objective, numbers=False)
     return Plan(
         objective=objective,
@@ -142,29 +142,29 @@ def plan(
         starts=chosen,
         axes=axes,
         steps=steps,
-        record=recorded,
+        save_at=saved,
         gradient=gradient,
-        rule=rule,
-        stop=stop is not False,
+        stopping=rule,
+        stops=stopping is not False,
         tolerance=float(tolerance),
-        precision=precision,
+        dtype=dtype,
         chunk=min(as_count("chunk", chunk, 1), cells),
     )
 
 
-def _recorded(record: str | int | Sequence[int] | None, steps: int) -> tuple[int, ...]:
-    """The steps to record, in order."""
-    if record is None or record == "summary":
+def _saved(save_at: str | int | Sequence[int] | None, steps: int) -> tuple[int, ...]:
+    """The steps to save, in order."""
+    if save_at is None or save_at == "summary":
         return ()
-    if record == "all":
+    if save_at == "all":
         return tuple(range(steps + 1))
-    if isinstance(record, str):
-        raise unknown("record", record, ("summary", "all"))
-    if is_count(record):
-        return tuple(range(0, steps + 1, as_count("record", record, 1)))
-    chosen = sorted({as_count("record", step, 0) for step in np.atleast_1d(record).tolist()})
+    if isinstance(save_at, str):
+        raise unknown("save_at", save_at, ("summary", "all"))
+    if is_count(save_at):
+        return tuple(range(0, steps + 1, as_count("save_at", save_at, 1)))
+    chosen = sorted({as_count("save_at", step, 0) for step in np.atleast_1d(save_at).tolist()})
     if chosen and chosen[-1] > steps:
-        raise ArgumentError(f"record must lie within the {steps} steps, got {chosen[-1]}")
+        raise ArgumentError(f"save_at must lie within the {steps} steps, got {chosen[-1]}")
     return tuple(chosen)
 
 

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 import jax
 import numpy as np
@@ -14,17 +14,18 @@ import numpy as np
 from gdjax._compiler.lower import UnsupportedError
 from gdjax._descent import loop
 from gdjax._descent.loop import ALIGNED, Column, Paths
-from gdjax._descent.trajectory import as_precision
-from gdjax._inputs import cannot_descend
+from gdjax._inputs import cannot_descend, default_dtype
 from gdjax._kernels import xla
 from gdjax._sweep.plan import Plan
-from gdjax._util.errors import first_line
+from gdjax._util.errors import ArgumentError, first_line, unknown
 
 CPU_TILE, ACCELERATOR_TILE = 2**11, 2**17  # the most cells that XLA is handed at once
 CACHED = 3 * 2**16  # bytes that the points of a tile take on a CPU: its state stays in the caches
 MOST_DATA = 64  # numbers that a cell of an unrolled kernel can carry beside its state
 BLOCK_STEPS = 2**26  # in a call: a fraction of a second
 LEAST_STEPS = 2**17  # times dimensions: as long as a call takes besides, or longer
+
+KernelChoice = Literal["auto", "llvm", "xla", "xla_math", "pallas"]
 
 
 @runtime_checkable
@@ -38,7 +39,7 @@ class Kernel(Protocol):
     __call__: Callable[..., None]
 
 
-class Room(NamedTuple):
+class Buffers(NamedTuple):
     """Memory for results.
 
     Args:
@@ -56,21 +57,23 @@ class Runner:
     Args:
         plan: what to compute.
         devices: how many processors to use; by default all that there are.
-        fast_math: whether elementary functions may be our own, in the native kernel or XLA's.
+        choice: which kernel: ``auto`` takes the first that can, any other name that one alone.
 
     Attributes:
         kernel: what computes the cells.
         devices: how many processors it uses.
-        reason: why it is not the native kernel; empty if it is.
+        reason: why the faster ones cannot; empty if there are none.
     """
 
-    def __init__(self, plan: Plan, devices: int | None = None, fast_math: bool = True):
+    def __init__(self, plan: Plan, devices: int | None = None, choice: KernelChoice = "auto"):
+        if choice not in get_args(KernelChoice):
+            raise unknown("kernel", choice, get_args(KernelChoice))
         self.plan = plan
-        with as_precision(plan.precision):
-            self.kernel, self.reason = _kernel(plan, fast_math)
+        with default_dtype(plan.dtype):
+            self.kernel, self.reason = _kernel(plan, choice)
         one = jax.default_backend() != "cpu"  # an accelerator takes one call at a time
         self.devices = 1 if one else devices or processors()
-        dtype = np.dtype(plan.precision)
+        dtype = np.dtype(plan.dtype)
         _, numbers, data = loop.Setting.of(plan.optimizer, plan.objective)
         floats = (leaf.dtype.kind == "f" for leaf in data)
         self._data = [
@@ -79,14 +82,14 @@ class Runner:
         self._every, columns = 1, {}
         for axis in reversed(plan.axes):
             for name, values in zip(axis.names, axis.values, strict=True):
-                columns[name] = Column(values.astype(plan.precision), self._every)
+                columns[name] = Column(values.astype(plan.dtype), self._every)
             self._every *= len(axis)
         names = [name for name, x in plan.optimizer.numbers.items() if np.ndim(x) == 0]
         for name, value in zip(names, numbers, strict=True):
-            columns.setdefault(name, Column(np.asarray([value], plan.precision), 1))
+            columns.setdefault(name, Column(np.asarray([value], plan.dtype), 1))
         self._numbers = [columns[name] for name in names]
 
-    def room(self, count: int) -> Room:
+    def buffers(self, count: int) -> Buffers:
         """Memory for the results of so many cells."""
         plan, dim, tile = self.plan, self.plan.objective.dim, self.kernel.tile
         kept = self.kernel.summary._asdict().items()
@@ -100,39 +103,42 @@ class Runner:
             name: memory[place : place + sizes[name]].view(dtype).reshape(shape)
             for place, (name, (shape, dtype)) in zip(places, shapes.items(), strict=False)
         }
-        if not plan.record:
-            return Room(arrays, None)
+        if not plan.save_at:
+            return Buffers(arrays, None)
         padded = -(-count // tile) * tile
-        points = _aligned((len(plan.record), dim, padded), plan.precision)
-        values = _aligned((len(plan.record), padded), plan.precision)
+        points = _aligned((len(plan.save_at), dim, padded), plan.dtype)
+        values = _aligned((len(plan.save_at), padded), plan.dtype)
         # Computed with the cells last, where they are neighbours; seen with the cells first.
         arrays["points"], arrays["values"] = (
             points[..., :count].transpose(2, 0, 1),
             values[:, :count].T,
         )
-        return Room(arrays, Paths(plan.record, points, values))
+        return Buffers(arrays, Paths(plan.save_at, points, values))
 
     def __call__(
-        self, index: int, room: Room | None = None, done: Callable[[int], Any] = lambda cells: None
+        self,
+        index: int,
+        buffers: Buffers | None = None,
+        done: Callable[[int], Any] = lambda cells: None,
     ) -> dict[str, np.ndarray]:
         """The results of one chunk: for each variable an array, ``(cells, …)``.
 
         Args:
             index: of the chunk.
-            room: memory for the results of the whole plan; by default new one for the chunk.
+            buffers: memory for the results of the whole plan; by default new one for the chunk.
             done: told how many cells were finished, from time to time.
         """
         plan, kernel = self.plan, self.kernel
         first, last = plan.bounds(index)
         count, dim = last - first, plan.objective.dim
-        if room is not None and room.paths is not None and first % kernel.tile:
+        if buffers is not None and buffers.paths is not None and first % kernel.tile:
             for name, array in self(index, None, done).items():  # stores would not be aligned
-                room.arrays[name][first:last] = array
-            return {name: array[first:last] for name, array in room.arrays.items()}
-        arrays, paths = room or self.room(count)
-        at = first if room else 0
+                buffers.arrays[name][first:last] = array
+            return {name: array[first:last] for name, array in buffers.arrays.items()}
+        arrays, paths = buffers or self.buffers(count)
+        at = first if buffers else 0
         begin, end = first // self._every, -(-last // self._every)
-        starts = np.asarray(plan.starts.take(plan.objective, begin, end), plan.precision)
+        starts = np.asarray(plan.starts.take(plan.objective, begin, end), plan.dtype)
         columns = [Column(starts[:, i], self._every) for i in range(dim)] + self._numbers
         offset = first - begin * self._every
         size = self._block(count)
@@ -144,7 +150,7 @@ class Runner:
             if paths is not None:
                 wide = slice(at + a, at + a + -(-(b - a) // kernel.tile) * kernel.tile)
                 recorded = Paths(paths.when, paths.points[..., wide], paths.values[..., wide])
-            with as_precision(plan.precision):
+            with default_dtype(plan.dtype):
                 kernel(offset + a, offset + b, plan.steps, columns, self._data, rows, recorded)
             done(b - a)
 
@@ -187,12 +193,12 @@ def _aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     return memory[first : first + size].view(dtype).reshape(shape)
 
 
-def _kernel(plan: Plan, fast_math: bool) -> tuple[Kernel, str]:
+def _kernel(plan: Plan, choice: KernelChoice) -> tuple[Kernel, str]:
     setting, _, data = loop.Setting.of(plan.optimizer, plan.objective)
-    kinds = [(x.shape, plan.precision if x.dtype.kind == "f" else str(x.dtype)) for x in data]
-    key = (setting, tuple(kinds), plan.gradient, plan.rule, plan.tolerance, plan.stop)
+    kinds = [(x.shape, plan.dtype if x.dtype.kind == "f" else str(x.dtype)) for x in data]
+    key = (setting, tuple(kinds), plan.gradient, plan.stopping, plan.tolerance, plan.stops)
     try:
-        return _compiled(*key, plan.objective.dim, plan.precision, fast_math, bool(plan.record))
+        return _compiled(*key, plan.objective.dim, plan.dtype, choice, bool(plan.save_at))
     except Exception as error:
         cannot_descend(plan.objective, plan.optimizer, error)
 
@@ -206,8 +212,8 @@ def _compiled(
     tolerance: float,
     stop: bool,
     dim: int,
-    precision: str,
-    fast_math: bool,
+    dtype: str,
+    choice: KernelChoice,
     record: bool,
 ) -> tuple[Kernel, str]:
     """The first kernel that can be had, and why those before it cannot.
@@ -215,49 +221,62 @@ def _compiled(
     Whatever goes wrong in a kernel of ours, the next one takes over: the last is plain XLA, whose
     mistakes are those of what it was given.
     """
-    start = jax.ShapeDtypeStruct((dim,), precision)
-    numbers = [jax.ShapeDtypeStruct((), precision)] * sum(setting.scalars)
+    start = jax.ShapeDtypeStruct((dim,), dtype)
+    numbers = [jax.ShapeDtypeStruct((), dtype)] * sum(setting.scalars)
     arrays = [jax.ShapeDtypeStruct(*kind) for kind in data]
     given = start, numbers, arrays
     asked = setting, gradient, rule, tolerance, stop
     on_cpu = jax.default_backend() == "cpu"
-    tile = _tile(dim * np.dtype(precision).itemsize) if on_cpu else ACCELERATOR_TILE
+    tile = _tile(dim * np.dtype(dtype).itemsize) if on_cpu else ACCELERATOR_TILE
 
     def unrolled() -> loop.Descent:
         count = sum(math.prod(array.shape) for array in arrays)
-        if count > MOST_DATA:  # there is no room for more in a cell
+        if count > MOST_DATA:  # there is no buffers for more in a cell
             raise UnsupportedError(f"its {count:,} data are too many to be unrolled into scalars")
         return loop.descent(*asked, carry_data=True)
 
     def by_llvm() -> Kernel:
+        if not on_cpu:
+            raise UnsupportedError("it runs on a CPU")
         from gdjax._kernels import llvm
 
         return llvm.Kernel(unrolled(), *given, record)
 
     def by_pallas() -> Kernel:
+        if record:
+            raise UnsupportedError("it keeps no paths")
         from gdjax._kernels import pallas
 
         return pallas.Kernel(unrolled(), *given)
 
-    def by_xla(substitute: bool) -> Kernel:
-        return xla.Kernel(loop.descent(*asked), *given, tile, substitute)
+    def by_xla(own_math: bool) -> Kernel:
+        return xla.Kernel(loop.descent(*asked), *given, tile, own_math)
 
-    ways: dict[str, Callable[[], Kernel]] = {}
-    if fast_math and on_cpu:
-        ways = {"native": by_llvm, "xla+elementary": lambda: by_xla(substitute=True)}
-    elif fast_math and jax.default_backend() == "gpu" and not record:
-        ways = {"pallas": by_pallas}
-    reasons = [] if fast_math else ["fast_math is off"]
-    for name, way in ways.items():
+    ways: dict[str, Callable[[], Kernel]] = {
+        "llvm": by_llvm,
+        "pallas": by_pallas,
+        "xla_math": lambda: by_xla(own_math=True),
+        "xla": lambda: by_xla(own_math=False),
+    }
+    if choice != "auto":
+        names = [choice]
+    elif on_cpu:
+        names = ["llvm", "xla_math", "xla"]
+    else:
+        names = ["pallas", "xla"] if jax.default_backend() == "gpu" and not record else ["xla"]
+    reasons = []
+    for name in names:
         try:
-            return way(), "; ".join(reasons)
+            return ways[name](), "; ".join(reasons)
         except ImportError:
             reasons.append("llvmlite is not installed: pip install 'gdjax[fast]'")
         except UnsupportedError as error:
             reasons.append(str(error))
         except Exception as error:
+            if name == "xla":
+                raise
             reasons.append(f"the {name} kernel fails with {first_line(error)}")
-    return by_xla(substitute=False), "; ".join(reasons)
+    raise ArgumentError(f"kernel {choice} cannot compute this sweep: {reasons[0]}")
 
 
 def _tile(point: int) -> int:

@@ -3,7 +3,7 @@
 import os
 
 SHARE = 0.8  # of the free memory, or of the free disk, that may be asked for
-LITTLE = 2**20  # bytes not worth a question: the answer takes as long as a short descent
+NEGLIGIBLE_BYTES = 2**20  # bytes not worth a question: the answer takes as long as a short descent
 
 
 def available_memory() -> int:

@@ -12,7 +12,7 @@ _pressed = threading.Event()
 
 
 @contextlib.contextmanager
-def remembered() -> Iterator[None]:
+def catch_sigint() -> Iterator[None]:
     """A context in which ``check`` knows of a Ctrl-C that was lost; for the main thread.
 
     Nothing is printed of the callback that lost it, and what fails after a Ctrl-C failed of it:
@@ -43,7 +43,7 @@ def remembered() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def leaving(called: str) -> Iterator[None]:
+def exit_on_sigint(called: str) -> Iterator[None]:
     """A context in which Ctrl-C ends the process at once, in one line; for imports.
 
     A KeyboardInterrupt in the middle of them comes out as an ImportError of some extension, or

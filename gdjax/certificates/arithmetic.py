@@ -66,14 +66,14 @@ class Unit(NamedTuple):
     largest: float
 
     @classmethod
-    def of(cls, precision: str) -> "Unit":
+    def of(cls, dtype: str) -> "Unit":
         """The limits of ``float32`` or ``float64``.
 
         Example:
             >>> Unit.of("float32").rounding == 2.0**-24
             True
         """
-        info = np.finfo(precision)
+        info = np.finfo(dtype)
         return cls(float(info.eps) / 2, float(info.tiny), float(info.max))
 
 

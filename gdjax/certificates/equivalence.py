@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Array
 
 from gdjax import optimizers
-from gdjax._descent.trajectory import as_precision, frame_of
-from gdjax._inputs import ObjectiveLike, Precision, as_count, as_optimizer, as_starts, objective_at
+from gdjax._descent.trajectory import frame_of
+from gdjax._inputs import DType, ObjectiveLike, as_count, as_optimizer, default_dtype, objective_at
 from gdjax.certificates.equivalence_report import EquivalenceReport, Trial
 from gdjax.certificates.filters import (
     Filter,
@@ -29,6 +29,7 @@ from gdjax.certificates.filters import (
 )
 from gdjax.objectives import GradientSide, Objective, validate
 from gdjax.optimizers import schedules
+from gdjax.starts import given_or_drawn
 
 # Two conventions round a step up to seven times, the conversion included, each time by one unit
 # at most. Where only the history is the same, 1/(1 − μ) steps of such roundings add up.
@@ -44,7 +45,7 @@ def certify_equivalence(
     *,
     seed: int = 0,
     gradient: GradientSide = "autodiff",
-    precision: Precision = "float64",
+    dtype: DType = "float64",
     tolerance: float = 1e-3,
     schedule: bool = True,
 ) -> EquivalenceReport:
@@ -63,7 +64,7 @@ def certify_equivalence(
         steps: number of steps, at least 1.
         seed: of the draw.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
-        precision: in which the steps are taken.
+        dtype: in which the steps are taken.
         tolerance: from which on the free runs count as apart, in widths of the domain.
         schedule: whether to try a decaying learning rate as well.
 
@@ -79,9 +80,9 @@ def certify_equivalence(
     """
     steps, seed = as_count("steps", steps, 1), as_count("seed", seed, 0)
     objective = objective_at(objective, starts)
-    points = as_starts(objective, starts, seed)
-    setting = _Setting(objective, points, steps, gradient, precision, tolerance)
-    with as_precision(precision):
+    points = given_or_drawn(objective, starts, seed)
+    setting = _Setting(objective, points, steps, gradient, dtype, tolerance)
+    with default_dtype(dtype):
         validate(objective, at=points[0])
     a, b = map(as_optimizer, (a, b))
     trials = [_trial("as given", a, b, setting)]
@@ -89,7 +90,7 @@ def certify_equivalence(
         slower_a, slower_b = _decaying(a, steps), _decaying(b, steps)
         if slower_a and slower_b:
             trials.append(_trial("decaying", slower_a, slower_b, setting))
-    return EquivalenceReport(repr(a), repr(b), objective.name, precision, tolerance, tuple(trials))
+    return EquivalenceReport(repr(a), repr(b), objective.name, dtype, tolerance, tuple(trials))
 
 
 class _Setting(NamedTuple):
@@ -99,7 +100,7 @@ class _Setting(NamedTuple):
     points: np.ndarray
     steps: int
     gradient: GradientSide
-    precision: Precision
+    dtype: DType
     tolerance: float
 
 
@@ -146,14 +147,14 @@ def _trial(
     b: optimizers.Optimizer,
     setting: _Setting,
 ) -> Trial:
-    dtype, steps = np.dtype(setting.precision), setting.steps
+    dtype, steps = np.dtype(setting.dtype), setting.steps
     filter_a, filter_b = (measured_filter(_rounded(o, dtype), steps) for o in (a, b))
     if filter_a is None or filter_b is None:
         forced = "history"
         convert = _Conversion(1.0, np.ones(steps + 1), np.zeros((2, steps + 1)))
     else:
         forced, convert = "state", _conversion(filter_a, filter_b)
-    with as_precision(setting.precision):
+    with default_dtype(setting.dtype):
         found = _along(
             setting.objective.cast(dtype), steps, setting.gradient, forced, a, b,
             *(jnp.asarray(x, dtype) for x in (setting.points, *convert)),

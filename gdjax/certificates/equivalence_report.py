@@ -58,7 +58,7 @@ class EquivalenceReport(NamedTuple):
     Args:
         a, b: the two optimizers, as they write themselves.
         objective: name of the objective.
-        precision: ``float32`` or ``float64``.
+        dtype: ``float32`` or ``float64``.
         tolerance: of the free runs, in widths of the domain.
         trials: as given, and under a decaying learning rate where both take one.
     """
@@ -66,7 +66,7 @@ class EquivalenceReport(NamedTuple):
     a: str
     b: str
     objective: str
-    precision: str
+    dtype: str
     tolerance: float
     trials: tuple[Trial, ...]
 
@@ -101,7 +101,7 @@ class EquivalenceReport(NamedTuple):
         lines = [
             f"a = {self.a}",
             f"b = {self.b}",
-            f"on {self.objective}, {self.precision}: {self.verdict}",
+            f"on {self.objective}, {self.dtype}: {self.verdict}",
             table(self._rows()),
         ]
         lines += [f"{t.rate}: {t.reason}" for t in self.trials if t.reason]
@@ -109,6 +109,6 @@ class EquivalenceReport(NamedTuple):
 
     def _card(self) -> Card:
         reasons = {f"why, {t.rate}": t.reason for t in self.trials}
-        on = f"{self.objective}, {self.precision}"
+        on = f"{self.objective}, {self.dtype}"
         facts = {"a": self.a, "b": self.b, "on": on, **reasons}
         return Card(f"EquivalenceReport: {self.verdict}", facts, self._rows())

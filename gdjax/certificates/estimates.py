@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax._descent.trajectory import as_precision
+from gdjax._inputs import default_dtype
 from gdjax._util.errors import ArgumentError
 from gdjax.certificates.arithmetic import NotAnalyticError, Unit, in_complex, trace, with_noise
 from gdjax.certificates.problem import Problem
@@ -49,7 +49,7 @@ class Differences(NamedTuple):
     kinked: np.ndarray
 
 
-class Evidence(NamedTuple):
+class Estimates(NamedTuple):
     """What every referee says at n points, in one precision.
 
     Args:
@@ -74,7 +74,7 @@ class Evidence(NamedTuple):
     on_kink: np.ndarray
 
 
-class Referees:
+class Estimators:
     """All referees of one problem, each compiled once; call them on points.
 
     Args:
@@ -88,8 +88,8 @@ class Referees:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.missing: dict[str, str] = {}
-        with as_precision("float64"):
-            point = jnp.zeros(problem.layout.size)
+        with default_dtype("float64"):
+            point = jnp.zeros(problem.structure.size)
             sides = {}
             for side, fn in problem.sides.items():
                 try:
@@ -123,7 +123,7 @@ class Referees:
         self._complex: Callable | None = None
         try:
             self._complex = _compile(self._complex_steps(in_complex(value)))
-            with as_precision("float64"):
+            with default_dtype("float64"):
                 jax.eval_shape(jax.vmap(self._complex_steps(in_complex(value))), point[None])
         except NotAnalyticError as error:
             self._complex, self.reason = None, f"not applicable: {error} has no complex form"
@@ -131,11 +131,11 @@ class Referees:
             self._complex = None
             self.reason = f"not applicable: {type(error).__name__} in complex numbers"
 
-    def __call__(self, points: np.ndarray, precision: str, seed: int = 0) -> Evidence:
+    def __call__(self, points: np.ndarray, dtype: str, seed: int = 0) -> Estimates:
         """Hear every referee at points ``(n, d)``, with the roundings of a precision."""
-        unit, rng = Unit.of(precision), np.random.default_rng(seed)
+        unit, rng = Unit.of(dtype), np.random.default_rng(seed)
         heard = []
-        with as_precision("float64"):
+        with default_dtype("float64"):
             for at in self._chunks(points):
                 noise = {
                     side: rng.integers(-127, 128, (len(at), 1 + SAMPLES, count), dtype=np.int8)
@@ -156,7 +156,7 @@ class Referees:
         to_double = 1.0 if self.narrow else Unit.of("float64").rounding / unit.rounding
         with np.errstate(invalid="ignore"):
             on_kink = ~(np.abs(kink) > blur).all(axis=1)
-        return Evidence(
+        return Estimates(
             points=points,
             values=value,
             sides=sides,
@@ -170,7 +170,7 @@ class Referees:
     def single(self, points: np.ndarray) -> dict[str, np.ndarray]:
         """What the hand-derived derivative and reverse mode give in float32, ``(n, c)``."""
         sides = {s: f for s, f in self.problem.sides.items() if s not in (*self.missing, "forward")}
-        with as_precision("float32"):
+        with default_dtype("float32"):
             look = _compile(lambda at: {side: fn(at) for side, fn in sides.items()})
             parts = [look(at.astype(np.float32)) for at in self._chunks(points)]
         joined = {s: np.concatenate([np.asarray(part[s]) for part in parts]) for s in sides}
@@ -178,7 +178,7 @@ class Referees:
 
     def _chunks(self, points: np.ndarray) -> Iterator[np.ndarray]:
         """Points in pieces of one size, for one compiled program each; the last piece is padded."""
-        d, p = self.problem.layout.size, len(self.problem.directions)
+        d, p = self.problem.structure.size, len(self.problem.directions)
         m = d if self.problem.kind == "Hessian" else 1
         each = 4 * len(STEPS) * p * (m + d) + SAMPLES * sum(self.numbers.values())
         size = int(np.clip(CHUNK // each, 1, len(points)))
@@ -188,7 +188,7 @@ class Referees:
     def _derivatives(self, sides: dict[str, Callable], at: Any) -> tuple:
         problem = self.problem
         directions = jnp.asarray(problem.directions)
-        unit = len(directions) == problem.layout.size
+        unit = len(directions) == problem.structure.size
         reach = jnp.maximum(jnp.abs(at), jnp.asarray(problem.width) / 128)
         reach = reach if unit else jnp.full(len(directions), jnp.max(reach))
         steps = reach[:, None] * jnp.asarray(STEPS)

@@ -10,7 +10,7 @@ import optax
 from jaxtyping import Array
 
 from gdjax import optimizers
-from gdjax._descent.trajectory import as_precision
+from gdjax._inputs import default_dtype
 from gdjax.optimizers import momentum
 
 PROBES = np.array([[0.75, -1.5], [1.25, 0.5]])  # a memory and a gradient that are not parallel
@@ -96,7 +96,7 @@ def with_leaf(state: Any, index: int, memory: Array) -> Any:
 
 def measured_filter(optimizer: optimizers.Optimizer, steps: int) -> Filter | None:
     """An optimizer as a linear filter, measured in float64 at every step; None if it is none."""
-    with as_precision("float64"):
+    with default_dtype("float64"):
         transformation = at_gradients(optimizer)
         index = memory_leaf(jax.eval_shape(transformation.init, jnp.ones(2)), (2,))
         if index is None:

@@ -6,9 +6,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from gdjax._inputs import ObjectiveLike, Precision, as_count, as_precision_name
+from gdjax._inputs import DType, ObjectiveLike, as_count, as_dtype
 from gdjax._util.errors import ArgumentError
-from gdjax.certificates.estimates import ROUNDINGS, STEPS, Evidence, Referees
+from gdjax.certificates.estimates import ROUNDINGS, STEPS, Estimates, Estimators
 from gdjax.certificates.gradient_report import Behaviour, Details, GradientReport, Side
 from gdjax.certificates.patterns import patterns
 from gdjax.certificates.problem import Problem, pose
@@ -22,7 +22,7 @@ def check_gradient(
     *,
     domain: Sequence[Any] | None = None,
     around: Any = None,
-    precision: Precision = "float64",
+    dtype: DType = "float64",
     seed: int = 0,
 ) -> GradientReport:
     """Certify a hand-derived gradient; without one, certify what autodiff makes of the function.
@@ -44,7 +44,7 @@ def check_gradient(
         domain: one (low, high) pair a dimension, to draw in; by default the objective's own.
         around: a point, which may be a pytree, to draw points around: normally distributed, a
             tenth of each number wide.
-        precision: ``float64`` judges the formula; ``float32`` how the gradient behaves
+        dtype: ``float64`` judges the formula; ``float32`` how the gradient behaves
             in single precision, against the truth in double.
         seed: of the draw and of the rounding noise.
 
@@ -62,7 +62,7 @@ def check_gradient(
         >>> report.component, report.patterns[0]
         ('b[1]', 'component b[0] is off by a factor 0.5')
     """
-    return _certify(precision, seed, function, gradient, "gradient", points, domain, around)
+    return _certify(dtype, seed, function, gradient, "gradient", points, domain, around)
 
 
 def check_hessian(
@@ -72,7 +72,7 @@ def check_hessian(
     *,
     domain: Sequence[Any] | None = None,
     around: Any = None,
-    precision: Precision = "float64",
+    dtype: DType = "float64",
     seed: int = 0,
 ) -> GradientReport:
     """Certify a hand-derived Hessian; without one, certify autodiff's, as every Hessian step uses.
@@ -88,7 +88,7 @@ def check_hessian(
         points: as in ``check_gradient``, and so are the rest.
         domain: where to draw.
         around: what to draw around.
-        precision: which one the verdict is about.
+        dtype: which one the verdict is about.
         seed: of the draw and of the rounding noise.
 
     Raises:
@@ -99,7 +99,7 @@ def check_hessian(
         >>> check_hessian(gdjax.objectives.get("rosenbrock"), points=100).ok
         True
     """
-    return _certify(precision, seed, function, hessian, "Hessian", points, domain, around)
+    return _certify(dtype, seed, function, hessian, "Hessian", points, domain, around)
 
 
 def assert_gradient(
@@ -114,7 +114,7 @@ def assert_gradient(
         function: as in ``check_gradient``, and so are the rest.
         gradient: of the function.
         points: how many, or which.
-        **options: ``domain``, ``around``, ``precision``, ``seed``.
+        **options: ``domain``, ``around``, ``dtype``, ``seed``.
 
     Raises:
         AssertionError: the gradient is wrong.
@@ -129,30 +129,30 @@ def assert_gradient(
         raise AssertionError(str(report))
 
 
-def _certify(precision: Any, seed: Any, *asked: Any) -> GradientReport:
-    precision = as_precision_name(precision) or "float64"
+def _certify(dtype: Any, seed: Any, *asked: Any) -> GradientReport:
+    dtype = as_dtype(dtype) or "float64"
     seed = as_count("seed", seed, 0)
     with jax.enable_x64(True):  # whatever is traced, data that are closed over included
         problem = pose(*asked, seed=seed)
-    referees = Referees(problem)
+    referees = Estimators(problem)
     double = referees(problem.points, "float64", seed)
     coarse = problem.points.astype(np.float32).astype(float)
     single = referees(coarse, "float32", seed)
-    return conclude(problem, precision, double, single, referees.single(coarse))
+    return conclude(problem, dtype, double, single, referees.single(coarse))
 
 
 def conclude(
     problem: Problem,
-    precision: Precision,
-    double: Evidence,
-    single: Evidence,
+    dtype: DType,
+    double: Estimates,
+    single: Estimates,
     computed: dict[str, np.ndarray],
 ) -> GradientReport:
     """The report on what the referees said.
 
     Args:
         problem: what was to be certified.
-        precision: which one the verdict is about.
+        dtype: which one the verdict is about.
         double: the evidence for the roundings of float64.
         single: that for the roundings of float32.
         computed: the derivatives in float32, at the points of ``single``.
@@ -162,8 +162,8 @@ def conclude(
     subject = problem.subject
     judged32 = judge_single(at.truth, computed[subject], single.roundings[subject], at.left_out)
     behaviour = {"float64": _behaviour(judged, double), "float32": _behaviour(judged32, single)}
-    main, evidence = (judged, double) if precision == "float64" else (judged32, single)
-    mine = double.sides[subject] if precision == "float64" else computed[subject]
+    main, evidence = (judged, double) if dtype == "float64" else (judged32, single)
+    mine = double.sides[subject] if dtype == "float64" else computed[subject]
     kept = main.kept
     if not kept.any():
         reasons = ", ".join(f"{v.sum():,} {k}" for k, v in main.left_out.items() if v.any())
@@ -181,12 +181,12 @@ def conclude(
             mine[kept], main.truth[kept], slack[kept], evidence.points[kept],
             problem.component, problem.name_of, problem.kind,
         )  # fmt: skip
-    point = problem.layout.unflatten(evidence.points[index])
-    flat = problem.layout.is_vector
+    point = problem.structure.unflatten(evidence.points[index])
+    flat = problem.structure.is_vector
     return GradientReport(
         name=problem.name,
         kind=problem.kind,
-        precision=precision,
+        dtype=dtype,
         ok=not wrong.any(),
         verdict=_verdict(problem, wrong, kept, counts),
         points=problem.drawn or len(problem.points),
@@ -214,7 +214,7 @@ def _worst(judged: Judgement, wrong: np.ndarray) -> int:
     return int(np.where(judged.kept, share, -1.0).argmax())
 
 
-def _behaviour(judged: Judgement, evidence: Evidence) -> Behaviour:
+def _behaviour(judged: Judgement, evidence: Estimates) -> Behaviour:
     kept = judged.kept
     wrong = judged.wrong & kept
     index = int(np.where(wrong if wrong.any() else kept, judged.error, -1.0).argmax())
@@ -237,12 +237,12 @@ def _verdict(problem: Problem, wrong: np.ndarray, kept: np.ndarray, counts: dict
     count = f"{wrong.sum():,} of {kept.sum():,} points"
     if hand and counts.get("reverse", 0) >= wrong.sum():
         return f"WRONG: hand and autodiff differ from what the values say at {count}"
-    return f"WRONG: {what} is the odd one out at {count}"
+    return f"WRONG: {what} is the outlier at {count}"
 
 
 def _sides(
     problem: Problem,
-    evidence: Evidence,
+    evidence: Estimates,
     mine: np.ndarray,
     judged: Judgement,
     counts: dict[str, int],
@@ -285,7 +285,7 @@ def _sides(
 
 
 def _warnings(
-    problem: Problem, evidence: Evidence, judged: Judgement, counts: dict[str, int]
+    problem: Problem, evidence: Estimates, judged: Judgement, counts: dict[str, int]
 ) -> tuple[str, ...]:
     """What is wrong with autodiff, though the hand-derived side is what is certified."""
     said = []
@@ -308,7 +308,7 @@ def _warnings(
 
 def _details(
     problem: Problem,
-    evidence: Evidence,
+    evidence: Estimates,
     judged: Judgement,
     wrong: np.ndarray,
     kept: np.ndarray,

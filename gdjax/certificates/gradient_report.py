@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gdjax._inputs import Precision
+from gdjax._inputs import DType
 from gdjax._util.display import Card, brief, shown
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Side(NamedTuple):
         value: of that component; NaN where the side does not give it.
         error: value − truth, as a share of the derivative's norm.
         remark: more about it, or why there is nothing to say.
-        odd: at how many points this side is the odd one out.
+        odd: at how many points this side is the outlier.
     """
 
     value: float
@@ -96,9 +96,9 @@ class GradientReport(NamedTuple):
     Args:
         name: of the function.
         kind: ``gradient`` or ``Hessian``.
-        precision: the one that the verdict is about.
+        dtype: the one that the verdict is about.
         ok: whether the hand-derived derivative, or autodiff's if there is no other, is right.
-        verdict: the same in words, with the odd one out.
+        verdict: the same in words, with the outlier.
         points: how many points were drawn, or given.
         special: how many more were added: the origin, known minima, points on an axis.
         left_out: how many points decide nothing, by the reason.
@@ -116,7 +116,7 @@ class GradientReport(NamedTuple):
 
     name: str
     kind: str
-    precision: Precision
+    dtype: DType
     ok: bool
     verdict: str
     points: int
@@ -136,7 +136,7 @@ class GradientReport(NamedTuple):
     @property
     def _count(self) -> str:
         special = f" and {self.special} special" if self.special else ""
-        return f"{self.points:,} point{'s' * (self.points != 1)}{special}, in {self.precision}"
+        return f"{self.points:,} point{'s' * (self.points != 1)}{special}, in {self.dtype}"
 
     def __str__(self) -> str:
         lines = [f"{self.name}: {self.verdict}", f"  looked at   {self._count}"]
@@ -154,8 +154,8 @@ class GradientReport(NamedTuple):
         lines.append(f"  tolerance   {self.tolerance:.1e}, {self.reason}")
         lines += [f"  pattern     {pattern}" for pattern in self.patterns]
         lines += [f"  warning     {warning}" for warning in self.warnings]
-        for precision, found in self.behaviour.items():
-            lines.append(f"  {precision:<10}  {found._line}")
+        for dtype, found in self.behaviour.items():
+            lines.append(f"  {dtype:<10}  {found._line}")
         return "\n".join(lines)
 
     def _card(self) -> Card:
@@ -168,7 +168,7 @@ class GradientReport(NamedTuple):
             "tolerance": f"{self.tolerance:.1e}, {self.reason}",
             "pattern": "; ".join(self.patterns),
             "warning": "; ".join(self.warnings),
-            **{precision: found._line for precision, found in self.behaviour.items()},
+            **{dtype: found._line for dtype, found in self.behaviour.items()},
         }
         rows = [("side", "value", "error / norm", "remark")]
         for label, side in self.sides.items():
@@ -195,7 +195,7 @@ class GradientReport(NamedTuple):
 
 
 def _cells(side: Side) -> tuple[str, str, str, str]:
-    odd = f"ODD ONE OUT at {side.odd:,} point{'s' * (side.odd > 1)}" if side.odd else ""
+    odd = f"OUTLIER at {side.odd:,} point{'s' * (side.odd > 1)}" if side.odd else ""
     if np.isnan(side.error) and side.remark and not side.odd:
         return "—", "", odd, side.remark
     return f"{side.value:.15g}", f"{side.error:+.1e}", odd, side.remark

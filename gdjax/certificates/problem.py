@@ -11,7 +11,7 @@ from gdjax._inputs import ObjectiveLike, as_count, as_objective, as_points, is_c
 from gdjax._util.errors import ArgumentError, first_line
 from gdjax.objectives import Objective
 from gdjax.objectives.closures import unshared
-from gdjax.objectives.structure import Layout, is_flat
+from gdjax.objectives.structure import Structure, is_flat
 
 # More directions than this would cost more than they tell: a random set of so many takes over.
 DIRECTIONS = 32
@@ -23,7 +23,7 @@ class Problem(NamedTuple):
     Args:
         name: of the function.
         kind: ``gradient`` or ``Hessian``.
-        layout: how a flat point is the user's.
+        structure: how a flat point is the user's.
         value: point → ``(m,)``, what is differentiated: the function itself, or its gradient.
         sides: the derivatives, by ``hand``, ``reverse`` and ``forward``: point → ``(c,)``. The
             last one, and differences, are taken along ``directions`` only.
@@ -39,7 +39,7 @@ class Problem(NamedTuple):
 
     name: str
     kind: str
-    layout: Layout
+    structure: Structure
     value: Callable
     sides: dict[str, Callable]
     labels: dict[str, str]
@@ -68,14 +68,14 @@ class Problem(NamedTuple):
         row, column = divmod(index, len(self.directions))
         across = (
             self.name_of(column)
-            if len(self.directions) == self.layout.size
+            if len(self.directions) == self.structure.size
             else f"direction {column}"
         )
         return f"({self.name_of(row)}, {across})"
 
     def name_of(self, component: int) -> int | str:
         """The name of one component of the point: a number, or a path into the pytree."""
-        return component if self.layout.is_vector else self.layout.names[component]
+        return component if self.structure.is_vector else self.structure.names[component]
 
 
 def pose(
@@ -104,11 +104,11 @@ def pose(
             around = objective.shaped(np.asarray(objective.start))
     name = objective.name if objective else getattr(function, "__name__", "function")
     box = None if domain is None else _box(domain)
-    layout, where, drawn = _where(points, box, around, np.random.default_rng(seed), objective)
+    structure, where, drawn = _where(points, box, around, np.random.default_rng(seed), objective)
     fn, derivative = unshared(fn), derivative and unshared(derivative)
     if objective is not None and objective.args:
         fn, derivative = _with_data(fn, objective), derivative and _with_data(derivative, objective)
-    d = layout.size
+    d = structure.size
     directions = np.eye(d)
     if d > DIRECTIONS:
         directions = np.random.default_rng(seed + 1).standard_normal((DIRECTIONS, d))
@@ -117,13 +117,13 @@ def pose(
     width = np.where(reach > 0, reach, 1.0) if box is None else np.ptp(box, axis=1)
 
     def flat_fn(flat: Any) -> Any:
-        return fn(layout.unflatten(flat))
+        return fn(structure.unflatten(flat))
 
     def flat_derivative(flat: Any) -> Any:
-        result = derivative(layout.unflatten(flat))  # type: ignore[misc]
+        result = derivative(structure.unflatten(flat))  # type: ignore[misc]
         if kind == "Hessian":
             return jnp.ravel(result)
-        return layout.flatten(result, f"the gradient of {name}")
+        return structure.flatten(result, f"the gradient of {name}")
 
     def along(inner: Callable, flat: Any) -> Any:
         ways = jnp.asarray(directions, flat.dtype)
@@ -155,9 +155,10 @@ def pose(
         }
     problem = Problem(
         name=name,
-        kind=kind, layout=layout, value=value, sides=sides, labels=labels, directions=directions,
+        kind=kind, structure=structure,
+        value=value, sides=sides, labels=labels, directions=directions,
         points=where, drawn=drawn, width=width, kink=objective.kink if objective else None,
-        domain=box, variables=objective.variables if objective else layout.names,
+        domain=box, variables=objective.variables if objective else structure.names,
     )  # fmt: skip
     _check_shapes(problem, fn, derivative)
     return problem
@@ -174,8 +175,8 @@ def _with_data(fn: Callable, objective: Objective) -> Callable:
 
 
 def _check_shapes(problem: Problem, fn: Callable, derivative: Callable | None) -> None:
-    layout, point = problem.layout, jnp.asarray(problem.points[0])
-    returned = _shape_of(lambda flat: fn(layout.unflatten(flat)), point, problem.name)
+    structure, point = problem.structure, jnp.asarray(problem.points[0])
+    returned = _shape_of(lambda flat: fn(structure.unflatten(flat)), point, problem.name)
     if not isinstance(returned, jax.ShapeDtypeStruct):
         raise ArgumentError(f"{problem.name} must return one real number, got a pytree")
     if returned.shape != () or not jnp.issubdtype(returned.dtype, np.floating):
@@ -184,13 +185,13 @@ def _check_shapes(problem: Problem, fn: Callable, derivative: Callable | None) -
     if derivative is None:
         return
     what = f"the {'gradient' if problem.kind == 'gradient' else 'Hessian'} of {problem.name}"
-    returned = _shape_of(lambda flat: derivative(layout.unflatten(flat)), point, what)
+    returned = _shape_of(lambda flat: derivative(structure.unflatten(flat)), point, what)
     if problem.kind == "gradient":
-        problem.layout.flatten(jax.tree.map(lambda x: np.zeros(x.shape), returned), what)
+        problem.structure.flatten(jax.tree.map(lambda x: np.zeros(x.shape), returned), what)
         return
-    d = problem.layout.size
+    d = problem.structure.size
     if getattr(returned, "shape", None) != (d, d):
-        got = Layout(returned, what) if jax.tree.leaves(returned) else returned
+        got = Structure(returned, what) if jax.tree.leaves(returned) else returned
         raise ArgumentError(f"{what} must be an array of shape {(d, d)}, got {got}")
 
 
@@ -216,38 +217,38 @@ def _where(
     around: Any,
     rng: np.random.Generator,
     objective: Objective | None,
-) -> tuple[Layout, np.ndarray, int]:
+) -> tuple[Structure, np.ndarray, int]:
     """The points to look at: drawn in a box, drawn around a point, or given one by one."""
     known = objective is not None
     if not is_count(points):
         if known:
             where = as_points(objective, points, "points")
-            layout = objective.layout or Layout(where[0])
+            structure = objective.structure or Structure(where[0])
         else:
             given = _given(points)
             if not given:
                 raise ArgumentError("points must hold at least one point, got none")
-            layout = Layout(given[0], "points")
-            where = np.stack([layout.flatten(point, "every point") for point in given])
-        if box is not None and layout.size != len(box):
-            raise ArgumentError(f"points must have {len(box)} components, got {layout.size}")
+            structure = Structure(given[0], "points")
+            where = np.stack([structure.flatten(point, "every point") for point in given])
+        if box is not None and structure.size != len(box):
+            raise ArgumentError(f"points must have {len(box)} components, got {structure.size}")
         drawn = 0
     else:
         points = as_count("points", points, 1)
         if around is not None:
             if known:
                 middle = objective.flat(around, "around")
-                layout = objective.layout or Layout(middle)
+                structure = objective.structure or Structure(middle)
             else:
                 around = np.asarray(around) if is_flat(around) else around
-                layout = Layout(around, "around")
-                middle = layout.flatten(around, "around")
-                _check_finite(middle[None], layout, "around")
+                structure = Structure(around, "around")
+                middle = structure.flatten(around, "around")
+                _check_finite(middle[None], structure, "around")
             spread = 0.1 * np.maximum(np.abs(middle), np.sqrt(np.mean(middle**2)) or 1.0)
-            where = middle + spread * rng.standard_normal((points, layout.size))
+            where = middle + spread * rng.standard_normal((points, structure.size))
             special = [middle]
         elif box is not None:
-            layout = (known and objective.layout) or Layout(np.zeros(len(box)))
+            structure = (known and objective.structure) or Structure(np.zeros(len(box)))
             low, high = box.T
             where = rng.uniform(low, high, (points, len(box)))
             special = _special(box, where, objective)
@@ -257,15 +258,15 @@ def _where(
         where = where.astype(np.float32).astype(float)
         where = np.concatenate([where, np.unique(np.stack(special), axis=0)])
         drawn = int(points)
-    _check_finite(where, layout, "points")
-    return layout, where, drawn
+    _check_finite(where, structure, "points")
+    return structure, where, drawn
 
 
-def _check_finite(points: np.ndarray, layout: Layout, argument: str) -> None:
+def _check_finite(points: np.ndarray, structure: Structure, argument: str) -> None:
     broken = np.argwhere(~np.isfinite(points))
     if len(broken):
         point, index = broken[0]
-        component = index if layout.is_vector else layout.names[index]
+        component = index if structure.is_vector else structure.names[index]
         which = f" of point {point}" if len(points) > 1 else ""
         raise ArgumentError(
             f"{argument} must be finite, got {points[point, index]} in component {component}{which}"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gdjax import objectives
-from gdjax.certificates.estimates import Evidence, Referees
+from gdjax.certificates.estimates import Estimates, Estimators
 from gdjax.certificates.gradient import conclude
 from gdjax.certificates.gradient_report import Details
 from gdjax.certificates.problem import Problem, pose
@@ -51,9 +51,9 @@ class Trial(NamedTuple):
             f"planted {self.planted:,} errors: {caught:,} caught, {len(self.missed)} missed, "
             f"{len(self.invisible)} change nothing"
         ]
-        for i, precision in enumerate(("float64", "float32")):
+        for i, dtype in enumerate(("float64", "float32")):
             lines.append(
-                f"{precision}: {self.checks[i]:,} right gradients checked ({self.decided[i]:,} "
+                f"{dtype}: {self.checks[i]:,} right gradients checked ({self.decided[i]:,} "
                 f"decided), {self.alarms[i]} false alarms; largest error {self.share[i]:.2f} of "
                 f"its tolerance"
             )
@@ -106,7 +106,7 @@ def try_objective(objective: Objective, points: int = 1000, seed: int = 0) -> Tr
         (8, (), (0, 0))
     """
     problem = pose(objective, None, "gradient", points, None, None, seed)
-    referees = Referees(problem)
+    referees = Estimators(problem)
     coarse = problem.points.astype(np.float32).astype(float)
     double, single = referees(problem.points, "float64", seed), referees(coarse, "float32", seed)
     computed = referees.single(coarse)
@@ -133,8 +133,8 @@ def try_objective(objective: Objective, points: int = 1000, seed: int = 0) -> Tr
 
 def _caught(
     problem: Problem,
-    double: Evidence,
-    single: Evidence,
+    double: Estimates,
+    single: Estimates,
     computed: dict[str, np.ndarray],
     planted: np.ndarray,
     spoilt: set[int],

@@ -1,10 +1,10 @@
-"""The verdict: at each point, which side is the odd one out, and by how much."""
+"""The verdict: at each point, which side is the outlier, and by how much."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from gdjax.certificates.estimates import Evidence
+from gdjax.certificates.estimates import Estimates
 from gdjax.certificates.problem import Problem
 
 # Differences contradict a derivative beyond so many times what they resolve; from right ones they
@@ -21,7 +21,7 @@ class Judgement(NamedTuple):
         truth: the derivative that the majority stands for, ``(n, c)``.
         error: ‖subject − truth‖ / max(‖subject‖, ‖truth‖), ``(n,)``.
         tolerance: the largest such error that is rounding, ``(n,)``.
-        wrong: where the subject is the odd one out.
+        wrong: where the subject is the outlier.
         odd: the same for every side, and for ``differences``.
         left_out: points that decide nothing, by the reason.
     """
@@ -39,19 +39,19 @@ class Judgement(NamedTuple):
         return ~np.any(list(self.left_out.values()), axis=0)
 
 
-def judge(problem: Problem, evidence: Evidence) -> Judgement:
-    """Find the odd one out at each point.
+def judge(problem: Problem, evidence: Estimates) -> Judgement:
+    """Find the outlier at each point.
 
     Two derivatives agree if they differ by no more than what roundings can do to them. Where
     they do not, and in any case, central differences and the complex step speak: they see
     nothing but values, and so share no mistake with a derivative. The one that they contradict
-    is the odd one out; if the difference is too small for them to see, it is the hand-derived.
+    is the outlier; if the difference is too small for them to see, it is the hand-derived.
     """
     with np.errstate(all="ignore"):
         return _judge(problem, evidence)
 
 
-def _judge(problem: Problem, evidence: Evidence) -> Judgement:
+def _judge(problem: Problem, evidence: Estimates) -> Judgement:
     sides, subject = evidence.sides, problem.subject
     heard = {side: np.isfinite(derivative).all(axis=1) for side, derivative in sides.items()}
     roundings = {

@@ -13,13 +13,13 @@ def main() -> None:
         print(USAGE, end="")
         return
     called = f"gdjax {words[0]}"
-    with signals.leaving(called):  # the imports take a while
+    with signals.exit_on_sigint(called):  # the imports take a while
         if words[0] == "--version":
             print(_versions())
             return
         from gdjax.cli import app
     try:
-        with signals.remembered():
+        with signals.catch_sigint():
             app.main()
     except KeyboardInterrupt:
         print(f"{called}: interrupted", file=sys.stderr)

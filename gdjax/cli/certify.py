@@ -7,10 +7,10 @@ import jax
 import numpy as np
 import optax
 
-from gdjax._descent.trajectory import as_precision
-from gdjax._inputs import Precision, as_starts
+from gdjax._inputs import DType, default_dtype
 from gdjax.certificates import EquivalenceReport, certify_equivalence, table
 from gdjax.objectives import Objective
+from gdjax.starts import given_or_drawn
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def certify(
     starts: int = 3,
     steps: int = 50,
     seed: int = 0,
-    precisions: Sequence[Precision] = ("float32", "float64"),
+    dtypes: Sequence[DType] = ("float32", "float64"),
     decaying: bool = False,
 ) -> list[EquivalenceReport]:
     """Certify two optimizers as one method on every objective, and say how it went, in a table.
@@ -35,24 +35,24 @@ def certify(
         starts: how many; the objective's own and others drawn in the domain.
         steps: number of steps from each start.
         seed: of the draw.
-        precisions: in which the steps are taken.
+        dtypes: in which the steps are taken.
         decaying: whether to try a decaying learning rate as well.
 
     Raises:
         ArgumentError: as ``gdjax.certify_equivalence`` does.
     """
-    reports, rows = [], [("objective", "precision", "point", "carried", "steps", "verdict")]
+    reports, rows = [], [("objective", "dtype", "point", "carried", "steps", "verdict")]
     for objective in objectives:
-        points = as_starts(objective, starts, seed)
+        points = given_or_drawn(objective, starts, seed)
         rate = _inverse_curvature(objective, points) if learning_rate is None else learning_rate
-        for precision in precisions:
+        for dtype in dtypes:
             report = certify_equivalence(
-                *pair(rate), objective, points, steps, precision=precision, schedule=decaying
+                *pair(rate), objective, points, steps, dtype=dtype, schedule=decaying
             )
             reports.append(report)
             trial = report.trials[0]
             numbers = f"{trial.ulps:.3g}", f"{trial.carried:.3g}", str(trial.steps)
-            rows.append((objective.name, precision, *numbers, report.verdict))
+            rows.append((objective.name, dtype, *numbers, report.verdict))
     log.info(table(rows))
     first, ulps = reports[0], [report.trials[0].ulps for report in reports]
     log.info("a = %s\nb = %s", first.a, first.b)
@@ -68,7 +68,7 @@ def certify(
 
 def _inverse_curvature(objective: Objective, points: np.ndarray) -> float:
     """1/L, with L the largest curvature at the points; where all are flat, a slow 1/100."""
-    with as_precision("float64"):
+    with default_dtype("float64"):
         hessian = jax.jit(lambda f, points: jax.vmap(jax.hessian(f.value))(points))
         hessians = np.asarray(hessian(objective.cast(float), points))
     curvature = np.linalg.norm(hessians[np.isfinite(hessians).all((1, 2))], 2, (1, 2))

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gdjax import plotting
-from gdjax._inputs import Precision
+from gdjax._inputs import DType
 from gdjax.certificates import GradientReport, check_gradient, check_hessian
 from gdjax.objectives import Objective
 
@@ -20,7 +20,7 @@ def check(
     *,
     points: int = 1000,
     seed: int = 0,
-    precision: Precision = "float64",
+    dtype: DType = "float64",
     hessian: bool = False,
     draw: bool = False,
 ) -> list[GradientReport]:
@@ -33,7 +33,7 @@ def check(
         folder: where the pictures go.
         points: how many to draw in each domain.
         seed: of the draw.
-        precision: the one that the verdict is about.
+        dtype: the one that the verdict is about.
         hessian: whether to certify the Hessian as well.
         draw: whether to draw each certificate.
 
@@ -44,7 +44,7 @@ def check(
     jobs = [(certify, objective) for objective in objectives for certify in kinds]
 
     def certify(job: tuple) -> GradientReport:
-        return job[0](job[1], points=points, seed=seed, precision=precision)
+        return job[0](job[1], points=points, seed=seed, dtype=dtype)
 
     reports = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # XLA compiles outside Python's lock

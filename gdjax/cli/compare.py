@@ -13,7 +13,7 @@ import optax
 from gdjax import plotting
 from gdjax._descent.outcomes import Outcome
 from gdjax._descent.trajectory import Trajectory
-from gdjax._inputs import Precision
+from gdjax._inputs import DType
 from gdjax.certificates import certify_equivalence
 from gdjax.comparison import comparison as side_by_side
 from gdjax.objectives import GradientSide, Objective
@@ -30,7 +30,7 @@ def compare(
     start: Sequence | None = None,
     steps: int = 100,
     gradient: GradientSide = "autodiff",
-    precision: Precision | None = None,
+    dtype: DType | None = None,
     distance: bool = False,
     certify: bool = False,
     format: str = "png",
@@ -46,7 +46,7 @@ def compare(
         start: the first point, ``(d,)``; by default the objective's own.
         steps: number of steps.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
-        precision: ``float32`` or ``float64``.
+        dtype: ``float32`` or ``float64``.
         distance: whether to measure how far the paths drift apart, pair by pair.
         certify: whether to certify that the others are the same method as the first one.
         format: of the pictures: ``png``, ``svg`` or ``pdf``.
@@ -62,7 +62,7 @@ def compare(
     plotting.check_output(format, dpi)
     landscape.pick(objective, axes)  # says early what is wrong with the choice
     found = side_by_side.compare(
-        objective, optimizers, start, steps, gradient=gradient, precision=precision
+        objective, optimizers, start, steps, gradient=gradient, dtype=dtype
     )
     paths = found.paths
     first = next(iter(paths.values()))
@@ -74,7 +74,7 @@ def compare(
         "start": np.asarray(first.points[0], dtype=float).tolist(),
         "steps": steps,
         "gradient": gradient,
-        "precision": str(first.points.dtype),
+        "dtype": str(first.points.dtype),
         "results": {
             label: _describe(objective, path)
             | {"rate_predicted": found.rates[label].predicted}
@@ -90,7 +90,7 @@ def compare(
         reports = [
             certify_equivalence(
                 first_one, other, objective, [first.points[0]], max(steps, 1),
-                gradient=gradient, precision=str(first.points.dtype),  # type: ignore[arg-type]
+                gradient=gradient, dtype=str(first.points.dtype),  # type: ignore[arg-type]
             )
             for _, other in others
         ]  # fmt: skip
@@ -173,9 +173,7 @@ def _table(summary: Mapping[str, Any]) -> str:
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        f"{summary['objective']} from ({start}), {summary['steps']} steps, {summary['precision']}"
-    ]
+    lines = [f"{summary['objective']} from ({start}), {summary['steps']} steps, {summary['dtype']}"]
     lines += [
         "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
         for row in rows

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 FLAGS = (
-    "stop", "fast_math", "parquet", "distance", "certify", "hessian", "draw", "decaying",
+    "stopping", "parquet", "distance", "certify", "hessian", "draw", "decaying",
     "together", "tuned.together",
 )  # fmt: skip
 NUMBERS = ("tolerance", "plot.dpi")
@@ -86,7 +86,7 @@ def _ranked(given: Any, chosen: Any, config: DictConfig, how: dict[str, Any], fo
     rank(
         given, chosen, folder,
         **{key: how[key] for key in keys},
-        **{key: plain[key] for key in ("gradient", "precision")},
+        **{key: plain[key] for key in ("gradient", "dtype")},
         **{key: plain["plot"][key] for key in ("format", "dpi")},
     )  # fmt: skip
 
@@ -94,7 +94,7 @@ def _ranked(given: Any, chosen: Any, config: DictConfig, how: dict[str, Any], fo
 def _check(config: DictConfig, folder: Path) -> int:
     names = objectives.names() if config.objective.name == "all" else [config.objective.name]
     chosen = [_objective(config)] if len(names) == 1 else [objectives.get(name) for name in names]
-    keys = ("points", "seed", "precision", "hessian", "draw")
+    keys = ("points", "seed", "dtype", "hessian", "draw")
     reports = check(chosen, folder, **{key: config[key] for key in keys})
     wrong = [f"{report.kind} of {report.name}" for report in reports if not report.ok]
     if len(reports) > 1:
@@ -113,7 +113,7 @@ def _certify(config: DictConfig, folder: Path) -> int:
         at = OmegaConf.merge(config, {"learning_rate": rate})
         return _optimizer(at.a, at), _optimizer(at.b, at)  # type: ignore[arg-type]
 
-    keys = ("learning_rate", "starts", "steps", "seed", "precisions", "decaying")
+    keys = ("learning_rate", "starts", "steps", "seed", "dtypes", "decaying")
     reports = certify(chosen, pair, **{key: _plain(config)[key] for key in keys})
     return 0 if all(report.same for report in reports) else 1
 
@@ -131,10 +131,10 @@ def _sweep(config: DictConfig, folder: Path) -> int:
         _optimizer(config.optimizer, config),
         _starts(plain),
         _axes(plain["hyperparameters"], plain["zipped"]),
-        stop=StoppingRule(every=plain["every"]) if plain["stop"] else False,
-        **{k: plain[k] for k in ("steps", "record", "tolerance", "gradient", "precision", "chunk")},
+        stopping=StoppingRule(every=plain["every"]) if plain["stopping"] else False,
+        **{k: plain[k] for k in ("steps", "save_at", "tolerance", "gradient", "dtype", "chunk")},
     )  # fmt: skip
-    prepared = Sweep(asked, plain["devices"], plain["fast_math"], in_memory=False)
+    prepared = Sweep(asked, plain["devices"], plain["kernel"], in_memory=False)
     sweep(
         prepared, objective, folder,
         **{k: plain[k] for k in ("store", "parquet", "plots")},
@@ -227,7 +227,7 @@ def _optimizer(node: DictConfig, config: DictConfig | None = None) -> optimizers
 
 
 def _options(config: DictConfig) -> dict[str, Any]:
-    keys = ("start", "steps", "gradient", "precision")
+    keys = ("start", "steps", "gradient", "dtype")
     return {key: _plain(config)[key] for key in keys} | _plain(config.plot)
 
 

@@ -57,7 +57,7 @@ def sweep(
         if name not in plotting.PICTURES:
             raise unknown("picture", name, plotting.PICTURES)
         if name == "paths" and "points" not in prepared.layout.variables:
-            raise ArgumentError("plots can show paths of recorded steps only: add record=all")
+            raise ArgumentError("plots can show paths of recorded steps only: add save_at=all")
     where = Path(store or folder.parent / "stores" / f"{objective.name}-{prepared.digest}.zarr")
     before = _evaluations(where)
     began = time.perf_counter()
@@ -139,7 +139,7 @@ def _count(objective: Objective, found: Any) -> dict[str, Any]:
     outcome, minimum = found["outcome"].values, found["minimum"].values
     reached = (minimum >= 0) & (minimum < len(objective.minima))
     share = metrics.success_rate(reached)
-    arrived = found["first_step"].values
+    arrived = found["steps_to_tolerance"].values
     quartiles = np.ravel(metrics.steps_quantile(arrived, np.array([0.25, 0.5, 0.75])))
     return {
         "objective": objective.name,
@@ -147,7 +147,7 @@ def _count(objective: Objective, found: Any) -> dict[str, Any]:
         "optimizer": found.attrs["optimizer"],
         "descents": int(outcome.size),
         "axes": {str(dim): int(found.sizes[dim]) for dim in found["outcome"].dims},
-        "precision": found.attrs["precision"],
+        "dtype": found.attrs["dtype"],
         "kernel": found.attrs["kernel"],
         "kernel_reason": found.attrs["kernel_reason"],
         "outcomes": {str(o): int((outcome == o).sum()) for o in Outcome},
@@ -171,7 +171,7 @@ def _sweep_table(summary: Mapping[str, Any]) -> str:
     return "\n".join(
         [
             f"{summary['objective']}, {summary['optimizer']}: "
-            f"{_many(summary['descents'], 'descent')} ({size}), {summary['precision']}",
+            f"{_many(summary['descents'], 'descent')} ({size}), {summary['dtype']}",
             f"outcomes            {counts}",
             f"global minimum      {share} % (95 % interval {low} to {high} %)",
             f"steps to tolerance  {steps} (quartiles of all descents)",

@@ -9,7 +9,7 @@ import optax
 from gdjax import optimizers, theory
 from gdjax._descent.outcomes import Outcome
 from gdjax._descent.trajectory import Trajectory, descend
-from gdjax._inputs import ObjectiveLike, Precision, as_objective, as_optimizers
+from gdjax._inputs import DType, ObjectiveLike, as_objective, as_optimizers
 from gdjax._util.display import Card, aligned, shown
 from gdjax._util.errors import ArgumentError
 from gdjax.objectives import GradientSide, Objective
@@ -70,7 +70,7 @@ def compare(
     steps: Any = 100,
     *,
     gradient: GradientSide = "autodiff",
-    precision: Precision | None = None,
+    dtype: DType | None = None,
 ) -> Comparison:
     """Descend with each optimizer from one start.
 
@@ -80,7 +80,7 @@ def compare(
         start: the first point, ``(d,)``; by default the objective's own.
         steps: number of steps.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
-        precision: ``float32`` or ``float64``; by default as JAX is configured.
+        dtype: ``float32`` or ``float64``; by default as JAX is configured.
 
     Returns:
         Paths and rates by label; ``str`` makes a table of them. ``gdjax.plotting.comparison`` and
@@ -92,13 +92,13 @@ def compare(
     Example:
         >>> import gdjax
         >>> f = gdjax.objectives.get("booth")
-        >>> found = compare(f, {"gd": gdjax.gradient_descent(0.05)}, steps=99, precision="float64")
+        >>> found = compare(f, {"gd": gdjax.gradient_descent(0.05)}, steps=99, dtype="float64")
         >>> found.rates["gd"].predicted.__round__(4), found.rates["gd"].measured.__round__(4)
         (0.9, 0.9)
     """
     chosen, f = as_optimizers(optimizers), as_objective(objective, start)
     paths = {
-        label: descend(f, optimizer, start, steps, gradient=gradient, precision=precision)
+        label: descend(f, optimizer, start, steps, gradient=gradient, dtype=dtype)
         for label, optimizer in chosen.items()
     }
     found = {label: rates(f, chosen[label], path) for label, path in paths.items()}

@@ -8,7 +8,7 @@ from gdjax import optimizers as lookup
 from gdjax._util.errors import ArgumentError, unknown
 from gdjax.comparison import external
 from gdjax.comparison.evaluations import Entrant
-from gdjax.comparison.external import Rival
+from gdjax.comparison.external import ExternalSolver
 from gdjax.objectives import Objective, as_objective
 from gdjax.optimizers.lookup import Given
 
@@ -68,7 +68,9 @@ def as_entrants(given: Any) -> dict[str, Entrant]:
         found = {}
         for item in items:
             entrant = _entrant(item)
-            label = repr(entrant) if isinstance(entrant, Rival) else entrant.factory.__name__
+            label = (
+                repr(entrant) if isinstance(entrant, ExternalSolver) else entrant.factory.__name__
+            )
             if label in found:
                 label = repr(entrant)
             if repr(entrant) in map(repr, found.values()):
@@ -80,7 +82,7 @@ def as_entrants(given: Any) -> dict[str, Entrant]:
 
 
 def _entrant(item: Any) -> Entrant:
-    if isinstance(item, Rival):
+    if isinstance(item, ExternalSolver):
         return item
     if not isinstance(item, str | Mapping):
         made = lookup.as_optimizer(item)

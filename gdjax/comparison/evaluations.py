@@ -12,18 +12,18 @@ import numpy as np
 import optax
 
 from gdjax import optimizers
-from gdjax._descent.trajectory import as_precision, step_function
-from gdjax._inputs import Precision
+from gdjax._descent.trajectory import step_function
+from gdjax._inputs import DType, default_dtype
 from gdjax._sweep.plan import plan
 from gdjax._sweep.runner import Runner
 from gdjax._util.errors import ArgumentError
 from gdjax.comparison import external
-from gdjax.comparison.external import Rival
+from gdjax.comparison.external import ExternalSolver
 from gdjax.objectives import GradientSide, Objective
 
 BLOCK = 2**26  # bytes of recorded paths at a time
 
-Entrant = optimizers.Optimizer | Rival
+Entrant = optimizers.Optimizer | ExternalSolver
 
 
 class Block(NamedTuple):
@@ -48,7 +48,7 @@ def curves(
     settings: Mapping[str, np.ndarray],
     budget: int,
     gradient: GradientSide,
-    precision: Precision,
+    dtype: DType,
 ) -> Iterator[Block]:
     """Descend from every start with every setting, until the budget is spent.
 
@@ -59,23 +59,21 @@ def curves(
         settings: hyperparameters by name, each ``(k,)``; empty for the optimizer as it is.
         budget: evaluations of each descent.
         gradient: which gradient to follow.
-        precision: ``float32`` or ``float64``.
+        dtype: ``float32`` or ``float64``.
     """
-    if isinstance(entrant, Rival):
-        found = external.run(entrant, objective, starts, budget, gradient, precision)
+    if isinstance(entrant, ExternalSolver):
+        found = external.run(entrant, objective, starts, budget, gradient, dtype)
         counts = int(found.functions.sum()), int(found.gradients.sum())
         yield Block(slice(0, len(starts)), best_so_far(found.values), *counts)
     elif searches_line(entrant):
-        values, spent = _line_search(
-            entrant, objective, starts, settings, budget, gradient, precision
-        )
+        values, spent = _line_search(entrant, objective, starts, settings, budget, gradient, dtype)
         yield Block(slice(0, len(values)), best_so_far(values), spent, spent)
     else:
         each = 2 * 8 * (objective.dim + 1) * budget
         axis = {tuple(settings): tuple(settings.values())} if settings else {}
         asked = plan(
             objective, entrant, starts, axis,
-            budget - 1, record="all", stop=False, gradient=gradient, precision=precision,
+            budget - 1, save_at="all", stopping=False, gradient=gradient, dtype=dtype,
             chunk=max(BLOCK // each, 1),
         )  # fmt: skip
         runner = Runner(asked)
@@ -151,7 +149,7 @@ def _line_search(
     settings: Mapping[str, np.ndarray],
     budget: int,
     gradient: GradientSide,
-    precision: Precision,
+    dtype: DType,
 ) -> tuple[np.ndarray, int]:
     """The curves of an optimizer that counts its own evaluations, and how many there were.
 
@@ -169,7 +167,7 @@ def _line_search(
         return jax.lax.scan(body, (start, made.init(start)), length=budget)[1]
 
     many = max([len(column) for column in settings.values()], default=1)
-    with as_precision(precision):
+    with default_dtype(dtype):
         cells = np.repeat(starts, many, axis=0)
         given = {name: jnp.tile(jnp.asarray(v, float), len(starts)) for name, v in settings.items()}
         run = jax.jit(jax.vmap(descend, in_axes=(None, 0, 0)))

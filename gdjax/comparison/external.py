@@ -10,8 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax._descent.trajectory import as_precision
-from gdjax._inputs import Precision
+from gdjax._inputs import DType, default_dtype
 from gdjax._util.errors import ArgumentError, unknown
 from gdjax.objectives import GradientSide, Objective
 
@@ -28,7 +27,7 @@ OPTIMISTIX = {
 TOLERANCE = 1e-12  # tight: a rival is to end by the budget, or at the limit of the precision
 
 
-class Rival(NamedTuple):
+class ExternalSolver(NamedTuple):
     """A minimiser of another library; it is run as it is, with nothing to tune.
 
     Args:
@@ -71,7 +70,7 @@ def names() -> tuple[str, ...]:
     return *(f"scipy.{m}" for m in SCIPY), *(f"optimistix.{m}" for m in OPTIMISTIX)
 
 
-def get(name: str) -> Rival:
+def get(name: str) -> ExternalSolver:
     """The rival of that name.
 
     Raises:
@@ -82,16 +81,16 @@ def get(name: str) -> Rival:
     library, method = name.split(".")
     if library == "optimistix":
         _optimistix()
-    return Rival(library, method)
+    return ExternalSolver(library, method)
 
 
 def run(
-    rival: Rival,
+    rival: ExternalSolver,
     objective: Objective,
     starts: np.ndarray,
     budget: int,
     gradient: GradientSide = "autodiff",
-    precision: Precision = "float64",
+    dtype: DType = "float64",
 ) -> Counted:
     """Minimise from every start, and count.
 
@@ -101,7 +100,7 @@ def run(
         starts: ``(n, d)``.
         budget: the most points to evaluate from each start.
         gradient: which gradient it is given, ``autodiff`` or ``hand``.
-        precision: in which the objective is evaluated.
+        dtype: in which the objective is evaluated.
 
     Example:
         >>> import gdjax
@@ -113,7 +112,7 @@ def run(
     values = np.empty((len(starts), budget))
     functions, gradients = np.zeros(len(starts), int), np.zeros(len(starts), int)
     one = _scipy_run if rival.library == "scipy" else _optimistix_run
-    with as_precision(precision), warnings.catch_warnings(), np.errstate(all="ignore"):
+    with default_dtype(dtype), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of the libraries: the values show what happened
         for i, start in enumerate(starts):
             met, gradients[i] = one(rival.method, objective, gradient, start, budget)
@@ -128,7 +127,7 @@ def lowest(objective: Objective, starts: np.ndarray, budget: int = 1000) -> floa
     Raises:
         ArgumentError: the values fall without an end.
     """
-    values = run(Rival("scipy", "bfgs"), objective, starts, budget).values
+    values = run(ExternalSolver("scipy", "bfgs"), objective, starts, budget).values
     found = np.nanmin(values)
     scale = 1 + np.nanmax(np.abs(values[:, 0]))
     if not found > -1e6 * scale:

@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax import optimizers as lookup
-from gdjax._descent.trajectory import as_precision
-from gdjax._inputs import Precision, as_count, as_precision_name
+from gdjax._inputs import DType, as_count, as_dtype, default_dtype
 from gdjax._util.errors import ArgumentError
 from gdjax.comparison import external
 from gdjax.comparison.entrants import as_entrants, as_objectives
@@ -29,7 +28,7 @@ class _Asked(NamedTuple):
     seeds: int
     tau: np.ndarray
     gradient: GradientSide
-    precision: Precision
+    dtype: DType
     together: bool
 
 
@@ -56,7 +55,7 @@ def rank(
     ranges: Mapping[str, Any] | None = None,
     together: bool = False,
     gradient: GradientSide = "autodiff",
-    precision: Precision = "float64",
+    dtype: DType = "float64",
     progress: bool = False,
 ) -> Ranking:
     """Rank optimizers on objectives, each tuned with the same budget, on starts they have not seen.
@@ -85,7 +84,7 @@ def rank(
             hyperparameter, or by ``label.hyperparameter``; None tunes it not.
         together: whether one setting is tuned for all objectives, and not one for each.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
-        precision: ``float32`` or ``float64``.
+        dtype: ``float32`` or ``float64``.
         progress: whether to show a progress bar.
 
     Returns:
@@ -108,7 +107,7 @@ def rank(
     for name, number in (counts | {"seeds": seeds}).items():
         as_count(name, number, 2 if name == "budget" else 1)
     as_count("seed", seed, 0)
-    precision = as_precision_name(precision) or "float64"
+    dtype = as_dtype(dtype) or "float64"
     chosen, entrants = as_objectives(objectives), as_entrants(optimizers)
     tunable = {k: e for k, e in entrants.items() if isinstance(e, lookup.Optimizer)}
     for one in tunable.values():
@@ -116,9 +115,9 @@ def rank(
     searched = chosen_ranges(tunable, ranges or {})
     for f in chosen.values():
         f.value_and_gradient(gradient)
-        with as_precision(precision):
+        with default_dtype(dtype):
             validate(f, numbers=False)
-    asked = _Asked(budget, trials, seeds, _precisions(tau), gradient, precision, together)
+    asked = _Asked(budget, trials, seeds, _precisions(tau), gradient, dtype, together)
     arenas = [_arena(f, starts, held_out, seeds, seed) for f in chosen.values()]
     named = dict(zip(chosen, arenas, strict=True))
     return _ranking(asked, named, entrants, searched, seed, progress)
@@ -141,7 +140,7 @@ def _arena(objective: Objective, starts: int, held_out: int, seeds: int, seed: i
     def drawn(number: int, stream: np.random.SeedSequence) -> np.ndarray:
         """Uniform points of the domain at which the objective is finite."""
         points = np.random.default_rng(stream).uniform(low, high, (4 * number, objective.dim))
-        with as_precision("float64"):
+        with default_dtype("float64"):
             good = points[np.isfinite(evaluate(objective.cast(float), jnp.asarray(points)))]
         if len(good) < number:
             raise ArgumentError(f"objective {objective.name} must be finite in most of its domain")
@@ -244,7 +243,7 @@ def _tune(
         flat, rest = costs.reshape(-1, len(asked.tau)), left.reshape(-1)
         tried = {name: values[k] for name, values in drawn.items()}
         for block in curves(
-            entrant, arena.objective, starts, tried, asked.budget, asked.gradient, asked.precision
+            entrant, arena.objective, starts, tried, asked.budget, asked.gradient, asked.dtype
         ):
             height, flat[block.cells] = _met(block.best, arena.fmin, asked.tau)
             gap = (block.best[:, -1] - arena.fmin) / height
@@ -266,7 +265,7 @@ def _score(
     blocks = list(
         curves(
             entrant, arena.objective, arena.held_out, chosen, asked.budget, asked.gradient,
-            asked.precision,
+            asked.dtype,
         )
     )  # fmt: skip
     best = np.concatenate([block.best for block in blocks])

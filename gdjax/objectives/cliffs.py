@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from gdjax.objectives.objective import Objective
 from gdjax.objectives.registry import register
-from gdjax.objectives.safe import magnitude, root
+from gdjax.objectives.safe import safe_abs, safe_sqrt
 
 
 @register
@@ -55,7 +55,7 @@ def eggholder() -> Objective:
     def parts(point):
         x, u = point[0], point[1] + 47
         first, second = x / 2 + u, x - u
-        return x, u, first, second, root(jnp.abs(first)), root(jnp.abs(second))
+        return x, u, first, second, safe_sqrt(jnp.abs(first)), safe_sqrt(jnp.abs(second))
 
     def fn(point):
         x, u, _, _, a, b = parts(point)
@@ -95,11 +95,11 @@ def bukin6() -> Objective:
         return 100 * point[1] - point[0] ** 2  # undivided, so that it is exactly 0 at (−10, 1)
 
     def fn(point):
-        return 10 * root(jnp.abs(gap(point))) + magnitude(point[0] + 10) / 100
+        return 10 * safe_sqrt(jnp.abs(gap(point))) + safe_abs(point[0] + 10) / 100
 
     def gradient(point):
         off = gap(point)
-        side = 10 * jnp.sign(off) / root(jnp.where(off == 0, 1.0, jnp.abs(off)))
+        side = 10 * jnp.sign(off) / safe_sqrt(jnp.where(off == 0, 1.0, jnp.abs(off)))
         return jnp.stack([jnp.sign(point[0] + 10) / 100 - point[0] * side, 50 * side])
 
     return Objective(
@@ -119,9 +119,9 @@ def bukin6() -> Objective:
 
 def _tent(point, height: float):
     """E = |height − r/π|, and its gradient; 0 at the kinks r = 0 and r = height · π."""
-    r = root(jnp.sum(point**2))
+    r = safe_sqrt(jnp.sum(point**2))
     slope = jnp.sign(height - r / math.pi) / (math.pi * jnp.where(r > 0, r, 1.0))
-    return magnitude(height - r / math.pi), -slope * point
+    return safe_abs(height - r / math.pi), -slope * point
 
 
 @register
@@ -136,7 +136,7 @@ def cross_in_tray() -> Objective:
     def parts(point):
         tent, tilt = _tent(point, 100.0)
         sines = jnp.sin(point)
-        heights = magnitude(sines)
+        heights = safe_abs(sines)
         base = heights[0] * heights[1] * jnp.exp(tent / 2) + jnp.exp(-tent / 2)
         return tent, tilt, sines, heights, base
 
@@ -178,7 +178,7 @@ def holder_table() -> Objective:
 
     def parts(point):
         waves = jnp.stack([jnp.sin(point[0]), jnp.cos(point[1])])
-        return waves, magnitude(waves), *_tent(point, 1.0)
+        return waves, safe_abs(waves), *_tent(point, 1.0)
 
     def fn(point):
         _, heights, tent, _ = parts(point)
@@ -192,7 +192,7 @@ def holder_table() -> Objective:
 
     def kink(point):
         waves = parts(point)[0]
-        return jnp.stack([waves[0], waves[1], root(jnp.sum(point**2)) - math.pi])
+        return jnp.stack([waves[0], waves[1], safe_sqrt(jnp.sum(point**2)) - math.pi])
 
     x, y = 8.055023475736563, 9.664590019241272
     return Objective(

@@ -19,7 +19,7 @@ import numpy as np
 from gdjax._util.errors import ArgumentError, unknown
 from gdjax.objectives.objective import Objective
 from gdjax.objectives.registry import get, maker
-from gdjax.objectives.structure import Layout, is_flat, is_traced
+from gdjax.objectives.structure import Structure, is_flat, is_traced
 
 DEFAULT_SIDE = (-5.0, 5.0)  # of the domain, where nothing else is known
 
@@ -109,9 +109,9 @@ def as_objective(given: Objective | Callable | str, start: Any = None) -> Object
         raise ArgumentError(f"start must hold at least one number, got {start!r}")
     if is_traced(start):  # what stands for it says its structure, and is nobody's first point
         start = jax.tree.map(lambda x: np.ones(np.shape(x)), start)
-    layout = None if is_flat(start) else Layout(start)
+    structure = None if is_flat(start) else Structure(start)
     try:
-        return _bare(given, layout or len(start), _Start(start))
+        return _bare(given, structure or len(start), _Start(start))
     except TypeError:  # what cannot be hashed is made anew each time
         return Objective(fn=given, start=start)
 

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from gdjax._util.display import Card, brief, shown
 from gdjax._util.errors import ArgumentError, unknown
 from gdjax.objectives.closures import unshared
-from gdjax.objectives.structure import Layout, component_names, is_flat, is_traced, named
+from gdjax.objectives.structure import Structure, component_names, is_flat, is_traced, named
 
 GradientSide = Literal["autodiff", "hand"]
 _MADE = ("value", "hand_gradient", "hand_hessian", "_autodiff", "_by_dtype", "_fns")
@@ -80,7 +80,7 @@ class Objective:
         reference: where the function and its facts come from.
         bounded: whether the domain was given by a person or the catalogue. One that was guessed is
             drawn and sampled, but decides nothing: it is as if there were none.
-        layout: how points of the start's structure lie flat; found by itself.
+        structure: how points of the start's structure lie flat; found by itself.
 
     Raises:
         ArgumentError: a domain that is not pairs ``low < high``, or a start or a stationary
@@ -114,7 +114,7 @@ class Objective:
     fit: Fit | None = None
     reference: str = ""
     bounded: bool = True
-    layout: Layout | None = None
+    structure: Structure | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__  # the instance is frozen; lists from YAML become tuples here
@@ -124,8 +124,8 @@ class Objective:
         put(self, "args", _leaves(self.args, self.name))
         if isinstance(self.start, Mapping) and self.variables:
             put(self, "start", named(self.start, self.variables, "start"))
-        if self.layout is None and not _plain(self.start):
-            put(self, "layout", Layout(self.start))
+        if self.structure is None and not _plain(self.start):
+            put(self, "structure", Structure(self.start))
         if self.domain is not None:
             put(self, "domain", _pairs(self.domain))
         else:
@@ -139,8 +139,10 @@ class Objective:
             inside = tuple(a + (0.8 - 0.1 * (i % 2)) * (b - a) for i, (a, b) in sides)
             put(self, "start", inside)
         if not self.variables:
-            layout = self.layout if self.layout and self.layout.size == self.dim else None
-            put(self, "variables", layout.names if layout else component_names(self.dim))
+            structure = (
+                self.structure if self.structure and self.structure.size == self.dim else None
+            )
+            put(self, "variables", structure.names if structure else component_names(self.dim))
         put(self, "variables", tuple(self.variables))
         if len(self.variables) != self.dim or len(set(self.variables)) != self.dim:
             raise ArgumentError(
@@ -156,7 +158,7 @@ class Objective:
 
     def __call__(self, point: Any) -> Float[Array, ""]:
         """The value at one point, ``(d,)`` or of the structure of the start."""
-        if self.layout is not None and not is_flat(point):
+        if self.structure is not None and not is_flat(point):
             return self.fn(point, *self.args)
         return self.value(jnp.asarray(point, dtype=float) if isinstance(point, Sequence) else point)
 
@@ -187,7 +189,7 @@ class Objective:
                 "smoothness": f.smoothness,
                 "args": f.args,
                 "fit": f.fit and f"{f.fit.response} over {', '.join(f.fit.columns)}",
-                "precision": None if f.float32 else "needs float64",
+                "dtype": None if f.float32 else "needs float64",
                 "reference": f.reference,
             },
         )
@@ -197,7 +199,7 @@ class Objective:
         """The number of dimensions d."""
         if self.domain is not None:
             return len(self.domain)
-        return self.layout.size if self.layout else len(self.start)
+        return self.structure.size if self.structure else len(self.start)
 
     @property
     def center(self) -> np.ndarray:
@@ -261,22 +263,22 @@ class Objective:
         return vector
 
     def _as_flat(self, point: Any, argument: str) -> Any:
-        if self.layout is not None and not is_flat(point):
-            return self.layout.flatten(point, argument)
+        if self.structure is not None and not is_flat(point):
+            return self.structure.flatten(point, argument)
         if type(point) is not tuple and isinstance(point, Mapping):
             return named(point, self.variables, argument)
         return point
 
     def shaped(self, points: Any) -> Any:
         """Flat points ``(…, d)`` in the structure of the start; as they are if it is a vector."""
-        return points if self.layout is None else self.layout.unflatten(points)
+        return points if self.structure is None else self.structure.unflatten(points)
 
     def flattened(self, points: Any, argument: str = "points") -> Any:
         """Points ``(n, d)`` of what ``shaped`` gives; as they are if they are flat already."""
         flat = isinstance(points, np.ndarray | jax.Array) and points.ndim == 2
-        if self.layout is None or flat:
+        if self.structure is None or flat:
             return points
-        return self.layout.flatten(points, argument, batched=True)
+        return self.structure.flatten(points, argument, batched=True)
 
     def with_args(self, *args: Any) -> "Objective":
         """The same objective over other data; of equal shapes, nothing is compiled again.
@@ -314,10 +316,10 @@ class Objective:
     @functools.cached_property
     def hand_gradient(self) -> Callable | None:
         """Flat point ``(d,)`` → hand-derived gradient ``(d,)``, with the data in place."""
-        if self.gradient is None or self.layout is None:
+        if self.gradient is None or self.structure is None:
             return self.gradient and self._on_flat(self.gradient)
-        derived, layout = self._on_flat(self.gradient), self.layout
-        return lambda point: layout.flatten(derived(point), f"the gradient of {self.name}")
+        derived, structure = self._on_flat(self.gradient), self.structure
+        return lambda point: structure.flatten(derived(point), f"the gradient of {self.name}")
 
     @functools.cached_property
     def hand_hessian(self) -> Callable | None:
@@ -325,10 +327,14 @@ class Objective:
         return self.hessian and self._on_flat(self.hessian)
 
     def _on_flat(self, fn: Callable) -> Callable:
-        args, layout, kept = self.args, self.layout, self._origin.__dict__.setdefault("_fns", {})
+        args, structure, kept = (
+            self.args,
+            self.structure,
+            self._origin.__dict__.setdefault("_fns", {}),
+        )
         fn = kept.setdefault(id(fn), unshared(fn))
-        if layout is not None:
-            return lambda point: fn(layout.unflatten(point), *args)
+        if structure is not None:
+            return lambda point: fn(structure.unflatten(point), *args)
         return (lambda point: fn(point, *args)) if args else fn
 
     @functools.cached_property

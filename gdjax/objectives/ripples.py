@@ -8,7 +8,7 @@ import numpy as np
 
 from gdjax.objectives.objective import Objective
 from gdjax.objectives.registry import register
-from gdjax.objectives.safe import magnitude, root
+from gdjax.objectives.safe import safe_abs, safe_sqrt
 
 
 @register
@@ -21,7 +21,7 @@ def ackley(dim: int = 2) -> Objective:
     """
 
     def radius(point):
-        return root(jnp.mean(point**2))
+        return safe_sqrt(jnp.mean(point**2))
 
     def fn(point):
         waves = jnp.mean(jnp.cos(2 * jnp.pi * point))
@@ -119,10 +119,10 @@ def schwefel(dim: int = 2) -> Objective:
     """
 
     def fn(point):
-        return jnp.sum(418.9828872724337 - point * jnp.sin(root(jnp.abs(point))))
+        return jnp.sum(418.9828872724337 - point * jnp.sin(safe_sqrt(jnp.abs(point))))
 
     def gradient(point):
-        t = root(jnp.abs(point))
+        t = safe_sqrt(jnp.abs(point))
         return -jnp.sin(t) - t * jnp.cos(t) / 2
 
     return Objective(
@@ -253,7 +253,7 @@ def alpine1(dim: int = 2) -> Objective:
     """
 
     def fn(point):
-        return jnp.sum(magnitude(point * jnp.sin(point) + 0.1 * point))
+        return jnp.sum(safe_abs(point * jnp.sin(point) + 0.1 * point))
 
     def gradient(point):
         side = jnp.sign(point * jnp.sin(point) + 0.1 * point)

@@ -4,39 +4,39 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
-def magnitude(t: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+def safe_abs(t: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """|t| with slope 0 at t = 0, the middle of the subgradients; ``jnp.abs`` has slope 1 there.
 
     Example:
         >>> import jax
-        >>> float(jax.grad(magnitude)(0.0))
+        >>> float(jax.grad(safe_abs)(0.0))
         0.0
     """
     return t * jnp.sign(t)
 
 
-def root(t: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+def safe_sqrt(t: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """√t for t ≥ 0 with slope 0 at t = 0, where the true one is infinite.
 
     So √(x² + y²), a cone, gets the subgradient 0 at its tip.
 
     Example:
         >>> import jax
-        >>> float(jax.grad(lambda x: root(x**2))(0.0))
+        >>> float(jax.grad(lambda x: safe_sqrt(x**2))(0.0))
         0.0
     """
     positive = t > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, t, 1.0)), 0.0)
 
 
-def cosine_of_root(t: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+def cos_sqrt(t: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Cos √t for t ≥ 0 with all its derivatives: it is smooth in t, though √t is not.
 
     Below ¼ the power series Σ (−t)ᵏ/(2k)! is used; its ninth term is less than 1e-18.
 
     Example:
         >>> import jax
-        >>> float(jax.grad(cosine_of_root)(0.0))
+        >>> float(jax.grad(cos_sqrt)(0.0))
         -0.5
     """
     small = t < 0.25

@@ -13,7 +13,7 @@ from jax.core import Tracer
 from gdjax._util.errors import ArgumentError
 
 
-class Layout:
+class Structure:
     """The structure of a point: which leaves hold its numbers, and in which shapes.
 
     Leaves that are no numbers, such as an activation function, are the same in every point.
@@ -31,8 +31,8 @@ class Layout:
         ArgumentError: a point without numbers.
 
     Example:
-        >>> layout = Layout({"w": np.ones((1, 2)), "b": 3.0})
-        >>> layout.names, layout.flatten({"w": [[4.0, 5.0]], "b": 6.0}).tolist()
+        >>> structure = Structure({"w": np.ones((1, 2)), "b": 3.0})
+        >>> structure.names, structure.flatten({"w": [[4.0, 5.0]], "b": 6.0}).tolist()
         (('b', 'w[0,0]', 'w[0,1]'), [6.0, 4.0, 5.0])
     """
 
@@ -79,12 +79,12 @@ class Layout:
         """The flat vector of a point, NumPy's unless something in it is traced.
 
         Args:
-            point: of this layout.
+            point: of this structure.
             argument: what messages call it.
             batched: whether every leaf has one more dimension in front, ``(n, …)``.
 
         Raises:
-            ArgumentError: a point of another layout.
+            ArgumentError: a point of another structure.
         """
         numbers, found = _numbers(point)
         shapes = tuple((path, shape[batched:]) for path, shape in found)
@@ -102,7 +102,7 @@ class Layout:
             raise ArgumentError(f"{argument} must hold numbers, got {point!r:.200}") from None
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Layout) and self._key == other._key
+        return isinstance(other, Structure) and self._key == other._key
 
     def __hash__(self) -> int:
         return hash((self._structure, self._shapes))
@@ -156,7 +156,7 @@ def _numbers(point: Any) -> tuple[list[Any], tuple[tuple[str, tuple[int, ...]], 
 
 def _describe(point: Any) -> str:
     try:
-        return str(Layout(point))
+        return str(Structure(point))
     except ArgumentError:
         return f"{point!r:.200}"
 

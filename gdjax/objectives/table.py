@@ -89,7 +89,7 @@ def describe(name: str) -> str:
         "saddles": _points(f.saddles),
         "maxima": _points(f.maxima),
         "parameters": ", ".join(f"{k}={v}" for k, v in registry.parameters(name).items()),
-        "precision": "" if f.float32 else "needs float64",
+        "dtype": "" if f.float32 else "needs float64",
         "reference": f.reference,
     }
     gap = "\n" + 14 * " "

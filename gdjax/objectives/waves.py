@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from gdjax.objectives.objective import Objective
 from gdjax.objectives.registry import register
-from gdjax.objectives.safe import cosine_of_root, root
+from gdjax.objectives.safe import cos_sqrt, safe_sqrt
 
 
 @register
@@ -20,7 +20,7 @@ def drop_wave() -> Objective:
 
     def parts(point):
         squared = jnp.sum(point**2)
-        return squared, 1 + cosine_of_root(144 * squared), squared / 2 + 2
+        return squared, 1 + cos_sqrt(144 * squared), squared / 2 + 2
 
     def fn(point):
         _, crest, flattening = parts(point)
@@ -28,7 +28,7 @@ def drop_wave() -> Objective:
 
     def gradient(point):
         squared, crest, flattening = parts(point)
-        r = root(squared)
+        r = safe_sqrt(squared)
         wave = jnp.where(r > 0, 12 * jnp.sin(12 * r) / jnp.where(r > 0, r, 1.0), 144.0)
         return (wave / flattening + crest / flattening**2) * point
 
@@ -54,11 +54,11 @@ def salomon(dim: int = 2) -> Objective:
     """
 
     def fn(point):
-        r = root(jnp.sum(point**2))
+        r = safe_sqrt(jnp.sum(point**2))
         return 1 - jnp.cos(2 * math.pi * r) + 0.1 * r
 
     def gradient(point):
-        r = root(jnp.sum(point**2))
+        r = safe_sqrt(jnp.sum(point**2))
         outward = point / jnp.where(r > 0, r, 1.0)
         return (2 * math.pi * jnp.sin(2 * math.pi * r) + 0.1) * outward
 
@@ -71,7 +71,7 @@ def salomon(dim: int = 2) -> Objective:
         minima=[[0] * dim],
         fmin=0.0,
         smoothness="kink",
-        kink=lambda point: root(jnp.sum(point**2))[None],
+        kink=lambda point: safe_sqrt(jnp.sum(point**2))[None],
         latex=r"1 - \cos 2\pi r + 0.1\,r,\ r = \Vert x \Vert",
         reference="Salomon 1996, BioSystems 39:263; Jamil & Yang 2013, arXiv:1308.4008",
     )

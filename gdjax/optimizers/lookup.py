@@ -15,9 +15,9 @@ from gdjax.optimizers.optimizer import (
     REQUIRED,
     Factory,
     Optimizer,
-    first_step,
     random_key,
     signature,
+    trial_update,
 )
 
 _OWN: dict[str, Factory] = {
@@ -350,7 +350,7 @@ def chain(optimizer: Any, **before: optax.GradientTransformation) -> Optimizer:
 def why_not(optimizer: Optimizer) -> str | None:
     """Why an optimizer cannot descend from a point, or None if it can; nothing is compiled."""
     try:
-        update = jax.eval_shape(lambda: first_step(optimizer))
+        update = jax.eval_shape(lambda: trial_update(optimizer))
     except Exception as error:  # whatever optax raises is the reason
         return first_line(error)
     shape = jax.tree.map(lambda leaf: leaf.shape, update)

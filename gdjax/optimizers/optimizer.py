@@ -257,7 +257,7 @@ class Optimizer(Tree, optax.GradientTransformationExtraArgs):
         return self._built
 
     def _step(self) -> Any:
-        return first_step(self)
+        return trial_update(self)
 
 
 class Schedule(Tree):
@@ -486,7 +486,7 @@ def tolerant(transformation: optax.GradientTransformation) -> optax.GradientTran
     return optax.GradientTransformationExtraArgs(transformation.init, update)
 
 
-def first_step(transformation: optax.GradientTransformation) -> Any:
+def trial_update(transformation: optax.GradientTransformation) -> Any:
     """The first update on a bowl in two dimensions, with everything that a descent hands over."""
 
     def bowl(point: Any) -> Any:

@@ -15,7 +15,7 @@ from gdjax._inputs import ObjectiveLike
 from gdjax._util.errors import ArgumentError
 from gdjax.objectives import Objective
 from gdjax.plotting import given, style
-from gdjax.plotting.datasets import Dataset, Fate, axes_of, fates, heading, setting
+from gdjax.plotting.datasets import Dataset, Status, axes_of, heading, setting, statuses
 from gdjax.plotting.figure import Figure
 
 PANELS = 9  # more would be too small to read
@@ -24,9 +24,9 @@ DOT = 0.35  # diameter, in distances of starts that lie evenly
 MARGIN = 0.04  # around the starts of a function that has no domain, in sides
 PALEST = 0.65  # share of white in the colour of the slowest start
 GREYS = {  # what reached no known minimum: colour, hatch
-    Fate.STALLED: ("0.55", "...."),
-    Fate.MOVING: ("0.85", "////"),
-    Fate.LOST: ("0.2", ""),
+    Status.STALLED: ("0.55", "...."),
+    Status.MOVING: ("0.85", "////"),
+    Status.LOST: ("0.2", ""),
 }
 
 
@@ -70,7 +70,7 @@ def basin_map(dataset: Dataset, objective: ObjectiveLike, confidence: float = 0.
         cells = dataset.isel(at)
         _draw(panel, cells, objective, colours, norm)
         if axes:
-            rate = metrics.success_rate(fates(cells) == Fate.GLOBAL, confidence=confidence)
+            rate = metrics.success_rate(statuses(cells) == Status.GLOBAL, confidence=confidence)
             panel.set_title(f"{setting(dataset, **at)}:  {_percent(rate)} global", fontsize=11)
     figure.legend(
         handles=handles, loc="outside lower center", ncols=ncols, frameon=False, fontsize=10,
@@ -138,7 +138,7 @@ def _draw(
     colours: dict[int, str],
     norm: LogNorm | None,
 ) -> None:
-    starts, fate = cells["start_point"].values, fates(cells).reshape(-1)
+    starts, fate = cells["start_point"].values, statuses(cells).reshape(-1)
     minimum, steps = cells["minimum"].values.reshape(-1), cells["steps"].values.reshape(-1)
     white = np.zeros(fate.shape) if norm is None else PALEST * np.asarray(norm(steps))
     paint = np.empty((*fate.shape, 3))
@@ -198,7 +198,7 @@ def _legend(
     confidence: float | None,
 ) -> list:
     """One entry for each class of cells, with its share unless ``confidence`` is None."""
-    fate, minimum = fates(dataset), dataset["minimum"].values
+    fate, minimum = statuses(dataset), dataset["minimum"].values
     handles: list = []
 
     def share(mask: np.ndarray) -> str:

@@ -114,7 +114,7 @@ def _map(axes: Axes, report: "GradientReport") -> None:
         axes.set(xlim=(x_low, x_high), ylim=(y_low, y_high))
     across, up = map(style.component, details.variables)
     axes.set(xlabel=across, ylabel=up)
-    axes.set_title(f"error of the {report.kind} / norm, in {report.precision}", fontsize=11)
+    axes.set_title(f"error of the {report.kind} / norm, in {report.dtype}", fontsize=11)
     axes.figure.colorbar(dots, ax=axes, pad=0.02)
     axes.figure.legend(
         *axes.get_legend_handles_labels(),
@@ -147,9 +147,7 @@ def _errors(axes: Axes, report: "GradientReport") -> None:
         xlabel="tolerance at the point",
         ylabel=f"error of the {report.kind} / norm",
     )
-    axes.set_title(
-        f"every point, in {report.precision}; no error is drawn at {FLOOR:g}", fontsize=11
-    )
+    axes.set_title(f"every point, in {report.dtype}; no error is drawn at {FLOOR:g}", fontsize=11)
     style.quiet(axes)
     axes.legend(frameon=False, fontsize=9)
 

@@ -17,7 +17,7 @@ else:
 SYMBOLS = {"learning_rate": "α", "momentum": "μ"}
 
 
-class Fate(enum.IntEnum):
+class Status(enum.IntEnum):
     """What a picture tells apart: where a cell ended up.
 
     A cell counts as in a minimum when it is within the rule's radius of it, at rest or not.
@@ -58,16 +58,16 @@ def check_finished(dataset: Dataset) -> None:
         )
 
 
-def fates(dataset: Dataset) -> np.ndarray:
+def statuses(dataset: Dataset) -> np.ndarray:
     """The ``Fate`` of each cell, as codes of shape ``(start, *axes)``."""
     check_finished(dataset)
     outcome, minimum = dataset["outcome"].values, dataset["minimum"].values
     is_global = np.append(dataset["is_global"].values.astype(bool), False)  # −1 picks the last
-    ended = np.full(outcome.shape, Fate.STALLED)
-    ended[outcome == Outcome.MAX_STEPS] = Fate.MOVING
-    ended[minimum >= 0] = Fate.LOCAL
-    ended[is_global[minimum]] = Fate.GLOBAL
-    ended[(outcome == Outcome.DIVERGED) | (outcome == Outcome.NONFINITE)] = Fate.LOST
+    ended = np.full(outcome.shape, Status.STALLED)
+    ended[outcome == Outcome.MAX_STEPS] = Status.MOVING
+    ended[minimum >= 0] = Status.LOCAL
+    ended[is_global[minimum]] = Status.GLOBAL
+    ended[(outcome == Outcome.DIVERGED) | (outcome == Outcome.NONFINITE)] = Status.LOST
     return ended
 
 

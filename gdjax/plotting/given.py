@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from gdjax._descent.trajectory import Trajectory, as_precision
-from gdjax._inputs import ObjectiveLike, as_objective, objective_at
+from gdjax._descent.trajectory import Trajectory
+from gdjax._inputs import ObjectiveLike, as_objective, default_dtype, objective_at
 from gdjax._util.errors import ArgumentError
 from gdjax.objectives import Objective, validate
 from gdjax.objectives.structure import component_names
@@ -40,7 +40,7 @@ def described(objective: ObjectiveLike, paths: Any) -> tuple[Objective, dict[str
     first, values = next(iter(paths.values()))[:2]
     start = jax.tree.map(lambda x: np.asarray(x)[0] if hasattr(x, "dtype") else x, first)
     f = as_objective(objective, start)
-    with as_precision(values.dtype):
+    with default_dtype(values.dtype):
         validate(f, numbers=False)
     flat = {str(k): path._replace(points=f.flattened(path.points)) for k, path in paths.items()}
     for label, path in flat.items():
@@ -69,5 +69,5 @@ def swept(objective: ObjectiveLike, dataset: Any) -> Objective:
                 f"components {', '.join(names)[:100]} do not tell what points are like"
             )
         start = dict(zip(names, start, strict=True))
-    with as_precision(str(dataset["start_point"].dtype)):
+    with default_dtype(str(dataset["start_point"].dtype)):
         return validate(objective_at(objective, start), numbers=False)

@@ -9,17 +9,17 @@ from matplotlib.lines import Line2D
 from gdjax._inputs import ObjectiveLike
 from gdjax._util.errors import ArgumentError
 from gdjax.plotting import given, landscape, style
-from gdjax.plotting.datasets import Dataset, Fate, axes_of, fates, heading, setting
+from gdjax.plotting.datasets import Dataset, Status, axes_of, heading, setting, statuses
 from gdjax.plotting.figure import Figure
 
 SIDE = 4  # panels along a side, and values drawn of an axis
 PATHS = 12  # in one panel
 INKS = {
-    Fate.GLOBAL: "#0072B2",
-    Fate.LOCAL: "#D55E00",
-    Fate.STALLED: "#CC79A7",
-    Fate.MOVING: "0.35",
-    Fate.LOST: "#000000",
+    Status.GLOBAL: "#0072B2",
+    Status.LOCAL: "#D55E00",
+    Status.STALLED: "#CC79A7",
+    Status.MOVING: "0.35",
+    Status.LOST: "#000000",
 }
 
 
@@ -65,13 +65,13 @@ def paths_grid(dataset: Dataset, objective: ObjectiveLike) -> Figure:
     for panel, at, (paths, ended) in zip(panels, picked, drawn, strict=False):
         landscape.contours(panel, ground, objective, window, bar=False)
         for path, fate in zip(paths, ended, strict=True):
-            _draw(panel, path, INKS[Fate(fate)], window)
+            _draw(panel, path, INKS[Status(fate)], window)
         title = setting(dataset, **at) if axes else style.point(paths[0][0])
         panel.set_title(title, fontsize=10)
         panel.label_outer()
     for panel in panels[len(picked) :]:
         panel.set_axis_off()
-    seen = {Fate(fate) for _, ended in drawn for fate in ended}
+    seen = {Status(fate) for _, ended in drawn for fate in ended}
     handles = [
         Line2D([], [], color=INKS[fate], linewidth=2, label=fate.label) for fate in sorted(seen)
     ]
@@ -107,7 +107,7 @@ def _paths(cells: Dataset) -> tuple[list[np.ndarray], np.ndarray]:
     for path in points[chosen]:
         finite = np.isfinite(path).all(axis=1)
         paths.append(path[: max(len(path) if finite.all() else int(finite.argmin()), 1)])
-    return paths, fates(cells).reshape(-1)[chosen]
+    return paths, statuses(cells).reshape(-1)[chosen]
 
 
 def _draw(axes: Axes, path: np.ndarray, colour: str, window: landscape.Window) -> None:

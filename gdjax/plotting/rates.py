@@ -15,17 +15,17 @@ from gdjax.plotting import style
 from gdjax.plotting.datasets import (
     SYMBOLS,
     Dataset,
-    Fate,
+    Status,
     ascending,
     axes_of,
     axis_title,
     axis_values,
     check_finished,
-    fates,
     heading,
     readable,
     scale_of,
     setting,
+    statuses,
 )
 from gdjax.plotting.figure import Figure
 
@@ -63,7 +63,7 @@ def success_rate(dataset: Dataset, against: str | None = None, confidence: float
         raise ArgumentError("success_rate needs a known global minimum, the objective has none")
     dataset, against = ascending(dataset), _chosen(dataset, "against", against)
     others = [axis for axis in axes if axis != against]
-    success = (fates(dataset) == Fate.GLOBAL).reshape(dataset.sizes["start"], -1)
+    success = (statuses(dataset) == Status.GLOBAL).reshape(dataset.sizes["start"], -1)
     dims = [dataset["outcome"].sizes[axis] for axis in axes]
     success = np.moveaxis(success.reshape(-1, *dims), 1 + axes.index(against), -1)
     if others and success.shape[1] > LINES:
@@ -120,10 +120,10 @@ def steps_ecdf(dataset: Dataset, by: str | None = None) -> Figure:
         ``gdjax.metrics.steps_ecdf``.
     """
     check_finished(dataset)
-    first_step = dataset["first_step"].values
-    if first_step.size < 2:
+    steps_to_tolerance = dataset["steps_to_tolerance"].values
+    if steps_to_tolerance.size < 2:
         raise ArgumentError("steps_ecdf needs at least two cells, got 1")
-    if not (first_step >= 0).any():
+    if not (steps_to_tolerance >= 0).any():
         raise ArgumentError("steps_ecdf needs a cell that came within tolerance, got none")
     axes = axes_of(dataset)
     if by is not None:
@@ -133,9 +133,11 @@ def steps_ecdf(dataset: Dataset, by: str | None = None) -> Figure:
     figure, panel = _panel(dataset)
     last = max(int(dataset.attrs["max_steps"]), 2)
     if by is None:
-        groups, labels = first_step[None], [""]
+        groups, labels = steps_to_tolerance[None], [""]
     else:
-        groups = np.moveaxis(first_step, list(dataset["first_step"].dims).index(by), 0)
+        groups = np.moveaxis(
+            steps_to_tolerance, list(dataset["steps_to_tolerance"].dims).index(by), 0
+        )
         labels = [setting(dataset, **{by: i}) for i in range(len(groups))]
     colours = _colours(dataset, by, len(groups))
     for values, label, colour in zip(groups, labels, colours, strict=False):
@@ -143,7 +145,7 @@ def steps_ecdf(dataset: Dataset, by: str | None = None) -> Figure:
         steps = np.concatenate([[1], np.maximum(ecdf.steps, 1), [last]])
         share = np.concatenate([[0], ecdf.share, ecdf.share[-1:] if ecdf.share.size else [0]])
         panel.step(steps, share, where="post", color=colour, linewidth=1.8, label=label)
-    begin = max(first_step[first_step >= 0].min(), 1)
+    begin = max(steps_to_tolerance[steps_to_tolerance >= 0].min(), 1)
     panel.set(xscale="log", xlim=(max(0.8 * begin, 1), last), ylim=(0, 1.02))
     panel.set(xlabel="step", ylabel="share within tolerance")
     style.plain_logarithmic(panel.xaxis)

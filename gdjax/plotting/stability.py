@@ -15,24 +15,24 @@ from gdjax.objectives import Objective
 from gdjax.plotting import given, style
 from gdjax.plotting.datasets import (
     Dataset,
-    Fate,
+    Status,
     ascending,
     axis_title,
     axis_values,
     edges,
-    fates,
     heading,
     need_axes,
     scale_of,
+    statuses,
 )
 from gdjax.plotting.figure import Figure
 
 COLOURS = {  # the first two mix to greens, which are nobody else's
-    Fate.GLOBAL: "#0072B2",
-    Fate.LOCAL: "#F0E442",
-    Fate.STALLED: "#CC79A7",
-    Fate.MOVING: "#E0E0E0",
-    Fate.LOST: "#333333",
+    Status.GLOBAL: "#0072B2",
+    Status.LOCAL: "#F0E442",
+    Status.STALLED: "#CC79A7",
+    Status.MOVING: "#E0E0E0",
+    Status.LOST: "#333333",
 }
 STEPS = "magma_r"
 NEVER: dict[str, Any] = {
@@ -71,13 +71,13 @@ def stability_map(dataset: Dataset, objective: ObjectiveLike) -> Figure:
     objective = given.swept(objective, dataset)
     axes = need_axes(dataset, "stability_map", 2)
     across, up = sorted(axes, key=lambda axis: "learning_rate" not in axis)
-    timed = bool((dataset["first_step"].values >= 0).any())
+    timed = bool((dataset["steps_to_tolerance"].values >= 0).any())
     figure = Figure(figsize=(12.0 if timed else 6.4, 5.2), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, 1 + timed, sharex=True, sharey=True))
     dataset = ascending(dataset)
     ground = dataset.transpose("start", up, across, ...)
     x, y = (axis_values(dataset, axis)[1] for axis in (across, up))
-    ended = fates(ground)
+    ended = statuses(ground)
     ended = ended.reshape(len(ended), len(y), len(x))
     _draw_fates(panels[0], ended, x, y)
     starts = len(ended)
@@ -86,8 +86,8 @@ def stability_map(dataset: Dataset, objective: ObjectiveLike) -> Figure:
         fontsize=11,
     )
     if timed:
-        first_step = ground["first_step"].values.reshape(ended.shape)
-        _draw_steps(figure, panels[1], first_step, x, y)
+        steps_to_tolerance = ground["steps_to_tolerance"].values.reshape(ended.shape)
+        _draw_steps(figure, panels[1], steps_to_tolerance, x, y)
         panels[1].set_title(
             "steps to tolerance" if starts == 1 else "steps to tolerance, median", fontsize=11
         )
@@ -129,9 +129,9 @@ def _draw_fates(axes: Axes, ended: np.ndarray, x: np.ndarray, y: np.ndarray) -> 
 
 
 def _draw_steps(
-    figure: Figure, axes: Axes, first_step: np.ndarray, x: np.ndarray, y: np.ndarray
+    figure: Figure, axes: Axes, steps_to_tolerance: np.ndarray, x: np.ndarray, y: np.ndarray
 ) -> None:
-    median = np.maximum(metrics.steps_quantile(first_step, 0.5, axis=0), 1)
+    median = np.maximum(metrics.steps_quantile(steps_to_tolerance, 0.5, axis=0), 1)
     finite = median[np.isfinite(median)]
     axes.patch.set(**NEVER)
     if not finite.size:

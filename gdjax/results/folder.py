@@ -84,7 +84,7 @@ def open_results(
         >>> import tempfile
         >>> from gdjax.results import Store, sweep_layout
         >>> layout = sweep_layout(np.zeros((5, 2)), [{"momentum": [0.0, 0.9]}],
-        ...                       precision="float32", chunk=4, config={})
+        ...                       dtype="float32", chunk=4, config={})
         >>> store = Store.create(tempfile.mkdtemp(), layout)
         >>> results = open_results(store.path)
         >>> dict(results["outcome"].sizes), results.attrs["complete"]

@@ -160,11 +160,11 @@ class Layout:
                 raise ArgumentError(f"{name} of chunk {index} must be {expected}, got {came}")
 
 
-def standard_variables(precision: str, dim: int, records: int = 0) -> dict[str, Variable]:
+def standard_variables(dtype: str, dim: int, records: int = 0) -> dict[str, Variable]:
     """The results that every sweep keeps of a cell, and the paths where they are recorded.
 
     Args:
-        precision: ``float32`` or ``float64``.
+        dtype: ``float32`` or ``float64``.
         dim: dimensions of the objective.
         records: how many steps of each path are kept.
 
@@ -175,10 +175,10 @@ def standard_variables(precision: str, dim: int, records: int = 0) -> dict[str, 
     """
     point = (("component",), (dim,))
     variables = {
-        "final_point": Variable(precision, "last point", "1", *point),
-        "final_value": Variable(precision, "last value"),
-        "best_value": Variable(precision, "best value"),
-        "first_step": Variable("int32", "first step within tolerance", "step"),
+        "final_point": Variable(dtype, "last point", "1", *point),
+        "final_value": Variable(dtype, "last value"),
+        "best_value": Variable(dtype, "best value"),
+        "steps_to_tolerance": Variable("int32", "first step within tolerance", "step"),
         "steps": Variable("int32", "steps taken", "step"),
         "evaluations": Variable("int32", "gradient evaluations"),
         "outcome": Variable("int8", "outcome", meanings=tuple(map(str, Outcome))),
@@ -186,8 +186,8 @@ def standard_variables(precision: str, dim: int, records: int = 0) -> dict[str, 
     }
     if records:
         record = (("record", "component"), (records, dim))
-        variables["points"] = Variable(precision, "point", "1", *record)
-        variables["values"] = Variable(precision, "value", "1", ("record",), (records,))
+        variables["points"] = Variable(dtype, "point", "1", *record)
+        variables["values"] = Variable(dtype, "value", "1", ("record",), (records,))
     return variables
 
 
@@ -195,7 +195,7 @@ def sweep_layout(
     starts: Any,
     axes: Sequence[Mapping[str, Any]] = (),
     *,
-    precision: str,
+    dtype: str,
     chunk: int,
     config: Mapping[str, Any],
     components: Sequence[str] = (),
@@ -210,7 +210,7 @@ def sweep_layout(
         starts: first points ``(n, d)``; see ``Coordinate`` for ones that are made as needed.
         axes: one mapping an axis, from the names of its hyperparameters to their values; one
             that names several is zipped.
-        precision: ``float32`` or ``float64``.
+        dtype: ``float32`` or ``float64``.
         chunk: cells a chunk.
         config: everything that decides the results, the starts and hyperparameters included.
         components: their names; by default x and y, or x1, x2, ….
@@ -227,7 +227,7 @@ def sweep_layout(
 
     Example:
         >>> layout = sweep_layout(np.zeros((5, 2)), [{"learning_rate": [0.1, 0.2]}],
-        ...                       precision="float32", chunk=4, config={"steps": 100})
+        ...                       dtype="float32", chunk=4, config={"steps": 100})
         >>> layout.dims, layout.cells, layout.chunks
         ({'start': 5, 'learning_rate': 2}, 10, 3)
     """
@@ -238,7 +238,7 @@ def sweep_layout(
         "start_point": Coordinate(("start", "component"), starts, "first point"),
         "component": Coordinate(("component",), names, "component"),
     }
-    variables = standard_variables(precision, dim, 0 if record is None else len(record))
+    variables = standard_variables(dtype, dim, 0 if record is None else len(record))
     for axis in axes:
         name = "_and_".join(axis)
         dims[name] = len(next(iter(axis.values())))
@@ -267,7 +267,7 @@ def sweep_layout(
         attrs={
             **provenance(),
             **numbers(to_json(attrs or {})),
-            "precision": precision,
+            "dtype": dtype,
             "chunk": chunk,
             "config": json.dumps(to_json(config)),
         },

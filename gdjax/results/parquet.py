@@ -42,7 +42,7 @@ def to_parquet(results: xr.Dataset | str | os.PathLike, file: str | os.PathLike)
         >>> import pyarrow.parquet
         >>> from gdjax.results import Store, sweep_layout
         >>> layout = sweep_layout(np.ones((3, 2)), [{"momentum": [0.0, 0.9]}],
-        ...                       precision="float32", chunk=4, config={})
+        ...                       dtype="float32", chunk=4, config={})
         >>> store = Store.create(tempfile.mkdtemp(), layout)
         >>> file = to_parquet(store.path, store.path / "sweep.parquet")
         >>> pyarrow.parquet.read_table(file).column_names[:4]

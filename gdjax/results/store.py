@@ -41,7 +41,7 @@ class Store:
     Example:
         >>> import tempfile
         >>> from gdjax.results import sweep_layout
-        >>> layout = sweep_layout(np.zeros((5, 2)), precision="float32", chunk=4, config={})
+        >>> layout = sweep_layout(np.zeros((5, 2)), dtype="float32", chunk=4, config={})
         >>> store = Store.open_or_create(tempfile.mkdtemp() + "/sweep", layout)
         >>> variables = layout.variables.items()
         >>> store.write(1, {name: np.zeros((1, *v.shape), v.dtype) for name, v in variables})

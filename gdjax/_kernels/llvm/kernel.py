@@ -17,7 +17,7 @@ import jax
 import llvmlite.binding as llvm
 import numpy as np
 
-from gdjax._compiler.lower import UnsupportedError, scalarise
+from gdjax._compiler.lower import UnsupportedError, lower
 from gdjax._compiler.program import Program
 from gdjax._descent.loop import Column, Descent, Paths, as_columns, stride
 from gdjax._kernels.llvm.recording import PathWriter
@@ -45,7 +45,7 @@ class Kernel:
         UnsupportedError: a function that cannot be unrolled into scalars.
     """
 
-    name = "native"
+    name = "llvm"
     block = 2**14
 
     def __init__(
@@ -57,11 +57,11 @@ class Kernel:
         record: bool = False,
     ):
         steps = jax.ShapeDtypeStruct((), np.int32)
-        begin, cell = scalarise(descent.begin, start, numbers, data)
-        advance, _ = scalarise(descent.advance, cell, numbers)
-        judge, _ = scalarise(descent.judge, cell, numbers, steps)
-        finish, self.summary = scalarise(descent.finish, cell)
-        inside, _ = scalarise(descent.inside, cell.point)
+        begin, cell = lower(descent.begin, start, numbers, data)
+        advance, _ = lower(descent.advance, cell, numbers)
+        judge, _ = lower(descent.judge, cell, numbers, steps)
+        finish, self.summary = lower(descent.finish, cell)
+        inside, _ = lower(descent.inside, cell.point)
         self._every = descent.every
         lanes, self.tile = _sizes(advance, len(begin.outputs))
         programs = Programs(begin, advance, judge, finish, inside)
