@@ -9,8 +9,7 @@ import pytest
 
 import gdjax
 from gdjax._compiler import lower, program, xla_math
-from gdjax._kernels import llvm, xla
-from gdjax._sweep import runner
+from gdjax._kernels import choice, llvm, xla
 
 ORDER = ["llvm", "xla_math", "xla"]
 
@@ -43,9 +42,9 @@ def breaks_a_trace(patch):
 
 @pytest.fixture
 def fresh():
-    runner._compiled.cache_clear()
+    choice.compiled.cache_clear()
     yield
-    runner._compiled.cache_clear()
+    choice.compiled.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def unrolled(fn, kinds, functions=elementary.FUNCTIONS):
     """The program of a function of scalars."""
     shapes = [jax.ShapeDtypeStruct((), kind) for kind in kinds]
     return lower.lower(lambda *args: jax.tree.map(jnp.asarray, fn(*args)), *shapes,
-                               functions=functions)[0]  # fmt: skip
+                               functions=functions)  # fmt: skip
 
 
 def run_llvm(made, columns):

@@ -17,9 +17,10 @@ from gdjax._descent import loop
 from gdjax._descent.outcomes import Outcome, StoppingRule
 from gdjax._inputs import default_dtype
 from gdjax._kernels import pallas
+from gdjax._kernels.choice import CPU_TILE, compiled
 from gdjax._kernels.llvm import kernel
 from gdjax._sweep.plan import plan
-from gdjax._sweep.runner import CPU_TILE, Runner, _compiled, processors
+from gdjax._sweep.runner import Runner, processors
 
 QFSP = objectives.get("qfsp")
 
@@ -211,14 +212,11 @@ def test_the_kernel_for_gpus_computes_the_same_as_the_one_for_cpus():
     )  # fmt: skip
     native = Runner(asked)
     other = Runner(asked)
-    setting, numbers, data = loop.Setting.of(asked.optimizer, asked.objective)
-    other.kernel = pallas.Kernel(
-        loop.descent(setting, asked.gradient, asked.stopping, asked.tolerance, asked.stops),
-        jax.ShapeDtypeStruct((2,), np.float32),
-        [jax.ShapeDtypeStruct((), np.float32)] * len(numbers),
-        data,
-        interpret=True,  # step by step, on any device
-    )
+    setting, _, data = loop.Setting.of(asked.optimizer, asked.objective)
+    rules = asked.gradient, asked.stopping, asked.tolerance, asked.stops
+    start = jax.ShapeDtypeStruct((2,), np.float32)
+    cells = loop.trace(setting, data, start, *rules, carry_data=True)
+    other.kernel = pallas.Kernel(cells, interpret=True)  # step by step, on any device
     a, b = native(0), other(0)
     calm = np.arange(300) % 2 == 0  # the large learning rate makes chaos of rounding
     for name in a:
@@ -257,9 +255,9 @@ def test_results_do_not_depend_on_how_wide_a_processors_vectors_are(monkeypatch,
     )  # fmt: skip
     own, _ = run(asked)
     monkeypatch.setattr(kernel, "_prepare", lambda: ("haswell", "+avx2,+fma,-avx512f"))
-    _compiled.cache_clear()
+    compiled.cache_clear()
     narrow, runner = run(asked)
-    _compiled.cache_clear()
+    compiled.cache_clear()
     assert runner.kernel.name == "llvm"
     same(own, narrow)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.extend.core import ClosedJaxpr
 
 from gdjax._compiler import elementary
 from gdjax._compiler.program import Node, Program, Scalar
@@ -27,22 +28,27 @@ class UnsupportedError(Exception):
 
 def lower(
     fn: Callable, *arguments: Any, functions: Mapping[str, Callable] = elementary.FUNCTIONS
-) -> tuple[Program, Any]:
-    """Trace a function and unroll it into scalars.
+) -> Program:
+    """Trace a function and unroll it into scalars; see ``unroll``.
 
     Args:
         fn: a JAX function of pytrees of small arrays.
         *arguments: ``jax.ShapeDtypeStruct`` pytrees, one an argument.
         functions: how the elementary functions are written into a program, by primitive.
+    """
+    return unroll(jax.make_jaxpr(fn)(*arguments), functions)
 
-    Returns:
-        The program, whose inputs and outputs are the flattened numbers of the arguments and of the
-        results in order, and the results' pytree of ``ShapeDtypeStruct``.
+
+def unroll(
+    closed: ClosedJaxpr, functions: Mapping[str, Callable] = elementary.FUNCTIONS
+) -> Program:
+    """A traced function as a program over scalars.
+
+    Its inputs and outputs are the numbers of the arguments and of the results, flat and in order.
 
     Raises:
         UnsupportedError: a primitive that cannot be unrolled, or too many operations.
     """
-    closed, shapes = jax.make_jaxpr(fn, return_shape=True)(*arguments)
     if (count := _operations(closed)) > WORTH_TRYING:
         raise UnsupportedError(
             f"it takes about {count:,} operations on scalars, more than {LARGEST}"
@@ -52,11 +58,10 @@ def lower(
         _filled([program.input(v.aval.dtype) for _ in range(v.aval.size)], v.aval.shape)
         for v in closed.jaxpr.invars
     ]
-    results = _evaluate(program, closed, inputs, functions)
-    for result in results:
+    for result in _evaluate(program, closed, inputs, functions):
         program.outputs += list(result.flat)
     program.fuse()
-    return program, shapes
+    return program
 
 
 def _operations(closed: Any) -> int:

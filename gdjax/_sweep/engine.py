@@ -20,8 +20,9 @@ from gdjax._compiler.fingerprint import fingerprint
 from gdjax._descent.loop import stride
 from gdjax._descent.outcomes import StoppingRule
 from gdjax._inputs import DType, ObjectiveLike, OptimizerLike, as_count, default_dtype
+from gdjax._kernels.choice import KernelChoice
 from gdjax._sweep.plan import Plan, plan
-from gdjax._sweep.runner import KernelChoice, Runner
+from gdjax._sweep.runner import Runner
 from gdjax._util import signals
 from gdjax._util.errors import ArgumentError
 from gdjax._util.memory import NEGLIGIBLE_BYTES, SHARE, available_memory, size

@@ -2,7 +2,7 @@
 
 from llvmlite import ir
 
-from gdjax._descent.loop import ALIGNED
+from gdjax._kernels.call import ALIGNED
 from gdjax._kernels.llvm.tiles import KERNEL, WORDS, Area, TileWriter
 from gdjax._kernels.llvm.vectors import I32, I64
 

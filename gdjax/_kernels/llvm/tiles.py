@@ -8,7 +8,7 @@ import numpy as np
 from llvmlite import ir
 
 from gdjax._compiler.program import Program
-from gdjax._descent.loop import running_at
+from gdjax._descent.loop import State
 from gdjax._kernels.llvm.vectors import I1, I32, I64, Active, Builder, Value, Writer
 
 WORDS = I64.as_pointer()
@@ -68,11 +68,11 @@ class TileWriter(Writer):
     A tile of cells is several vectors, so that one can be computed while another one waits.
     """
 
-    def __init__(self, programs: Programs, cell: Any, lanes: int, tile: int) -> None:
+    def __init__(self, programs: Programs, cell: State, lanes: int, tile: int) -> None:
         super().__init__(lanes)
         self.programs, self.tile = programs, tile
         self.vectors = [I64(lane) for lane in range(0, tile, lanes)]  # where they begin
-        self.running = running_at(cell)
+        self.running = cell.running_at
         self.dim = math.prod(cell.point.shape)
         self.carried = [o.dtype for o in programs.begin.outputs]
         # The data come last among the inputs: from the start on a cell carries them.

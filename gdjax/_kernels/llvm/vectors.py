@@ -11,7 +11,7 @@ from llvmlite import ir
 
 from gdjax._compiler import elementary
 from gdjax._compiler.program import Node, Program, Scalar
-from gdjax._descent.loop import ALIGNED
+from gdjax._kernels.call import ALIGNED
 
 Builder = Any  # ir.IRBuilder and ir.Value, which llvmlite does not type
 Value = Any
