@@ -131,6 +131,29 @@ def test_the_native_kernel_runs_optax(optimizer):
         np.testing.assert_allclose(found["final_point"][i], path.points[-1], rtol=1e-9)
 
 
+@pytest.mark.parametrize("kernel", ["llvm", "xla_math", "xla"])
+def test_a_kernel_takes_the_steps_that_a_descent_takes(kernel):
+    """Numbers are weak in both: adafactor casts the count of steps to float32."""
+    made = gdjax.optimizers.get("adafactor", learning_rate=0.1)
+    f, at = objectives.get("himmelblau"), (2.3, -1.1)
+    path = gdjax.descend(f, made, at, 30, dtype="float64").points
+    asked = {"steps": 30, "save_at": "all", "stopping": False, "dtype": "float64"}
+    found = gdjax.sweep(f, made, [at], kernel=kernel, **asked).points.values[0]
+    np.testing.assert_allclose(found[2], path[2], rtol=1e-15)
+    np.testing.assert_allclose(found, path, rtol=1e-12)
+
+
+def test_a_state_keeps_a_weak_type_only_where_steps_do():
+    optimizer = optax.GradientTransformation(
+        lambda point: (jnp.asarray(1.0), jnp.asarray(1.0)),
+        lambda slope, state, point: (-state[0] * slope, (state[0] * slope[0], state[1] * 0.5)),
+    )
+    setting, _, _ = loop.Setting.of(gdjax.optimizers.as_optimizer(optimizer), QFSP)
+    start = jax.ShapeDtypeStruct((2,), np.float32)
+    cells = loop.trace(setting, [], start, "autodiff", StoppingRule(), 1e-4, True)
+    assert [leaf.weak_type for leaf in cells.state.optimizer] == [False, True]
+
+
 def test_rest_is_looked_for_by_strides_and_loss_at_every_step():
     asked = plan(
         objectives.get("booth"), gdjax.heavy_ball, starts.uniform(50),
