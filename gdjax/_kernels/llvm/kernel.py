@@ -57,14 +57,14 @@ class Kernel:
         record: bool = False,
     ):
         steps = jax.ShapeDtypeStruct((), np.int32)
-        begin, cell = scalarise(descent.begin, start, numbers, data)
-        advance, _ = scalarise(descent.advance, cell, numbers)
-        judge, _ = scalarise(descent.judge, cell, numbers, steps)
-        finish, self.summary = scalarise(descent.finish, cell)
+        init, cell = scalarise(descent.begin, start, numbers, data)
+        step, _ = scalarise(descent.advance, cell, numbers)
+        terminate, _ = scalarise(descent.judge, cell, numbers, steps)
+        postprocess, self.summary = scalarise(descent.finish, cell)
         inside, _ = scalarise(descent.inside, cell.point)
         self._every = descent.every
-        lanes, self.tile = _sizes(advance, len(begin.outputs))
-        programs = Programs(begin, advance, judge, finish, inside)
+        lanes, self.tile = _sizes(step, len(init.outputs))
+        programs = Programs(init, step, terminate, postprocess, inside)
         writer = (PathWriter if record else SummaryWriter)(programs, cell, lanes, self.tile)
         writer.write()
         self._engine = _compile(str(writer.module))
