@@ -1,4 +1,4 @@
-"""A sweep as one native kernel: every cell in a lane of a vector, its state in registers.
+"""A sweep as one LLVM kernel: every cell in a lane of a vector, its state in registers.
 
 The functions of a cell are unrolled into scalars and compiled with LLVM: each scalar becomes
 a vector of cells. A lane whose cell has stopped is given the next cell, so that a sweep
@@ -26,7 +26,7 @@ from gdjax._kernels.llvm.tiles import Programs
 
 
 class Kernel:
-    """A compiled sweep, as ``portable.Kernel`` is one, but native.
+    """A sweep compiled with LLVM; called as ``xla.Kernel`` is.
 
     Args:
         descent: the functions of one cell.
@@ -68,10 +68,9 @@ class Kernel:
         writer = (PathWriter if record else SummaryWriter)(programs, cell, lanes, self.tile)
         writer.write()
         self._engine = _compile(str(writer.module))
-        c = ctypes
-        signature = [c.c_int64, c.c_int64, c.c_int32, c.c_int64, *[c.c_void_p] * 4]
-        address = self._engine.get_function_address("sweep")
-        self._function = ctypes.CFUNCTYPE(None, *signature)(address)
+        word, table = ctypes.c_int64, ctypes.c_void_p
+        signature = ctypes.CFUNCTYPE(None, word, word, ctypes.c_int32, word, *[table] * 4)
+        self._function = signature(self._engine.get_function_address("sweep"))
 
     def __call__(
         self,
@@ -83,7 +82,7 @@ class Kernel:
         out: Sequence[np.ndarray],
         paths: Paths | None = None,
     ) -> None:
-        """Descend the cells from ``begin`` up to ``end``; see ``portable.Kernel``."""
+        """Descend the cells from ``begin`` up to ``end``; see ``xla.Kernel``."""
         columns = [*columns, *as_columns(data)]
         places = [
             (array.ctypes.data + k * array.itemsize, array.strides[0])
@@ -97,9 +96,8 @@ class Kernel:
         ]
         if paths is not None:
             when = np.asarray(paths.when, np.int64)
-            kept = [len(when), paths.values.strides[0]]
-            kept += [a.ctypes.data for a in (when, paths.points, paths.values)]
-            tables.append(np.array(kept, np.int64))
+            arrays = [a.ctypes.data for a in (when, paths.points, paths.values)]
+            tables.append(np.array([len(when), paths.values.strides[0], *arrays], np.int64))
         pointers = [table.ctypes.data for table in tables] + [None] * (4 - len(tables))
         self._function(begin, end, steps, stride(steps, self._every), *pointers)
 
@@ -134,7 +132,7 @@ def _prepare() -> tuple[str, str]:
 def _compile(text: str) -> llvm.ExecutionEngine:
     name, features = _prepare()
     target = llvm.Target.from_default_triple()
-    # A new one each time: the engine owns it, and takes it along.
+    # A new one each time: the engine frees it.
     machine = target.create_target_machine(cpu=name, features=features, opt=3, jit=True)
     module = llvm.parse_assembly(text)
     module.verify()

@@ -11,7 +11,7 @@ from gdjax._descent.loop import ALIGNED
 Value = Any  # llvmlite types few of the values that its builders return
 State = Callable[[], None]
 
-I1, I8, I32, I64 = (ir.IntType(n) for n in (1, 8, 32, 64))
+I1, I32, I64 = (ir.IntType(n) for n in (1, 32, 64))
 WORDS = I64.as_pointer()
 VOID = ir.VoidType()
 
@@ -97,8 +97,7 @@ class Machine:
         function = ir.Function(self.module, ir.FunctionType(result, kinds), name)
         if attributes:
             function.linkage = "internal"
-        for attribute in attributes:
-            function.attributes.add(attribute)
+        function.attributes.update(attributes)
         self.entry = self.b = ir.IRBuilder(function.append_basic_block("entry"))
         self.variables: dict[Variable, Value] = {}
         body = self.b.append_basic_block("body")

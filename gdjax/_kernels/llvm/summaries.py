@@ -3,7 +3,7 @@
 from llvmlite import ir
 
 from gdjax._compiler.program import Program
-from gdjax._kernels.llvm.machine import I8, I32, I64, VOID, Integer, Value, Variable
+from gdjax._kernels.llvm.machine import I64, VOID, Integer, Value, Variable
 from gdjax._kernels.llvm.tiles import Area, Registers, TileWriter
 
 REFILL = 16  # one lane in this many idle is reason enough to fetch new cells
@@ -83,7 +83,9 @@ class SummaryWriter(TileWriter):
         first = self.following
         self.waiting = self.call("init", self.queue.memory, first)
         self.following = first + self.tile
-        with self.each_of(self.b, self.present(first) & ~self.waiting) as lane:
+        left = self.end - first
+        few = (left < self.tile).select((self.integer(I64(1)) << left) - 1, self.all_lanes)
+        with self.each_of(self.b, few & ~self.waiting) as lane:
             self._retire(self.queue, lane)
         self.goto(self.refill)
 
@@ -170,7 +172,6 @@ class SummaryWriter(TileWriter):
     def _write_init(self) -> None:
         """A function (cells, first cell) that begins a tile: bits say which of its cells go on."""
         self.queue.memory, cell = self.begin("init", I64, self.queue.type.as_pointer(), I64)
-        self._prefetch(cell - self.first)
         load = self.fetch(cell)
         limit = self.splat(self.b, self.steps)
         self.waiting = self.integer(I64(0))
@@ -188,14 +189,3 @@ class SummaryWriter(TileWriter):
                 self.queue.store(i, lane, value)
             self.waiting = self.waiting | self.bits(state[self.flag], lane)
         self.b.ret(self.waiting)
-
-    def _prefetch(self, row: Integer) -> None:
-        """Ask for the memory of a tile's results, so that it is there when its cells stop."""
-        byte = I8.as_pointer()
-        prefetch = self.declare("llvm.prefetch.p0", VOID, [byte, I32, I32, I32])
-        for i in range(len(self.programs.postprocess.outputs)):
-            base, stride = self.output(i)
-            start = base + row * stride
-            with self.times(self.b, (stride * self.tile >> 6) + 1) as line:
-                pointer = self.pointer(start + (line << 6), I8)
-                self.b.call(prefetch, [pointer, I32(1), I32(2), I32(1)])  # to write, second cache

@@ -164,15 +164,9 @@ class TileWriter(Writer):
         return self.integer(self.b.zext(bits, I64)) << lane
 
     def all_bits(self, mask: Callable[[Value], Value]) -> Integer:
-        """The same of a tile: ``mask`` writes the vector that begins at a lane."""
+        """The bits of a whole tile: ``mask`` writes the vector that begins at a lane."""
         found = (self.bits(mask(lane), lane) for lane in self.vectors)
         return functools.reduce(Integer.__or__, found, self.integer(I64(0)))
-
-    def present(self, cell: Integer) -> Integer:
-        """The bits of the cells, in the tile that begins with one, that come before the end."""
-        count = self.end - cell
-        few = count < self.tile
-        return few.select((self.integer(I64(1)) << few.select(count, I64(0))) - 1, self.all_lanes)
 
     def numbered(self, cell: Integer) -> Value:
         """A vector of the numbers of cells, from one on."""
@@ -191,7 +185,8 @@ class TileWriter(Writer):
         Args:
             program: ``step`` or ``terminate``.
             more: its inputs after a cell, of the vector that begins at a lane.
-            hold: whether cells that have stopped stay where they are; their values are NaN then.
+            hold: whether cells that have stopped stay where they are; the values of these may be
+                NaN. Else they step on like the others, and what is kept was saved before.
         """
         size = len(self.carried)
         old = [[self.registers.load(i, lane) for i in range(size)] for lane in self.vectors]
@@ -233,13 +228,12 @@ class TileWriter(Writer):
         """Store results in the rows of their cells."""
         b, done, first = self.b, self.done, self.first
         origin = self.integer(b.load(done.at(done.cells, I64(0))))
+
+        def elsewhere(lane: Value) -> Value:
+            return b.icmp_signed("!=", done.load(done.cells, lane), self.numbered(origin + lane))
+
         # Neighbours, as those of a tile that stopped together are, go to memory as vectors.
-        elsewhere = self.all_bits(
-            lambda lane: b.icmp_signed(
-                "!=", done.load(done.cells, lane), self.numbered(origin + lane)
-            )
-        )
-        neighbours = elsewhere.equals(0) & count.equals(self.tile)
+        neighbours = self.all_bits(elsewhere).equals(0) & count.equals(self.tile)
         for i, dtype in enumerate(results.dtypes[:-1]):
             base, stride = self.output(i)
             dense = stride.equals(dtype.itemsize)
@@ -269,7 +263,6 @@ class TileWriter(Writer):
         inputs = self.programs.init.inputs
         number = self.type(inputs[0].dtype).element
         given = self.slot(ir.ArrayType(ir.ArrayType(number, self.tile), len(inputs)))
-        end, layout, bases = self.end, self.layout, self.bases
 
         def place(i: Value, lane: Value) -> Value:
             return self.b.gep(given, [I64(0), i, lane], inbounds=True)
@@ -280,8 +273,8 @@ class TileWriter(Writer):
             return [self.b.load(vector, align=1) for vector in places]
 
         with self.times(self.b, I64(len(inputs))) as i:
-            every, size, stride = (self.word(layout, i * 3 + k) for k in range(3))
-            base = self.word(bases, i)
+            every, size, stride = (self.word(self.layout, i * 3 + k) for k in range(3))
+            base = self.word(self.bases, i)
             first = cell // every % size
 
             def copy(lane: Integer, row: Integer, stride: Integer) -> None:
@@ -289,7 +282,7 @@ class TileWriter(Writer):
                 self.b.store(value, place(i, lane))
 
             alike = size.equals(1)
-            there = (first + self.tile <= size) & (cell + self.tile <= end)
+            there = (first + self.tile <= size) & (cell + self.tile <= self.end)
             straight = alike | (every.equals(1) & there)
             with self.b.if_else(straight) as (even, around):
                 with even, self.times(self.b, I64(self.tile)) as lane:
@@ -298,7 +291,7 @@ class TileWriter(Writer):
                     self.row, self.part = first, cell % every
                     with self.times(self.b, I64(self.tile)) as lane:
                         copy(lane, self.row, stride)
-                        with self.b.if_then(cell + (lane + 1) < end):
+                        with self.b.if_then(cell + (lane + 1) < self.end):
                             self._next_row(every, size)
         return load
 

@@ -161,9 +161,9 @@ class Writer(Machine):
         self, b: ir.IRBuilder, nodes: Sequence[Node], args: Sequence[Sequence[Value]],
         active: Sequence[Active],
     ) -> list[list[Value]]:  # fmt: skip
-        """What few lanes need, of the same arguments: computed out of line, if by any.
+        """Functions of the same arguments that few lanes need, called only where some lane does.
 
-        The first argument marks the lanes; marked ones that are not active get NaN.
+        The first argument marks these lanes; marked ones that are not active get NaN.
         """
         integer, kind = ir.IntType(self.lanes), args[0][1].type
         given, result = [self.slot(a.type) for a in args[0][1:]], self.slot(kind)
