@@ -1,4 +1,4 @@
-"""A sweep as one native kernel: every cell in a lane of a vector, its state in registers.
+"""The LLVM kernel: every cell in a lane of a vector, its state in registers.
 
 The functions of a cell are unrolled into scalars and compiled with LLVM: each scalar becomes
 a vector of cells. A lane whose cell has stopped is given the next cell, so that a sweep
@@ -47,14 +47,13 @@ class Kernel:
         functions = cells.init, cells.step, cells.terminate, cells.postprocess, cells.inside
         programs = Programs(*(unroll(function.traced) for function in functions))
         self.summary, self._every = cells.summary, cells.every
-        lanes, self.tile = _sizes(programs.advance, len(programs.begin.outputs))
+        lanes, self.tile = _sizes(programs.step, len(programs.init.outputs))
         writer = (PathWriter if record else SummaryWriter)(programs, cells.state, lanes, self.tile)
         writer.write()
         self._engine = _compile(str(writer.module))
-        c = ctypes
-        signature = [c.c_int64, c.c_int64, c.c_int32, c.c_int64, *[c.c_void_p] * 4]
-        address = self._engine.get_function_address("sweep")
-        self._function = ctypes.CFUNCTYPE(None, *signature)(address)
+        word, table = ctypes.c_int64, ctypes.c_void_p
+        signature = ctypes.CFUNCTYPE(None, word, word, ctypes.c_int32, word, *[table] * 4)
+        self._function = signature(self._engine.get_function_address("sweep"))
 
     def __call__(self, call: Call) -> None:
         """Descend the cells of a call; see ``Call``."""
