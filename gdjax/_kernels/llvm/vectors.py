@@ -10,6 +10,7 @@ import numpy as np
 from llvmlite import ir
 
 from gdjax._compiler import elementary
+from gdjax._compiler.operations import OPERATIONS
 from gdjax._compiler.program import Node, Program, Scalar
 from gdjax._descent.loop import ALIGNED
 
@@ -18,13 +19,6 @@ Value = Any
 Active = Callable[[Builder], Value] | None
 
 I1, I8, I32, I64 = (ir.IntType(n) for n in (1, 8, 32, 64))
-_ARITHMETIC = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv", "rem": "frem"}
-_INTEGER = {"add": "add", "sub": "sub", "mul": "mul"}
-_COMPARE = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
-_INTRINSIC = {
-    "abs": "fabs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "rint": "rint",
-    "fma": "fma", "maximum": "maximum", "minimum": "minimum",
-}  # fmt: skip
 
 
 def _aside(node: Node) -> bool:
@@ -109,42 +103,33 @@ class Writer:
         return [[read(known, output) for output in program.outputs] for known in values]
 
     def _operation(self, builder: Builder, node: Node, args: list[Value]) -> Value:
-        op, kind = node.op, self.type(node.dtype)
-        given = node.args[0].dtype
-        floating = given.kind == "f"
+        op, kind, given = node.op, self.type(node.dtype), node.args[0].dtype
+        row, floating = OPERATIONS[op], given.kind == "f"
         ordered = builder.icmp_signed if given.kind == "i" else builder.icmp_unsigned
-        if op in _COMPARE:
-            if not floating:
-                return ordered(_COMPARE[op], *args)
+        if row.compares and floating:
             compare = builder.fcmp_unordered if op == "ne" else builder.fcmp_ordered
-            return compare(_COMPARE[op], *args)
-        if op in _ARITHMETIC and floating:
-            return getattr(builder, _ARITHMETIC[op])(*args)
-        if op in _INTEGER:
-            return getattr(builder, _INTEGER[op])(*args)
+            return compare(row.llvm, *args)
+        if row.compares:
+            return ordered(row.integer, *args)
+        if op == "fms":  # x·y − z
+            args = [*args[:2], builder.fneg(args[2])]
+        elif op == "fnma":  # z − x·y
+            args = [builder.fneg(args[0]), *args[1:]]
+        instruction = row.llvm if floating else row.integer
+        if instruction.startswith("llvm."):
+            return builder.call(self._intrinsic(instruction, kind, len(args)), args)
+        if instruction:
+            return getattr(builder, instruction)(*args)
         if op in ("div", "rem"):
             return self._divide(builder, op, given, *args)
-        if op == "fms":  # x·y − z
-            op, args = "fma", [*args[:2], builder.fneg(args[2])]
-        if op == "fnma":  # z − x·y
-            op, args = "fma", [builder.fneg(args[0]), *args[1:]]
-        if op in _INTRINSIC and floating:
-            return builder.call(self._intrinsic(_INTRINSIC[op], kind, len(args)), args)
-        if op == "abs":
-            return builder.select(ordered("<", args[0], kind(None)),
-                                  builder.neg(args[0]), args[0])  # fmt: skip
-        if op in ("maximum", "minimum"):
-            sign = ">" if op == "maximum" else "<"
-            return builder.select(ordered(sign, *args), *args)
-        if op == "neg":
-            return builder.fneg(args[0]) if floating else builder.neg(args[0])
         if op == "convert":
             return self._convert(builder, args[0], given, node.dtype)
         if op == "bitcast":
             return builder.bitcast(args[0], kind)
-        plain = {"and": builder.and_, "or": builder.or_, "xor": builder.xor, "not": builder.not_,
-                 "shl": builder.shl, "ashr": builder.ashr, "select": builder.select}  # fmt: skip
-        return plain[op](*args)
+        if op == "abs":
+            return builder.select(ordered("<", args[0], kind(None)),
+                                  builder.neg(args[0]), args[0])  # fmt: skip
+        return builder.select(ordered(">" if op == "maximum" else "<", *args), *args)
 
     def _divide(self, builder: Builder, op: str, kind: np.dtype, x: Value, y: Value) -> Value:
         """Integers, as XLA divides them where a processor would stop: by 0, and beyond the range.
@@ -167,7 +152,7 @@ class Writer:
 
     def _intrinsic(self, name: str, kind: ir.VectorType, arity: int) -> ir.Function:
         width = 32 if isinstance(kind.element, ir.FloatType) else 64
-        full = f"llvm.{name}.v{self.lanes}f{width}"
+        full = f"{name}.v{self.lanes}f{width}"
         return self.declare(full, kind, [kind] * arity)
 
     def _convert(self, builder: Builder, value: Value, old: np.dtype, new: np.dtype) -> Value:
