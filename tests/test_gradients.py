@@ -503,9 +503,10 @@ IN_JAX = {
     "squeeze": lambda x: jnp.squeeze(x[:1]), "stop_gradient": lax.stop_gradient,
     "sub": lambda x: x - x[::-1] / 2, "tan": jnp.tan, "tanh": jnp.tanh,
     "transpose": lambda x: jnp.broadcast_to(x, (2, 3)).T,
+    "xor": lambda x: jnp.where((x > 0.375) ^ (x < 0.625), x, -x),
 }  # fmt: skip
 # Names that this JAX does not trace, kept for others.
-ELSEWHERE = {"expand_dims", "stack", "unstack", "stop_gradient"}
+ELSEWHERE = {"expand_dims", "stack", "unstack", "stop_gradient", "copy_p"}
 E = 2.0**-10  # the error put on every result
 
 
@@ -523,11 +524,10 @@ def operations(fn):
 
     def rule(eqn, operands):
         names.add(eqn.primitive.name)
-        return arithmetic.carry_out(eqn, operands)
 
     with default_dtype("float64"):
         program = arithmetic.trace(fn, jnp.asarray(P))
-        arithmetic.walk(program.jaxpr, program.consts, [jnp.asarray(P)], rule)
+        arithmetic.walk(program, [jnp.asarray(P)], rule)
     return names
 
 

@@ -13,35 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import pallas
 
-from gdjax._compiler.elementary import FUNCTIONS
 from gdjax._compiler.lower import unroll
+from gdjax._compiler.operations import OPERATIONS
 from gdjax._compiler.program import Node, Program
 from gdjax._descent.loop import Cells, stride
 from gdjax._kernels.call import Call
 
-_OPERATIONS: dict[str, Callable] = {
-    "add": jnp.add, "sub": jnp.subtract, "mul": jnp.multiply, "div": jax.lax.div,
-    "neg": jnp.negative, "abs": jnp.abs, "maximum": jnp.maximum, "minimum": jnp.minimum,
-    "sqrt": jnp.sqrt, "floor": jnp.floor, "ceil": jnp.ceil, "rint": jnp.rint, "rem": jax.lax.rem,
-    "lt": jnp.less, "le": jnp.less_equal, "gt": jnp.greater, "ge": jnp.greater_equal,
-    "eq": jnp.equal, "ne": jnp.not_equal, "and": jnp.bitwise_and, "or": jnp.bitwise_or,
-    "xor": jnp.bitwise_xor, "not": jnp.bitwise_not, "select": jnp.where,
-    "fma": lambda x, y, z: x * y + z,
-    "fms": lambda x, y, z: x * y - z,
-    "fnma": lambda x, y, z: z - x * y,
-    "atan": jnp.arctan, "atan2": jnp.arctan2, "asin": jnp.arcsin, "acos": jnp.arccos,
-    "asinh": jnp.arcsinh, "acosh": jnp.arccosh, "atanh": jnp.arctanh, "pow": jnp.power,
-    "logistic": jax.nn.sigmoid, "rsqrt": jax.lax.rsqrt, "erf": jax.lax.erf, "erfc": jax.lax.erfc,
-    "lgamma": jax.lax.lgamma,
-}  # fmt: skip
-_OPERATIONS |= {name: getattr(jnp, name) for name in FUNCTIONS if name not in _OPERATIONS}
-
-
-def _whole(name: str) -> Callable[..., Any]:
-    return lambda program, *args: program.emit(name, *args)
-
-
-WHOLE = {name: _whole(name) for name in FUNCTIONS}  # left to the GPU's own library
+WHOLE: dict[str, Callable[..., Any]] = {}  # elementary functions are left to the GPU's own library
 
 
 def evaluate(program: Program, inputs: Sequence[jax.Array]) -> list[Any]:
@@ -58,7 +36,9 @@ def evaluate(program: Program, inputs: Sequence[jax.Array]) -> list[Any]:
         if node.op == "convert":
             values[node.index] = jnp.asarray(args[0]).astype(node.dtype)
         elif node.op != "input":
-            values[node.index] = _OPERATIONS[node.op](*args)
+            function = OPERATIONS[node.op].jnp
+            assert function, node.op
+            values[node.index] = function(*args)
     return [read(output) for output in program.outputs]
 
 

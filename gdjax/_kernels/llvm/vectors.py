@@ -9,19 +9,11 @@ import numpy as np
 from llvmlite import ir
 
 from gdjax._compiler import elementary
+from gdjax._compiler.operations import OPERATIONS
 from gdjax._compiler.program import Node, Program, Scalar
 from gdjax._kernels.llvm.machine import I1, I32, I64, VOID, Machine, Value
 
 Active = Callable[[], Value] | None
-
-_ARITHMETIC = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv", "rem": "frem",
-               "neg": "fneg"}  # fmt: skip
-_INTEGER = {"and": "and_", "or": "or_", "not": "not_"}
-_COMPARE = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
-_INTRINSIC = {
-    "abs": "fabs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "rint": "rint",
-    "fma": "fma", "maximum": "maximum", "minimum": "minimum",
-}  # fmt: skip
 
 
 def _aside(node: Node) -> bool:
@@ -97,29 +89,31 @@ class Writer(Machine):
 
     def _operation(self, b: ir.IRBuilder, node: Node, args: list[Value]) -> Value:
         op, kind, given = node.op, self.type(node.dtype), node.args[0].dtype
-        floating = given.kind == "f"
-        compare = b.icmp_signed if given.kind == "i" else b.icmp_unsigned
+        row, floating = OPERATIONS[op], given.kind == "f"
+        ordered = b.icmp_signed if given.kind == "i" else b.icmp_unsigned
+        if row.compares and floating:
+            compare = b.fcmp_unordered if op == "ne" else b.fcmp_ordered
+            return compare(row.llvm, *args)
+        if row.compares:
+            return ordered(row.integer, *args)
+        if op in ("fms", "fnma"):  # x·y − z and z − x·y
+            negated = 2 if op == "fms" else 0
+            args[negated] = b.fneg(args[negated])
+        instruction = row.llvm if floating else row.integer
+        if instruction.startswith("llvm."):
+            name = f"{instruction}.v{self.lanes}f{8 * given.itemsize}"
+            return b.call(self.declare(name, kind, [kind] * len(args)), args)
+        if instruction:
+            return getattr(b, instruction)(*args)
+        if op in ("div", "rem"):
+            return self._divide(b, op, given, *args)
         if op == "convert":
             return self._convert(b, args[0], given, node.dtype)
         if op == "bitcast":
             return b.bitcast(args[0], kind)
-        if op in ("div", "rem") and not floating:
-            return self._divide(b, op, given, *args)
-        if op in ("fms", "fnma"):  # x·y − z and z − x·y
-            negated = 2 if op == "fms" else 0
-            op, args[negated] = "fma", b.fneg(args[negated])
-        if op in _COMPARE:
-            if floating:
-                compare = b.fcmp_unordered if op == "ne" else b.fcmp_ordered
-            return compare(_COMPARE[op], *args)
-        if op in _INTRINSIC and floating:
-            name = f"llvm.{_INTRINSIC[op]}.v{self.lanes}f{8 * given.itemsize}"
-            return b.call(self.declare(name, kind, [kind] * len(args)), args)
         if op == "abs":
-            return b.select(compare("<", args[0], kind(None)), b.neg(args[0]), args[0])
-        if op in ("maximum", "minimum"):
-            return b.select(compare(">" if op == "maximum" else "<", *args), *args)
-        return getattr(b, (_ARITHMETIC if floating else _INTEGER).get(op, op))(*args)
+            return b.select(ordered("<", args[0], kind(None)), b.neg(args[0]), args[0])
+        return b.select(ordered(">" if op == "maximum" else "<", *args), *args)
 
     def _divide(self, b: ir.IRBuilder, op: str, kind: np.dtype, x: Value, y: Value) -> Value:
         """Integers, as XLA divides them where a processor would stop: by 0, and beyond the range.
