@@ -1,16 +1,12 @@
-"""The report: what a certificate says, as data, as a table and as a picture."""
+"""The report: what a certificate says, as data and as a table."""
 
-import importlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gdjax._inputs import DType
 from gdjax._util.display import Card, brief, shown
-
-if TYPE_CHECKING:
-    from gdjax.plotting.figure import Figure
 
 
 @shown
@@ -184,14 +180,6 @@ class GradientReport(NamedTuple):
             f"{self.name}: {self.verdict}; error {self.error:.1e}, tolerance {self.tolerance:.1e}"
             + f"; {left:,} left out" * bool(left)
         )
-
-    def plot(self) -> "Figure":
-        """Draw how the error of differences depends on the step, and in 2-D a map of the errors.
-
-        Returns:
-            A matplotlib figure; nothing is shown or saved.
-        """
-        return importlib.import_module("gdjax.plotting").certificate(self)
 
 
 def _cells(side: Side) -> tuple[str, str, str, str]:
