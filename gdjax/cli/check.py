@@ -55,5 +55,5 @@ def check(
         folder.mkdir(parents=True, exist_ok=True)
         for report in reports:
             name = f"{report.name}_{report.kind.lower()}.png"
-            log.info("%s", plotting.save(report.plot(), folder / name))
+            log.info("%s", plotting.save(plotting.certificate(report), folder / name))
     return reports
