@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import gdjax
-from gdjax._descent import loop
+from gdjax._descent.cells import Setting, trace
+from gdjax._descent.loop import Summary
 from gdjax._descent.outcomes import Outcome, StoppingRule
 from gdjax._inputs import default_dtype
 from gdjax._kernels import llvm, pallas, xla
@@ -25,7 +26,7 @@ from gdjax._util.memory import NEGLIGIBLE_BYTES, SHARE
 
 RULE = StoppingRule(gradient=1 / 8, step=1 / 64, radius=1 / 64, bound=4, every=3)
 TOLERANCE, STEPS = 0.3, 8  # looked at after every second step: the largest divisor up to 3
-FIELDS = loop.Summary._fields
+FIELDS = Summary._fields
 
 
 @functools.cache
@@ -112,12 +113,12 @@ def test_the_cells_are_of_every_kind():
 @functools.cache
 def kernel(kind, dtype="float32", dim=2, record=False):
     optimizer = gdjax.heavy_ball(0.5, 0.5)
-    setting, _, data = loop.Setting.of(optimizer, bowl(dim).cast(dtype))
+    setting, _, data = Setting.of(optimizer, bowl(dim).cast(dtype))
     with default_dtype(dtype):
         start, carry = jax.ShapeDtypeStruct((dim,), dtype), kind in ("llvm", "pallas")
         rules = "hand", RULE, TOLERANCE, True
         shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in data]
-        cells = loop.trace(setting, shapes, start, *rules, carry_data=carry)
+        cells = trace(setting, shapes, start, *rules, carry_data=carry)
         if kind == "llvm":
             return llvm.Kernel(cells, record)
         if kind == "pallas":

@@ -13,7 +13,7 @@ import pytest
 import gdjax
 from gdjax import objectives, starts
 from gdjax._compiler.xla_math import REPLACED, substituted
-from gdjax._descent import loop
+from gdjax._descent.cells import Setting, stride, trace
 from gdjax._descent.outcomes import Outcome, StoppingRule
 from gdjax._inputs import default_dtype
 from gdjax._kernels import pallas
@@ -148,9 +148,9 @@ def test_a_state_keeps_a_weak_type_only_where_steps_do():
         lambda point: (jnp.asarray(1.0), jnp.asarray(1.0)),
         lambda slope, state, point: (-state[0] * slope, (state[0] * slope[0], state[1] * 0.5)),
     )
-    setting, _, _ = loop.Setting.of(gdjax.optimizers.as_optimizer(optimizer), QFSP)
+    setting, _, _ = Setting.of(gdjax.optimizers.as_optimizer(optimizer), QFSP)
     start = jax.ShapeDtypeStruct((2,), np.float32)
-    cells = loop.trace(setting, [], start, "autodiff", StoppingRule(), 1e-4, True)
+    cells = trace(setting, [], start, "autodiff", StoppingRule(), 1e-4, True)
     assert [leaf.weak_type for leaf in cells.state.optimizer] == [False, True]
 
 
@@ -168,11 +168,11 @@ def test_rest_is_looked_for_by_strides_and_loss_at_every_step():
     lost = native["outcome"] == Outcome.DIVERGED
     assert resting.any()
     assert lost.any()
-    assert (native["steps"][resting] % loop.stride(384, 10) == 0).all()
-    assert len({*(native["steps"][lost] % loop.stride(384, 10))}) > 2
+    assert (native["steps"][resting] % stride(384, 10) == 0).all()
+    assert len({*(native["steps"][lost] % stride(384, 10))}) > 2
     np.testing.assert_array_equal(native["outcome"], often["outcome"])
     early = native["steps"][resting] - often["steps"][resting]
-    assert {*early} == {*range(loop.stride(384, 10))}
+    assert {*early} == {*range(stride(384, 10))}
     for name in ("outcome", "steps", "evaluations", "steps_to_tolerance", "minimum"):
         np.testing.assert_array_equal(native[name], xla[name], err_msg=name)
     for name in ("final_point", "final_value", "best_value"):
@@ -235,10 +235,10 @@ def test_the_kernel_for_gpus_computes_the_same_as_the_one_for_cpus():
     )  # fmt: skip
     native = Runner(asked)
     other = Runner(asked)
-    setting, _, data = loop.Setting.of(asked.optimizer, asked.objective)
+    setting, _, data = Setting.of(asked.optimizer, asked.objective)
     rules = asked.gradient, asked.stopping, asked.tolerance, asked.stops
     start = jax.ShapeDtypeStruct((2,), np.float32)
-    cells = loop.trace(setting, data, start, *rules, carry_data=True)
+    cells = trace(setting, data, start, *rules, carry_data=True)
     other.kernel = pallas.Kernel(cells, interpret=True)  # step by step, on any device
     a, b = native(0), other(0)
     calm = np.arange(300) % 2 == 0  # the large learning rate makes chaos of rounding

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import jax
 
 from gdjax._compiler.lower import UnsupportedError
-from gdjax._descent.loop import Cells, Setting, trace
+from gdjax._descent.cells import Cells, Setting, trace
 from gdjax._kernels import xla
 from gdjax._kernels.call import Kernel
 from gdjax._util.errors import ArgumentError, first_line

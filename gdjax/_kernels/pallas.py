@@ -16,7 +16,7 @@ from jax.experimental import pallas
 from gdjax._compiler.lower import unroll
 from gdjax._compiler.operations import OPERATIONS
 from gdjax._compiler.program import Node, Program
-from gdjax._descent.loop import Cells, stride
+from gdjax._descent.cells import Cells, stride
 from gdjax._kernels.call import Call
 
 WHOLE: dict[str, Callable[..., Any]] = {}  # elementary functions are left to the GPU's own library

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax._compiler.xla_math import substituted
-from gdjax._descent.loop import Cells, State, stride
+from gdjax._descent.cells import Cells, stride
+from gdjax._descent.loop import State
 from gdjax._kernels.call import Call
 
 

@@ -17,7 +17,7 @@ import xarray as xr
 
 from gdjax import optimizers, results
 from gdjax._compiler.fingerprint import fingerprint
-from gdjax._descent.loop import stride
+from gdjax._descent.cells import stride
 from gdjax._descent.outcomes import StoppingRule
 from gdjax._inputs import DType, ObjectiveLike, OptimizerLike, as_count, default_dtype
 from gdjax._kernels.choice import KernelChoice

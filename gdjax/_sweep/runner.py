@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_args
 import jax
 import numpy as np
 
-from gdjax._descent.loop import Setting
+from gdjax._descent.cells import Setting
 from gdjax._inputs import cannot_descend, default_dtype
 from gdjax._kernels.call import ALIGNED, Call, Column, Kernel, Paths, aligned
 from gdjax._kernels.choice import KernelChoice, compiled

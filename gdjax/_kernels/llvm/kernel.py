@@ -16,7 +16,7 @@ import numpy as np
 
 from gdjax._compiler.lower import UnsupportedError, unroll
 from gdjax._compiler.program import Program
-from gdjax._descent.loop import Cells, stride
+from gdjax._descent.cells import Cells, stride
 from gdjax._kernels.call import Call
 from gdjax._kernels.llvm.recording import PathWriter
 from gdjax._kernels.llvm.summaries import SummaryWriter
