@@ -24,6 +24,7 @@ from jax.interpreters import batching, mlir
 # The seam: all that these tests know of where the compiler's parts are and how they are called.
 from gdjax._compiler import elementary, interpreter, lower, rules, xla_math
 from gdjax._compiler.lower import UnsupportedError
+from gdjax._compiler.operations import BY_PRIMITIVE, MOVING
 from gdjax._compiler.operations import OPERATIONS as TABLE
 from gdjax._compiler.program import Program
 from gdjax._inputs import default_dtype
@@ -741,6 +742,30 @@ def primitives(jaxpr):
         for value in jax.tree.leaves([*eqn.params.values()]):
             if inner := getattr(value, "jaxpr", value if hasattr(value, "eqns") else None):
                 yield from primitives(inner)
+
+
+@pytest.mark.parametrize("name", sorted(BY_JNP))
+def test_a_row_of_the_table_means_the_same_to_numpy_and_to_jax(name):
+    kinds, meaning = MEANINGS[name] if name in MEANINGS else (FLOATS, TRUTH[name][0])
+    kind, row = kinds.split()[0], TABLE[name]
+    x = np.array([0.25, 0.5, 0.75] if kind == "f4" else [9, 5, 12], kind)
+    x = x + x.dtype.type(name == "acosh")
+    counts = {"shl": 2, "ashr": 2} | dict.fromkeys(("atan2", "pow"), 2)
+    count = counts.get(name) or (arity(meaning) if name in MEANINGS else 1)
+    columns = [x, x[::-1], x[[1, 2, 0]]][:count]
+    if name == "select":
+        columns[0] = columns[1] > columns[2]
+    found = np.asarray(row.jnp(*columns))
+    if row.numpy:  # which folds numbers, one by one
+        expected = np.array([row.numpy(*numbers) for numbers in zip(*columns, strict=True)])
+        assert expected.dtype == found.dtype
+    else:
+        expected = meaning(*columns).astype(kind)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_every_primitive_that_moves_numbers_or_is_a_row_has_a_rule():
+    assert set(rules.RULES) >= {*MOVING, *(p for p, row in BY_PRIMITIVE.items() if row.jnp)}
 
 
 def test_every_entry_of_the_tables_has_a_case():

@@ -143,23 +143,15 @@ _ROWS = (
 )  # fmt: skip
 
 OPERATIONS: dict[str, Operation] = {row.name: row for row in _ROWS}
+BY_PRIMITIVE: dict[str, Operation] = {
+    name: row
+    for row in _ROWS
+    for name in ((row.name,) if row.primitives is None else row.primitives)
+}
+ON_ARRAYS: dict[str, Callable[..., jax.Array]] = {row.name: row.jnp for row in _ROWS if row.jnp}
 
-
-def _primitives(wanted: Callable[[Operation], bool]) -> frozenset[str]:
-    return frozenset(name for row in _ROWS if wanted(row) for name in primitives_of(row))
-
-
-def primitives_of(row: Operation) -> tuple[str, ...]:
-    """The primitives of JAX's that mean an operation.
-
-    Example:
-        >>> primitives_of(OPERATIONS["add"]), primitives_of(OPERATIONS["sub"])
-        (('add', 'add_any'), ('sub',))
-    """
-    return (row.name,) if row.primitives is None else row.primitives
-
-
-EXACT = _primitives(lambda row: row.rounds == "never")
-ELEMENTWISE = _primitives(lambda row: row.rounds == "once")
-ANALYTIC = _primitives(lambda row: row.analytic)
-MOVING = _primitives(lambda row: row.moves)
+# Primitives that have a property in common.
+EXACT = frozenset(name for name, row in BY_PRIMITIVE.items() if row.rounds == "never")
+ELEMENTWISE = frozenset(name for name, row in BY_PRIMITIVE.items() if row.rounds == "once")
+ANALYTIC = frozenset(name for name, row in BY_PRIMITIVE.items() if row.analytic)
+MOVING = frozenset(name for name, row in BY_PRIMITIVE.items() if row.moves)

@@ -12,10 +12,10 @@ import numpy as np
 from jax.extend.core import JaxprEqn
 
 from gdjax._compiler.interpreter import aval
-from gdjax._compiler.operations import OPERATIONS, primitives_of
+from gdjax._compiler.operations import BY_PRIMITIVE
 from gdjax._compiler.program import Node, Program, Scalar
 
-Rule = Callable[..., np.ndarray | list[np.ndarray]]  # program, equation, *operands
+Rule = Callable[..., np.ndarray | list[np.ndarray]]
 RULES: dict[str, Rule] = {}
 """The rules, by primitive."""
 
@@ -26,9 +26,7 @@ class UnsupportedError(Exception):
 
 def filled(values: Sequence[Scalar], shape: tuple[int, ...]) -> np.ndarray:
     """Scalars as an array of them."""
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array.reshape(shape)
+    return np.fromiter(values, object, len(values)).reshape(shape)
 
 
 def constant(value: object, dtype: np.dtype | None = None) -> np.ndarray:
@@ -37,7 +35,7 @@ def constant(value: object, dtype: np.dtype | None = None) -> np.ndarray:
     A literal of Python's has no dtype of its own, and a user's array may be wider than JAX.
     """
     array = np.asarray(value, dtype)
-    return filled([array.reshape(-1)[i] for i in range(array.size)], array.shape)
+    return filled(list(array.reshape(-1)), array.shape)
 
 
 def shape_of(eqn: JaxprEqn) -> tuple[int, ...]:
@@ -90,28 +88,32 @@ def _rule(*names: str) -> Callable[[Rule], Rule]:
     return put
 
 
-def _scalar(*names: str) -> Callable[[Callable[..., Scalar]], Rule]:
+def _scalar(*names: str) -> Callable[[Callable[..., Scalar]], Callable[..., Scalar]]:
     """The rule of primitives that act number by number: (program, params, *scalars)."""
 
-    def put(make: Callable[..., Scalar]) -> Rule:
+    def put(make: Callable[..., Scalar]) -> Callable[..., Scalar]:
+        @_rule(*names)
         def rule(program: Program, eqn: JaxprEqn, *operands: np.ndarray) -> np.ndarray:
             return _each(program, eqn, operands, lambda p, *row: make(p, eqn.params, *row))
 
-        return _rule(*names)(rule)
+        return make
 
     return put
 
 
-for _row in OPERATIONS.values():
+for _name, _row in BY_PRIMITIVE.items():
     if _row.jnp:
-        _scalar(*primitives_of(_row))(lambda p, params, *x, op=_row.name: p.emit(op, *x))
-_scalar("square")(lambda p, params, x: p.emit("mul", x, x))
-_scalar("copy", "copy_p", "stop_gradient")(lambda p, params, x: x)
-_scalar("convert_element_type")(
-    lambda p, params, x: p.emit("convert", x, dtype=params["new_dtype"])
-)
-_scalar("is_finite")(lambda p, params, x: p.emit("lt", p.emit("abs", x), np.inf))
-_scalar("clamp")(lambda p, params, low, x, high: p.emit("minimum", p.emit("maximum", x, low), high))
+        _scalar(_name)(lambda p, params, *x, op=_row.name: p.emit(op, *x))
+for _name, _make in {
+    "square": lambda p, params, x: p.emit("mul", x, x),
+    "copy": lambda p, params, x: x,
+    "copy_p": lambda p, params, x: x,
+    "stop_gradient": lambda p, params, x: x,
+    "convert_element_type": lambda p, params, x: p.emit("convert", x, dtype=params["new_dtype"]),
+    "is_finite": lambda p, params, x: p.emit("lt", p.emit("abs", x), np.inf),
+    "clamp": lambda p, params, low, x, high: p.emit("minimum", p.emit("maximum", x, low), high),
+}.items():
+    _scalar(_name)(_make)
 
 
 @_scalar("select_n")
@@ -157,11 +159,21 @@ def _broadcast(program: Program, eqn: JaxprEqn, operand: np.ndarray, *_: np.ndar
     return np.broadcast_to(operand.reshape([kept.get(i, 1) for i in range(len(shape))]), shape)
 
 
-@_rule("slice")
-def _slice(program: Program, eqn: JaxprEqn, operand: np.ndarray) -> np.ndarray:
-    starts, stops = eqn.params["start_indices"], eqn.params["limit_indices"]
-    strides = eqn.params["strides"] or [1] * operand.ndim
-    return operand[tuple(map(slice, starts, stops, strides))]
+_MOVES: dict[str, Rule] = {  # parameters, *operands
+    "concatenate": lambda params, *arrays: np.concatenate(arrays, axis=params["dimension"]),
+    "rev": lambda params, array: np.flip(array, params["dimensions"]),
+    "slice": lambda params, array: array[tuple(map(
+        slice, params["start_indices"], params["limit_indices"],
+        params["strides"] or [1] * array.ndim,
+    ))],
+    "split": lambda params, array: np.split(
+        array, np.cumsum(params["sizes"])[:-1], axis=params["axis"]
+    ),
+    "stack": lambda params, *arrays: np.stack(arrays, axis=params["axis"]),
+    "transpose": lambda params, array: array.transpose(params["permutation"]),
+}  # fmt: skip
+for _name, _move in _MOVES.items():
+    _rule(_name)(lambda program, eqn, *arrays, move=_move: move(eqn.params, *arrays))
 
 
 @_rule("squeeze", "reshape", "expand_dims")
@@ -169,35 +181,10 @@ def _reshape(program: Program, eqn: JaxprEqn, operand: np.ndarray, *_: np.ndarra
     return operand.reshape(shape_of(eqn))
 
 
-@_rule("transpose")
-def _transpose(program: Program, eqn: JaxprEqn, operand: np.ndarray) -> np.ndarray:
-    return operand.transpose(eqn.params["permutation"])
-
-
-@_rule("rev")
-def _rev(program: Program, eqn: JaxprEqn, operand: np.ndarray) -> np.ndarray:
-    return np.flip(operand, eqn.params["dimensions"])
-
-
-@_rule("concatenate")
-def _concatenate(program: Program, eqn: JaxprEqn, *operands: np.ndarray) -> np.ndarray:
-    return np.concatenate(operands, axis=eqn.params["dimension"])
-
-
-@_rule("stack")
-def _stack(program: Program, eqn: JaxprEqn, *operands: np.ndarray) -> np.ndarray:
-    return np.stack(operands, axis=eqn.params["axis"])
-
-
 @_rule("unstack")
 def _unstack(program: Program, eqn: JaxprEqn, operand: np.ndarray) -> list[np.ndarray]:
     parts = np.moveaxis(operand, eqn.params["axis"], 0)
     return [parts[i, ...] for i in range(len(parts))]  # an array even where it is one number
-
-
-@_rule("split")
-def _split(program: Program, eqn: JaxprEqn, operand: np.ndarray) -> list[np.ndarray]:
-    return np.split(operand, np.cumsum(eqn.params["sizes"])[:-1], axis=eqn.params["axis"])
 
 
 @_rule("pad")

@@ -14,7 +14,7 @@ import numpy as np
 from jax.experimental import pallas
 
 from gdjax._compiler.lower import unroll
-from gdjax._compiler.operations import OPERATIONS
+from gdjax._compiler.operations import ON_ARRAYS
 from gdjax._compiler.program import Node, Program
 from gdjax._descent.cells import Cells, stride
 from gdjax._kernels.call import Call
@@ -36,9 +36,7 @@ def evaluate(program: Program, inputs: Sequence[jax.Array]) -> list[Any]:
         if node.op == "convert":
             values[node.index] = jnp.asarray(args[0]).astype(node.dtype)
         elif node.op != "input":
-            function = OPERATIONS[node.op].jnp
-            assert function, node.op
-            values[node.index] = function(*args)
+            values[node.index] = ON_ARRAYS[node.op](*args)
     return [read(output) for output in program.outputs]
 
 
