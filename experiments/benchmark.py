@@ -25,8 +25,8 @@ from yardstick import goals, growth, measure, report, rows, work
 
 from gdjax._sweep.runner import processors
 from gdjax._util.errors import ArgumentError, unknown
-from gdjax.cli.app import _remove_unused
 from gdjax.cli.hydra_versions import BASE
+from gdjax.cli.output_folder import remove_unused
 from gdjax.plotting import style
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,7 +43,7 @@ def main(config: DictConfig) -> None:
     try:
         run(settings, folder)
     except ArgumentError as error:
-        _remove_unused(folder)
+        remove_unused(folder)
         print(f"benchmark: {error}", file=sys.stderr)
         sys.exit(2)
 

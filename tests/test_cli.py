@@ -291,7 +291,11 @@ def test_a_bad_call_is_told_in_one_line_and_leaves_nothing_behind(
 
 def refusal(task, *words, folder, capsys):
     """What a bad call is told, without Hydra's main: its exit code, and its one line."""
-    from gdjax.cli import app, choices, hydra_versions, jobs
+    from gdjax.cli import choices, hydra_versions
+    from gdjax.cli.commands import find
+    from gdjax.cli.config import check_kinds
+    from gdjax.cli.output_folder import OutputFolder
+    from gdjax.cli.refusals import refuse
 
     choices.store_choices(task)
     with pytest.raises(SystemExit) as left:  # noqa: PT012
@@ -300,10 +304,10 @@ def refusal(task, *words, folder, capsys):
             choices.check_choices(task, words)
             with initialize_config_dir(str(ROOT / "conf"), **hydra_versions.BASE):
                 config = compose(task, words)
-            jobs.check_kinds(config)
-            jobs.TASKS[task](config, folder)
+            check_kinds(config)
+            find(task)(config, OutputFolder(folder, config.get("plot")))
         except (ArgumentError, HydraException, OmegaConfBaseException, OSError) as error:
-            app._refuse(task, error)
+            refuse(task, error)
     return left.value.code, capsys.readouterr().err
 
 

@@ -1,0 +1,59 @@
+"""Bad calls, told in one line."""
+
+import sys
+from typing import NoReturn
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+
+from gdjax._util.errors import ArgumentError, unknown
+
+
+def refuse(command: str, error: Exception) -> NoReturn:
+    """Tell a bad call in one line, and leave with exit code 2."""
+    if isinstance(error, OSError) and not isinstance(error, HydraException):
+        place = error.filename or "the outputs"
+        error = ArgumentError(f"cannot write to {place}: {error.strerror or error}")
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        error = unknown(group, name, error.options)
+    elif isinstance(error, OverrideParseException):
+        error = _unreadable(error)
+    elif command == "certify" and str(error).startswith("Multiple values for optimizer@"):
+        error = ArgumentError(
+            "a pair of your own replaces the one given: ~pair +optimizer@a=adam +optimizer@b=adamw"
+        )
+    # What lies behind an ArgumentError is told in it; Hydra's errors leave it to their cause.
+    cause = None if isinstance(error, ArgumentError) else error.__cause__
+    node = getattr(cause, "parent_node", None)
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(node, DictConfig):
+        error, cause = (
+            _no_setting(str(cause.full_key), [str(k) for k in node if k != "hydra"]),
+            None,
+        )
+    lines = [line.strip() for e in (error, cause) if e for line in str(e).splitlines()]
+    message = "; ".join(dict.fromkeys(line.rstrip(".") for line in lines if line))
+    print(f"gdjax {command}: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _unreadable(error: OverrideParseException) -> ArgumentError:
+    """The error for a word that is no key=value; each version of Hydra frames it in its own way."""
+    frame = ("Error ", "LexerNoViableAltException: ", "^", "See ")
+    lines = [line.strip() for line in str(error).splitlines() if line]
+    why = "; ".join(line for line in lines if not line.startswith(frame))
+    return ArgumentError(f"cannot read {error.override} as key=value" + (why and f": {why}"))
+
+
+def _no_setting(key: str, there: list[str]) -> ArgumentError:
+    """The error for a setting that the config does not have, with how one is added."""
+    where, _, last = key.rpartition(".")
+    error = unknown(f"setting of {where}" if where else "setting", last, there, every="there are")
+    if where == "optimizers":
+        return ArgumentError(f"{error}; another optimizer is +optimizer@{key}=adam")
+    if where == "hyperparameters":
+        return ArgumentError(
+            f"{last} is no axis yet; a new axis takes a plus: +hyperparameters.{last}=[0.1,0.2]"
+        )
+    return error
