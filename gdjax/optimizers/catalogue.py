@@ -2,10 +2,12 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from types import ModuleType
+
+from jaxtyping import PyTree
 
 from gdjax._util.errors import ArgumentError, unknown
-from gdjax.optimizers.optimizer import REQUIRED, Factory, checked, signature
+from gdjax.optimizers.tree import REQUIRED, Factory, checked, signature
 
 
 class Catalogue:
@@ -17,7 +19,8 @@ class Catalogue:
     """
 
     def __init__(self, kind: str, find: Callable[[], Mapping[str, Factory]]) -> None:
-        self.kind, self._find = kind, find
+        self.kind: str = kind
+        self._find = find
 
     def names(self) -> tuple[str, ...]:
         """Every name, sorted."""
@@ -29,12 +32,12 @@ class Catalogue:
             raise unknown(self.kind, name, self.names())
         return self._find()[name]
 
-    def parameters(self, name: str) -> dict[str, Any]:
+    def parameters(self, name: str) -> dict[str, PyTree]:
         """What can be chosen, with the defaults; ``REQUIRED`` where there is none."""
         return parameters_of(self.factory(name))
 
 
-def parameters_of(factory: Factory) -> dict[str, Any]:
+def parameters_of(factory: Factory) -> dict[str, PyTree]:
     """What can be chosen about what a factory makes, with the defaults."""
     return {
         p.name: REQUIRED if p.kind is p.VAR_POSITIONAL else p.default
@@ -43,7 +46,7 @@ def parameters_of(factory: Factory) -> dict[str, Any]:
     }
 
 
-def arguments(factory: Factory, given: Mapping[str, Any]) -> dict[str, Any]:
+def arguments(factory: Factory, given: Mapping[str, PyTree]) -> dict[str, PyTree]:
     """All arguments for a factory: the given ones, checked, and the defaults.
 
     Raises:
@@ -64,7 +67,7 @@ def arguments(factory: Factory, given: Mapping[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-def module_functions(*modules: Any) -> dict[str, Callable]:
+def module_functions(*modules: ModuleType) -> dict[str, Factory]:
     """The public functions of modules by name; a later module wins."""
     return {
         name: member
@@ -74,7 +77,7 @@ def module_functions(*modules: Any) -> dict[str, Callable]:
     }
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: PyTree) -> PyTree:
     """Lists, as a config has them, as tuples."""
     if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
         return tuple(_plain(item) for item in value)
