@@ -5,7 +5,7 @@ import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import jax
 import numpy as np
@@ -101,7 +101,7 @@ class Runner:
         self,
         index: int,
         buffers: Buffers | None = None,
-        done: Callable[[int], Any] = lambda cells: None,
+        done: Callable[[int], None] = lambda cells: None,
     ) -> dict[str, np.ndarray]:
         """The results of one chunk: for each variable an array, ``(cells, …)``.
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from omegaconf import DictConfig
 
+from gdjax import plotting
 from gdjax.certificates import GradientReport, check_gradient, check_hessian
 from gdjax.cli.config import make_objectives, settings
 from gdjax.cli.output_folder import OutputFolder
