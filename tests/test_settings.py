@@ -47,10 +47,10 @@ def composed(task, *words):
 def perform(task, config, folder):
     """What the command does with a config; returns its exit code."""
     from gdjax.cli.commands import find
-    from gdjax.cli.config import check_kinds
+    from gdjax.cli.config import check_settings
     from gdjax.cli.output_folder import OutputFolder
 
-    check_kinds(config)
+    check_settings(config)
     return find(task)(config, OutputFolder(folder, config.get("plot")))
 
 

@@ -15,9 +15,9 @@ from omegaconf.errors import OmegaConfBaseException
 from gdjax import objectives, optimizers
 from gdjax._util import signals
 from gdjax._util.errors import ArgumentError, unknown
-from gdjax.cli.choices import check_choices, spelled_out, store_choices
+from gdjax.cli.choices import check_choices, check_options, spelled_out, store_choices
 from gdjax.cli.commands import COMMANDS, LISTS, find
-from gdjax.cli.config import check_kinds
+from gdjax.cli.config import check_settings
 from gdjax.cli.hydra_versions import BASE
 from gdjax.cli.output_folder import OutputFolder, remove_unused
 from gdjax.cli.refusals import refuse
@@ -38,10 +38,11 @@ def main() -> None:
         if command not in COMMANDS:
             raise unknown("task", command, [*COMMANDS, *LISTS])
         _configure_jax()
-        store_choices(command)
+        choices = store_choices(command)
         words = spelled_out(command, words)
-        check_choices(command, words)
         if not completing:
+            check_options(words)
+            check_choices(choices, words)
             with signals.exit_on_sigint(f"gdjax {command}"):  # its imports take a while
                 find(command)
         os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here, to be told in one line
@@ -61,7 +62,7 @@ def _job(command: str, tracebacks: bool) -> Callable[[DictConfig], None]:
     def job(config: DictConfig) -> None:
         path = Path(HydraConfig.get().runtime.output_dir)
         try:
-            check_kinds(config)
+            check_settings(config)
             folder = OutputFolder(Path(os.path.relpath(path)), config.get("plot"))
             code = find(command)(config, folder)
         except KeyboardInterrupt:

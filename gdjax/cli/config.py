@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from gdjax import objectives, optimizers, starts
 from gdjax._inputs import as_count
 from gdjax._util.errors import ArgumentError, unknown
+from gdjax.cli.refusals import RENAMED, renamed
 
 KINDS: dict[str, tuple[type, ...]] = {
     "true or false": (bool,),
@@ -22,8 +23,10 @@ KIND_OF = {"tolerance": "a number", "plot.dpi": "a number"} | dict.fromkeys(
 )  # fmt: skip
 
 
-def check_kinds(config: DictConfig) -> None:
-    """Refuse a word where true or false, or a number, is to stand, before anything is computed."""
+def check_settings(config: DictConfig) -> None:
+    """Refuse a setting's old name, and a word where true, false or a number is to stand."""
+    for name in RENAMED.keys() & config.keys():
+        raise renamed(name)
     for name, kind in KIND_OF.items():
         value = OmegaConf.select(config, name, default=None)
         if value is not None and not isinstance(value, KINDS[kind]):

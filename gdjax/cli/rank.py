@@ -59,7 +59,10 @@ def tune_and_score(
     tables = _write_tables(found, folder)
     summary = {
         "objectives": list(found.objectives),
-        "optimizers": found.overall(),
+        "optimizers": [
+            row | {"evaluations": [q if math.isfinite(q) else None for q in row["evaluations"]]}
+            for row in found.overall()  # what never happens is null
+        ],
         "budget": found.budget,
         "tau": found.tau.tolist(),
         "tuning_evaluations_allotted": found.allotted,
@@ -69,7 +72,7 @@ def tune_and_score(
         "pictures": pictures,
         "tables": tables,
     }
-    folder.summary(_null_for_never(summary))
+    folder.summary(summary)
     log.info("%s\n%s", _heading(found, seconds), found)
     folder.tell([*pictures, *tables])
     return 0
@@ -160,12 +163,3 @@ def _runs(found: Ranking, file: Path) -> None:
     for t, tau in enumerate(found.tau.tolist()):
         columns[f"evaluations_to_{tau:g}"] = found.costs[..., t].ravel()
     pq.write_table(pa.table(columns), file)
-
-
-def _null_for_never(value: Any) -> Any:
-    """As JSON has it: what never happens is null."""
-    if isinstance(value, dict):
-        return {key: _null_for_never(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_null_for_never(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
