@@ -1,18 +1,39 @@
 """How much a machine can take: free memory, and sizes as a person reads them."""
 
-import os
+from pathlib import Path
 
 SHARE = 0.8  # of the free memory, or of the free disk, that may be asked for
 NEGLIGIBLE_BYTES = 2**20  # bytes not worth a question: the answer takes as long as a short descent
 
+CGROUP = Path("/sys/fs/cgroup")  # of a container, as its processes see it; Linux alone has one
+
 
 def available_memory() -> int:
-    """Bytes that can be had without swapping, as far as the system says."""
+    """Bytes that can be had without swapping, as far as the system says.
+
+    The system is asked by psutil, on Linux, macOS and Windows alike. A container on Linux may
+    have less than that, and its limit counts too.
+
+    Example:
+        >>> available_memory() > 0
+        True
+    """
+    import psutil  # here, since few calls need it
+
+    free = psutil.virtual_memory().available
+    limit = _room_in_container()
+    return free if limit is None else min(free, limit)
+
+
+def _room_in_container() -> int | None:
+    """Bytes below the container's limit; None where there is no limit (cgroup v2 says "max")."""
     try:
-        with open("/proc/meminfo") as lines:
-            return next(1024 * int(s.split()[1]) for s in lines if s.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        limit, used = (int((CGROUP / f"memory.{k}").read_text()) for k in ("max", "current"))
+        lines = (CGROUP / "memory.stat").read_text().splitlines()
+        cache = next(int(s.split()[1]) for s in lines if s.startswith("inactive_file "))
+    except (OSError, ValueError, StopIteration):
+        return None
+    return max(limit - used + cache, 0)  # files that are only cached make room
 
 
 def size(count: int) -> str:
