@@ -155,7 +155,8 @@ def handed_out():
             todo += classes(getattr(module, name))
     while todo:
         cls = todo.pop()
-        if cls not in found and not issubclass(cls, Exception):
+        protocol = getattr(cls, "_is_protocol", False)  # it is what others are like
+        if cls not in found and not (protocol or issubclass(cls, Exception)):
             found.add(cls)
             parts = vars(cls) | hints(cls)
             todo += [c for n, part in parts.items() if n[0] != "_" for c in classes(part)]

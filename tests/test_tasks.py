@@ -226,7 +226,6 @@ CHECK = {"points": 9, "seed": 0, "dtype": "float64", "hessian": False, "draw": F
 def checked(name, ok, kind="gradient"):
     class Report:
         line = f"{name} in a line"
-        plot = Figure
 
         def __str__(self):
             return f"{name} in a table"
@@ -258,7 +257,8 @@ def test_of_several_gradients_the_wrong_ones_have_their_table(good, lines, told,
     assert not (tmp_path / "none").exists()
 
 
-def test_a_drawn_certificate_is_named_after_its_objective(told, saved, tmp_path):
+def test_a_drawn_certificate_is_named_after_its_objective(told, saved, monkeypatch, tmp_path):
+    monkeypatch.setattr(plotting, "certificate", lambda report: Figure())
     folder = tmp_path / "new" / "folder"
     code = performed(
         check.check, CHECK | {"hessian": True, "draw": True}, folder,

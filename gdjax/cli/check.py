@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 from omegaconf import DictConfig
 
-from gdjax import plotting
 from gdjax.certificates import GradientReport, check_gradient, check_hessian
 from gdjax.cli.config import make_objectives, settings
 from gdjax.cli.output_folder import OutputFolder
@@ -33,6 +32,8 @@ def check(config: DictConfig, folder: OutputFolder) -> int:
             reports.append(report)
             log.info("%s", report if len(objectives) == 1 or not report.ok else report.line)
     for report in reports if config.draw else ():
+        from gdjax import plotting  # not every call draws
+
         name = f"{report.name}_{report.kind.lower()}"
         folder.tell(folder.pictures({name: plotting.certificate(report)}))
     wrong = [f"{report.kind} of {report.name}" for report in reports if not report.ok]

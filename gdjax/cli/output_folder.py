@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-import gdjax  # its parts are loaded when they are used: not every command draws
-
 log = logging.getLogger(__name__)
 
 
@@ -32,7 +30,9 @@ class OutputFolder:
         self._format, self._dpi = "png", 150
         if plot is not None:
             self._format, self._dpi = plot["format"], plot["dpi"]
-            gdjax.plotting.check_output(self._format, self._dpi)
+            from gdjax import plotting  # not every command draws
+
+            plotting.check_output(self._format, self._dpi)
 
     def file(self, name: str) -> Path:
         """Where a file of this name is to be written."""
@@ -41,8 +41,10 @@ class OutputFolder:
 
     def pictures(self, figures: Mapping[str, Any]) -> list[str]:
         """Save figures by name; returns the names of the files."""
+        from gdjax import plotting
+
         return [
-            gdjax.plotting.save(figure, self.file(f"{name}.{self._format}"), self._dpi).name
+            plotting.save(figure, self.file(f"{name}.{self._format}"), self._dpi).name
             for name, figure in figures.items()
         ]
 
