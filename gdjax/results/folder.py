@@ -19,6 +19,7 @@ from zarr.codecs import BloscCodec
 from zarr.storage import LocalStore
 
 from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.files import flush, rename
 from gdjax.results.layout import Coordinate, Layout, Variable, dataset, labels
 from gdjax.results.provenance import numbers, to_json
 
@@ -53,9 +54,8 @@ def _write(path: Path, value: Any) -> None:
     try:
         with partial.open("wb") as file:
             file.write(value.as_buffer_like())
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+            flush(file)
+        rename(partial, path)
     except OSError:
         partial.unlink(missing_ok=True)
         raise
@@ -236,7 +236,7 @@ def open_group(path: Path, mode: Literal["r", "r+"] = "r") -> zarr.Group:
         stores = [
             entry.parent.name
             for entry in path.parent.glob("*/zarr.json")
-            if '"layout"' in entry.read_text()
+            if '"layout"' in entry.read_text(encoding="utf-8")
         ]
         near = difflib.get_close_matches(path.name, sorted(stores))
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
