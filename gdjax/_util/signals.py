@@ -17,7 +17,7 @@ _pressed = threading.Event()
 
 @contextlib.contextmanager
 def catch_sigint() -> Iterator[None]:
-    """A context in which ``check`` knows of a Ctrl-C that was lost; elsewhere it does nothing.
+    """A context in which ``check`` knows of a Ctrl-C that the main thread lost.
 
     Nothing is printed of the callback that lost it, and what fails after a Ctrl-C failed of it:
     it comes out as a KeyboardInterrupt.

@@ -97,7 +97,8 @@ class Store:
         """Continue a store of the same sweep.
 
         Raises:
-            ArgumentError: there is no store, or that of another sweep; it is left untouched.
+            ArgumentError: there is no store, or that of another sweep or of another format of
+                gdjax's; it is left untouched.
         """
         path = Path(path)
         group = open_group(path, "r+")
