@@ -523,6 +523,30 @@ def test_what_is_no_store_is_refused_and_untouched(tmp_path):
         open_results(tmp_path / "sweep", variables=["outcomes"])
 
 
+@pytest.mark.parametrize(
+    ("mark", "said"), [(None, "before format 2"), (1, "in format 1"), (3, "in format 3")]
+)
+def test_a_store_of_another_format_is_refused_by_name_and_untouched(tmp_path, mark, said):
+    layout, path = make_layout(), tmp_path / "sweep"
+    fill(Store.create(path, layout))
+    head = json.loads((path / "zarr.json").read_text())
+    assert head["attributes"]["gdjax_format"] == folder.FORMAT == 2
+    head["attributes"] |= {"versions": '{"gdjax": "0.0.7"}', "gdjax_format": mark}
+    if mark is None:
+        del head["attributes"]["gdjax_format"]
+    (path / "zarr.json").write_text(json.dumps(head))
+    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    calls = open_results, lambda p: Store.open(p, layout), lambda p: to_parquet(p, tmp_path / "t")
+    for call in calls:
+        with pytest.raises(ArgumentError) as caught:
+            call(path)
+        assert str(caught.value).startswith(
+            f"store {path} was written by gdjax 0.0.7 {said}, and this gdjax, "
+            f"{gdjax.__version__}, reads format 2; "
+        )
+    assert before == {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
 def test_arrays_that_do_not_fit_are_refused(tmp_path):
     kept = Store.create(tmp_path, make_layout())
     good = make_chunk(kept.layout, 4)

@@ -165,7 +165,7 @@ class Runner:
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """How many processors this process may use; macOS and Windows say only how many there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,9 +19,14 @@ from zarr.codecs import BloscCodec
 from zarr.storage import LocalStore
 
 from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.files import flush, rename
+from gdjax._util.version import __version__
 from gdjax.results.layout import Coordinate, Layout, Variable, dataset, labels
 from gdjax.results.provenance import numbers, to_json
 
+# What a store's names and codes mean. It goes up by one whenever a variable, a dim, an outcome or
+# an attr is renamed or means something else: an older store is refused then, and never misread.
+FORMAT = 2
 FILE_BYTES = 1 << 24  # uncompressed, in one file: larger ones are no faster
 # Of zstd's levels and shuffles the fastest on summaries, and within 10 % of the smallest.
 CODEC = BloscCodec(cname="zstd", clevel=2, shuffle="bitshuffle")
@@ -53,9 +58,8 @@ def _write(path: Path, value: Any) -> None:
     try:
         with partial.open("wb") as file:
             file.write(value.as_buffer_like())
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+            flush(file)
+        rename(partial, path)
     except OSError:
         partial.unlink(missing_ok=True)
         raise
@@ -78,7 +82,8 @@ def open_results(
         are none.
 
     Raises:
-        ArgumentError: no store there, or no such variable.
+        ArgumentError: no store there, one that another format of gdjax's wrote, or no such
+            variable.
 
     Example:
         >>> import tempfile
@@ -151,9 +156,8 @@ def lay_out(folder: Path, layout: Layout) -> None:
         "variables": list(layout.variables),
         "coordinates": list(layout.coordinates),
     }
-    group = zarr.create_group(
-        _FlushedFolder(folder), attributes=to_json({**layout.attrs, "layout": json.dumps(names)})
-    )
+    attrs = {**layout.attrs, "gdjax_format": FORMAT, "layout": json.dumps(names)}
+    group = zarr.create_group(_FlushedFolder(folder), attributes=to_json(attrs))
     for name, variable in layout.variables.items():
         group.create_array(
             name,
@@ -203,7 +207,8 @@ def _file_shape(chunk: int, variable: Variable) -> tuple[int, ...]:
 
 def read_layout(group: zarr.Group) -> Layout:
     """The layout as it was stored; start points stay on the disk until they are sliced."""
-    attrs = numbers({n: value for n, value in group.attrs.items() if n != "layout"})
+    of_the_store = ("layout", "gdjax_format")
+    attrs = numbers({n: value for n, value in group.attrs.items() if n not in of_the_store})
     names = json.loads(str(group.attrs["layout"]))
     variables, coordinates = {}, {}
     for name in names["variables"]:
@@ -236,7 +241,7 @@ def open_group(path: Path, mode: Literal["r", "r+"] = "r") -> zarr.Group:
         stores = [
             entry.parent.name
             for entry in path.parent.glob("*/zarr.json")
-            if '"layout"' in entry.read_text()
+            if '"layout"' in entry.read_text(encoding="utf-8")
         ]
         near = difflib.get_close_matches(path.name, sorted(stores))
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
@@ -249,9 +254,26 @@ def open_group(path: Path, mode: Literal["r", "r+"] = "r") -> zarr.Group:
         raise ArgumentError(
             f"store must be a folder of gdjax results, and {path} is not"
         ) from error
+    _check_format(path, group.attrs)
     if not {"layout", "config", "chunk"} <= set(group.attrs):
         raise ArgumentError(f"store must be a folder of gdjax results, and {path} is not")
     return group
+
+
+def _check_format(path: Path, attrs: Mapping[str, Any]) -> None:
+    """Refuse a store whose names and codes may mean something else than they do here."""
+    if "gdjax_format" in attrs:
+        there = f"in format {attrs['gdjax_format']}"
+    elif {"layout", "config", "chunk"} <= set(attrs):
+        there = f"before format {FORMAT}"
+    else:
+        return  # it is no store of gdjax
+    if attrs.get("gdjax_format") != FORMAT:
+        writer = json.loads(str(attrs.get("versions", "{}"))).get("gdjax", "of unknown version")
+        raise ArgumentError(
+            f"store {path} was written by gdjax {writer} {there}, and this gdjax, {__version__}, "
+            f"reads format {FORMAT}; read it with that one, or sweep again into another folder"
+        )
 
 
 def stored(group: zarr.Group, name: str) -> zarr.Array:

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from gdjax._util.errors import ArgumentError, StorageError
+from gdjax._util.files import rename
 from gdjax.results.folder import open_results
 from gdjax.results.provenance import to_json
 
@@ -81,7 +82,7 @@ def to_parquet(results: xr.Dataset | str | os.PathLike[str], file: str | os.Path
             writer.write_table(table.replace_schema_metadata(about))
         if writer is not None:
             writer.close()
-            partial.replace(file)
+            rename(partial, file)
     except OSError as error:
         raise StorageError(f"table {file} could not be written: {error}") from error
     finally:

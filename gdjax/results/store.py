@@ -14,6 +14,7 @@ import zarr
 
 from gdjax._util.display import Card, shown
 from gdjax._util.errors import ArgumentError, StorageError
+from gdjax._util.files import rename
 from gdjax.results.folder import finished, lay_out, open_group, read_layout, stored
 from gdjax.results.layout import Layout
 
@@ -85,7 +86,7 @@ class Store:
                 lay_out(partial, layout)
                 if path.is_dir():
                     path.rmdir()
-                partial.rename(path)  # in one step, so that a store is there whole or not at all
+                rename(partial, path)  # in one step, so that a store is there whole or not at all
         except StorageError:
             shutil.rmtree(partial, ignore_errors=True)
             raise
@@ -96,7 +97,8 @@ class Store:
         """Continue a store of the same sweep.
 
         Raises:
-            ArgumentError: there is no store, or that of another sweep; it is left untouched.
+            ArgumentError: there is no store, or that of another sweep or of another format of
+                gdjax's; it is left untouched.
         """
         path = Path(path)
         group = open_group(path, "r+")

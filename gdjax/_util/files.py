@@ -1,0 +1,59 @@
+"""Files that are there whole or not at all, on Linux, macOS and Windows."""
+
+import contextlib
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows has none
+    fcntl = None
+
+WINDOWS = os.name == "nt"
+PATIENCE = 2.0  # seconds that another program may keep a file open
+
+
+def flush(file: Any) -> None:
+    """Have what was written to an open file on the disk before returning.
+
+    On macOS ``fsync`` leaves it in the drive's own memory, where a power cut loses it, and
+    ``F_FULLFSYNC`` does not; where there is none, or the file system refuses it, ``fsync`` it is.
+    """
+    file.flush()
+    whole = getattr(fcntl, "F_FULLFSYNC", None)
+    if whole is not None:
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(file.fileno(), whole)  # pyright: ignore  # it is there
+            return
+    os.fsync(file.fileno())
+
+
+def rename(old: Path, new: Path) -> None:
+    """Give a file another name, in one step; a file of that name is replaced.
+
+    It takes folders too, if there is nothing of the new name. Windows refuses either while any
+    program, such as a virus scanner, has the file open: it is tried again for two seconds.
+
+    Raises:
+        OSError: the system refuses.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> (folder / "a.partial").write_text("whole")
+        5
+        >>> rename(folder / "a.partial", folder / "a")
+        >>> [path.name for path in folder.iterdir()]
+        ['a']
+    """
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            os.replace(old, new)
+            return
+        except PermissionError:
+            if not WINDOWS or time.monotonic() > end:
+                raise
+            time.sleep(0.02)
