@@ -3,10 +3,11 @@
     uv run --extra bench python experiments/benchmark.py [key=value ...]
 
 ``quick=true`` sees in seconds that everything runs; ``readme=true`` rewrites the README's table.
-What can be set stands in ``conf/benchmark.yaml``. The run's folder gets ``benchmark.md``,
+What can be set stands in ``benchmark.yaml`` beside it. The run's folder gets ``benchmark.md``,
 ``benchmark.parquet``, ``speed.png`` and ``growth.png``.
 """
 
+import contextlib
 import logging
 import os
 import sys
@@ -16,24 +17,24 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # else threads of one row spin into the next
+# Else the threads of one implementation spin into the next.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import hydra
+from benchmarks import goals, growth, implementations, measure, report, workloads
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
-from yardstick import goals, growth, measure, report, rows, work
 
 from gdjax._sweep.runner import processors
 from gdjax._util.errors import ArgumentError, unknown
 from gdjax.cli.hydra_versions import BASE
-from gdjax.cli.output_folder import remove_unused
 from gdjax.plotting import style
 
 ROOT = Path(__file__).resolve().parents[1]
 log = logging.getLogger(__name__)
 
 
-@hydra.main(config_path=str(ROOT / "conf"), config_name="benchmark", **BASE)
+@hydra.main(config_path=str(ROOT / "experiments"), config_name="benchmark", **BASE)
 def main(config: DictConfig) -> None:
     """Measure, and write down."""
     settings: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
@@ -43,14 +44,16 @@ def main(config: DictConfig) -> None:
     try:
         run(settings, folder)
     except ArgumentError as error:
-        remove_unused(folder)
+        for unused in (folder, *folder.parents[:2]):  # which Hydra made
+            with contextlib.suppress(OSError):
+                unused.rmdir()
         print(f"benchmark: {error}", file=sys.stderr)
         sys.exit(2)
 
 
 def _log_here() -> None:
     logging.basicConfig(format="%(message)s")
-    logging.getLogger("yardstick").setLevel(logging.INFO)
+    logging.getLogger("benchmarks").setLevel(logging.INFO)
 
 
 def apart(function: Callable, *args: Any) -> Any:
@@ -61,15 +64,16 @@ def apart(function: Callable, *args: Any) -> Any:
 
 def run(settings: dict[str, Any], folder: Path) -> None:
     """The whole benchmark, into a folder."""
-    names = list(rows.ROWS) if settings["rows"] == "all" else settings["rows"]
+    known = implementations.IMPLEMENTATIONS
+    names = list(known) if settings["implementations"] == "all" else settings["implementations"]
     for name in names:
-        if name not in rows.ROWS:
-            raise unknown("row", name, rows.ROWS)
-    works = [
-        work.parse(word, dtype, keep)
-        for dtype in settings["precisions"]
+        if name not in known:
+            raise unknown("implementation", name, known)
+    every = [
+        workloads.parse(word, dtype, keep)
+        for dtype in settings["dtypes"]
         for keep in settings["keep"]
-        for word in settings["work"]
+        for word in settings["workloads"]
     ]
     effort = measure.Effort(
         settings["rounds"], settings["seconds"], settings["path_bytes"],
@@ -85,14 +89,16 @@ def run(settings: dict[str, Any], folder: Path) -> None:
     found = apart(
         growth.growth, chosen["starts"], chosen["steps"], chosen["dimension"], devices, effort
     )
-    for one in works:
+    for one in every:
         log.info("%s, %s, %s", one.label, one.dtype, one.keep)
         sizes = [(n, k) for n in settings["starts"] for k in settings["steps"]]
         cases = [measure.Case(one, n, k) for n, k in sizes]
         found += apart(measure.measure, cases, names, effort)
     reached = [*goals.compared(found), *reached]
     short = "\n".join([f"{machine}.\n", report.ratio_table(found), report.goal_table(reached)])
-    text = f"# Benchmark\n\n{short}\n## Growth\n\n{report.growth_table(found)}\n## Rows\n\n"
+    text = (
+        f"# Benchmark\n\n{short}\n## Growth\n\n{report.growth_table(found)}\n## Implementations\n\n"
+    )
     (folder / "benchmark.md").write_text(text + report.full_table(found))
     report.parquet(found, folder / "benchmark.parquet")
     style.save(report.speed_plot(found), folder / "speed.png")

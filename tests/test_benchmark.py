@@ -5,19 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks import c_reference, report
 
 import gdjax
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def yardstick(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "experiments"))
-    import yardstick.limit
-    import yardstick.report
-
-    return yardstick
 
 
 @pytest.mark.full
@@ -29,19 +21,19 @@ def test_the_small_benchmark_compares_and_says_what_it_skipped(tmp_path):
     text = (folder / "benchmark.md").read_text()
     assert "ANOTHER ANSWER" not in done.stdout + done.stderr
     assert re.search(r"\| qfsp 2-D \| gdjax \|.*\| yes \(", text)
-    assert re.search(r"\| C limit \| path \| the limit of full paths", text)
+    assert re.search(r"\| C reference \| path \| full paths are compared", text)
     assert {p.name for p in folder.iterdir()} >= {"benchmark.parquet", "speed.png", "growth.png"}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("name", "rate"), [("qfsp", 0.1), ("rosenbrock", 1e-3), ("sphere", 0.3)])
-def test_the_limit_does_the_work_of_a_sweep(yardstick, name, rate, dtype):
+def test_the_reference_in_c_does_the_work_of_a_sweep(name, rate, dtype):
     # rates at which some are lost and some come to rest, at steps that differ from lane to lane
     f = gdjax.objectives.get(name)
-    if reason := yardstick.limit.missing(name, f.dim):
+    if reason := c_reference.missing(name, f.dim):
         pytest.skip(reason)
     starts = gdjax.starts.uniform(500).take(f, 0, 500).astype(dtype)
-    found = yardstick.limit.build(f, dtype)("sweep", starts, 303, rate, 0.5, threads=2)
+    found = c_reference.build(f, dtype)("sweep", starts, 303, rate, 0.5, threads=2)
     ball = gdjax.heavy_ball(rate, momentum=0.5)
     expected = gdjax.sweep(f, ball, starts, steps=303, dtype=dtype)
     assert len(np.unique(found["steps"])) > (0 if name == "sphere" else 3)
@@ -55,9 +47,9 @@ def test_the_limit_does_the_work_of_a_sweep(yardstick, name, rate, dtype):
         assert same.mean() > 0.99, variable
 
 
-def test_the_table_goes_into_its_block_of_the_readme(yardstick, tmp_path):
+def test_the_table_goes_into_its_block_of_the_readme(tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text("a\n<!-- benchmark -->\nold\n<!-- /benchmark -->\nb\n")
-    yardstick.report.rewrite(readme, "new\n")
+    report.rewrite(readme, "new\n")
     assert readme.read_text() == "a\n<!-- benchmark -->\nnew\n<!-- /benchmark -->\nb\n"
-    assert yardstick.report.BLOCK.search((ROOT / "README.md").read_text())
+    assert report.BLOCK.search((ROOT / "README.md").read_text())

@@ -6,13 +6,14 @@ import itertools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import planted_errors
 import pytest
 from jax import lax
 
 import gdjax
 from gdjax import objectives
 from gdjax._inputs import default_dtype
-from gdjax.certificates import arithmetic, estimates, selftest
+from gdjax.certificates import arithmetic, estimates
 from gdjax.certificates.conclusion import conclude
 from gdjax.certificates.estimates import Differences, Estimates, Estimators
 from gdjax.certificates.patterns import patterns
@@ -950,7 +951,7 @@ def test_points_can_be_given():
 def test_errors_are_planted_in_every_component_pair_and_sign():
     points = np.array([[1.0, 0, 0], [0, 2, 0], [0, 0, 3], [4, 0, 0], [0, 5, 0], [0, 0, 10.0]])
     right = np.arange(18.0).reshape(6, 3) + 1
-    plants = selftest.plants(points, right)
+    plants = planted_errors.plants(points, right)
     planted = {what: (spoilt, plant(right)) for what, spoilt, plant in plants}
     wanted = {f"component {j} times 1.0001" for j in range(3)}
     wanted |= {f"sign of component {j} flipped" for j in range(3)}
@@ -990,7 +991,7 @@ def test_errors_are_planted_in_every_component_pair_and_sign():
     ],
 )
 def test_planted_errors_are_caught_and_right_gradients_are_not_accused(name):
-    trial = selftest.try_objective(objectives.get(name), points=300)
+    trial = planted_errors.try_objective(objectives.get(name), points=300)
     d = objectives.get(name).dim
     assert trial.planted == 3 * d + d * (d - 1) // 2 + 1
     assert trial.missed == trial.invisible == ()
@@ -1007,14 +1008,14 @@ def test_a_wrong_gradient_on_trial_is_a_false_alarm_and_equal_components_hide_a_
         name="wrong", fn=lambda p: p[0] ** 2 + p[1] ** 2, gradient=lambda p: p * jnp.array([2, 3]),
         domain=[(1, 2)] * 2,
     )  # fmt: skip
-    trial = selftest.try_objective(wrong, points=20)
+    trial = planted_errors.try_objective(wrong, points=20)
     assert trial.alarms == trial.decided == trial.checks
     assert min(trial.share) > 1e3
     twins = gdjax.Objective(
         name="twins", fn=lambda p: jnp.sin(p[0] + p[1]), domain=[(-1, 1)] * 2,
         gradient=lambda p: jnp.full(2, jnp.cos(p[0] + p[1])),
     )  # fmt: skip
-    trial = selftest.try_objective(twins, points=20)
+    trial = planted_errors.try_objective(twins, points=20)
     assert trial.invisible == ("twins: components 0 and 1 swapped",)
     assert (trial.planted, trial.missed, trial.alarms) == (8, (), (0, 0))
 
@@ -1024,13 +1025,13 @@ def test_an_error_that_is_blamed_on_another_component_is_missed():
     computed = {side: made.derivatives[side] for side in ("hand", "reverse")}
     planted = made.derivatives["hand"] + [1.0, 0]
     given = problem, made, made, computed, planted
-    assert selftest._caught(*given, {0})
-    assert selftest._caught(*given, {0, 1})
-    assert not selftest._caught(*given, {1})
-    assert not selftest._caught(*given[:-1], made.derivatives["hand"], {0})
+    assert planted_errors._caught(*given, {0})
+    assert planted_errors._caught(*given, {0, 1})
+    assert not planted_errors._caught(*given, {1})
+    assert not planted_errors._caught(*given[:-1], made.derivatives["hand"], {0})
 
 
-CLEAN = selftest.Trial(8, (), (), (9, 9), (8, 7), (0, 0), (0.1, 0.2))
+CLEAN = planted_errors.Trial(8, (), (), (9, 9), (8, 7), (0, 0), (0.1, 0.2))
 
 
 @pytest.mark.parametrize(
@@ -1052,15 +1053,15 @@ def test_the_self_test_fails_on_missed_errors_and_on_false_alarms(
         tried.append((objective.name, points, seed))
         return found if objective.name == "qfsp" else CLEAN
 
-    monkeypatch.setattr(selftest, "try_objective", try_objective)
-    monkeypatch.setattr("sys.argv", ["selftest", "--checks", "1001", "--seed", "5"])
+    monkeypatch.setattr(planted_errors, "try_objective", try_objective)
+    monkeypatch.setattr("sys.argv", ["planted_errors", "--checks", "1001", "--seed", "5"])
     names = objectives.names()
     if fails:
         with pytest.raises(SystemExit) as left:
-            selftest.main()
+            planted_errors.main()
         assert left.value.code == 1
     else:
-        selftest.main()
+        planted_errors.main()
     each = -(-1001 // len(names))
     assert tried == [(name, each, 5) for name in names]
     out = capsys.readouterr().out
@@ -1069,10 +1070,10 @@ def test_the_self_test_fails_on_missed_errors_and_on_false_alarms(
 
 
 def test_trials_are_added_up():
-    other = selftest.Trial(5, ("a",), ("b", "c"), (1, 2), (3, 4), (5, 6), (0.3, 0.1))
-    total = selftest.join([CLEAN, other])
+    other = planted_errors.Trial(5, ("a",), ("b", "c"), (1, 2), (3, 4), (5, 6), (0.3, 0.1))
+    total = planted_errors.join([CLEAN, other])
     assert total == (13, ("a",), ("b", "c"), (10, 11), (11, 11), (5, 6), (0.3, 0.2))
-    assert selftest.join([]) == selftest.Trial()
+    assert planted_errors.join([]) == planted_errors.Trial()
     assert str(total).splitlines() == [
         "planted 13 errors: 10 caught, 1 missed, 2 change nothing",
         "float64: 10 right gradients checked (11 decided), 5 false alarms; largest error 0.30 of "

@@ -1,4 +1,4 @@
-"""The limit: the same descents in C, compiled on the spot for this processor."""
+"""The reference in C: the same descents in C, compiled on the spot for this processor."""
 
 import ctypes
 import functools
@@ -17,7 +17,7 @@ from gdjax._descent.cells import stride
 from gdjax._descent.outcomes import DEFAULT_RULE
 from gdjax.objectives import Objective
 
-SOURCE = Path(__file__).with_name("limit.c")
+SOURCE = Path(__file__).with_name("c_reference.c")
 # GCC takes half of the vector's width by default.
 WIDE = {"x86_64": ("-mprefer-vector-width=512",)}.get(platform.machine(), ())
 # Comparisons raise no floating-point traps and sqrt sets no errno: else nothing is vectorised.
@@ -30,7 +30,7 @@ FIELDS = {
 }  # fmt: skip
 
 
-class Limit(NamedTuple):
+class CReference(NamedTuple):
     """A compiled kernel: ``call(variant, starts, steps, ...)`` fills and returns a summary."""
 
     objective: Objective
@@ -102,7 +102,7 @@ def compiler() -> str | None:
                 None)  # fmt: skip
 
 
-def build(objective: Objective, dtype: str, extra: tuple[str, ...] = ()) -> Limit:
+def build(objective: Objective, dtype: str, extra: tuple[str, ...] = ()) -> CReference:
     """Compile the kernel of one objective.
 
     Raises:
@@ -117,13 +117,13 @@ def build(objective: Objective, dtype: str, extra: tuple[str, ...] = ()) -> Limi
     if dtype == "float64":
         defined["DOUBLE"] = 1
     with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "limit.so"
+        made = Path(folder) / "c_reference.so"
         words = [f"-D{name}={value}" for name, value in defined.items()]
         command = [compiler() or "cc", *FLAGS, *extra, *words, str(SOURCE), "-o", str(made), "-lm"]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(done.stderr.strip().splitlines()[0])
-        return Limit(objective, dtype, ctypes.CDLL(str(made)))
+        return CReference(objective, dtype, ctypes.CDLL(str(made)))
 
 
 def _braced(values: Any) -> str:

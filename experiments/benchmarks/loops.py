@@ -1,4 +1,4 @@
-"""The rows for numba: explicit loops, one start after the other, spread over the cores."""
+"""The loops for numba: explicit loops, one start after the other, spread over the cores."""
 
 import math
 from collections.abc import Callable
@@ -7,16 +7,16 @@ from typing import Any
 import numba  # pyright: ignore[reportMissingImports]  # an extra
 import numpy as np
 
-from .work import Work
+from .workloads import Workload
 
 
-def compiled(work: Work) -> Callable[..., None]:
+def compiled(workload: Workload) -> Callable[..., None]:
     """(starts, steps, learning rate, momentum, …) → None; fills points, values and the path."""
-    real = np.float64 if work.dtype == "float64" else np.float32
-    value, gradient = _functions(real)[work.name]
+    real = np.float64 if workload.dtype == "float64" else np.float32
+    value, gradient = _functions(real)[workload.name]
     value = numba.njit(fastmath=True, inline="always")(value)
     gradient = numba.njit(fastmath=True, inline="always")(gradient)
-    keep = work.keep == "path"
+    keep = workload.keep == "path"
 
     @numba.njit(parallel=True, fastmath=True)
     def run(starts, steps, learning_rate, momentum, points, values, path, path_values):

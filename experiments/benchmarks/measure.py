@@ -1,5 +1,6 @@
-"""Times, memory and answers of rows that do the same work."""
+"""Times, memory and answers of implementations that do the same workload."""
 
+import contextlib
 import ctypes
 import functools
 import gc
@@ -12,28 +13,28 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .rows import DESCEND, ROWS, Row, Run
-from .work import Work, reference
+from .implementations import DESCEND, IMPLEMENTATIONS, Implementation, Run
+from .workloads import Workload, reference
 
 log = logging.getLogger(__name__)
 
-# Shares of the domain's width after CHECK_STEPS, while rounding is all that tells rows apart: it
-# grows by up to 2.5 a step on these landscapes, 1e4 in all.
+# Shares of the domain's width after CHECK_STEPS, while rounding is all that tells implementations
+# apart: it grows by up to 2.5 a step on these landscapes, 1e4 in all.
 TOLERANCE = {"float32": 1e-3, "float64": 1e-11}
 CHECK_STEPS, CHECK_STARTS, CHECK_LOOP = 10, 1000, 20
 FAR_STEPS, FAR_SHARE = 100, 0.02  # later only the shares of starts near each minimum agree
 
 
 class Case(NamedTuple):
-    """A work at one size."""
+    """A workload at one size."""
 
-    work: Work
+    workload: Workload
     starts: int
     steps: int
 
 
 class Timing(NamedTuple):
-    """One row on one case; times in seconds, of the whole case.
+    """One implementation on one case; times in seconds, of the whole case.
 
     Args:
         compile: from nothing to a first short call, less the time of a second one.
@@ -44,12 +45,12 @@ class Timing(NamedTuple):
         error: how far it was from the reference, as a share of the domain's width.
         same: whether it computed the same answer.
         reason: why it was skipped; empty if it was not.
-        series: what it belongs to: ``rows``, or what grows.
+        series: what it belongs to: ``implementations``, or what grows.
         devices: how many processors it was given.
     """
 
-    row: str
-    work: str
+    implementation: str
+    workload: str
     dtype: str
     keep: str
     starts: int
@@ -64,7 +65,7 @@ class Timing(NamedTuple):
     error: float = np.nan
     same: bool = False
     reason: str = ""
-    series: str = "rows"
+    series: str = "implementations"
     devices: int = 0
 
     @property
@@ -77,10 +78,10 @@ class Effort(NamedTuple):
     """How much a measurement may cost.
 
     Args:
-        rounds: how often every row is timed.
-        seconds: for one call; slower rows get less work.
+        rounds: how often every implementation is timed.
+        seconds: for one call; slower implementations get less work.
         path_bytes: the largest full path.
-        processors: how many a row may use.
+        processors: how many an implementation may use.
     """
 
     rounds: int
@@ -90,18 +91,20 @@ class Effort(NamedTuple):
 
 
 def measure(cases: Iterable[Case], names: Iterable[str], effort: Effort) -> list[Timing]:
-    """Every row on every case of one work; the rows of a case are timed in turn, round by round."""
+    """Every implementation on every case of one workload; all are timed in turn, round by round."""
     cases = list(cases)
-    work = cases[0].work
+    workload = cases[0].workload
     ready, results = {}, []
     for name in names:
-        row = ROWS[name]
-        reason = row.missing(work)
+        implementation = IMPLEMENTATIONS[name]
+        reason = implementation.missing(workload)
         if name == DESCEND and not any(case.starts == 1 for case in cases):
             reason = "it takes one start"
         if not reason:
             try:
-                ready[name] = _prepare(row, work, min(c.steps for c in cases), effort)
+                ready[name] = _prepare(
+                    implementation, workload, min(c.steps for c in cases), effort
+                )
                 continue
             except Exception as error:  # a rival that fails must not end the whole benchmark
                 reason = f"{type(error).__name__}: {error}".splitlines()[0][:150]
@@ -114,8 +117,8 @@ def measure(cases: Iterable[Case], names: Iterable[str], effort: Effort) -> list
 
 
 def _blank(name: str, case: Case) -> Timing:
-    work = case.work
-    return Timing(name, work.label, work.dtype, work.keep, case.starts, case.steps)
+    workload = case.workload
+    return Timing(name, workload.label, workload.dtype, workload.keep, case.starts, case.steps)
 
 
 class _Ready(NamedTuple):
@@ -125,30 +128,32 @@ class _Ready(NamedTuple):
     same: bool
 
 
-def _prepare(row: Row, work: Work, steps: int, effort: Effort) -> _Ready:
-    """Make a row, time what it compiles, and check its answer."""
-    starts = work.starts(row.pilot)
+def _prepare(
+    implementation: Implementation, workload: Workload, steps: int, effort: Effort
+) -> _Ready:
+    """Make an implementation, time what it compiles, and check its answer."""
+    starts = workload.starts(implementation.pilot)
     begin = time.perf_counter()
-    run = row.make(work, effort.processors)
+    run = implementation.make(workload, effort.processors)
     run(starts, steps)
     first = time.perf_counter() - begin
     second = timed(run, starts, steps)
-    return _Ready(run, max(first - second, 0.0), *check(run, row, work))
+    return _Ready(run, max(first - second, 0.0), *check(run, implementation, workload))
 
 
-def check(run: Run, row: Row, work: Work) -> tuple[float, bool]:
-    """How far a row's last points are from the reference, and whether they are the same answer."""
-    starts = work.starts(CHECK_STARTS if row.pilot > 1 else CHECK_LOOP)
+def check(run: Run, implementation: Implementation, workload: Workload) -> tuple[float, bool]:
+    """How far its last points are from the reference, and whether they are the same answer."""
+    starts = workload.starts(CHECK_STARTS if implementation.pilot > 1 else CHECK_LOOP)
     near = np.asarray(run(starts, CHECK_STEPS)[0], float)
-    width = work.objective.width
-    error = float(np.max(np.abs(near - reference(work, starts, CHECK_STEPS)) / width))
+    width = workload.objective.width
+    error = float(np.max(np.abs(near - reference(workload, starts, CHECK_STEPS)) / width))
     shares = []
-    for points in (run(starts, FAR_STEPS)[0], reference(work, starts, FAR_STEPS)):
-        gaps = np.abs(np.asarray(points)[:, None] - work.objective.known_minima) / width
+    for points in (run(starts, FAR_STEPS)[0], reference(workload, starts, FAR_STEPS)):
+        gaps = np.abs(np.asarray(points)[:, None] - workload.objective.known_minima) / width
         reached = np.where(gaps.max(2).min(1) < 0.05, gaps.max(2).argmin(1), -1)
         shares.append(np.bincount(reached + 1, minlength=gaps.shape[1] + 1) / len(starts))
     off = np.abs(shares[0] - shares[1]).max()
-    return error, bool(error <= TOLERANCE[work.dtype] and off <= FAR_SHARE + 1 / len(starts))
+    return error, bool(error <= TOLERANCE[workload.dtype] and off <= FAR_SHARE + 1 / len(starts))
 
 
 def timed(run: Callable, *args: Any) -> float:
@@ -161,8 +166,8 @@ def timed(run: Callable, *args: Any) -> float:
 def _rounds(case: Case, ready: dict[str, _Ready], effort: Effort) -> list[Timing]:
     jobs = {}
     for name, made in ready.items():
-        starts, steps = fit(made.run, ROWS[name], case, effort)
-        jobs[name] = functools.partial(made.run, case.work.starts(starts), steps)
+        starts, steps = fit(made.run, IMPLEMENTATIONS[name], case, effort)
+        jobs[name] = functools.partial(made.run, case.workload.starts(starts), steps)
     times = in_turn(jobs, effort.rounds)
     found = []
     for name, job in jobs.items():
@@ -211,20 +216,20 @@ def quartiles(seconds: list[float]) -> tuple[float, float, float]:
     return low, middle, high
 
 
-def fit(run: Run, row: Row, case: Case, effort: Effort) -> tuple[int, int]:
+def fit(run: Run, implementation: Implementation, case: Case, effort: Effort) -> tuple[int, int]:
     """Starts and steps that a call has time and memory for."""
     most = case.starts
-    if case.work.keep == "path":
-        most = max(1, int(effort.path_bytes / (case.work.path_bytes * (case.steps + 1))))
+    if case.workload.keep == "path":
+        most = max(1, int(effort.path_bytes / (case.workload.path_bytes * (case.steps + 1))))
         most = min(most, case.starts)
-    pilot = min(most, row.pilot) if row.fewer == "starts" else most
-    steps = case.steps if row.fewer == "starts" else min(2, case.steps)
-    if row.pilot == 1:
+    pilot = min(most, implementation.pilot) if implementation.fewer == "starts" else most
+    steps = case.steps if implementation.fewer == "starts" else min(2, case.steps)
+    if implementation.pilot == 1:
         steps = min(100, steps)
-    points = case.work.starts(pilot)
+    points = case.workload.starts(pilot)
     run(points, steps)
-    share = row.patience * effort.seconds / (timed(run, points, steps) / (pilot * steps))
-    if row.fewer == "steps":
+    share = implementation.patience * effort.seconds / (timed(run, points, steps) / (pilot * steps))
+    if implementation.fewer == "steps":
         return most, int(np.clip(share / most, min(2, case.steps), case.steps))
     return int(np.clip(share / case.steps, pilot, most)), case.steps
 
@@ -255,6 +260,5 @@ def _status(key: str) -> int:
 
 def _give_back() -> None:
     """Hand freed memory back to the system, where the C library can."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    with contextlib.suppress(TypeError, AttributeError):  # Windows, macOS
+        ctypes.CDLL(None).malloc_trim(0)

@@ -14,11 +14,12 @@ import numpy as np
 
 import gdjax
 
-from . import rows
+from . import implementations
 from .measure import Effort, Timing, in_turn, timed
-from .work import MOMENTUM, PERIODIC, Work
+from .workloads import MOMENTUM, PERIODIC, Workload
 
-CLOSE = ("qfsp 2-D", "rastrigin 10-D", "rosenbrock 2-D")  # to the limit: 0.6 of it; 0.3 elsewhere
+# To the reference in C: 0.6 of it; 0.3 elsewhere.
+CLOSE = ("qfsp 2-D", "rastrigin 10-D", "rosenbrock 2-D")
 
 
 class Goal(NamedTuple):
@@ -48,37 +49,38 @@ class Goal(NamedTuple):
 
 
 def alone(effort: Effort, quick: bool) -> list[Goal]:
-    """The goals that are measured for themselves: before the rows, whose threads linger."""
+    """The goals measured for themselves: before the implementations, whose threads linger."""
     return [*one_start(effort), *stopping(effort, quick), full_paths(effort)]
 
 
 def compared(found: Sequence[Timing]) -> list[Goal]:
     """The goals that other measurements decide."""
-    return [*against_rows(found), *growing(found)]
+    return [*against_others(found), *growing(found)]
 
 
 def of_the_goals(found: Sequence[Timing]) -> list[Timing]:
-    """The rows' measurements on the largest summary sweep of up to 10⁶ × 100 in float32."""
-    chosen = [t for t in found if t.series == "rows" and t.keep == "summary"
+    """The measurements on the largest summary sweep of up to 10⁶ × 100 in float32."""
+    chosen = [t for t in found if t.series == "implementations" and t.keep == "summary"
               and t.dtype == "float32" and t.starts <= 10**6 and t.steps <= 100]  # fmt: skip
     size = max(((t.starts, t.steps) for t in chosen), default=())
     return [t for t in chosen if (t.starts, t.steps) == size]
 
 
-def against_rows(found: Sequence[Timing]) -> list[Goal]:
-    """The limit and the rivals."""
+def against_others(found: Sequence[Timing]) -> list[Goal]:
+    """The reference in C, and the rivals."""
     chosen = of_the_goals(found)
     if not chosen:
         return []
     where = f"{chosen[0].starts:,} starts × {chosen[0].steps} steps"
     made = []
-    for label in dict.fromkeys(t.work for t in chosen):
-        rates = {t.row: t.rate for t in chosen if t.work == label and not t.reason}
-        reasons = {t.row: t.reason for t in chosen if t.work == label and t.reason}
-        own, limit = rates.get(rows.GDJAX, math.nan), rates.get(rows.LIMIT, math.nan)
-        made.append(Goal(f"{label}: of the C limit", 0.6 if label in CLOSE else 0.3, own / limit,
-                         note=reasons.get(rows.LIMIT, where)))  # fmt: skip
-        rivals = {name: rates[name] for name in rows.RIVALS if name in rates}
+    for label in dict.fromkeys(t.workload for t in chosen):
+        rates = {t.implementation: t.rate for t in chosen if t.workload == label and not t.reason}
+        reasons = {t.implementation: t.reason for t in chosen if t.workload == label and t.reason}
+        own = rates.get(implementations.GDJAX, math.nan)
+        in_c = rates.get(implementations.C_REFERENCE, math.nan)
+        made.append(Goal(f"{label}: of the C reference", 0.6 if label in CLOSE else 0.3, own / in_c,
+                         note=reasons.get(implementations.C_REFERENCE, where)))  # fmt: skip
+        rivals = {name: rates[name] for name in implementations.RIVALS if name in rates}
         best = max(rivals, key=lambda name: rivals[name], default="")
         made.append(Goal(f"{label}: times the best rival", 8 if label.split()[0] in PERIODIC else 2,
                          own / rivals[best] if best else math.nan, note=best))  # fmt: skip
@@ -116,11 +118,11 @@ def growing(found: Sequence[Timing]) -> list[Goal]:
 
 def one_start(effort: Effort) -> list[Goal]:
     """One descent of 1,000 steps with its path, compiled before."""
-    work, steps = Work("qfsp", 2, "float32", "path"), 1000
-    f, ball = work.objective, gdjax.heavy_ball(work.learning_rate, MOMENTUM)
-    start = work.starts(1)
-    scan = jax.jit(rows.bare_scan(work), static_argnums=1)
-    loop = rows.ROWS[rows.NUMPY_LOOP].make(work, 1)
+    workload, steps = Workload("qfsp", 2, "float32", "path"), 1000
+    f, ball = workload.objective, gdjax.heavy_ball(workload.learning_rate, MOMENTUM)
+    start = workload.starts(1)
+    scan = jax.jit(implementations.bare_scan(workload), static_argnums=1)
+    loop = implementations.IMPLEMENTATIONS[implementations.NUMPY_LOOP].make(workload, 1)
     one = jax.device_put(start[0])
     calls = {
         "descend": lambda: jax.block_until_ready(gdjax.descend(f, ball, start[0], steps)),
@@ -147,10 +149,10 @@ def one_start(effort: Effort) -> list[Goal]:
 def stopping(effort: Effort, quick: bool) -> list[Goal]:
     """Half of the cells stop at once, against the same sweep in which none does."""
     number = 2**12 if quick else 2**20
-    pits = Work("rastrigin", 2, "float32", "summary")
+    pits = Workload("rastrigin", 2, "float32", "summary")
     half = pits.starts(number)
     half[::2] = 0  # the global minimum
-    ripple = Work("qfsp", 2, "float32", "summary")
+    ripple = Workload("qfsp", 2, "float32", "summary")
     sweep = functools.partial(gdjax.sweep, steps=200, dtype="float32",
                               devices=effort.processors)  # fmt: skip
     resting = functools.partial(
@@ -181,14 +183,14 @@ def stopping(effort: Effort, quick: bool) -> list[Goal]:
 
 def full_paths(effort: Effort) -> Goal:
     """Bytes of full paths a second, over those that all processors can write to fresh memory."""
-    work, steps = Work("qfsp", 2, "float32", "path"), 100
-    number = max(1, int(effort.path_bytes / (work.path_bytes * (steps + 1))))
-    size = number * work.path_bytes * (steps + 1)
-    ball = gdjax.heavy_ball(work.learning_rate, MOMENTUM)
+    workload, steps = Workload("qfsp", 2, "float32", "path"), 100
+    number = max(1, int(effort.path_bytes / (workload.path_bytes * (steps + 1))))
+    size = number * workload.path_bytes * (steps + 1)
+    ball = gdjax.heavy_ball(workload.learning_rate, MOMENTUM)
     calls = {
         "paths": functools.partial(
-            gdjax.sweep, work.objective, ball, work.starts(number), steps=steps, save_at="all",
-            dtype=work.dtype, devices=effort.processors,
+            gdjax.sweep, workload.objective, ball, workload.starts(number), steps=steps,
+            save_at="all", dtype=workload.dtype, devices=effort.processors,
         ),
         "write": functools.partial(write, size, effort.processors),
     }  # fmt: skip

@@ -7,9 +7,9 @@ from typing import Any
 
 import gdjax
 
+from .implementations import GDJAX
 from .measure import Case, Effort, Timing, in_turn, quartiles
-from .rows import GDJAX
-from .work import MOMENTUM, Work
+from .workloads import MOMENTUM, Workload
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ def growth(
     effort: Effort,
 ) -> list[Timing]:
     """Each series on its own: what it varies, the rest as in the goals."""
-    qfsp = Work("qfsp", 2, "float32", "summary")
+    qfsp = Workload("qfsp", 2, "float32", "summary")
     most = max(starts)
     series: dict[str, dict[Any, tuple[Case, int]]] = {
         "starts": {n: (Case(qfsp, n, 100), effort.processors) for n in starts},
@@ -38,10 +38,10 @@ def growth(
     for name, points in series.items():
         jobs = {key: _job(case, devices) for key, (case, devices) in points.items()}
         for key, (seconds, peak) in in_turn(jobs, effort.rounds).items():
-            (work, n, k), used = points[key]
+            (workload, n, k), used = points[key]
             low, middle, high = quartiles(seconds)
             found.append(Timing(
-                GDJAX, work.label, work.dtype, work.keep, n, k, steady=middle, low=low,
+                GDJAX, workload.label, workload.dtype, workload.keep, n, k, steady=middle, low=low,
                 high=high, peak=peak, ran_starts=n, ran_steps=k, same=True, series=name,
                 devices=used,
             ))  # fmt: skip
@@ -50,9 +50,9 @@ def growth(
 
 
 def _job(case: Case, devices: int) -> Callable[[], Any]:
-    work = case.work
-    ball = gdjax.heavy_ball(work.learning_rate, MOMENTUM)
+    workload = case.workload
+    ball = gdjax.heavy_ball(workload.learning_rate, MOMENTUM)
     return functools.partial(
-        gdjax.sweep, work.objective, ball, work.starts(case.starts), steps=case.steps,
-        dtype=work.dtype, devices=devices, stopping=False,  # every step is taken
+        gdjax.sweep, workload.objective, ball, workload.starts(case.starts), steps=case.steps,
+        dtype=workload.dtype, devices=devices, stopping=False,  # every step is taken
     )  # fmt: skip

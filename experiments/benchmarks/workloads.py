@@ -1,4 +1,4 @@
-"""The work that every row does: which descents, from where, and what their answer is."""
+"""What every implementation computes: which descents, from where, and what the answer is."""
 
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ LEARNING_RATE = {
 PERIODIC = ("qfsp", "ackley", "rastrigin")  # those with sines and cosines
 
 
-class Work(NamedTuple):
+class Workload(NamedTuple):
     """One objective, in one precision, keeping ``summary`` or ``path``."""
 
     name: str
@@ -42,7 +42,7 @@ class Work(NamedTuple):
 
     @property
     def learning_rate(self) -> float:
-        """The one that every row takes."""
+        """The one that every implementation takes."""
         return LEARNING_RATE[self.name]
 
     @property
@@ -56,18 +56,18 @@ class Work(NamedTuple):
         return points.astype(self.dtype)
 
 
-def parse(word: str, dtype: DType, keep: str) -> Work:
-    """``rosenbrock-10`` as a ``Work``; without a number the objective's own dimension.
+def parse(word: str, dtype: DType, keep: str) -> Workload:
+    """``rosenbrock-10`` as a ``Workload``; without a number the objective's own dimension.
 
     Raises:
-        ArgumentError: an objective that the yardstick does not know.
+        ArgumentError: an objective that the benchmarks do not know.
     """
     name, _, dim = word.partition("-")
     if name not in LEARNING_RATE:
-        raise unknown("work", name, LEARNING_RATE)
+        raise unknown("workload", name, LEARNING_RATE)
     if dim and not dim.isdigit():
-        raise ArgumentError(f"work must be a name, or a name and a dimension, got {word!r}")
-    found = Work(name, int(dim or 0), dtype, keep)
+        raise ArgumentError(f"workload must be a name, or a name and a dimension, got {word!r}")
+    found = Workload(name, int(dim or 0), dtype, keep)
     options = {"dim": found.dim} if dim else {}
     return found._replace(dim=gdjax.objectives.get(name, **options).dim)
 
@@ -132,11 +132,11 @@ GRADIENTS = {
 }  # fmt: skip
 
 
-def reference(work: Work, starts: np.ndarray, steps: int) -> np.ndarray:
+def reference(workload: Workload, starts: np.ndarray, steps: int) -> np.ndarray:
     """The last points, ``(n, d)``, in double precision."""
     x = starts.astype(float).T
-    velocity, gradient = np.zeros_like(x), GRADIENTS[work.name]
+    velocity, gradient = np.zeros_like(x), GRADIENTS[workload.name]
     for _ in range(steps):
-        velocity = MOMENTUM * velocity - work.learning_rate * gradient(np, x)
+        velocity = MOMENTUM * velocity - workload.learning_rate * gradient(np, x)
         x = x + velocity
     return x.T

@@ -13,8 +13,8 @@ from matplotlib.ticker import NullFormatter
 from gdjax.plotting import style
 
 from .goals import Goal, of_the_goals
+from .implementations import GDJAX, IMPLEMENTATIONS, ON_CPU
 from .measure import Timing
-from .rows import GDJAX, ON_CPU, ROWS
 
 BLOCK = re.compile(r"(<!-- benchmark -->\n).*?(<!-- /benchmark -->)", re.S)
 
@@ -59,62 +59,63 @@ def shown(timings: Sequence[Timing]) -> list[Timing]:
     """What the goals are about, or else the largest size of the first kind that was measured."""
     if chosen := of_the_goals(timings):
         return chosen
-    rows = [t for t in timings if t.series == "rows"]
-    kinds = [(t.dtype, t.keep) for t in rows]
-    largest = max((t.starts, t.steps) for t, kind in zip(rows, kinds, strict=True)
+    timings = [t for t in timings if t.series == "implementations"]
+    kinds = [(t.dtype, t.keep) for t in timings]
+    largest = max((t.starts, t.steps) for t, kind in zip(timings, kinds, strict=True)
                   if kind == kinds[0])  # fmt: skip
-    return [t for t, kind in zip(rows, kinds, strict=True)
+    return [t for t, kind in zip(timings, kinds, strict=True)
             if kind == kinds[0] and (t.starts, t.steps) == largest]  # fmt: skip
 
 
 def ratio_table(timings: Sequence[Timing]) -> str:
-    """How many times as fast gdjax is as each row."""
+    """How many times as fast gdjax is as each implementation."""
     chosen = shown(timings)
     starts, steps = chosen[0].starts, chosen[0].steps
-    works = list(dict.fromkeys(t.work for t in chosen))
-    rates = {(t.row, t.work): t.rate for t in chosen}
+    workloads = list(dict.fromkeys(t.workload for t in chosen))
+    rates = {(t.implementation, t.workload): t.rate for t in chosen}
     lines = [
-        [name, *(number(rates.get((GDJAX, w), math.nan) / rates[name, w]) for w in works)]
-        for name in dict.fromkeys(t.row for t in chosen)
-        if name != GDJAX and any(not math.isnan(rates[name, w]) for w in works)
+        [name, *(number(rates.get((GDJAX, w), math.nan) / rates[name, w]) for w in workloads)]
+        for name in dict.fromkeys(t.implementation for t in chosen)
+        if name != GDJAX and any(not math.isnan(rates[name, w]) for w in workloads)
     ]
-    own = [number(rates.get((GDJAX, w), math.nan) / 1e6) for w in works]
+    own = [number(rates.get((GDJAX, w), math.nan) / 1e6) for w in workloads]
     lines.append(["*gdjax, million steps a second*", *own])
     kind = f"{chosen[0].dtype}, {chosen[0].keep}"
     title = f"gdjax is … times as fast as ({starts:,} starts × {steps} steps, {kind})"
-    return markdown([title, *works], lines)
+    return markdown([title, *workloads], lines)
 
 
 def full_table(timings: Sequence[Timing]) -> str:
-    """Every measurement of every row, and why the others are missing."""
+    """Every measurement of every implementation, and why the others are missing."""
     parts = []
     groups = dict.fromkeys((t.dtype, t.keep, t.starts, t.steps) for t in timings
-                           if t.series == "rows")  # fmt: skip
+                           if t.series == "implementations")  # fmt: skip
     for group in groups:
-        chosen = [t for t in timings if t.series == "rows"
+        chosen = [t for t in timings if t.series == "implementations"
                   and (t.dtype, t.keep, t.starts, t.steps) == group]  # fmt: skip
         dtype, keep, starts, steps = group
         parts.append(f"### {dtype}, {keep}, {starts:,} starts × {steps:,} steps\n")
         parts.append(markdown(
-            ["work", "row", "compile s", "steady s", "quartiles s", "M steps/s", "peak MB",
-             "same answer", "remarks"],
+            ["workload", "implementation", "compile s", "steady s", "quartiles s", "M steps/s",
+             "peak MB", "same answer", "remarks"],
             [_line(t) for t in chosen if not t.reason],
         ))  # fmt: skip
-    skipped = sorted({(t.row, t.keep, t.reason) for t in timings if t.reason})
+    skipped = sorted({(t.implementation, t.keep, t.reason) for t in timings if t.reason})
     if skipped:
         parts.append("### Skipped\n")
-        parts.append(markdown(["row", "keeps", "reason"], skipped))
+        parts.append(markdown(["implementation", "keeps", "reason"], skipped))
     return "\n".join(parts)
 
 
 def _line(t: Timing) -> list[str]:
-    remarks = [ROWS[t.row].note]
+    remarks = [IMPLEMENTATIONS[t.implementation].note]
     if (t.ran_starts, t.ran_steps) != (t.starts, t.steps):
         remarks.append(f"scaled from {t.ran_starts:,} × {t.ran_steps:,}")
-    if t.row in ON_CPU and jax.default_backend() != "cpu":
+    if t.implementation in ON_CPU and jax.default_backend() != "cpu":
         remarks.append("on the CPU")
     return [
-        t.work, t.row, number(t.compile), number(t.steady), f"{number(t.low)} – {number(t.high)}",
+        t.workload, t.implementation, number(t.compile), number(t.steady),
+        f"{number(t.low)} – {number(t.high)}",
         number(t.rate / 1e6), number(t.peak / 1e6) if t.peak >= 0 else "–",
         f"{'yes' if t.same else 'NO'} ({t.error:.0e})", "; ".join(filter(None, remarks)),
     ]  # fmt: skip
@@ -123,11 +124,11 @@ def _line(t: Timing) -> list[str]:
 def growth_table(timings: Sequence[Timing]) -> str:
     """The series, one line a point."""
     lines = [
-        [t.series, t.work, f"{t.starts:,}", f"{t.steps:,}", str(t.devices), number(t.steady),
+        [t.series, t.workload, f"{t.starts:,}", f"{t.steps:,}", str(t.devices), number(t.steady),
          number(t.rate / 1e6), number(t.peak / 1e6) if t.peak >= 0 else "–"]
-        for t in timings if t.series != "rows"
+        for t in timings if t.series != "implementations"
     ]  # fmt: skip
-    head = ["series", "work", "starts", "steps", "devices", "steady s", "M steps/s", "peak MB"]
+    head = ["series", "workload", "starts", "steps", "devices", "steady s", "M steps/s", "peak MB"]
     return markdown(head, lines)
 
 
@@ -141,20 +142,22 @@ def parquet(timings: Sequence[Timing], path: Path) -> None:
 
 
 def speed_plot(timings: Sequence[Timing]) -> Figure:
-    """Steps a second of every row on every work."""
+    """Steps a second of every implementation on every workload."""
     chosen = [t for t in shown(timings) if not t.reason]
-    works = list(dict.fromkeys(t.work for t in chosen))
-    names = [name for name in ROWS if any(t.row == name for t in chosen)]
-    figure = Figure(figsize=(2.2 * len(works) + 1.6, 0.32 * len(names) + 1.6), layout="constrained")
-    axes = figure.subplots(1, len(works), sharey=True, squeeze=False)[0]
-    for ax, work in zip(axes, works, strict=True):
-        for t in (t for t in chosen if t.work == work):
-            y, own = names.index(t.row), t.row == GDJAX
+    workloads = list(dict.fromkeys(t.workload for t in chosen))
+    names = [name for name in IMPLEMENTATIONS if any(t.implementation == name for t in chosen)]
+    figure = Figure(
+        figsize=(2.2 * len(workloads) + 1.6, 0.32 * len(names) + 1.6), layout="constrained"
+    )
+    axes = figure.subplots(1, len(workloads), sharey=True, squeeze=False)[0]
+    for ax, workload in zip(axes, workloads, strict=True):
+        for t in (t for t in chosen if t.workload == workload):
+            y, own = names.index(t.implementation), t.implementation == GDJAX
             colour = style.PALETTE[0] if own else style.PALETTE[1]
             ax.plot(t.rate / 1e6, y, "o", color=colour, markersize=7 if own else 5)
             done = t.starts * t.steps / 1e6
             ax.plot([done / t.high, done / t.low], [y, y], color=colour, linewidth=1.5)
-        ax.set(xscale="log", title=work, yticks=range(len(names)), yticklabels=names)
+        ax.set(xscale="log", title=workload, yticks=range(len(names)), yticklabels=names)
         ax.xaxis.set_minor_formatter(NullFormatter())  # on a short axis they run into each other
         style.quiet(ax)
     axes[0].invert_yaxis()
@@ -170,14 +173,14 @@ def growth_plot(timings: Sequence[Timing]) -> Figure:
     figure = Figure(figsize=(3.1 * len(series), 3), layout="constrained")
     for ax, name in zip(figure.subplots(1, len(series), squeeze=False)[0], series, strict=True):
         chosen = [t for t in timings if t.series == name]
-        x = [int(t.work.split()[1][:-2]) if name == "dimension" else getattr(t, name)
+        x = [int(t.workload.split()[1][:-2]) if name == "dimension" else getattr(t, name)
              for t in chosen]  # fmt: skip
         y = [t.steady for t in chosen]
         ax.plot(x, y, "o-", color=style.PALETTE[0], label="gdjax")
         slope = -1 if name == "devices" else 1
         ideal = [y[-1] * (v / x[-1]) ** slope for v in x]
         ax.plot(x, ideal, "--", color="0.5", label="linear")
-        ax.set(xscale="log", yscale="log", xlabel=name, title=chosen[0].work.split()[0])
+        ax.set(xscale="log", yscale="log", xlabel=name, title=chosen[0].workload.split()[0])
         if name == "devices":
             ax.set(xscale="linear", yscale="linear", xticks=x, ylim=(0, None))
         style.quiet(ax)
@@ -192,7 +195,7 @@ def rewrite(readme: Path, text: str) -> None:
     Raises:
         ValueError: a README without the marks.
     """
-    old = readme.read_text()
+    old = readme.read_text(encoding="utf-8")
     if not BLOCK.search(old):
         raise ValueError(f"{readme.name} has no <!-- benchmark --> … <!-- /benchmark --> block")
-    readme.write_text(BLOCK.sub(lambda m: m[1] + text.strip() + "\n" + m[2], old))
+    readme.write_text(BLOCK.sub(lambda m: m[1] + text.strip() + "\n" + m[2], old), encoding="utf-8")

@@ -1,1 +1,0 @@
-"""The yardstick: the same descents by gdjax and by everything else, measured in one run."""
