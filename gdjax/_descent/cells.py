@@ -10,7 +10,8 @@ from jaxtyping import Array
 
 from gdjax import optimizers
 from gdjax._descent.loop import Descent, State, Summary
-from gdjax.objectives import Objective
+from gdjax._descent.outcomes import StoppingRule
+from gdjax.objectives import GradientSide, Objective
 
 
 class Setting(NamedTuple):
@@ -102,7 +103,10 @@ def trace(
     setting: Setting,
     data: Sequence[jax.ShapeDtypeStruct],
     start: jax.ShapeDtypeStruct,
-    *asked: Any,
+    gradient: GradientSide,
+    stopping: StoppingRule,
+    tolerance: float,
+    stops: bool,
     carry_data: bool = False,
 ) -> Cells:
     """Trace the functions of a cell, with numbers weakly typed as ``descend`` has them.
@@ -111,7 +115,10 @@ def trace(
         setting: the optimizer and the objective.
         data: shapes and dtypes of the arrays that all cells share.
         start: those of a start.
-        *asked: what follows the optimizer in ``Descent``.
+        gradient: which gradient it follows.
+        stopping: when a cell is at rest, lost, or at a known minimum.
+        tolerance: on f − f* for ``steps_to_tolerance``.
+        stops: whether a cell at rest stops.
         carry_data: whether a cell carries the data, for kernels that share nothing between cells.
     """
     number = jax.ShapeDtypeStruct((), start.dtype, weak_type=True)
@@ -120,7 +127,7 @@ def trace(
 
     def bound(numbers: Sequence[Any], data: Sequence[Any]) -> Descent:
         optimizer, objective = setting.filled(numbers, data)
-        return Descent(objective, optimizer, *asked)
+        return Descent(objective, optimizer, gradient, stopping, tolerance, stops)
 
     def of(state: State, numbers: Sequence[Any], shared: Sequence[Any]) -> Descent:
         return bound(numbers, state.data if carry_data else shared[0])
@@ -154,7 +161,7 @@ def trace(
     return Cells(
         given, begun, stepped, _traced(terminate, state, given[1], count, *shared),
         _traced(postprocess, state, *shared), _traced(inside, begun.result.point),
-        bound(unknown, [None] * len(data)).stopping.every,
+        stopping.every,
     )  # fmt: skip
 
 

@@ -67,11 +67,8 @@ class Kernel:
         self._programs = [unroll(function.traced, WHOLE) for function in functions]
         start, numbers, _ = cells.given
         self._numbers = slice(start.size, start.size + len(numbers))
-        self.summary, self._every, self._running = (
-            cells.summary,
-            cells.every,
-            cells.state.running_at,
-        )
+        self.summary, self._every = cells.summary, cells.every
+        self._running = cells.state.running_at
         self._interpret = interpret
         self._run = jax.jit(self._descend)
         self._run.lower(
