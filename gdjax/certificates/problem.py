@@ -126,11 +126,9 @@ def pose(
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     reach = np.abs(where).max(axis=0)
     ways = _gradients if kind == "gradient" else _hessians
-    value, derivatives = ways(
-        lambda flat: fn(structure.unflatten(flat)),
-        derivative and (lambda flat: derivative(structure.unflatten(flat))),
-        structure, directions, name,
-    )  # fmt: skip
+    on_flat = lambda flat: fn(structure.unflatten(flat))  # noqa: E731
+    hand = derivative and (lambda flat: derivative(structure.unflatten(flat)))
+    value, derivatives = ways(on_flat, hand, structure, directions, name)
     problem = Problem(
         name=name,
         kind=kind,
@@ -145,7 +143,7 @@ def pose(
         domain=box,
         variables=objective.variables if objective else structure.names,
     )
-    _check_shapes(problem, fn, derivative)
+    _check_shapes(problem, on_flat, hand)
     return problem
 
 
@@ -196,8 +194,8 @@ def _with_data(fn: Derivative, objective: Objective | None) -> Derivative:
     return bound
 
 
-def _check_shapes(problem: Problem, fn: Derivative, derivative: Derivative | None) -> None:
-    point = problem.structure.unflatten(jnp.asarray(problem.points[0]))
+def _check_shapes(problem: Problem, fn: OnFlat, derivative: Derivative | None) -> None:
+    point = jnp.asarray(problem.points[0])  # flat, for a pytree may hold more than arrays
     returned = _shape_of(fn, point, problem.name)
     if not isinstance(returned, jax.ShapeDtypeStruct):
         raise ArgumentError(f"{problem.name} must return one real number, got a pytree")
@@ -217,7 +215,7 @@ def _check_shapes(problem: Problem, fn: Derivative, derivative: Derivative | Non
         raise ArgumentError(f"{what} must be an array of shape {(d, d)}, got {got}")
 
 
-def _shape_of(fn: Derivative, point: PyTree, what: str) -> PyTree:
+def _shape_of(fn: Derivative, point: jax.Array, what: str) -> PyTree:
     try:
         return jax.eval_shape(fn, point)
     except ArgumentError:
