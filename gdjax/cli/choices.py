@@ -15,7 +15,7 @@ def store_choices(task: str) -> None:
     """Make every registered objective and optimizer a config choice, with its parameters."""
     store = functools.partial(ConfigStore.instance().store, **REPLACE)
     for name in objectives.names():
-        parameters = objectives.parameters(name).items()
+        parameters = _parameters(objectives, name).items()
         node = {"name": name} | {key: _as_lists(default) for key, default in parameters}
         store(name, node, group="objective")
     for name in objectives.makers():
@@ -32,7 +32,15 @@ def store_choices(task: str) -> None:
     }
     for group, (key, catalogue) in kinds.items():
         for name in catalogue.names():
-            store(name, {key: name} | _settings(catalogue.parameters(name)), group=group)
+            store(name, {key: name} | _settings(_parameters(catalogue, name)), group=group)
+
+
+def _parameters(catalogue: Any, name: str) -> dict[str, Any]:
+    """What can be chosen; nothing where another package fails, which is told once it is chosen."""
+    try:
+        return catalogue.parameters(name)
+    except ArgumentError:
+        return {}
 
 
 def _settings(parameters: dict[str, Any]) -> dict[str, Any]:

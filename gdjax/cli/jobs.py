@@ -92,7 +92,7 @@ def _ranked(given: Any, chosen: Any, config: DictConfig, how: dict[str, Any], fo
 
 
 def _check(config: DictConfig, folder: Path) -> int:
-    names = objectives.names() if config.objective.name == "all" else [config.objective.name]
+    names = objectives.working() if config.objective.name == "all" else [config.objective.name]
     chosen = [_objective(config)] if len(names) == 1 else [objectives.get(name) for name in names]
     keys = ("points", "seed", "dtype", "hessian", "draw")
     reports = check(chosen, folder, **{key: config[key] for key in keys})
@@ -106,7 +106,7 @@ def _check(config: DictConfig, folder: Path) -> int:
 
 def _certify(config: DictConfig, folder: Path) -> int:
     del folder  # the log is all that a certificate leaves
-    names = objectives.names() if config.objective.name == "all" else [config.objective.name]
+    names = objectives.working() if config.objective.name == "all" else [config.objective.name]
     chosen = [_objective(config)] if len(names) == 1 else [objectives.get(name) for name in names]
 
     def pair(rate: float) -> tuple[optimizers.Optimizer, optimizers.Optimizer]:
