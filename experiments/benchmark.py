@@ -7,7 +7,6 @@ What can be set stands in ``benchmark.yaml`` beside it. The run's folder gets ``
 ``benchmark.parquet``, ``speed.png`` and ``growth.png``.
 """
 
-import contextlib
 import logging
 import os
 import sys
@@ -28,6 +27,7 @@ from omegaconf import DictConfig, OmegaConf
 from gdjax._sweep.runner import processors
 from gdjax._util.errors import ArgumentError, unknown
 from gdjax.cli.hydra_versions import BASE
+from gdjax.cli.output_folder import remove_unused
 from gdjax.plotting import style
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,9 +44,7 @@ def main(config: DictConfig) -> None:
     try:
         run(settings, folder)
     except ArgumentError as error:
-        for unused in (folder, *folder.parents[:2]):  # which Hydra made
-            with contextlib.suppress(OSError):
-                unused.rmdir()
+        remove_unused(folder)
         print(f"benchmark: {error}", file=sys.stderr)
         sys.exit(2)
 

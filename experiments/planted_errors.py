@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from gdjax import objectives
+from gdjax.certificates.conclusion import conclude
 from gdjax.certificates.estimates import Estimates, Estimators
-from gdjax.certificates.gradient import conclude
 from gdjax.certificates.gradient_report import Details
 from gdjax.certificates.problem import Problem, pose
 from gdjax.certificates.verdict import relative
@@ -113,7 +113,7 @@ def try_objective(objective: Objective, points: int = 1000, seed: int = 0) -> Tr
         alarms=tuple(int(report.details.wrong.sum()) for report in right),
         share=tuple(map(_share, (report.details for report in right))),
     )
-    kept, hand = right[0].details.kept, double.sides["hand"]
+    kept, hand = right[0].details.kept, double.derivatives["hand"]
     missed, invisible = [], []
     for count, (what, spoilt, plant) in enumerate(plants(problem.points, hand), 1):
         trial = trial._replace(planted=count)
@@ -135,7 +135,7 @@ def _caught(
     planted: np.ndarray,
     spoilt: set[int],
 ) -> bool:
-    evidence = double._replace(sides=double.sides | {"hand": planted})
+    evidence = double._replace(derivatives=double.derivatives | {"hand": planted})
     report = conclude(problem, "float64", evidence, single, computed)
     return not report.ok and report.component in spoilt
 

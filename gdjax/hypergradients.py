@@ -12,7 +12,7 @@ import optax
 from jaxtyping import Array
 
 from gdjax import optimizers
-from gdjax._descent.trajectory import step_function
+from gdjax._descent.loop import Descent, State
 from gdjax._inputs import (
     DType,
     ObjectiveLike,
@@ -322,15 +322,15 @@ def _end(
     start: Array,
 ) -> tuple[Array, Array]:
     """The last value, and all points after the start."""
-    step = step_function(objective, gradient, optimizer)
+    descent = Descent(objective, optimizer, gradient)
 
-    def body(carry: Any, _: None) -> tuple[Any, Array]:
-        after, _value, _slope = step(*carry)
-        return after, after[0]
+    def body(state: State, _: None) -> tuple[State, Array]:
+        after, _value = descent.step(state)
+        return after, after.point
 
-    first = start, optimizer.init(start)
-    (last, _), points = jax.lax.scan(body, first, length=steps)
-    return objective.value(last), points
+    first = State(start, optimizer.init(start))
+    last, points = jax.lax.scan(body, first, length=steps)
+    return objective.value(last.point), points
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))

@@ -185,7 +185,7 @@ def certificate(dim, ok=False):
     return GradientReport(
         name="steep_dish", kind="Hessian", dtype="float32", ok=ok, verdict="hand is wrong",
         points=9, special=0, left_out={}, worst_point=points[3], component=0, error=2e-3,
-        tolerance=1e-7, sides={}, patterns=(), warnings=(), behaviour={}, reason="",
+        tolerance=1e-7, estimates={}, patterns=(), warnings=(), behaviour={}, reason="",
         details=details,
     )  # fmt: skip
 

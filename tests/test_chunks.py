@@ -8,9 +8,8 @@ import optax
 import pytest
 
 import gdjax
-from gdjax._compiler import lower, program, xla_math
-from gdjax._kernels import llvm, xla
-from gdjax._sweep import runner
+from gdjax._compiler import lower, program, rules, xla_math
+from gdjax._kernels import choice, llvm, xla
 
 ORDER = ["llvm", "xla_math", "xla"]
 
@@ -24,7 +23,7 @@ def breaks_native(patch):
 
 
 def breaks_a_rule(patch):
-    patch.setitem(lower._RULES, "mul", broken)
+    patch.setitem(rules.RULES, "mul", broken)
 
 
 def breaks_a_program(patch):
@@ -43,9 +42,9 @@ def breaks_a_trace(patch):
 
 @pytest.fixture
 def fresh():
-    runner._compiled.cache_clear()
+    choice.compiled.cache_clear()
     yield
-    runner._compiled.cache_clear()
+    choice.compiled.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -96,7 +95,7 @@ def test_a_program_too_large_to_unroll_is_known_from_its_shapes(monkeypatch):
         fn=lambda p, w: sum(jnp.sum(jnp.tanh(w @ (w @ p)) ** 2) for _ in range(3)),
     )  # fmt: skip
     unrolled = []
-    monkeypatch.setattr(lower, "_evaluate", lambda *args: unrolled.append(args))
+    monkeypatch.setattr(lower, "walk", lambda *args: unrolled.append(args))
     began = time.perf_counter()
     with pytest.raises(lower.UnsupportedError, match=r"about \d\d\d,\d\d\d operations"):
         lower.lower(lambda p: network.fn(p, weights), np.ones(200, np.float32))

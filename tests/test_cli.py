@@ -273,6 +273,11 @@ REFUSED = [
     (["run", "steps=-1"], "steps must be a whole number, at least 0, got -1"),
     (["run", "-m", "optimizer.momentum=1,0.5"], "momentum must lie in [0, 1), got 1"),
     (["run", "hydra.run.dir=/proc/none"], "cannot write to /proc/none: "),
+    (["run", "--nonsense"], "gdjax run: unknown option '--nonsense'; did you mean"),
+    (["run", "-x"], "gdjax run: unknown option '-x'; choose from --cfg"),
+    (["run", "--multrun"], "gdjax run: unknown option '--multrun'; did you mean '--multirun'"),
+    (["run", "--run", "--multirun"], "--run and --multirun exclude each other: give one of them"),
+    (["run", "--cfg", "job", "-m"], "--cfg and -m exclude each other: give one of them"),
 ]
 
 
@@ -291,19 +296,23 @@ def test_a_bad_call_is_told_in_one_line_and_leaves_nothing_behind(
 
 def refusal(task, *words, folder, capsys):
     """What a bad call is told, without Hydra's main: its exit code, and its one line."""
-    from gdjax.cli import app, choices, hydra_versions, jobs
+    from gdjax.cli import choices, hydra_versions
+    from gdjax.cli.commands import find
+    from gdjax.cli.config import check_settings
+    from gdjax.cli.output_folder import OutputFolder
+    from gdjax.cli.refusals import refuse
 
-    choices.store_choices(task)
+    known = choices.store_choices(task)
     with pytest.raises(SystemExit) as left:  # noqa: PT012
         try:
             words = choices.spelled_out(task, list(words))
-            choices.check_choices(task, words)
+            choices.check_choices(known, words)
             with initialize_config_dir(str(ROOT / "conf"), **hydra_versions.BASE):
                 config = compose(task, words)
-            jobs.check_kinds(config)
-            jobs.TASKS[task](config, folder)
+            check_settings(config)
+            find(task)(config, OutputFolder(folder, config.get("plot")))
         except (ArgumentError, HydraException, OmegaConfBaseException, OSError) as error:
-            app._refuse(task, error)
+            refuse(task, error)
     return left.value.code, capsys.readouterr().err
 
 
@@ -376,6 +385,16 @@ def refusal(task, *words, folder, capsys):
         (["check", "dtype=float16"], "unknown dtype 'float16'"),
         (["check", "points=0"], "points must be a whole number, at least 1, got 0"),
         (["run", "plot.format=gif"], "unknown plot.format 'gif'"),
+        (["run", "precision=float64"], "run: unknown setting 'precision'; it is dtype now\n"),
+        (["certify", "precisions=[float64]"], "unknown setting 'precisions'; it is dtypes now"),
+        (["sweep", "record=all"], "sweep: unknown setting 'record'; it is save_at now\n"),
+        (["sweep", "stop=false"], "sweep: unknown setting 'stop'; it is stopping now\n"),
+        (["sweep", "fast_math=false"], "sweep: unknown setting 'fast_math'; it is kernel now\n"),
+        (["sweep", "+record=all"], "sweep: unknown setting 'record'; it is save_at now\n"),
+        (["run", "~steps"], "run: steps is missing from the config, and run needs it\n"),
+        (["run", "~transforms"], "run: transforms is missing from the config, and run needs it\n"),
+        (["sweep", "~starts.kind"], "sweep: starts.kind is missing from the config, and sweep"),
+        (["run", "~plot.dpi"], "run: plot.dpi is missing from the config, and run needs it\n"),
         (["run", "steps=["], "run: cannot read steps=[ as key=value: no viable alternative at"),
         (["run", "steps"], "run: cannot read steps as key=value: missing EQUAL at"),
         (["run", "steps=3]'"], "run: cannot read steps=3]' as key=value\n"),
@@ -392,6 +411,16 @@ def test_a_bad_setting_is_refused_in_one_line_before_a_folder_is_made(
     assert message in err
     assert err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_config_of_old_is_refused_by_the_name_that_is_another_now(gdjax, tmp_path):
+    code, _, err = gdjax("run", "steps=1", "plot.dpi=10")
+    assert (code, err) == (0, "")
+    (kept,) = tmp_path.glob("outputs/run/*/config.yaml")
+    kept.write_text(kept.read_text().replace("dtype:", "precision:"))
+    code, _, err = gdjax("run", "-cd", str(kept.parent), "-cn", "config")
+    assert (code, err) == (2, "gdjax run: unknown setting 'precision'; it is dtype now\n")
+    assert len(list(tmp_path.rglob("summary.json"))) == 1  # that of the first call
 
 
 def test_outputs_that_cannot_be_made_are_told_in_one_line(gdjax, tmp_path):

@@ -17,7 +17,7 @@ import gdjax
 from gdjax import certificates, metrics, objectives, optimizers, results, starts, theory
 from gdjax._descent.outcomes import Outcome, StoppingRule
 from gdjax._util.display import COLUMNS, LINES, Card, aligned, as_html, as_text, brief, shown
-from gdjax.certificates.gradient_report import Behaviour, Details, Side
+from gdjax.certificates.gradient_report import Behaviour, Details, Estimate
 from gdjax.comparison.comparison import Rates
 from gdjax.comparison.ranking import Profile, Ranking
 from gdjax.hypergradients import Hypergradient, TuningResult
@@ -42,12 +42,13 @@ def objective():
 
 
 def report():
-    side = Side(1 / 3, 1e-16, EVIL, 1)
+    estimate = Estimate(1 / 3, 1e-16, EVIL, 1)
     good = Behaviour(True, 1e-16, 1e-15, np.ones(50), 1e-17, 3)
     return certificates.GradientReport(
         name=EVIL, kind="gradient", dtype="float64", ok=False, verdict=EVIL, points=1000,
         special=3, left_out={EVIL: 5}, worst_point=tuple(np.ones(50)), component=EVIL, error=1.0,
-        tolerance=1e-15, sides={f"side {i} {EVIL}": side for i in range(9)}, patterns=(EVIL,) * 40,
+        tolerance=1e-15, estimates={f"way {i} {EVIL}": estimate for i in range(9)},
+        patterns=(EVIL,) * 40,
         warnings=(EVIL,) * 40, behaviour={"float64": good, "float32": good}, reason=EVIL,
         details=details(),
     )  # fmt: skip
@@ -107,7 +108,7 @@ SHOWN = {
     ),
     certificates.Trial: trial,
     gdjax.GradientReport: report,
-    Side: lambda: Side(1 / 3, 1e-16, EVIL, 1),
+    Estimate: lambda: Estimate(1 / 3, 1e-16, EVIL, 1),
     Behaviour: lambda: Behaviour(True, 1e-16, 1e-15, np.ones(MANY), 1e-17, 3),
     Details: details,
     Hypergradient: lambda: Hypergradient(
@@ -154,7 +155,8 @@ def handed_out():
             todo += classes(getattr(module, name))
     while todo:
         cls = todo.pop()
-        if cls not in found and not issubclass(cls, Exception):
+        protocol = getattr(cls, "_is_protocol", False)  # it is what others are like
+        if cls not in found and not (protocol or issubclass(cls, Exception)):
             found.add(cls)
             parts = vars(cls) | hints(cls)
             todo += [c for n, part in parts.items() if n[0] != "_" for c in classes(part)]

@@ -21,7 +21,8 @@ import pytest
 import gdjax
 from gdjax import objectives, optimizers, starts
 from gdjax._descent.outcomes import StoppingRule
-from gdjax._sweep import engine, runner
+from gdjax._kernels import choice
+from gdjax._sweep import engine
 from gdjax._sweep.plan import plan
 from gdjax.objectives import Objective
 from gdjax.objectives.structure import Structure
@@ -335,7 +336,7 @@ def test_a_store_is_refused_when_one_input_differs(stores, inside, there, change
 def test_a_store_is_refused_when_tiles_have_another_size(tmp_path, monkeypatch):
     settings = BASE | {"objective": bowl()}  # not seen by any cache
     Store.create(tmp_path, prepare(**settings).layout)
-    monkeypatch.setattr(runner, "CPU_TILE", 16)
+    monkeypatch.setattr(choice, "CPU_TILE", 16)
     with pytest.raises(gdjax.ArgumentError, match="tile is 2048 there and 16 here"):
         gdjax.sweep(**settings | {"objective": bowl()}, store=tmp_path)
 

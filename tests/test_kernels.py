@@ -14,18 +14,19 @@ import numpy as np
 import pytest
 
 import gdjax
-from gdjax._descent import loop
-from gdjax._descent.loop import ALIGNED, Column, Paths
+from gdjax._descent.cells import Setting, trace
+from gdjax._descent.loop import Summary
 from gdjax._descent.outcomes import Outcome, StoppingRule
 from gdjax._inputs import default_dtype
 from gdjax._kernels import llvm, pallas, xla
+from gdjax._kernels.call import ALIGNED, Call, Column, Paths
 from gdjax._sweep import engine
 from gdjax._sweep.plan import plan
 from gdjax._util.memory import NEGLIGIBLE_BYTES, SHARE
 
 RULE = StoppingRule(gradient=1 / 8, step=1 / 64, radius=1 / 64, bound=4, every=3)
 TOLERANCE, STEPS = 0.3, 8  # looked at after every second step: the largest divisor up to 3
-FIELDS = loop.Summary._fields
+FIELDS = Summary._fields
 
 
 @functools.cache
@@ -112,17 +113,17 @@ def test_the_cells_are_of_every_kind():
 @functools.cache
 def kernel(kind, dtype="float32", dim=2, record=False):
     optimizer = gdjax.heavy_ball(0.5, 0.5)
-    setting, numbers, data = loop.Setting.of(optimizer, bowl(dim).cast(dtype))
+    setting, _, data = Setting.of(optimizer, bowl(dim).cast(dtype))
     with default_dtype(dtype):
-        carry = kind in ("llvm", "pallas")
-        made = loop.descent(setting, "hand", RULE, TOLERANCE, True, carry)
-        start = jax.ShapeDtypeStruct((dim,), dtype)
-        given = start, [jax.ShapeDtypeStruct((), dtype)] * len(numbers), data
+        start, carry = jax.ShapeDtypeStruct((dim,), dtype), kind in ("llvm", "pallas")
+        rules = "hand", RULE, TOLERANCE, True
+        shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in data]
+        cells = trace(setting, shapes, start, *rules, carry_data=carry)
         if kind == "llvm":
-            return llvm.Kernel(made, *given, record)
+            return llvm.Kernel(cells, record)
         if kind == "pallas":
-            return pallas.Kernel(made, *given, interpret=True)
-        return xla.Kernel(made, *given, tile=8, own_math=kind == "xla_math")
+            return pallas.Kernel(cells, interpret=True)
+        return xla.Kernel(cells, tile=8, own_math=kind == "xla_math")
 
 
 def as_a_grid(dim, dtype, count):
@@ -184,7 +185,7 @@ def check(computed, begin, count, columns, dim=2, dtype="float32", when=()):
         ]
         recorded = Paths(tuple(when), *(guarded.array for guarded in paths))
     with default_dtype(dtype):
-        computed(begin, begin + count, steps, made, data, [g.array for g in out], recorded)
+        computed(Call(begin, begin + count, steps, made, data, [g.array for g in out], recorded))
     kept, points, values = expected(range(begin, begin + count), dim)
     for name, guarded in zip(fields, out, strict=True):
         np.testing.assert_array_equal(guarded.array, kept[name].astype(guarded.array.dtype), name)

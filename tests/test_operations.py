@@ -22,26 +22,28 @@ from jax.extend.core import Primitive, jaxpr_as_fun
 from jax.interpreters import batching, mlir
 
 # The seam: all that these tests know of where the compiler's parts are and how they are called.
-from gdjax._compiler import elementary, lower, program, xla_math
+from gdjax._compiler import elementary, interpreter, lower, rules, xla_math
 from gdjax._compiler.lower import UnsupportedError
+from gdjax._compiler.operations import BY_PRIMITIVE, MOVING
+from gdjax._compiler.operations import OPERATIONS as TABLE
 from gdjax._compiler.program import Program
 from gdjax._inputs import default_dtype
 from gdjax._kernels import pallas
 from gdjax._kernels.llvm import kernel, vectors
 
 LANES = 8
-RULES = {*lower._RULES, *lower._SEVERAL, *lower._CALLS, *elementary.FUNCTIONS}
-OPERATIONS = {
-    *vectors._ARITHMETIC, *vectors._INTEGER, *vectors._COMPARE, *vectors._INTRINSIC,
-    *xla_math._OPERATIONS, *program._FOLDED, *pallas._OPERATIONS,
-} - {*elementary.FUNCTIONS}  # fmt: skip
+RULES = {*rules.RULES, *interpreter.CALLS, *elementary.FUNCTIONS}
+BY_JNP = {name for name, row in TABLE.items() if row.jnp}
+FOLDED = {name for name, row in TABLE.items() if row.numpy}
+BY_LLVM = {name for name, row in TABLE.items() if row.llvm or row.integer}
+OPERATIONS = (BY_JNP | FOLDED | BY_LLVM) - {*elementary.FUNCTIONS}
 
 
 def unrolled(fn, kinds, functions=elementary.FUNCTIONS):
     """The program of a function of scalars."""
     shapes = [jax.ShapeDtypeStruct((), kind) for kind in kinds]
     return lower.lower(lambda *args: jax.tree.map(jnp.asarray, fn(*args)), *shapes,
-                               functions=functions)[0]  # fmt: skip
+                               functions=functions)  # fmt: skip
 
 
 def run_llvm(made, columns):
@@ -265,7 +267,7 @@ def meant(op, kind):
 
 
 def operations_hold(run):
-    known = {run_llvm: MEANINGS, run_pallas: pallas._OPERATIONS, "folded": program._FOLDED}[run]
+    known = {run_llvm: MEANINGS, run_pallas: BY_JNP, "folded": FOLDED}[run]
     calls, every = [call for call in CALLS if call[0] in known], slice(None)
     if run is run_pallas:
         calls = [
@@ -320,7 +322,7 @@ def folded(op, kind):
 def primitive(name, meaning):
     """One that this version of JAX has under another name, or never; others have it."""
     made = Primitive(name)
-    made.multiple_results = name in ("pjit", "closed_call", "checkpoint")
+    made.multiple_results = name in ("pjit", "closed_call", "checkpoint", "core_call", "remat")
     made.def_impl(meaning)
 
     def shapes(*args, **params):
@@ -340,6 +342,8 @@ def primitive(name, meaning):
 copy_p = primitive("copy_p", lambda x: x)
 closed_call = primitive("closed_call", lambda x, jaxpr: jaxpr_as_fun(jaxpr)(x))
 checkpoint = primitive("checkpoint", lambda x, jaxpr: jaxpr_as_fun(jaxpr)(x))
+core_call = primitive("core_call", lambda x, jaxpr: jaxpr_as_fun(jaxpr)(x))
+remat = primitive("remat", lambda x, jaxpr: jaxpr_as_fun(jaxpr)(x))
 pjit = primitive("pjit", lambda x, jaxpr: jaxpr_as_fun(jaxpr)(x))
 
 
@@ -414,9 +418,10 @@ ONE = {  # of single numbers, for special ones in all pairs
         whole(x).astype(jnp.uint8).astype(jnp.int32),
     ],
     "integer_pow": lambda x, y, z: [lax.integer_pow(x, n) for n in (-3, -2, -1, 0, 1, 2, 3, 6, 7)],
-    "jit custom_jvp_call custom_vjp_call checkpoint closed_call pjit remat2": lambda x, y, z: [
+    "jit pjit core_call closed_call custom_jvp custom_vjp checkpoint remat": lambda x, y, z: [
         jax.jit(lambda x, y: y - x)(y, x), with_jvp(x), with_vjp(x), called(pjit)(x),
         jax.checkpoint(lambda x, y: x - y)(x, y), called(closed_call)(x), called(checkpoint)(x),
+        called(core_call)(x), called(remat)(x),
     ],
     "add_any": lambda x, y, z: jax.grad(lambda x: x * jnp.where(x > y, x, 2 * x))(x),
     "whole numbers": lambda x, y, z: whole_numbers(whole(x), whole(y, 3)),
@@ -737,6 +742,30 @@ def primitives(jaxpr):
         for value in jax.tree.leaves([*eqn.params.values()]):
             if inner := getattr(value, "jaxpr", value if hasattr(value, "eqns") else None):
                 yield from primitives(inner)
+
+
+@pytest.mark.parametrize("name", sorted(BY_JNP))
+def test_a_row_of_the_table_means_the_same_to_numpy_and_to_jax(name):
+    kinds, meaning = MEANINGS[name] if name in MEANINGS else (FLOATS, TRUTH[name][0])
+    kind, row = kinds.split()[0], TABLE[name]
+    x = np.array([0.25, 0.5, 0.75] if kind == "f4" else [9, 5, 12], kind)
+    x = x + x.dtype.type(name == "acosh")
+    counts = {"shl": 2, "ashr": 2} | dict.fromkeys(("atan2", "pow"), 2)
+    count = counts.get(name) or (arity(meaning) if name in MEANINGS else 1)
+    columns = [x, x[::-1], x[[1, 2, 0]]][:count]
+    if name == "select":
+        columns[0] = columns[1] > columns[2]
+    found = np.asarray(row.jnp(*columns))
+    if row.numpy:  # which folds numbers, one by one
+        expected = np.array([row.numpy(*numbers) for numbers in zip(*columns, strict=True)])
+        assert expected.dtype == found.dtype
+    else:
+        expected = meaning(*columns).astype(kind)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_every_primitive_that_moves_numbers_or_is_a_row_has_a_rule():
+    assert set(rules.RULES) >= {*MOVING, *(p for p, row in BY_PRIMITIVE.items() if row.jnp)}
 
 
 def test_every_entry_of_the_tables_has_a_case():

@@ -46,16 +46,18 @@ def composed(task, *words):
 
 def perform(task, config, folder):
     """What the command does with a config; returns its exit code."""
-    from gdjax.cli.jobs import TASKS, check_kinds
+    from gdjax.cli.commands import find
+    from gdjax.cli.config import check_settings
+    from gdjax.cli.output_folder import OutputFolder
 
-    check_kinds(config)
-    return TASKS[task](config, folder)
+    check_settings(config)
+    return find(task)(config, OutputFolder(folder, config.get("plot")))
 
 
 def commands():
-    from gdjax.cli.jobs import TASKS
+    from gdjax.cli.commands import COMMANDS
 
-    return TASKS
+    return COMMANDS
 
 
 @contextlib.contextmanager
@@ -63,7 +65,7 @@ def library(told, objects):
     """Stands in for the library: ``told`` has what it was asked for, and nothing is computed."""
     from gdjax import certificates, plotting, results
     from gdjax._sweep import engine, plan
-    from gdjax.cli import certify, check, compare, rank
+    from gdjax.cli import certify, check, compare, rank, run, sweep
     from gdjax.comparison import comparison, tuning
 
     class Sweep(engine.Sweep):
@@ -95,7 +97,7 @@ def library(told, objects):
             told.setdefault("checked", []).append(f"{kind} of {asked['function'].name}")
             told.pop("function")  # several at a time: the last one is chance
             name = asked["function"].name
-            return SimpleNamespace(kind=kind, name=name, ok=True, line=name, plot=Figure)
+            return SimpleNamespace(kind=kind, name=name, ok=True, line=name)
 
         return report
 
@@ -117,6 +119,11 @@ def library(told, objects):
             a=repr(asked["a"]), b=repr(asked["b"]), verdict="same", same=True, trials=[trial]
         )
 
+    def one(asked):
+        told["optimizers"] = {(made := told.pop("optimizer")): made}
+        told.pop("stopping")  # a run has no say in it
+        return PATH_TAKEN
+
     def drawn(objective, found, axes):
         told["axes"] = axes
         return Figure()
@@ -125,9 +132,12 @@ def library(told, objects):
         return patch.object(where, name, stand_in)
 
     fakes = [
+        fake(run, "descend", asks(run.descend, one)),
+        fake(run, "rates", lambda *_: NO_RATES),
         fake(comparison, "compare", asks(comparison.compare, compared)),
         fake(plotting, "comparison", drawn),
         fake(plotting, "fit", lambda *_: Figure()),
+        fake(plotting, "certificate", lambda report: Figure()),
         fake(plotting, "convergence", lambda *_: Figure()),
         fake(plotting, "save", saved),
         fake(plotting, "sweep_pictures", pictures),
@@ -138,8 +148,8 @@ def library(told, objects):
         fake(check, "check_gradient", asks(certificates.check_gradient, certificate("gradient"))),
         fake(check, "check_hessian", asks(certificates.check_hessian, certificate("Hessian"))),
         fake(rank, "ranked", asks(tuning.rank, lambda asked: by_hand.ranking())),
-        fake(plan, "plan", asks(plan.plan, lambda asked: None)),
-        fake(engine, "Sweep", Sweep),
+        fake(sweep, "plan", asks(plan.plan, lambda asked: None)),
+        fake(sweep, "Sweep", Sweep),
         fake(results, "to_parquet", lambda store, file: told.update(parquet=file.name)),
     ]  # fmt: skip
     with contextlib.ExitStack() as stack:
@@ -149,13 +159,13 @@ def library(told, objects):
 
 
 PATH_TAKEN = by_hand.path([[1, 2], [0.5, 1]], [5, 1.25], 0, 0)
+NO_RATES = SimpleNamespace(predicted=None, measured=None)
 
 
 def compared(asked):
-    rates = SimpleNamespace(predicted=None, measured=None)
     labels = list(asked["optimizers"])
     return SimpleNamespace(
-        paths=dict.fromkeys(labels, PATH_TAKEN), rates=dict.fromkeys(labels, rates)
+        paths=dict.fromkeys(labels, PATH_TAKEN), rates=dict.fromkeys(labels, NO_RATES)
     )  # fmt: skip
 
 
@@ -665,8 +675,7 @@ def descended(config, folder):
     """The objective and the optimizer that gdjax run takes."""
     objects = []
     asked("run", config, folder, objects)
-    (optimizer,) = objects[0]["optimizers"].values()
-    return objects[0]["objective"], optimizer
+    return objects[0]["objective"], objects[0]["optimizer"]
 
 
 @pytest.mark.parametrize("words", MADE, ids=lambda words: words[0])

@@ -13,13 +13,14 @@ import pytest
 import gdjax
 from gdjax import objectives, starts
 from gdjax._compiler.xla_math import REPLACED, substituted
-from gdjax._descent import loop
+from gdjax._descent.cells import Setting, stride, trace
 from gdjax._descent.outcomes import Outcome, StoppingRule
 from gdjax._inputs import default_dtype
 from gdjax._kernels import pallas
+from gdjax._kernels.choice import CPU_TILE, compiled
 from gdjax._kernels.llvm import kernel
 from gdjax._sweep.plan import plan
-from gdjax._sweep.runner import CPU_TILE, Runner, _compiled, processors
+from gdjax._sweep.runner import Runner, processors
 
 QFSP = objectives.get("qfsp")
 
@@ -130,6 +131,29 @@ def test_the_native_kernel_runs_optax(optimizer):
         np.testing.assert_allclose(found["final_point"][i], path.points[-1], rtol=1e-9)
 
 
+@pytest.mark.parametrize("kernel", ["llvm", "xla_math", "xla"])
+def test_a_kernel_takes_the_steps_that_a_descent_takes(kernel):
+    """Numbers are weak in both: adafactor casts the count of steps to float32."""
+    made = gdjax.optimizers.get("adafactor", learning_rate=0.1)
+    f, at = objectives.get("himmelblau"), (2.3, -1.1)
+    path = gdjax.descend(f, made, at, 30, dtype="float64").points
+    asked = {"steps": 30, "save_at": "all", "stopping": False, "dtype": "float64"}
+    found = gdjax.sweep(f, made, [at], kernel=kernel, **asked).points.values[0]
+    np.testing.assert_allclose(found[2], path[2], rtol=1e-15)
+    np.testing.assert_allclose(found, path, rtol=1e-12)
+
+
+def test_a_state_keeps_a_weak_type_only_where_steps_do():
+    optimizer = optax.GradientTransformation(
+        lambda point: (jnp.asarray(1.0), jnp.asarray(1.0)),
+        lambda slope, state, point: (-state[0] * slope, (state[0] * slope[0], state[1] * 0.5)),
+    )
+    setting, _, _ = Setting.of(gdjax.optimizers.as_optimizer(optimizer), QFSP)
+    start = jax.ShapeDtypeStruct((2,), np.float32)
+    cells = trace(setting, [], start, "autodiff", StoppingRule(), 1e-4, True)
+    assert [leaf.weak_type for leaf in cells.state.optimizer] == [False, True]
+
+
 def test_rest_is_looked_for_by_strides_and_loss_at_every_step():
     asked = plan(
         objectives.get("booth"), gdjax.heavy_ball, starts.uniform(50),
@@ -144,11 +168,11 @@ def test_rest_is_looked_for_by_strides_and_loss_at_every_step():
     lost = native["outcome"] == Outcome.DIVERGED
     assert resting.any()
     assert lost.any()
-    assert (native["steps"][resting] % loop.stride(384, 10) == 0).all()
-    assert len({*(native["steps"][lost] % loop.stride(384, 10))}) > 2
+    assert (native["steps"][resting] % stride(384, 10) == 0).all()
+    assert len({*(native["steps"][lost] % stride(384, 10))}) > 2
     np.testing.assert_array_equal(native["outcome"], often["outcome"])
     early = native["steps"][resting] - often["steps"][resting]
-    assert {*early} == {*range(loop.stride(384, 10))}
+    assert {*early} == {*range(stride(384, 10))}
     for name in ("outcome", "steps", "evaluations", "steps_to_tolerance", "minimum"):
         np.testing.assert_array_equal(native[name], xla[name], err_msg=name)
     for name in ("final_point", "final_value", "best_value"):
@@ -211,14 +235,11 @@ def test_the_kernel_for_gpus_computes_the_same_as_the_one_for_cpus():
     )  # fmt: skip
     native = Runner(asked)
     other = Runner(asked)
-    setting, numbers, data = loop.Setting.of(asked.optimizer, asked.objective)
-    other.kernel = pallas.Kernel(
-        loop.descent(setting, asked.gradient, asked.stopping, asked.tolerance, asked.stops),
-        jax.ShapeDtypeStruct((2,), np.float32),
-        [jax.ShapeDtypeStruct((), np.float32)] * len(numbers),
-        data,
-        interpret=True,  # step by step, on any device
-    )
+    setting, _, data = Setting.of(asked.optimizer, asked.objective)
+    rules = asked.gradient, asked.stopping, asked.tolerance, asked.stops
+    start = jax.ShapeDtypeStruct((2,), np.float32)
+    cells = trace(setting, data, start, *rules, carry_data=True)
+    other.kernel = pallas.Kernel(cells, interpret=True)  # step by step, on any device
     a, b = native(0), other(0)
     calm = np.arange(300) % 2 == 0  # the large learning rate makes chaos of rounding
     for name in a:
@@ -257,9 +278,9 @@ def test_results_do_not_depend_on_how_wide_a_processors_vectors_are(monkeypatch,
     )  # fmt: skip
     own, _ = run(asked)
     monkeypatch.setattr(kernel, "_prepare", lambda: ("haswell", "+avx2,+fma,-avx512f"))
-    _compiled.cache_clear()
+    compiled.cache_clear()
     narrow, runner = run(asked)
-    _compiled.cache_clear()
+    compiled.cache_clear()
     assert runner.kernel.name == "llvm"
     same(own, narrow)
 

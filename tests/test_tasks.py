@@ -1,6 +1,7 @@
 """What the commands tell and write, word for word, for results that were made by hand."""
 
 import csv
+import inspect
 import json
 import logging
 from types import SimpleNamespace
@@ -12,10 +13,12 @@ import pytest
 import xarray as xr
 from by_hand import NEVER, path, ranking, sweep_of
 from matplotlib.figure import Figure
+from omegaconf import OmegaConf
 
 import gdjax
 from gdjax import certificates, plotting, results
-from gdjax.cli import certify, check, compare, rank, sweep
+from gdjax.cli import certify, check, compare, rank, run, sweep
+from gdjax.cli.output_folder import OutputFolder
 from gdjax.comparison import comparison
 
 pytestmark = pytest.mark.usefixtures("untyped")  # what stands in for results has no types
@@ -46,6 +49,18 @@ def saved():
         yield pictures
 
 
+def performed(command, config, folder, plot=None, **stand_ins):
+    """A command with a config by hand; stand-ins take the place of what it calls."""
+    plot = {"format": "png", "dpi": 150} | (plot or {})
+    config = OmegaConf.create(config | {"plot": plot | {"axes": None}})
+    with patch.multiple(inspect.getmodule(command), **stand_ins):
+        return command(config, OutputFolder(folder, plot))
+
+
+def written(folder):
+    return json.loads((folder / "summary.json").read_text())
+
+
 # gdjax run and compare
 
 
@@ -61,20 +76,45 @@ RATES = {
 }
 
 
-def compared(objective, labels, folder, **options):
+def compared(objective, labels, folder, distance=False, certify=False, steps=2, dpi=150):
+    """The summary that is left of paths by hand, and the optimizers that they are said to be of."""
     asked = Mock(
         return_value=comparison.Comparison(
             objective, {k: PATHS[k] for k in labels}, {k: RATES[k] for k in labels}
         )
     )
     optimizers = dict(zip(labels, (gdjax.heavy_ball(x) for x in (0.1, 0.2, 0.3)), strict=False))
+    config = {
+        "mode": "paths", "start": None, "steps": steps, "gradient": "autodiff", "dtype": "float32",
+        "distance": distance, "certify": certify,
+    }  # fmt: skip
     with patch.object(comparison, "compare", asked):
-        return compare.compare(objective, optimizers, folder, steps=2, **options), optimizers
+        code = performed(
+            compare.compare, config, folder, {"dpi": dpi},
+            make_objective=lambda config: objective, _optimizers=lambda config: optimizers,
+        )  # fmt: skip
+    assert code == 0
+    assert asked.call_args.args == (objective, optimizers)
+    return written(folder), optimizers
+
+
+def descended(label, folder):
+    """The summary that gdjax run leaves of a path by hand."""
+    config = {
+        "optimizer": None, "start": None, "steps": 2, "gradient": "autodiff", "dtype": "float32",
+    }  # fmt: skip
+    code = performed(
+        run.run, config, folder,
+        make_objective=lambda config: BOWL, make_optimizer=lambda *_: label,
+        descend=lambda *_, **__: PATHS[label], rates=lambda *_: RATES[label],
+    )  # fmt: skip
+    assert code == 0
+    return written(folder)
 
 
 def test_a_comparison_is_told_in_a_table_and_written_as_numbers(told, saved, tmp_path):
     folder = tmp_path / "new" / "folder"
-    summary, _ = compared(BOWL, ["good", "trapped", "lost"], folder, distance=True, dpi=30)
+    written, _ = compared(BOWL, ["good", "trapped", "lost"], folder, distance=True, dpi=30)
     assert told() == [
         "bowl from (1, 2), 2 steps, float32",
         "optimizer  outcome    minimum    final value  final point  rate by theory  measured",
@@ -88,8 +128,6 @@ def test_a_comparison_is_told_in_a_table_and_written_as_numbers(told, saved, tmp
         f"{folder}/convergence.png",
     ]
     assert saved == [("comparison.png", 30), ("convergence.png", 30)]
-    written = json.loads((folder / "summary.json").read_text())
-    assert str(written) == str(summary)  # not a number is not equal to itself
     assert written["results"]["trapped"] == {
         "outcome": "stalled", "minimum": 1, "reached": "local", "final_value": 2.0,
         "best_value": 1.0, "final_point": [1.0, 1.0], "finite_steps": 2,
@@ -112,7 +150,7 @@ def test_a_comparison_is_told_in_a_table_and_written_as_numbers(told, saved, tmp
 
 
 def test_one_descent_is_a_run_whose_arrays_have_no_numbers(told, saved, tmp_path):
-    compared(BOWL, ["lost"], tmp_path)
+    descended("lost", tmp_path)
     assert [name for name, _ in saved] == ["trajectory.png", "convergence.png"]
     with np.load(tmp_path / "trajectory.npz") as arrays:
         assert sorted(arrays) == ["labels", "minimum", "outcome", "points", "values"]
@@ -122,9 +160,8 @@ def test_one_descent_is_a_run_whose_arrays_have_no_numbers(told, saved, tmp_path
 def test_a_descent_without_a_finite_value_is_described_at_its_start(told, saved, tmp_path):
     hole = path([[1, 2], [1, 2]], [np.nan, np.nan], 3, -1)
     with patch.dict(PATHS, lost=hole):
-        summary, _ = compared(BOWL, ["lost"], tmp_path)
-    assert (summary["results"]["lost"]["finite_steps"], summary["results"]["lost"]["final_point"])\
-        == (0, [1.0, 2.0])  # fmt: skip
+        (described,) = descended("lost", tmp_path)["results"].values()
+    assert (described["finite_steps"], described["final_point"]) == (0, [1.0, 2.0])
 
 
 @pytest.mark.parametrize(("dim", "more"), [(4, ""), (5, ", …")])
@@ -154,7 +191,7 @@ def test_the_others_of_a_comparison_are_certified_against_the_first(told, saved,
     first, *others = map(repr, made.values())
     pairs = [(r["a"], r["b"], r["verdict"]) for r in summary["certificates"]]
     assert pairs == [(first, other, "different") for other in others]
-    assert summary["certificates"][0]["trials"] == [trial._asdict()]
+    assert summary["certificates"][0]["trials"] == [trial._asdict() | {"where": [0, 1, 0]}]
     assert [line for line in told() if line.startswith(("a =", "b ="))] == [
         f"a = {first}", f"b = {others[0]}", f"a = {first}", f"b = {others[1]}",
     ]  # fmt: skip
@@ -162,13 +199,10 @@ def test_the_others_of_a_comparison_are_certified_against_the_first(told, saved,
 
 def test_a_certificate_of_no_steps_takes_one(saved, tmp_path):
     with (
-        patch.object(
-            comparison, "compare", Mock(return_value=comparison.Comparison(BOWL, PATHS, RATES))
-        ),
         patch.object(compare, "certify_equivalence", Mock(side_effect=StopIteration)) as asked,
         pytest.raises(StopIteration),
     ):
-        compare.compare(BOWL, dict.fromkeys("ab"), tmp_path, steps=0, certify=True)
+        compared(BOWL, ["good", "trapped"], tmp_path, steps=0, certify=True)
     assert asked.call_args.args[4] == 1
 
 
@@ -186,10 +220,12 @@ def test_a_fit_over_one_column_is_drawn(columns, drawn, saved, tmp_path):
 # gdjax check and certify
 
 
+CHECK = {"points": 9, "seed": 0, "dtype": "float64", "hessian": False, "draw": False}
+
+
 def checked(name, ok, kind="gradient"):
     class Report:
         line = f"{name} in a line"
-        plot = Figure
 
         def __str__(self):
             return f"{name} in a table"
@@ -203,28 +239,44 @@ def checked(name, ok, kind="gradient"):
     ("good", "lines"),
     [
         ({"a": True}, ["a in a table"]),
-        ({"a": False}, ["a in a table"]),
-        ({"a": True, "b": False}, ["a in a line", "b in a table"]),
+        ({"a": False}, ["a in a table", "wrong: gradient of a"]),
+        (
+            {"a": True, "b": False},
+            ["a in a line", "b in a table", "1 of 2 are right", "wrong: gradient of b"],
+        ),
     ],
 )
 def test_of_several_gradients_the_wrong_ones_have_their_table(good, lines, told, tmp_path):
-    with patch.object(check, "check_gradient", lambda f, **_: checked(f.name, good[f.name])):
-        reports = check.check([SimpleNamespace(name=name) for name in good], tmp_path / "none")
+    code = performed(
+        check.check, CHECK, tmp_path / "none",
+        make_objectives=lambda config: [SimpleNamespace(name=name) for name in good],
+        check_gradient=lambda f, **_: checked(f.name, good[f.name]),
+    )  # fmt: skip
     assert told() == lines
-    assert [report.name for report in reports] == list(good)
+    assert code == (not all(good.values()))
     assert not (tmp_path / "none").exists()
 
 
-def test_a_drawn_certificate_is_named_after_its_objective(told, saved, tmp_path):
+def test_a_drawn_certificate_is_named_after_its_objective(told, saved, monkeypatch, tmp_path):
+    monkeypatch.setattr(plotting, "certificate", lambda report: Figure())
     folder = tmp_path / "new" / "folder"
-    with (
-        patch.object(check, "check_gradient", lambda f, **_: checked(f.name, True)),
-        patch.object(check, "check_hessian", lambda f, **_: checked(f.name, True, "Hessian")),
-    ):
-        check.check([BOWL], folder, hessian=True, draw=True)
+    code = performed(
+        check.check, CHECK | {"hessian": True, "draw": True}, folder,
+        make_objectives=lambda config: [BOWL],
+        check_gradient=lambda f, **_: checked(f.name, True),
+        check_hessian=lambda f, **_: checked(f.name, True, "Hessian"),
+    )  # fmt: skip
+    assert code == 0
     assert [name for name, _ in saved] == ["bowl_gradient.png", "bowl_hessian.png"]
-    assert told()[2:] == [f"{folder}/bowl_gradient.png", f"{folder}/bowl_hessian.png"]
+    pictures = [f"{folder}/bowl_gradient.png", f"{folder}/bowl_hessian.png"]
+    assert told()[2:] == [*pictures, "2 of 2 are right"]
     assert folder.is_dir()
+
+
+CERTIFY = {
+    "a": "one", "b": "other", "learning_rate": None, "starts": 3, "steps": 50, "seed": 0,
+    "dtypes": ["float32", "float64"], "decaying": False,
+}  # fmt: skip
 
 
 def certified(ulps, told, **options):
@@ -238,14 +290,13 @@ def certified(ulps, told, **options):
         return certificates.EquivalenceReport(a, b, objective.name, dtype, 1e-3, (trial,))
 
     rates = []
-
-    def pair(rate):
-        rates.append(rate)
-        return "one", "other"
-
-    with patch.object(certify, "certify_equivalence", asked):
-        reports = certify.certify([BOWL] * (len(ulps) // 2), pair, **options)
-    assert len(reports) == len(ulps)
+    code = performed(
+        certify.certify, CERTIFY | options, None,
+        make_objectives=lambda config: [BOWL] * (len(ulps) // 2),
+        make_optimizer=lambda node, at: (rates.append(at.learning_rate), node)[1],
+        certify_equivalence=asked,
+    )  # fmt: skip
+    assert code == 0
     return told(), rates
 
 
@@ -285,25 +336,31 @@ def test_seven_roundings_explain_up_to_eight_ulps(worst, said, told):
 )
 def test_the_rate_of_a_certificate_is_one_over_the_largest_curvature(fn, rate, told):
     f = gdjax.Objective(name="f", fn=fn, domain=[(-1, 1)] * 2, start=(0, 0))
-    with patch.object(certify, "certify_equivalence", Mock(side_effect=StopIteration)):
-        rates = []
-        with pytest.raises(StopIteration):
-            certify.certify([f], lambda rate: rates.append(rate) or (None, None))
-    assert rates == pytest.approx([rate], rel=1e-12)
+    rates = []
+    with pytest.raises(StopIteration):
+        performed(
+            certify.certify, CERTIFY, None, make_objectives=lambda config: [f],
+            make_optimizer=lambda node, at: rates.append(at.learning_rate),
+            certify_equivalence=Mock(side_effect=StopIteration),
+        )  # fmt: skip
+    assert rates == pytest.approx([rate, rate], rel=1e-12)
 
 
 # gdjax rank
 
 
-def ranked(found, folder, seconds=1.26, **options):
+TUNING = dict.fromkeys(rank.TUNING) | {"gradient": "autodiff", "dtype": "float64"}
+
+
+def ranked(found, folder, seconds=1.26, **plot):
     clock = Mock(side_effect=[100.0, 100.0 + seconds])
     pictures = dict.fromkeys(("ranks", "convergence"), lambda _: Figure())
-    with (
-        patch.object(rank, "ranked", Mock(return_value=found)),
-        patch.object(rank, "time", Mock(perf_counter=clock)),
-        patch.object(plotting, "RANKING_PICTURES", pictures),
-    ):
-        assert rank.rank("any", "any", folder, **options) is found
+    with patch.object(plotting, "RANKING_PICTURES", pictures):
+        code = performed(
+            rank.rank, TUNING | {"objectives": ["any"], "optimizers": ["any"]}, folder, plot,
+            ranked=Mock(return_value=found), time=Mock(perf_counter=clock),
+        )  # fmt: skip
+    assert code == 0
 
 
 def read(file):
@@ -411,7 +468,21 @@ FOUND = sweep_of(
 )
 
 
-def swept(found, folder, seconds=0.5, before=None, **options):
+SWEEP = dict.fromkeys((*sweep.ASKED, "plots", "store", "optimizer", "devices", "kernel")) | {
+    "stopping": True, "every": 10, "parquet": False,
+}  # fmt: skip
+
+
+def asked_for(prepared, config, folder, **plot):
+    """gdjax sweep, with a sweep that is prepared already."""
+    return performed(
+        sweep.sweep, SWEEP | config, folder, plot, make_objective=lambda config: BOWL,
+        make_optimizer=Mock(), make_starts=Mock(), make_axes=Mock(), plan=Mock(),
+        Sweep=Mock(return_value=prepared),
+    )  # fmt: skip
+
+
+def swept(found, folder, seconds=0.5, before=None, parquet=False, **plot):
     store = folder.parent / "stores" / "bowl-abc.zarr"
     prepared = SimpleNamespace(
         layout=SimpleNamespace(variables=()), digest="abc", run=Mock(return_value=found)
@@ -426,14 +497,14 @@ def swept(found, folder, seconds=0.5, before=None, **options):
         patch.object(plotting, "sweep_pictures", lambda *_: {"steps": Figure()}),
         patch.object(results, "to_parquet", lambda *_: None),
     ):
-        summary = sweep.sweep(prepared, BOWL, folder, **options)
+        assert asked_for(prepared, {"parquet": parquet}, folder, **plot) == 0
     assert prepared.run.call_args.args == (store,)
-    return summary, store
+    return written(folder), store
 
 
 def test_a_sweep_is_told_in_five_lines_and_written_as_numbers(told, saved, tmp_path):
     folder = tmp_path / "new" / "folder"
-    summary, store = swept(FOUND, folder, parquet=True, format="pdf", dpi=31)
+    written, store = swept(FOUND, folder, parquet=True, format="pdf", dpi=31)
     assert told() == [
         "bowl, heavy_ball(learning_rate=0.1, momentum=0…0.95): 12 descents (4 starts × 3 values "
         "of momentum), float32",
@@ -447,8 +518,6 @@ def test_a_sweep_is_told_in_five_lines_and_written_as_numbers(told, saved, tmp_p
         f"{store}",
     ]
     assert saved == [("steps.pdf", 31)]
-    written = json.loads((folder / "summary.json").read_text())
-    assert written == summary
     assert (written["reached_global"], written["descents"]) == (6, 12)
     assert written["gradient_evaluations"] == 7008
     assert written["axes"] == {"start": 4, "momentum": 3}
@@ -517,14 +586,14 @@ def test_an_interrupted_sweep_says_what_is_in_the_store(told, tmp_path):
         patch.object(results, "open_results", Mock(return_value=done)),
         pytest.raises(KeyboardInterrupt),
     ):
-        sweep.sweep(prepared, BOWL, tmp_path / "now", store=str(store))
+        asked_for(prepared, {"store": str(store)}, tmp_path / "now")
     assert told() == []  # nothing was begun
     store.mkdir()
     with (
         patch.object(results, "open_results", Mock(return_value=done)),
         pytest.raises(KeyboardInterrupt),
     ):
-        sweep.sweep(prepared, BOWL, tmp_path / "now", store=str(store))
+        asked_for(prepared, {"store": str(store)}, tmp_path / "now")
     assert told() == [
         f"interrupted: 1,200 of 2,000 descents are in {store}; the same command continues"
     ]

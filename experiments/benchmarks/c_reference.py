@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdjax._compiler import elementary
-from gdjax._descent.loop import stride
+from gdjax._descent.cells import stride
 from gdjax._descent.outcomes import DEFAULT_RULE
 from gdjax.objectives import Objective
 

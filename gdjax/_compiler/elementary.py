@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gdjax._compiler.operations import OPERATIONS
 from gdjax._compiler.program import Program, Scalar
 
 
@@ -217,21 +218,18 @@ _ATAN = (-0.33333331686451945, 0.1999952339722771, -0.1426336657972561, 0.107373
          -0.06431038710715442)  # fmt: skip
 
 
-def _only_single(name: str) -> Callable[[Callable], Callable]:
+def _only_single(make: Callable[..., Scalar]) -> Callable[..., Scalar]:
     """What has a polynomial in float32 alone; float64 goes to the C library (a decorator)."""
 
-    def wrap(make: Callable) -> Callable:
-        @functools.wraps(make)
-        def either(p: Program, *args: Scalar) -> Scalar:
-            single = args[0].dtype == np.float32
-            return make(p, *args) if single else _library(name)(p, *args)
+    @functools.wraps(make)
+    def either(p: Program, *args: Scalar) -> Scalar:
+        single = args[0].dtype == np.float32
+        return (make if single else _library(make.__name__))(p, *args)
 
-        return either
-
-    return wrap
+    return either
 
 
-@_only_single("tanh")
+@_only_single
 def tanh(p: Program, x: Scalar) -> Scalar:
     """The hyperbolic tangent: a polynomial near 0, 1 − 2/(e²ˣ + 1) beyond."""
     size, square = p.emit("abs", x), p.emit("mul", x, x)
@@ -241,7 +239,7 @@ def tanh(p: Program, x: Scalar) -> Scalar:
     return p.emit("select", p.emit("lt", size, 0.625), near, _with_sign_of(p, far, x))
 
 
-@_only_single("atan2")
+@_only_single
 def atan2(p: Program, y: Scalar, x: Scalar) -> Scalar:
     """The angle of (x, y), in the quadrant that the signs tell, signed zeros included."""
     wide, high = p.emit("abs", x), p.emit("abs", y)
@@ -264,7 +262,7 @@ def atan2(p: Program, y: Scalar, x: Scalar) -> Scalar:
     return p.emit("select", nan, np.float32(np.nan), _with_sign_of(p, angle, y))
 
 
-@_only_single("atan")
+@_only_single
 def atan(p: Program, x: Scalar) -> Scalar:
     """The arc tangent."""
     return atan2(p, x, np.float32(1))
@@ -311,13 +309,11 @@ def logistic(p: Program, x: Scalar) -> Scalar:
 
 
 FUNCTIONS: dict[str, Callable[..., Scalar]] = {
+    row.name: _library(row.llvm.removeprefix("libm."))
+    for row in OPERATIONS.values()
+    if row.llvm.startswith("libm.")
+}
+FUNCTIONS |= {
     "sin": sin, "cos": cos, "tan": tan, "exp": exp, "log": log, "tanh": tanh, "atan": atan,
     "atan2": atan2, "pow": power, "sign": sign, "rsqrt": rsqrt, "logistic": logistic,
-}  # fmt: skip
-FUNCTIONS |= {
-    name: _library(name)
-    for name in (
-        "asin", "acos", "sinh", "cosh", "asinh", "acosh", "atanh", "exp2", "expm1", "log1p",
-        "erf", "erfc", "cbrt", "lgamma",
-    )
 }  # fmt: skip

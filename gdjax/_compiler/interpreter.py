@@ -1,11 +1,19 @@
-"""Traced programs: what constants they hold, and running them again, equation by equation."""
+"""Traced programs: what constants they hold, and carrying them out, equation by equation."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.core import ShapedArray
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
+
+# Primitives that run another program and do nothing else.
+CALLS = frozenset({
+    "checkpoint", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "jit", "pjit",
+    "remat", "remat2",
+})  # fmt: skip
+Rule = Callable[[JaxprEqn, list[Any]], Sequence[Any] | None]
 
 
 def constants(part: Any) -> Iterator[Any]:
@@ -26,12 +34,81 @@ def constants(part: Any) -> Iterator[Any]:
             yield from constants(item)
 
 
-def evaluate(
-    closed: ClosedJaxpr,
+def called(eqn: JaxprEqn) -> ClosedJaxpr | Jaxpr | None:
+    """The program that an equation runs, if it is a call; some hold one without constants."""
+    if eqn.primitive.name not in CALLS:
+        return None
+    named = (eqn.params.get(key) for key in ("jaxpr", "call_jaxpr", "fun_jaxpr"))
+    return next((found for found in named if found is not None), None)
+
+
+def equations(program: ClosedJaxpr | Jaxpr) -> Iterator[JaxprEqn]:
+    """The equations of a traced program, those of a call in its stead."""
+    for eqn in getattr(program, "jaxpr", program).eqns:
+        inner = called(eqn)
+        yield from [eqn] if inner is None else equations(inner)
+
+
+def aval(var: Any) -> ShapedArray:
+    """The shape and dtype of a variable or a literal."""
+    return var.aval
+
+
+def bind(eqn: JaxprEqn, operands: Sequence[Any], **changed: Any) -> Sequence[Any]:
+    """The results of one equation as JAX itself computes them, with some parameters changed."""
+    params = eqn.primitive.get_bind_params({**eqn.params, **changed})
+    results = eqn.primitive.bind(*operands, **params)
+    return results if eqn.primitive.multiple_results else [results]
+
+
+def walk(
+    program: ClosedJaxpr | Jaxpr,
     args: Sequence[Any],
-    rule: Callable[[Any, Sequence[Any]], list[Any] | None] = lambda eqn, operands: None,
+    rule: Rule,
+    constant: Callable[[Any, ShapedArray], Any] = lambda value, aval: value,
+    inline: bool = True,
+) -> list[Any]:
+    """Carry out a traced program, equation by equation.
+
+    Args:
+        program: what ``jax.make_jaxpr`` returned.
+        args: what it is handed, flat.
+        rule: an equation and its operands → its results, or None for those that JAX computes.
+        constant: a constant and its shape and dtype → what stands for it.
+        inline: whether the equations of a call are carried out in its stead.
+
+    Example:
+        >>> traced = jax.make_jaxpr(jax.jit(lambda x: jax.numpy.sin(x) + 1))(0.0)
+        >>> cosine = lambda eqn, x: [jax.numpy.cos(*x)] if eqn.primitive.name == "sin" else None
+        >>> float(walk(traced, [0.0], cosine)[0])
+        2.0
+    """
+
+    def read(var: Any) -> Any:
+        return constant(var.val, aval(var)) if isinstance(var, Literal) else known[var]
+
+    jaxpr = getattr(program, "jaxpr", program)
+    pairs = zip(jaxpr.constvars, getattr(program, "consts", ()), strict=True)
+    known = {var: constant(value, aval(var)) for var, value in pairs}
+    known |= dict(zip(jaxpr.invars, args, strict=True))
+    for eqn in jaxpr.eqns:
+        operands = [read(v) for v in eqn.invars]
+        if inline and (inner := called(eqn)) is not None:
+            results = walk(inner, operands, rule, constant)
+        else:
+            results = rule(eqn, operands)
+        if results is None:
+            results = bind(eqn, operands)
+        known |= dict(zip(eqn.outvars, results, strict=True))
+    return [read(v) for v in jaxpr.outvars]
+
+
+def evaluate(
+    closed: ClosedJaxpr, args: Sequence[Any], rule: Rule = lambda eqn, operands: None
 ) -> list[Any]:
     """The results of a traced program; NumPy arrays in it are copied, however deep they are.
+
+    Calls, loops and conditions stay what they are, and the rule reaches into them.
 
     Args:
         closed: the program.
@@ -40,9 +117,8 @@ def evaluate(
 
     Example:
         >>> traced = jax.make_jaxpr(lambda x: jax.numpy.sin(x) + 1)(0.0)
-        >>> cosine = lambda eqn, x: [jax.numpy.cos(*x)] if eqn.primitive.name == "sin" else None
-        >>> float(evaluate(traced, [0.0])[0]), float(evaluate(traced, [0.0], cosine)[0])
-        (1.0, 2.0)
+        >>> float(evaluate(traced, [0.0])[0])
+        1.0
     """
 
     def inside(value: Any) -> Any:
@@ -53,25 +129,16 @@ def evaluate(
             return jax.make_jaxpr(lambda *args: evaluate(value, args, rule))(*value.in_avals)
         return value
 
-    def read(var: Any) -> Any:
-        return _copied(var.val, var.aval) if isinstance(var, Literal) else known[var]
-
-    jaxpr = closed.jaxpr
-    pairs = zip(jaxpr.constvars, closed.consts, strict=True)
-    known = {var: _copied(value, var.aval) for var, value in pairs}
-    known |= dict(zip(jaxpr.invars, args, strict=True))
-    for eqn in jaxpr.eqns:
-        operands = [read(v) for v in eqn.invars]
+    def carry_out(eqn: JaxprEqn, operands: list[Any]) -> Sequence[Any]:
         results = rule(eqn, operands)
-        if results is None:
-            params = {key: inside(value) for key, value in eqn.params.items()}
-            results = eqn.primitive.bind(*operands, **eqn.primitive.get_bind_params(params))
-            results = results if eqn.primitive.multiple_results else [results]
-        known |= dict(zip(eqn.outvars, results, strict=True))
-    return [read(v) for v in jaxpr.outvars]
+        if results is not None:
+            return results
+        return bind(eqn, operands, **{key: inside(value) for key, value in eqn.params.items()})
+
+    return walk(closed, args, carry_out, _copied, inline=False)
 
 
-def _copied(value: Any, aval: Any) -> Any:
+def _copied(value: Any, aval: ShapedArray) -> Any:
     """A constant as an array that nobody else has; numbers stay as they are, for they are weak."""
     if isinstance(value, np.ndarray) and not aval.weak_type:
         return np.array(value, aval.dtype)

@@ -10,31 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from gdjax._compiler.operations import OPERATIONS, Operation
+
 Scalar = Any  # a Node or a NumPy scalar
 
 
-def _divide(x: Any, y: Any) -> Any:
-    """The quotient; of integers towards 0, and by 0 what XLA makes of it."""
-    if x.dtype.kind == "f":
-        return np.divide(x, y)
-    return (x - np.fmod(x, y)) // y if y else np.invert(x.dtype.type(0))
-
-
-def _remainder(x: Any, y: Any) -> Any:
-    return np.fmod(x, y) if x.dtype.kind == "f" or y else x
-
-
-_FOLDED = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": _divide, "neg": np.negative,
-    "abs": np.abs, "maximum": np.maximum, "minimum": np.minimum, "sqrt": np.sqrt,
-    "floor": np.floor, "ceil": np.ceil, "rint": np.rint, "rem": _remainder,
-    "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
-    "eq": np.equal, "ne": np.not_equal, "and": np.bitwise_and, "or": np.bitwise_or,
-    "xor": np.bitwise_xor, "not": np.invert, "sin": np.sin, "cos": np.cos, "exp": np.exp,
-    "log": np.log, "tanh": np.tanh, "pow": np.power, "atan2": np.arctan2,
-}  # fmt: skip
-_COMPARISONS = ("lt", "le", "gt", "ge", "eq", "ne")
-_COMMUTING = ("add", "mul", "and", "or", "xor", "eq", "ne")
+_NAMELESS = Operation("")  # what an operation is that has no row
 
 
 class Node:
@@ -80,12 +61,13 @@ class Program:
         simple = self._simplify(op, args, dtype)
         if simple is not None:
             return simple
-        if op in _COMPARISONS:
+        row = OPERATIONS.get(op, _NAMELESS)
+        if row.compares:
             result = np.dtype(bool)
         else:
             result = np.dtype(dtype or (args[1] if op == "select" else args[0]).dtype)
         keys = tuple(a.index if isinstance(a, Node) else (a.dtype.str, a.tobytes()) for a in args)
-        if op in _COMMUTING:
+        if row.commutes:
             keys = tuple(sorted(keys, key=str))
         key = op, keys, result.str
         if key not in self._known:
@@ -138,20 +120,17 @@ class Program:
     def _simplify(self, op: str, args: tuple, dtype: Any) -> Scalar | None:
         """A constant, or an argument that the result is equal to; None if there is none."""
         constant = [not isinstance(a, Node) for a in args]
-        if all(constant):
-            if op == "select":
-                return args[1] if args[0] else args[2]
-            if op == "convert":
-                return np.dtype(dtype).type(args[0])
-            if op in _FOLDED:
-                with np.errstate(all="ignore"):
-                    return np.asarray(_FOLDED[op](*args))[()]
         if op == "select":
             if constant[0]:
                 return args[1] if args[0] else args[2]
             return args[1] if args[1] is args[2] else None
         if op == "convert":
+            if constant[0]:
+                return np.dtype(dtype).type(args[0])
             return args[0] if args[0].dtype == dtype else None
+        if all(constant) and op in OPERATIONS and (fold := OPERATIONS[op].numpy):
+            with np.errstate(all="ignore"):
+                return np.asarray(fold(*args))[()]
         if len(args) != 2 or not any(constant):
             return None
         node, number, last = (args[0], args[1], True) if constant[1] else (*args[::-1], False)

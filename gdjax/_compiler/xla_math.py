@@ -12,23 +12,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.extend.core import JaxprEqn
 
 from gdjax._compiler import elementary
 from gdjax._compiler.interpreter import evaluate
+from gdjax._compiler.operations import ON_ARRAYS
 from gdjax._compiler.program import Program
 
 # What was measured to be 2.5 to 15 times faster, a power in float32 is not; and what is right for
 # subnormal numbers though XLA's arithmetic takes them for 0, which log and atan2 are not.
 REPLACED = {"float32": ("sin", "cos", "tan", "atan"), "float64": ("sin", "cos", "tan")}
-
-_OPERATIONS: dict[str, Callable] = {
-    "add": jnp.add, "mul": jnp.multiply, "div": jnp.divide, "abs": jnp.abs, "select": jnp.where,
-    "lt": jnp.less, "gt": jnp.greater, "eq": jnp.equal, "ne": jnp.not_equal,
-    "and": jnp.bitwise_and, "or": jnp.bitwise_or, "xor": jnp.bitwise_xor, "shl": jnp.left_shift,
-    "fma": lambda x, y, z: x * y + z,  # rounded once, as XLA compiles it where a processor can
-    # Rounding by (x + c) − c must stay: XLA simplifies it away where it knows c.
-    "sub": lambda x, y: x - lax.optimization_barrier(y),
-}  # fmt: skip
 
 
 class Arrays(Program):
@@ -43,7 +36,9 @@ class Arrays(Program):
             return functools.partial(getattr(lax, name), args[1])
         if op == "select" and callable(args[1]):
             return _aside(*args)
-        return _OPERATIONS[op](*args)
+        if op == "sub":  # XLA would simplify (x + c) − c away, by which a number is rounded
+            return args[0] - lax.optimization_barrier(args[1])
+        return ON_ARRAYS[op](*args)
 
 
 def _aside(far: jax.Array, function: Callable, near: jax.Array) -> jax.Array:
@@ -78,7 +73,7 @@ def substituted(fn: Callable) -> Callable:
     return substitute
 
 
-def _own(eqn: Any, operands: Sequence[Any]) -> list[Any] | None:
+def _own(eqn: JaxprEqn, operands: Sequence[Any]) -> list[jax.Array] | None:
     """What an equation computes, by functions of our own if they are faster."""
     name, kind = eqn.primitive.name, _kind(eqn)
     if name in REPLACED.get(kind, ()):
@@ -88,12 +83,12 @@ def _own(eqn: Any, operands: Sequence[Any]) -> list[Any] | None:
     return None
 
 
-def _kind(eqn: Any) -> str:
+def _kind(eqn: JaxprEqn) -> str:
     """The dtype of what an equation computes, if that is one array."""
     return str(getattr(eqn.outvars[0].aval, "dtype", "")) if len(eqn.outvars) == 1 else ""
 
 
-def _sum(x: jax.Array, axes: Any) -> jax.Array:
+def _sum(x: jax.Array, axes: tuple) -> jax.Array:
     """A sum as a product with ones, which XLA computes in a faster loop."""
     ones = jnp.ones([x.shape[axis] for axis in axes], x.dtype)
     along = (axes, range(len(axes))), ((), ())

@@ -1,7 +1,12 @@
-"""One cell of a sweep, step by step: what it carries, when it stops, and what is kept of it.
+"""The loop of a descent: ``init``, ``step``, ``terminate``, ``postprocess`` over one ``State``.
 
-These are functions of one cell. A sweep runs them for many cells at once, with ``vmap`` or
-unrolled into a kernel; what they mean does not depend on which.
+These are functions of one descent. ``descend`` runs ``step`` in a scan of fixed length, and a
+sweep runs all four for many cells at once, with ``vmap`` or unrolled into a kernel; what they mean
+does not depend on which.
+
+    start → init → State → step → … → step → terminate → step → … → postprocess → Summary
+                             ↑                    │
+                             └──── running ───────┘
 """
 
 import math
@@ -10,80 +15,70 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from gdjax import optimizers
-from gdjax._descent.outcomes import Frame, StoppingRule, classify, nearest_minimum, went_wrong
-from gdjax._descent.trajectory import frame_of, move
+from gdjax._descent.outcomes import DEFAULT_RULE, Judge, StoppingRule, classify
 from gdjax.objectives import GradientSide, Objective
 
-ALIGNED = 64  # bytes: a whole vector can be stored past the caches from such an address
+
+class Progress(NamedTuple):
+    """What a cell knows of its way so far, and a path need not.
+
+    Args:
+        step: how many steps it has taken.
+        best: the smallest value met before this point, where it was not lost.
+        steps_to_tolerance: how many points before this one came before the first value within
+            tolerance.
+        flat: the square of the gradient norm that counts as flat.
+        converged: whether it was at rest when it was last judged.
+        running: whether it has not been seen to stop.
+        width: what lengths are measured by, where that depends on the start.
+    """
+
+    step: Int[Array, ""]
+    best: Float[Array, ""]
+    steps_to_tolerance: Int[Array, ""]
+    flat: Float[Array, ""]
+    converged: Bool[Array, ""]
+    running: Bool[Array, ""]
+    width: Float[Array, "d"] | None
 
 
-class Cell(NamedTuple):
-    """What one descent carries from step to step: little, for it is to stay in registers.
+class State(NamedTuple):
+    """What a descent carries from step to step; what is None is not kept, and costs nothing.
 
     Args:
         point: where it is, ``(d,)``.
-        state: of the optimizer.
-        step: how many steps it has taken.
-        best: the smallest value met before this point, where it was not lost.
-        waited: how many points before this one came before the first value within tolerance.
-        flat: the square of the gradient norm that counts as at rest.
-        resting: whether it was at rest when it was last judged.
-        running: whether it has not been seen to stop.
-        scale: what lengths are measured by, where that depends on the start; else absent.
-        data: the arrays of its setting, where a kernel keeps them in the cell; else absent.
+        optimizer: the state of the optimizer.
+        failed: of a path, what has failed so far: ``DIVERGED``, ``NONFINITE``, or −1.
+        progress: of a cell, which stops by itself.
+        data: the arrays of its setting, where a kernel keeps them in the cell.
     """
 
     point: Float[Array, "d"]
-    state: Any
-    step: Int[Array, ""]
-    best: Float[Array, ""]
-    waited: Int[Array, ""]
-    flat: Float[Array, ""]
-    resting: Bool[Array, ""]
-    running: Bool[Array, ""]
-    scale: Float[Array, "d"] | None = None
+    optimizer: Any
+    failed: Int[Array, ""] | None = None
+    progress: Progress | None = None
     data: Sequence[Any] = ()
 
+    @property
+    def cell(self) -> Progress:
+        """The progress of a cell."""
+        assert self.progress is not None, "a path takes every step"
+        return self.progress
 
-class Setting(NamedTuple):
-    """An optimizer and an objective without their numbers and data: what is compiled.
-
-    Args:
-        tree: the structure of both, as pytrees.
-        scalars: which of their leaves are numbers, one a cell; the others are the data, arrays
-            that all cells share.
-    """
-
-    tree: Any
-    scalars: tuple[bool, ...]
-
-    @classmethod
-    def of(
-        cls, optimizer: optimizers.Optimizer, objective: Objective
-    ) -> tuple["Setting", list[Any], list[Any]]:
-        """A setting with its numbers and its data."""
-        leaves, tree = jax.tree.flatten((optimizer, objective))
-        count = len(jax.tree.leaves(optimizer))
-        scalars = tuple(i < count and np.ndim(leaf) == 0 for i, leaf in enumerate(leaves))
-        numbers = [leaf for leaf, scalar in zip(leaves, scalars, strict=True) if scalar]
-        data = [leaf for leaf, scalar in zip(leaves, scalars, strict=True) if not scalar]
-        return cls(tree, scalars), numbers, data
-
-    def filled(
-        self, numbers: Sequence[Any], data: Sequence[Any]
-    ) -> tuple[optimizers.Optimizer, Objective]:
-        """The optimizer and the objective with these numbers and data."""
-        one, other = iter(numbers), iter(data)
-        leaves = [next(one) if scalar else next(other) for scalar in self.scalars]
-        return jax.tree.unflatten(self.tree, leaves)
+    @property
+    def running_at(self) -> int:
+        """Which of the scalars of a cell, in order, says whether it is running."""
+        leaves = jax.tree.leaves(self)
+        scalars = [leaf for leaf in leaves for _ in range(math.prod(leaf.shape))]
+        return [leaf is self.cell.running for leaf in scalars].index(True)
 
 
 class Summary(NamedTuple):
-    """What is kept of one descent: one number a field, but for the point ``(d,)``."""
+    """What is kept of one cell: one number a field, but for the point ``(d,)``."""
 
     final_point: Float[Array, "d"]
     final_value: Float[Array, ""]
@@ -95,186 +90,154 @@ class Summary(NamedTuple):
     minimum: Int[Array, ""]
 
 
-class Column(NamedTuple):
-    """Where a scalar of every cell lies: cell i has ``array[(i // every) % len(array)]``.
-
-    Args:
-        array: of one dimension, or the view of a column of a matrix.
-        every: how many neighbouring cells share a value.
-    """
-
-    array: np.ndarray
-    every: int
-
-
-def as_columns(data: Sequence[np.ndarray]) -> list[Column]:
-    """Arrays that all cells share, as a column for each of their numbers."""
-    return [Column(x.reshape(-1)[i : i + 1], 1) for x in data for i in range(x.size)]
-
-
-class Paths(NamedTuple):
-    """Where recorded steps go, cells last; rows begin at multiples of ``ALIGNED`` bytes.
-
-    Args:
-        when: the steps that are kept, in order, r of them.
-        points: ``(r, d, cells)``.
-        values: ``(r, cells)``.
-    """
-
-    when: tuple[int, ...]
-    points: np.ndarray
-    values: np.ndarray
-
-
 class Descent(NamedTuple):
-    """The functions that make a sweep's cells; compared by identity of its members.
-
-    A cell is judged at its start and after every ``stride(steps, every)`` steps. The data come
-    last wherever cells do not carry them.
+    """An optimizer on an objective, step by step.
 
     Args:
-        begin: (start, numbers, data) → ``Cell``.
-        advance: (cell, numbers, data) → (cell, value): one step on, unless its point is lost or
-            its value is broken, where it stops; with the value at the point that it came with.
-        judge: (cell, numbers, steps, data) → (cell, value): the same, and it also stops at rest
-            and after so many steps.
-        finish: (cell, data) → ``Summary``; after it was judged.
-        inside: point → whether it is not lost; elsewhere its value may be NaN.
-        every: see ``StoppingRule``.
+        objective: what is descended.
+        optimizer: by what.
+        gradient: which gradient it follows.
+        stopping: when it is at rest, lost, or at a known minimum.
+        tolerance: of a cell, on f − f* for ``steps_to_tolerance``.
+        stops: whether a cell at rest stops; lost and broken ones always do.
     """
 
-    begin: Callable
-    advance: Callable
-    judge: Callable
-    finish: Callable
-    inside: Callable
-    every: int
+    objective: Objective
+    optimizer: optax.GradientTransformationExtraArgs
+    gradient: GradientSide = "autodiff"
+    stopping: StoppingRule = DEFAULT_RULE
+    tolerance: float = 0.0
+    stops: bool = True
 
+    def init(self, start: Float[Array, "d"]) -> State:
+        """A path at its start: all steps will be taken, and what fails is noted."""
+        return State(start, self.optimizer.init(start), failed=jnp.int32(-1))
 
-def running_at(cell: Cell) -> int:
-    """Which of the scalars of a cell, in order, says whether it is running."""
-    leaves = jax.tree.leaves(cell)
-    scalars = [leaf for leaf in leaves for _ in range(math.prod(leaf.shape))]
-    return [leaf is cell.running for leaf in scalars].index(True)
-
-
-def stride(steps: int, every: int) -> int:
-    """After how many steps a cell is judged: the largest divisor of ``steps`` up to ``every``.
-
-    Example:
-        >>> [stride(steps, 10) for steps in (0, 7, 100, 101, 128)]
-        [1, 7, 10, 1, 8]
-    """
-    return next(k for k in range(min(every, max(steps, 1)), 0, -1) if steps % k == 0)
-
-
-def descent(
-    setting: Setting,
-    gradient: GradientSide,
-    rule: StoppingRule,
-    tolerance: float,
-    stop: bool,
-    carry_data: bool = False,
-) -> Descent:
-    """The functions of one cell.
-
-    Args:
-        setting: the optimizer and the objective.
-        gradient: which gradient to follow.
-        rule: when a cell is at rest, lost, or at a known minimum.
-        tolerance: ``steps_to_tolerance`` is the first one with f ≤ f* + tolerance.
-        stop: whether a cell at rest stops; lost and broken ones always do.
-        carry_data: whether a cell carries the data, for kernels that share nothing between cells.
-    """
-    known = setting.filled([None] * len(setting.scalars), [None] * len(setting.scalars))[1]
-    within = None if known.fmin is None else known.fmin + tolerance
-
-    def begin(start: Array, numbers: Sequence[Any], data: Sequence[Any] = ()) -> Cell:
-        optimizer, objective = setting.filled(numbers, data)
-        _, slope = objective.value_and_gradient(gradient)(start)
-        norm = jnp.sqrt(jnp.sum(slope * slope))
-        return Cell(
-            point=start,
-            state=optimizer.init(start),
+    def init_cell(self, start: Float[Array, "d"]) -> State:
+        """A cell at its start: it will stop by itself."""
+        judge = Judge.of(self.objective, start, self.stopping)
+        progress = Progress(
             step=jnp.int32(0),
             best=jnp.full_like(start[0], jnp.inf),
-            waited=jnp.int32(0),
-            flat=(rule.gradient * (1 + norm)) ** 2,
-            resting=jnp.array(False),
+            steps_to_tolerance=jnp.int32(0),
+            flat=judge.flat(self._seen(start)[1]),
+            converged=jnp.array(False),
             running=jnp.array(True),
-            scale=jnp.asarray(frame_of(objective, start).width) if not known.bounded else None,
-            data=tuple(data) if carry_data else (),
+            width=None if judge.bounded else jnp.asarray(judge.width),
         )
+        return State(start, self.optimizer.init(start), progress=progress)
 
-    def advance(
-        cell: Cell, numbers: Sequence[Any], data: Sequence[Any] = ()
-    ) -> tuple[Cell, Float[Array, ""]]:
-        return move_on(cell, numbers, None, data)
+    def step(self, state: State) -> tuple[State, Float[Array, ""]]:
+        """One step on, and the value at the point before it.
 
-    def judge(
-        cell: Cell, numbers: Sequence[Any], steps: Int[Array, ""], data: Sequence[Any] = ()
-    ) -> tuple[Cell, Float[Array, ""]]:
-        return move_on(cell, numbers, steps, data)
+        A cell whose point is lost, or whose value is broken, stops where it is.
+        """
+        return self._advance(state, None)
 
-    def move_on(
-        cell: Cell, numbers: Sequence[Any], steps: Int[Array, ""] | None, data: Sequence[Any]
-    ) -> tuple[Cell, Float[Array, ""]]:
-        optimizer, objective = setting.filled(numbers, cell.data if carry_data else data)
-        value_and_gradient = objective.value_and_gradient(gradient)
-        point, frame = cell.point, frame_at(cell)
-        value, slope = value_and_gradient(point)
-        there = inside(point)
-        running = cell.running & there & jnp.isfinite(value)
-        moved, state = move(
-            objective, value_and_gradient, optimizer, point, cell.state, value, slope
-        )
-        resting = cell.resting
-        if steps is not None:
-            small = jnp.all(jnp.abs(moved - point) <= rule.step * frame.width)
-            flat = jnp.sum(slope * slope) <= cell.flat
-            resting = jnp.where(cell.running, small & flat, resting)
-            running = running & (cell.step < steps) & ~(stop & resting)
-        counts = jnp.where(there, value, jnp.inf)
-        best = jnp.where(counts < cell.best, counts, cell.best)
-        after = cell._replace(
-            point=jnp.where(running, moved, point),
-            state=state,  # of a cell that has stopped it no longer matters
-            step=jnp.where(running, cell.step + 1, cell.step),
-            best=best,
-            # A stopped cell sees its last value again, which changes neither in a way that counts.
-            waited=cell.waited if within is None else cell.waited + (best > within),
-            resting=resting,
-            running=running,
-        )
-        return after, value
+    def terminate(self, state: State, steps: Int[Array, ""]) -> tuple[State, Float[Array, ""]]:
+        """The same for a cell, which also stops at rest and after so many steps."""
+        return self._advance(state, steps)
 
-    def frame_at(cell: Cell) -> Frame:
-        frame = frame_of(known, cell.point)
-        return frame if cell.scale is None else frame._replace(width=cell.scale)
-
-    def inside(point: Float[Array, "d"]) -> Bool[Array, ""]:
-        if not known.bounded:
-            return jnp.all(jnp.isfinite(point))
-        frame = frame_of(known, point)
-        return jnp.all(jnp.abs(point - frame.center) <= rule.bound * frame.width)  # not NaN
-
-    def finish(cell: Cell, data: Sequence[Any] = ()) -> Summary:
-        numbers = [None] * sum(setting.scalars)
-        _, objective = setting.filled(numbers, cell.data if carry_data else data)
-        value = objective.value(cell.point)
-        frame = frame_at(cell)
-        minimum = nearest_minimum(cell.point, frame, rule)
-        wrong = went_wrong(jnp.int32(-1), cell.point, value, frame, rule)
-        never = within is None or cell.best > within
+    def postprocess(self, state: State) -> Summary:
+        """What is kept of a cell that has stopped; ``terminate`` came last."""
+        judge, cell, value = self.judge(state), state.cell, self.objective.value(state.point)
+        minimum = judge.nearest_minimum(state.point)
+        failed = judge.failed(jnp.int32(-1), state.point, value)
+        never = self._within is None or cell.best > self._within
         return Summary(
-            final_point=cell.point,
+            final_point=state.point,
             final_value=value,
             best_value=cell.best,
-            steps_to_tolerance=jnp.where(never, jnp.int32(-1), cell.waited),
+            steps_to_tolerance=jnp.where(never, jnp.int32(-1), cell.steps_to_tolerance),
             steps=cell.step,
             evaluations=cell.step + 1,
-            outcome=classify(wrong, cell.resting, minimum).astype(jnp.int8),
+            outcome=classify(failed, cell.converged, minimum).astype(jnp.int8),
             minimum=minimum.astype(jnp.int16),
         )
 
-    return Descent(begin, advance, judge, finish, inside, rule.every)
+    def end(
+        self, state: State, start: Float[Array, "d"]
+    ) -> tuple[Float[Array, ""], Int[Array, ""], Int[Array, ""]]:
+        """Value, outcome and minimum at the last point of a path from a start.
+
+        Whether it is at rest is told by the step that would follow.
+        """
+        judge = Judge.of(self.objective, start, self.stopping)
+        value, gradient = self._seen(state.point)
+        following = self._moved(state, value, gradient)[0]
+        flat, minimum = judge.flat(self._seen(start)[1]), judge.nearest_minimum(state.point)
+        converged = judge.converged(gradient, following - state.point, flat)
+        failed = self._failed(state, value)
+        return value, classify(failed, converged, minimum), minimum
+
+    def judge(self, state: State) -> Judge:
+        """What a state is judged by."""
+        judge = Judge.of(self.objective, state.point, self.stopping)
+        width = state.progress and state.progress.width
+        return judge if width is None else judge._replace(width=width)
+
+    def update(
+        self, point: Float[Array, "d"], optimizer: Any, value: Float[Array, ""],
+        gradient: Float[Array, "d"],
+    ) -> tuple[Any, Any]:  # fmt: skip
+        """What the optimizer adds to a point, and its next state."""
+        extra = optimizers.extra_arguments(
+            value, gradient, self.objective.value, lambda point: self._seen(point)[1]
+        )
+        return self.optimizer.update(gradient, optimizer, point, **extra)
+
+    def _advance(
+        self, state: State, steps: Int[Array, ""] | None
+    ) -> tuple[State, Float[Array, ""]]:
+        value, gradient = self._seen(state.point)
+        point, optimizer = self._moved(state, value, gradient)
+        cell = state.progress
+        if cell is None:
+            failed = self._failed(state, value)
+            return state._replace(point=point, optimizer=optimizer, failed=failed), value
+        judge = self.judge(state)
+        there = judge.inside(state.point)
+        running = cell.running & there & jnp.isfinite(value)
+        converged = cell.converged
+        if steps is not None:
+            now = judge.converged(gradient, point - state.point, cell.flat)
+            converged = jnp.where(cell.running, now, converged)
+            running = running & (cell.step < steps) & ~(self.stops & converged)
+        counts = jnp.where(there, value, jnp.inf)
+        best = jnp.where(counts < cell.best, counts, cell.best)
+        waited = cell.steps_to_tolerance
+        if self._within is not None:  # one that has stopped sees its last value again: no new best
+            waited = waited + (best > self._within)
+        progress = cell._replace(
+            step=jnp.where(running, cell.step + 1, cell.step),
+            best=best,
+            steps_to_tolerance=waited,
+            converged=converged,
+            running=running,
+        )
+        # Of a cell that has stopped the optimizer's state no longer matters.
+        point = jnp.where(running, point, state.point)
+        return state._replace(point=point, optimizer=optimizer, progress=progress), value
+
+    def _failed(self, state: State, value: Float[Array, ""]) -> Any:
+        """What has failed by this point of a path, where that is kept."""
+        if state.failed is None:
+            return None
+        return self.judge(state).failed(state.failed, state.point, value)
+
+    def _moved(
+        self, state: State, value: Float[Array, ""], gradient: Float[Array, "d"]
+    ) -> tuple[Float[Array, "d"], Any]:
+        updates, optimizer = self.update(state.point, state.optimizer, value, gradient)
+        return jnp.asarray(optax.apply_updates(state.point, updates)), optimizer
+
+    @property
+    def _seen(self) -> Callable[[Array], tuple[Array, Array]]:
+        """Point → value and gradient."""
+        return self.objective.value_and_gradient(self.gradient)
+
+    @property
+    def _within(self) -> float | None:
+        """The value from which on a cell is within tolerance, where the minimum is known."""
+        fmin = self.objective.fmin
+        return None if fmin is None else fmin + self.tolerance

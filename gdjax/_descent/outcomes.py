@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from gdjax.objectives import Objective
+
 
 class Outcome(enum.IntEnum):
     """How a descent ended.
@@ -37,8 +39,8 @@ class StoppingRule(NamedTuple):
         step: … and a next step of at most this many widths on every axis.
         radius: a minimum is reached within this many widths on every axis.
         bound: lost is farther than this many widths from the middle of the domain.
-        every: a sweep looks for rest after at most this many steps, which costs it as much as a
-            step of a simple objective: after as many as divide its steps.
+        every: a sweep judges its descents after at most this many steps (after as many as divide
+            all its steps), since judging costs as much as a step of a simple objective.
     """
 
     gradient: float = 1e-6
@@ -51,84 +53,86 @@ class StoppingRule(NamedTuple):
 DEFAULT_RULE = StoppingRule()
 
 
-class Frame(NamedTuple):
-    """Where an objective lives: what the rule measures lengths by, and the known minima.
+class Judge(NamedTuple):
+    """What a descent is judged by: where the objective lives, its minima, and the rule.
 
     Args:
         center: middle of the domain, ``(d,)``.
-        width: side lengths of the domain, ``(d,)``.
+        width: side lengths of the domain, ``(d,)``; without a domain max(1, |start|).
         minima: known minimizers ``(k, d)``, the global ones first.
         bounded: whether anybody gave a domain; without one only NaN and infinity are lost.
+        stopping: the rule.
     """
 
     center: Float[Array | np.ndarray, "d"]
     width: Float[Array | np.ndarray, "d"]
     minima: Float[Array | np.ndarray, "k d"]
-    bounded: bool = True
+    bounded: bool
+    stopping: StoppingRule
 
+    @classmethod
+    def of(cls, objective: Objective, start: Array, stopping: StoppingRule) -> "Judge":
+        """The judge of descents from a start, in the start's dtype."""
+        minima = jnp.asarray(objective.known_minima, start.dtype)
+        if not objective.bounded:
+            return cls(start, jnp.maximum(1, jnp.abs(start)), minima, False, stopping)
+        center, width = (jnp.asarray(x, start.dtype) for x in (objective.center, objective.width))
+        return cls(center, width, minima, True, stopping)
 
-def at_rest(
-    gradient: Float[Array, "d"],
-    first_gradient: Float[Array, "d"],
-    step: Float[Array, "d"],
-    frame: Frame,
-    rule: StoppingRule,
-) -> Bool[Array, ""]:
-    """Whether both the gradient and the next step are small enough to call the point at rest."""
-    flat = jnp.linalg.norm(gradient) <= rule.gradient * (1 + jnp.linalg.norm(first_gradient))
-    return flat & jnp.all(jnp.abs(step) <= rule.step * frame.width)
+    def flat(self, first_gradient: Float[Array, "d"]) -> Float[Array, ""]:
+        """The square of the gradient norm that counts as flat: (gradient · (1 + ‖∇f(x₀)‖))²."""
+        norm = jnp.sqrt(jnp.sum(first_gradient * first_gradient))
+        return (self.stopping.gradient * (1 + norm)) ** 2
 
+    def converged(
+        self, gradient: Float[Array, "d"], step: Float[Array, "d"], flat: Float[Array, ""]
+    ) -> Bool[Array, ""]:
+        """Whether gradient and next step are both small enough to call the point at rest."""
+        small = jnp.all(jnp.abs(step) <= self.stopping.step * self.width)
+        return small & (jnp.sum(gradient * gradient) <= flat)
 
-def lost(point: Float[Array, "d"], frame: Frame, rule: StoppingRule) -> Bool[Array, ""]:
-    """Whether the point left every sensible bound; False for NaN, which is not a place."""
-    if not frame.bounded:
-        return jnp.array(False)
-    return jnp.any(jnp.abs(point - frame.center) > rule.bound * frame.width)
+    def inside(self, point: Float[Array, "d"]) -> Bool[Array, ""]:
+        """Whether the point is within every sensible bound; NaN is not."""
+        if not self.bounded:
+            return jnp.all(jnp.isfinite(point))
+        return jnp.all(jnp.abs(point - self.center) <= self.stopping.bound * self.width)
 
+    def diverged(self, point: Float[Array, "d"]) -> Bool[Array, ""]:
+        """Whether the point left every sensible bound; NaN has not, it is no number."""
+        if not self.bounded:
+            return jnp.array(False)
+        return jnp.any(jnp.abs(point - self.center) > self.stopping.bound * self.width)
 
-def nearest_minimum(point: Float[Array, "d"], frame: Frame, rule: StoppingRule) -> Int[Array, ""]:
-    """Index of the known minimum within ``rule.radius`` of the point, the nearest one, or −1."""
-    if len(frame.minima) == 0:
-        return jnp.int32(-1)
-    away = jnp.abs((point - frame.minima) / frame.width)
-    nearest = jnp.argmin(jnp.max(away, axis=1)).astype(jnp.int32)
-    # Each axis is compared by itself: XLA's maximum of numbers with a NaN among them may be −∞.
-    within = jnp.any(jnp.all(away <= rule.radius, axis=1))
-    return jnp.where(within, nearest, jnp.int32(-1))
+    def failed(
+        self, before: Int[Array, ""], point: Float[Array, "d"], value: Float[Array, ""]
+    ) -> Int[Array, ""]:
+        """What has failed by this point of a path: of NaN and divergence, the first one counts.
 
+        Args:
+            before: what had failed by the point before: ``DIVERGED``, ``NONFINITE``, or −1.
+            point: of the path.
+            value: of the objective there.
+        """
+        broken = ~(jnp.isfinite(point).all() & jnp.isfinite(value))
+        now = jnp.where(broken, Outcome.NONFINITE, -1)
+        now = jnp.where(self.diverged(point), Outcome.DIVERGED, now)
+        return jnp.where(before < 0, now, before).astype(jnp.int32)
 
-def went_wrong(
-    before: Int[Array, ""],
-    point: Float[Array, "d"],
-    value: Float[Array, ""],
-    frame: Frame,
-    rule: StoppingRule,
-) -> Int[Array, ""]:
-    """What has gone wrong by this point of a path; of NaN and out of bounds, the first one counts.
-
-    Args:
-        before: what had gone wrong by the point before: ``DIVERGED``, ``NONFINITE``, or −1.
-        point: of the path.
-        value: of the objective there.
-        frame: of the objective.
-        rule: when a point counts as lost.
-    """
-    broken = ~(jnp.isfinite(point).all() & jnp.isfinite(value))
-    now = jnp.where(broken, Outcome.NONFINITE, -1)
-    now = jnp.where(lost(point, frame, rule), Outcome.DIVERGED, now)
-    return jnp.where(before < 0, now, before).astype(jnp.int32)
+    def nearest_minimum(self, point: Float[Array, "d"]) -> Int[Array, ""]:
+        """Index of the nearest known minimum within ``stopping.radius`` of the point, or −1."""
+        if len(self.minima) == 0:
+            return jnp.int32(-1)
+        away = jnp.abs((point - self.minima) / self.width)
+        nearest = jnp.argmin(jnp.max(away, axis=1)).astype(jnp.int32)
+        # Each axis is compared by itself: XLA's maximum of numbers with a NaN may be −∞.
+        within = jnp.any(jnp.all(away <= self.stopping.radius, axis=1))
+        return jnp.where(within, nearest, jnp.int32(-1))
 
 
 def classify(
-    wrong: Int[Array, ""], rest: Bool[Array, ""], minimum: Int[Array, ""]
+    failed: Int[Array, ""], converged: Bool[Array, ""], minimum: Int[Array, ""]
 ) -> Int[Array, ""]:
-    """The outcome of a whole path.
-
-    Args:
-        wrong: ``went_wrong`` by the last point.
-        rest: whether that point is ``at_rest``.
-        minimum: ``nearest_minimum`` of it.
-    """
+    """The outcome of a descent, by what ``Judge`` says of its last point."""
     still = jnp.where(minimum >= 0, Outcome.CONVERGED, Outcome.STALLED)
-    ended = jnp.where(rest, still, Outcome.MAX_STEPS)
-    return jnp.where(wrong < 0, ended, wrong).astype(jnp.int32)
+    ended = jnp.where(converged, still, Outcome.MAX_STEPS)
+    return jnp.where(failed < 0, ended, failed).astype(jnp.int32)

@@ -2,26 +2,16 @@
 
 import functools
 from collections import Counter
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Int
 
 from gdjax import optimizers
-from gdjax._descent.outcomes import (
-    DEFAULT_RULE,
-    Frame,
-    Outcome,
-    StoppingRule,
-    at_rest,
-    classify,
-    nearest_minimum,
-    went_wrong,
-)
+from gdjax._descent.loop import Descent, State
+from gdjax._descent.outcomes import DEFAULT_RULE, Outcome, StoppingRule
 from gdjax._inputs import (
     DType,
     ObjectiveLike,
@@ -188,48 +178,6 @@ def _check_memory(steps: int, dim: int) -> None:
         )
 
 
-def frame_of(objective: Objective, start: Array) -> Frame:
-    """What a descent from a start measures by, in the start's dtype."""
-    minima = jnp.asarray(objective.known_minima, start.dtype)
-    if not objective.bounded:
-        return Frame(start, jnp.maximum(1, jnp.abs(start)), minima, bounded=False)
-    center, width = (jnp.asarray(x, start.dtype) for x in (objective.center, objective.width))
-    return Frame(center, width, minima)
-
-
-def step_function(
-    objective: Objective,
-    gradient: GradientSide,
-    transformation: optax.GradientTransformationExtraArgs,
-) -> Callable:
-    """One step: (point, state) → ((next point, next state), value, gradient at the old point)."""
-    value_and_gradient = objective.value_and_gradient(gradient)
-
-    def step(point: Array, state: Any) -> tuple[tuple[Array, Any], Array, Array]:
-        value, slope = value_and_gradient(point)
-        after = move(objective, value_and_gradient, transformation, point, state, value, slope)
-        return after, value, slope
-
-    return step
-
-
-def move(
-    objective: Objective,
-    value_and_gradient: Callable,
-    transformation: optax.GradientTransformationExtraArgs,
-    point: Float[Array, "d"],
-    state: Any,
-    value: Float[Array, ""],
-    slope: Float[Array, "d"],
-) -> tuple[Float[Array, "d"], Any]:
-    """The next point and state, by an optimizer that has seen the value and the gradient here."""
-    extra = optimizers.extra_arguments(
-        value, slope, objective.value, lambda point: value_and_gradient(point)[1]
-    )
-    updates, state = transformation.update(slope, state, point, **extra)
-    return jnp.asarray(optax.apply_updates(point, updates)), state
-
-
 @functools.partial(jax.jit, static_argnums=(1, 2, 3, 6))
 def _descend(
     objective: Objective,
@@ -241,27 +189,14 @@ def _descend(
     stopping: StoppingRule,
 ) -> Trajectory:
     start = jnp.asarray(start, dtype=float)
-    frame = frame_of(objective, start)
-    transformation = optimizers.Optimizer.of_parts(kind, numbers)
-    step = step_function(objective, gradient, transformation)
+    optimizer = optimizers.Optimizer.of_parts(kind, numbers)
+    descent = Descent(objective, optimizer, gradient, stopping)
 
-    def body(carry: tuple, _: None) -> tuple[tuple, tuple[Array, Array]]:
-        point, state, wrong = carry
-        after, value, _slope = step(point, state)
-        # Seen on the way: a second pass over the path costs more than the descent itself.
-        return (*after, went_wrong(wrong, point, value, frame, stopping)), (point, value)
+    def body(state: State, _: None) -> tuple[State, tuple[Array, Array]]:
+        after, value = descent.step(state)
+        return after, (state.point, value)
 
-    (last, state, wrong), (points, values) = jax.lax.scan(
-        body, (start, transformation.init(start), jnp.int32(-1)), length=steps
-    )
-    (following, _), value, slope = step(last, state)
-    points = jnp.concatenate([points, last[None]])
-    values = jnp.append(values, value)
-    minimum = nearest_minimum(last, frame, stopping)
-    first_slope = objective.value_and_gradient(gradient)(start)[1]
-    outcome = classify(
-        wrong=went_wrong(wrong, last, value, frame, stopping),
-        rest=at_rest(slope, first_slope, following - last, frame, stopping),
-        minimum=minimum,
-    )
-    return Trajectory(points, values, outcome, minimum)
+    last, (points, values) = jax.lax.scan(body, descent.init(start), length=steps)
+    value, outcome, minimum = descent.end(last, start)
+    points = jnp.concatenate([points, last.point[None]])
+    return Trajectory(points, jnp.append(values, value), outcome, minimum)

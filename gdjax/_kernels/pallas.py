@@ -1,8 +1,8 @@
 """A sweep as one Pallas kernel for a GPU: the state of a cell stays in registers for all steps.
 
 XLA launches kernels for every step, and between them the state goes through memory. Here each block
-of cells runs all its steps in one kernel, over the same scalar programs that the native kernel of a
-CPU runs. What cannot be unrolled is left to ``portable``.
+of cells runs all its steps in one kernel, over the same scalar programs that the kernel of a
+CPU runs. What cannot be unrolled is left to XLA.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,34 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import pallas
 
-from gdjax._compiler.elementary import FUNCTIONS
-from gdjax._compiler.lower import lower
+from gdjax._compiler.lower import unroll
+from gdjax._compiler.operations import ON_ARRAYS
 from gdjax._compiler.program import Node, Program
-from gdjax._descent.loop import Column, Descent, Paths, as_columns, running_at, stride
+from gdjax._descent.cells import Cells, stride
+from gdjax._kernels.call import Call
 
-_OPERATIONS: dict[str, Callable] = {
-    "add": jnp.add, "sub": jnp.subtract, "mul": jnp.multiply, "div": jax.lax.div,
-    "neg": jnp.negative, "abs": jnp.abs, "maximum": jnp.maximum, "minimum": jnp.minimum,
-    "sqrt": jnp.sqrt, "floor": jnp.floor, "ceil": jnp.ceil, "rint": jnp.rint, "rem": jax.lax.rem,
-    "lt": jnp.less, "le": jnp.less_equal, "gt": jnp.greater, "ge": jnp.greater_equal,
-    "eq": jnp.equal, "ne": jnp.not_equal, "and": jnp.bitwise_and, "or": jnp.bitwise_or,
-    "xor": jnp.bitwise_xor, "not": jnp.bitwise_not, "select": jnp.where,
-    "fma": lambda x, y, z: x * y + z,
-    "fms": lambda x, y, z: x * y - z,
-    "fnma": lambda x, y, z: z - x * y,
-    "atan": jnp.arctan, "atan2": jnp.arctan2, "asin": jnp.arcsin, "acos": jnp.arccos,
-    "asinh": jnp.arcsinh, "acosh": jnp.arccosh, "atanh": jnp.arctanh, "pow": jnp.power,
-    "logistic": jax.nn.sigmoid, "rsqrt": jax.lax.rsqrt, "erf": jax.lax.erf, "erfc": jax.lax.erfc,
-    "lgamma": jax.lax.lgamma,
-}  # fmt: skip
-_OPERATIONS |= {name: getattr(jnp, name) for name in FUNCTIONS if name not in _OPERATIONS}
-
-
-def _whole(name: str) -> Callable[..., Any]:
-    return lambda program, *args: program.emit(name, *args)
-
-
-WHOLE = {name: _whole(name) for name in FUNCTIONS}  # left to the GPU's own library
+WHOLE: dict[str, Callable[..., Any]] = {}  # elementary functions are left to the GPU's own library
 
 
 def evaluate(program: Program, inputs: Sequence[jax.Array]) -> list[Any]:
@@ -57,18 +36,15 @@ def evaluate(program: Program, inputs: Sequence[jax.Array]) -> list[Any]:
         if node.op == "convert":
             values[node.index] = jnp.asarray(args[0]).astype(node.dtype)
         elif node.op != "input":
-            values[node.index] = _OPERATIONS[node.op](*args)
+            values[node.index] = ON_ARRAYS[node.op](*args)
     return [read(output) for output in program.outputs]
 
 
 class Kernel:
-    """A compiled sweep, as ``portable.Kernel`` is one, for summaries on a GPU.
+    """A compiled sweep for summaries on a GPU; see ``call.Kernel``.
 
     Args:
-        descent: the functions of one cell.
-        start: shape and dtype of a start.
-        numbers: shapes and dtypes of the hyperparameters.
-        data: those of the arrays that all cells share, which each cell carries here.
+        cells: the functions of a cell, which carries its data.
         interpret: run it step by step on any device, to test it.
 
     Attributes:
@@ -86,74 +62,56 @@ class Kernel:
     tile = 128
     block = 2**20
 
-    def __init__(
-        self,
-        descent: Descent,
-        start: jax.ShapeDtypeStruct,
-        numbers: Sequence[Any],
-        data: Sequence[Any] = (),
-        interpret: bool = False,
-    ):
-        steps = jax.ShapeDtypeStruct((), np.int32)
-        begin, cell = lower(descent.begin, start, numbers, data, functions=WHOLE)
-        advance, _ = lower(descent.advance, cell, numbers, functions=WHOLE)
-        judge, _ = lower(descent.judge, cell, numbers, steps, functions=WHOLE)
-        finish, self.summary = lower(descent.finish, cell, functions=WHOLE)
-        self._programs = begin, advance, judge, finish
-        self._dim, self._numbers, self._every = start.shape[0], len(numbers), descent.every
-        self._running = running_at(cell)
+    def __init__(self, cells: Cells, interpret: bool = False):
+        functions = cells.init, cells.step, cells.terminate, cells.postprocess
+        self._programs = [unroll(function.traced, WHOLE) for function in functions]
+        start, numbers, _ = cells.given
+        self._numbers = slice(start.size, start.size + len(numbers))
+        self.summary, self._every, self._running = (
+            cells.summary,
+            cells.every,
+            cells.state.running_at,
+        )
         self._interpret = interpret
         self._run = jax.jit(self._descend)
         self._run.lower(
-            [jax.ShapeDtypeStruct((self.tile,), i.dtype) for i in begin.inputs],
+            [jax.ShapeDtypeStruct((self.tile,), i.dtype) for i in self._programs[0].inputs],
             jax.ShapeDtypeStruct((2,), np.int32),
         ).compile()  # what Pallas cannot do it says only here
 
-    def __call__(
-        self,
-        begin: int,
-        end: int,
-        steps: int,
-        columns: Sequence[Column],
-        data: Sequence[np.ndarray],
-        out: Sequence[np.ndarray],
-        paths: Paths | None = None,
-    ) -> None:
-        """Descend the cells from ``begin`` up to ``end``; see ``portable.Kernel``."""
-        assert paths is None, "paths are recorded by the portable kernel"
-        count = -(-(end - begin) // self.tile) * self.tile
-        cells = np.minimum(np.arange(begin, begin + count), end - 1)
-        columns = [*columns, *as_columns(data)]
-        rows = [c.array[(cells // c.every) % len(c.array)] for c in columns]
-        kept = iter(self._run(rows, np.array([steps, stride(steps, self._every)], np.int32)))
-        for array in out:
-            for k in range(array[0].size):
-                (array[:, k] if array.ndim > 1 else array)[...] = np.asarray(next(kept))[
-                    : end - begin
-                ]
+    def __call__(self, call: Call) -> None:
+        """Descend the cells of a call; see ``Call``."""
+        assert call.paths is None, "this kernel keeps no paths"
+        cells = call.cells(self.tile)
+        rows = [column.of(cells) for column in call.all_columns]
+        counts = np.array([call.steps, stride(call.steps, self._every)], np.int32)
+        kept = iter(self._run(rows, counts))
+        for array in call.out:
+            for column in array.reshape(len(array), -1).T:
+                column[...] = np.asarray(next(kept))[: len(array)]
 
     def _descend(self, rows: Sequence[jax.Array], counts: jax.Array) -> Sequence[jax.Array]:
-        begin, advance, judge, finish = self._programs
+        init, step, terminate, postprocess = self._programs
         given, count = len(rows), rows[0].shape[0]
 
         def body(*refs: Any) -> None:
             inputs = [ref[...] for ref in refs[:given]]
             limit, every = jnp.full((self.tile,), refs[given][0]), refs[given][1]
-            numbers = inputs[self._dim : self._dim + self._numbers]
-            state = [jnp.broadcast_to(x, (self.tile,)) for x in evaluate(begin, inputs)]
+            numbers = inputs[self._numbers]
+            state = [jnp.broadcast_to(x, (self.tile,)) for x in evaluate(init, inputs)]
 
-            def step(_: Any, state: list[Any]) -> list[Any]:
-                return evaluate(advance, [*state, *numbers])[:-1]
+            def one(_: Any, state: list[Any]) -> list[Any]:
+                return evaluate(step, [*state, *numbers])[:-1]
 
             def runs(state: list[Any]) -> jax.Array:
                 return jnp.max(state[self._running].astype(jnp.int32)) > 0
 
             def segment(state: list[Any]) -> list[Any]:
-                state = evaluate(judge, [*state, *numbers, limit])[:-1]
-                return jax.lax.fori_loop(0, every - 1, step, state)
+                state = evaluate(terminate, [*state, *numbers, limit])[:-1]
+                return jax.lax.fori_loop(0, every - 1, one, state)
 
             state = jax.lax.while_loop(runs, segment, state)
-            for ref, value in zip(refs[given + 1 :], evaluate(finish, state), strict=True):
+            for ref, value in zip(refs[given + 1 :], evaluate(postprocess, state), strict=True):
                 ref[...] = jnp.broadcast_to(value, (self.tile,)).astype(ref.dtype)
 
         lane = pallas.BlockSpec((self.tile,), lambda i: (i,))
@@ -161,7 +119,7 @@ class Kernel:
             body,
             grid=(count // self.tile,),
             in_specs=[*[lane] * given, pallas.BlockSpec((2,), lambda i: (0,))],
-            out_specs=[lane] * len(finish.outputs),
-            out_shape=[jax.ShapeDtypeStruct((count,), o.dtype) for o in finish.outputs],
+            out_specs=[lane] * len(postprocess.outputs),
+            out_shape=[jax.ShapeDtypeStruct((count,), o.dtype) for o in postprocess.outputs],
             interpret=self._interpret,
         )(*rows, counts)

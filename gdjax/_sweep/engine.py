@@ -1,40 +1,37 @@
 """Where chunks run and where their results go: the public ``sweep``."""
 
-import functools
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from jaxtyping import ArrayLike, PyTree
 
-from gdjax import optimizers, results
-from gdjax._compiler.fingerprint import fingerprint
-from gdjax._descent.loop import stride
+from gdjax import results
 from gdjax._descent.outcomes import StoppingRule
-from gdjax._inputs import DType, ObjectiveLike, OptimizerLike, as_count, default_dtype
-from gdjax._sweep.plan import Plan, plan
-from gdjax._sweep.runner import KernelChoice, Runner
+from gdjax._inputs import DType, ObjectiveLike, OptimizerLike, as_count
+from gdjax._kernels.choice import KernelChoice
+from gdjax._sweep.appearance import LazyStarts, layout
+from gdjax._sweep.plan import Axes, Plan, plan
+from gdjax._sweep.runner import Runner
 from gdjax._util import signals
 from gdjax._util.errors import ArgumentError
 from gdjax._util.memory import NEGLIGIBLE_BYTES, SHARE, available_memory, size
-from gdjax.objectives import GradientSide, Objective
+from gdjax.objectives import GradientSide
 from gdjax.starts import Starts
 
 
 def sweep(
     objective: ObjectiveLike,
     optimizer: OptimizerLike,
-    starts: Any = None,
-    hyperparameters: Mapping[Any, Any] | None = None,
-    steps: Any = 100,
+    starts: PyTree[ArrayLike] | Starts | None = None,
+    hyperparameters: Axes | None = None,
+    steps: int = 100,
     *,
     save_at: str | int | Sequence[int] | None = None,
     stopping: StoppingRule | bool = True,
@@ -44,7 +41,7 @@ def sweep(
     chunk: int | None = None,
     devices: int | None = None,
     kernel: KernelChoice = "auto",
-    store: str | os.PathLike | None = None,
+    store: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> xr.Dataset:
     """Descend from every start with every combination of hyperparameters.
@@ -62,15 +59,17 @@ def sweep(
         steps: the most steps a descent takes, at least 0.
         save_at: besides the summary, which points and values to keep: ``"all"``, every k-th step
             (an integer), or a list of steps.
-        stopping: whether a descent at rest stops, or the rule of when it is, and after how many
-            steps it is judged. One that is lost or has met NaN always stops, and at once.
+        stopping: whether a descent at rest stops; or the rule that says when it is at rest, and
+            after how many steps that is judged. One that diverges or meets NaN always stops at
+            once.
         tolerance: ``steps_to_tolerance`` is the first step with f ≤ f* + tolerance.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
         dtype: ``float32`` or ``float64``; by default as JAX is configured.
         chunk: how many descents are computed and stored at a time.
         devices: how many processors to use; by default all.
         kernel: what computes the cells: ``auto`` takes the fastest that can; ``llvm``, ``pallas``,
-            ``xla_math`` (XLA with elementary functions of gdjax's own) or ``xla`` no other.
+            ``xla_math`` (XLA with elementary functions of gdjax's own) or ``xla`` takes that one
+            or fails.
         store: a folder to write the results to, chunk by chunk. A store of the same sweep is
             continued.
         progress: whether to show a progress bar.
@@ -134,16 +133,18 @@ class Sweep:
         if devices is not None:
             as_count("devices", devices, 1)
         _check_memory(asked, in_memory)
-        self._plan, starts = asked, _LazyStarts(asked)
+        self._plan, starts = asked, LazyStarts(asked)
         if in_memory:  # the results hold all of them: they are made once, for both
             starts = starts[:]
             self._plan = asked._replace(starts=Starts("array", len(starts), points=starts))
         self._runner = Runner(self._plan, devices, kernel)
-        self.layout = _layout(asked, starts, self._runner, in_memory)
+        self.layout: results.Layout = layout(asked, starts, self._runner, in_memory)
         decides = [self.layout.attrs["config"], self.layout.dims, self.layout.chunk]
-        self.digest = hashlib.sha256(repr(decides).encode()).hexdigest()[:10]
+        self.digest: str = hashlib.sha256(repr(decides).encode()).hexdigest()[:10]
 
-    def run(self, store: str | os.PathLike | None = None, progress: bool = False) -> xr.Dataset:
+    def run(
+        self, store: str | os.PathLike[str] | None = None, progress: bool = False
+    ) -> xr.Dataset:
         """The labelled results: computed, or read from a store as far as they are there.
 
         Args:
@@ -179,8 +180,8 @@ class Sweep:
 
 
 @contextmanager
-def _bar(asked: Plan, ready: int, shown: bool) -> Iterator[Callable[[int], Any]]:
-    """What is told how many descents were finished, and shows it."""
+def _bar(asked: Plan, ready: int, shown: bool) -> Iterator[Callable[[int], None]]:
+    """A function that takes how many descents were finished, and shows their number."""
     if not shown:
         yield lambda cells: signals.check()
         return
@@ -237,114 +238,3 @@ def _check_disk(asked: Plan, layout: results.Layout, store: Path) -> None:
 def _bytes_of_starts(asked: Plan) -> int:
     dim = asked.objective.dim
     return asked.starts.count(dim) * dim * np.dtype(asked.dtype).itemsize
-
-
-def _digest(points: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(points).data).hexdigest()[:16]
-
-
-class _LazyStarts:
-    """Starts as an array that is made where it is sliced, so that it need never be whole."""
-
-    def __init__(self, asked: Plan):
-        self._asked = asked
-        self.shape = (asked.shape[0], asked.objective.dim)
-        self.dtype = np.dtype(asked.dtype)
-
-    def __getitem__(self, key: slice) -> np.ndarray:
-        first, last, _ = key.indices(self.shape[0])
-        return self._asked.starts.take(self._asked.objective, first, last).astype(
-            self.dtype, copy=False
-        )
-
-
-def _layout(asked: Plan, points: Any, runner: Runner, in_memory: bool) -> results.Layout:
-    f, starts, optimizer = asked.objective, asked.starts, repr(asked.optimizer)
-    axes = {
-        name: values
-        for axis in asked.axes
-        for name, values in zip(axis.names, axis.values, strict=True)
-    }
-    numbers = asked.optimizer.numbers
-    config = {
-        "objective": f.name,
-        "function": _function(f, asked.gradient, asked.dtype),
-        "domain": f.domain,
-        "bounded": f.bounded,  # a domain that was guessed decides nothing
-        "minima": f.minima,
-        "local_minima": f.local_minima,
-        "fmin": f.fmin,
-        "optimizer": optimizer,
-        # What is written of an optimizer is rounded, and is the same for all that have one name.
-        "update": _update(asked.optimizer, f.dim, asked.dtype),
-        "numbers": {n: np.asarray(numbers[n]) for n in sorted(numbers.keys() - axes.keys())},
-        "starts": {
-            "kind": starts.kind,
-            "number": starts.number,
-            "seed": starts.seed,
-            # A store is known again by it; without one there is nothing to compare.
-            "points": "" if in_memory or starts.points is None else _digest(starts.points),
-        },
-        "hyperparameters": axes,
-        "steps": asked.steps,
-        "save_at": asked.save_at,
-        "gradient": asked.gradient,
-        "stops": asked.stops,
-        "stopping": {name: float(value) for name, value in asked.stopping._asdict().items()},
-        "tolerance": asked.tolerance,
-        "dtype": asked.dtype,
-        "kernel": runner.kernel.name,
-        "tile": runner.kernel.tile,
-    }  # fmt: skip
-    attrs = {
-        "objective": f.name,
-        "formula": f.latex,
-        "fmin": np.nan if f.fmin is None else f.fmin,
-        "domain": f.domain,
-        "optimizer": optimizer,
-        "max_steps": asked.steps,
-        "tolerance": asked.tolerance,
-        "gradient": asked.gradient,
-        "starts_kind": starts.kind,
-        "starts_shape": starts.shape(f.dim),
-        "seed": starts.seed,
-        "kernel": runner.kernel.name,
-        "kernel_reason": runner.reason,
-        "tile": runner.kernel.tile,
-        "stride": stride(asked.steps, asked.stopping.every),
-        "processors": runner.devices,
-    }
-    return results.sweep_layout(
-        points,
-        [dict(zip(axis.names, axis.values, strict=True)) for axis in asked.axes],
-        dtype=asked.dtype,
-        chunk=asked.chunk,
-        config=config,
-        components=f.variables,
-        record=np.asarray(asked.save_at, np.int32) if asked.save_at else None,
-        minima=f.known_minima,
-        global_minima=len(f.minima),
-        attrs=attrs,
-    )
-
-
-@functools.lru_cache(maxsize=64)
-def _function(objective: Objective, gradient: GradientSide, dtype: DType) -> str:
-    """A digest of what the objective computes and of its data, whatever its name."""
-    with default_dtype(dtype):
-        at = jax.ShapeDtypeStruct((objective.dim,), dtype)
-        return fingerprint(objective.cast(dtype).value_and_gradient(gradient), at)
-
-
-@functools.lru_cache(maxsize=64)
-def _update(optimizer: optimizers.Optimizer, dim: int, dtype: DType) -> str:
-    """A digest of what the optimizer does with its numbers, whatever its name."""
-
-    def first(made: optimizers.Optimizer, point: Any, slope: Any, value: Any) -> Any:
-        extra = optimizers.extra_arguments(value, slope, jnp.sum, jnp.ones_like)
-        return made.update(slope, made.init(point), point, **extra)
-
-    with default_dtype(dtype):
-        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), dtype), optimizer)
-        point = jax.ShapeDtypeStruct((dim,), dtype)
-        return fingerprint(first, shapes, point, point, jax.ShapeDtypeStruct((), dtype))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import ArrayLike, PyTree
 
 from gdjax import optimizers
 from gdjax._descent.outcomes import DEFAULT_RULE, StoppingRule
@@ -25,6 +26,9 @@ from gdjax.objectives import GradientSide, Objective, validate
 from gdjax.starts import Starts, as_starts
 
 CHUNK_STEPS = 2**28  # steps times dimensions in a chunk: a fraction of a second
+
+# Values by name, or by a tuple of names that vary together with a list of values for each.
+Axes = Mapping[str, Any] | Mapping[tuple[str, ...], Any] | Mapping[str | tuple[str, ...], Any]
 
 
 class Axis(NamedTuple):
@@ -101,9 +105,9 @@ class Plan(NamedTuple):
 def plan(
     objective: ObjectiveLike,
     optimizer: OptimizerLike,
-    starts: Any = None,
-    hyperparameters: Mapping[Any, Any] | None = None,
-    steps: Any = 100,
+    starts: PyTree[ArrayLike] | Starts | None = None,
+    hyperparameters: Axes | None = None,
+    steps: int = 100,
     *,
     save_at: str | int | Sequence[int] | None = None,
     stopping: StoppingRule | bool = True,
@@ -169,7 +173,7 @@ def _saved(save_at: str | int | Sequence[int] | None, steps: int) -> tuple[int, 
 
 
 def _hyperparameters(
-    optimizer: Any, given: Mapping[Any, Any]
+    optimizer: OptimizerLike, given: Axes
 ) -> tuple[tuple[Axis, ...], optimizers.Optimizer]:
     """The axes, and the optimizer made with the first value of each."""
     axes = []
@@ -211,7 +215,7 @@ def _hyperparameters(
     return tuple(axes), made
 
 
-def _values(name: str, values: Any) -> np.ndarray:
+def _values(name: str, values: ArrayLike | Sequence[ArrayLike]) -> np.ndarray:
     try:
         array = np.asarray(values, dtype=float)
     except (TypeError, ValueError):
@@ -224,7 +228,9 @@ def _values(name: str, values: Any) -> np.ndarray:
     return array
 
 
-def _factory(optimizer: Any) -> tuple[Callable, dict[str, Any]]:
+def _factory(
+    optimizer: OptimizerLike,
+) -> tuple[Callable[..., optax.GradientTransformation], dict[str, Any]]:
     """What makes the optimizer, and the hyperparameters that it has been given already."""
     made = isinstance(optimizer, optax.GradientTransformation)
     if made and not isinstance(optimizer, optimizers.Optimizer):

@@ -1,42 +1,24 @@
 """Chunks of a plan, computed: which kernel, on how many devices, into which arrays."""
 
-import functools
 import itertools
 import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal, NamedTuple, Protocol, get_args, runtime_checkable
+from typing import NamedTuple, get_args
 
 import jax
 import numpy as np
 
-from gdjax._compiler.lower import UnsupportedError
-from gdjax._descent import loop
-from gdjax._descent.loop import ALIGNED, Column, Paths
+from gdjax._descent.cells import Setting
 from gdjax._inputs import cannot_descend, default_dtype
-from gdjax._kernels import xla
+from gdjax._kernels.call import ALIGNED, Call, Column, Kernel, Paths, aligned
+from gdjax._kernels.choice import KernelChoice, compiled
 from gdjax._sweep.plan import Plan
-from gdjax._util.errors import ArgumentError, first_line, unknown
+from gdjax._util.errors import unknown
 
-CPU_TILE, ACCELERATOR_TILE = 2**11, 2**17  # the most cells that XLA is handed at once
-CACHED = 3 * 2**16  # bytes that the points of a tile take on a CPU: its state stays in the caches
-MOST_DATA = 64  # numbers that a cell of an unrolled kernel can carry beside its state
 BLOCK_STEPS = 2**26  # in a call: a fraction of a second
 LEAST_STEPS = 2**17  # times dimensions: as long as a call takes besides, or longer
-
-KernelChoice = Literal["auto", "llvm", "xla", "xla_math", "pallas"]
-
-
-@runtime_checkable
-class Kernel(Protocol):
-    """What computes cells; see ``portable.Kernel``."""
-
-    name: str
-    tile: int
-    block: int
-    summary: Any
-    __call__: Callable[..., None]
 
 
 class Buffers(NamedTuple):
@@ -74,7 +56,7 @@ class Runner:
         one = jax.default_backend() != "cpu"  # an accelerator takes one call at a time
         self.devices = 1 if one else devices or processors()
         dtype = np.dtype(plan.dtype)
-        _, numbers, data = loop.Setting.of(plan.optimizer, plan.objective)
+        _, numbers, data = Setting.of(plan.optimizer, plan.objective)
         floats = (leaf.dtype.kind == "f" for leaf in data)
         self._data = [
             np.asarray(x, dtype if f else None) for x, f in zip(data, floats, strict=True)
@@ -98,7 +80,7 @@ class Runner:
         # One piece of memory, which a system that has large pages gives in large pages.
         padded = (-(-size // ALIGNED) * ALIGNED for size in sizes.values())
         places = list(itertools.accumulate(padded, initial=0))
-        memory = _aligned((places[-1],), np.uint8)
+        memory = aligned((places[-1],), np.uint8)
         arrays = {
             name: memory[place : place + sizes[name]].view(dtype).reshape(shape)
             for place, (name, (shape, dtype)) in zip(places, shapes.items(), strict=False)
@@ -106,8 +88,8 @@ class Runner:
         if not plan.save_at:
             return Buffers(arrays, None)
         padded = -(-count // tile) * tile
-        points = _aligned((len(plan.save_at), dim, padded), plan.dtype)
-        values = _aligned((len(plan.save_at), padded), plan.dtype)
+        points = aligned((len(plan.save_at), dim, padded), plan.dtype)
+        values = aligned((len(plan.save_at), padded), plan.dtype)
         # Computed with the cells last, where they are neighbours; seen with the cells first.
         arrays["points"], arrays["values"] = (
             points[..., :count].transpose(2, 0, 1),
@@ -119,7 +101,7 @@ class Runner:
         self,
         index: int,
         buffers: Buffers | None = None,
-        done: Callable[[int], Any] = lambda cells: None,
+        done: Callable[[int], None] = lambda cells: None,
     ) -> dict[str, np.ndarray]:
         """The results of one chunk: for each variable an array, ``(cells, …)``.
 
@@ -151,7 +133,9 @@ class Runner:
                 wide = slice(at + a, at + a + -(-(b - a) // kernel.tile) * kernel.tile)
                 recorded = Paths(paths.when, paths.points[..., wide], paths.values[..., wide])
             with default_dtype(plan.dtype):
-                kernel(offset + a, offset + b, plan.steps, columns, self._data, rows, recorded)
+                kernel(
+                    Call(offset + a, offset + b, plan.steps, columns, self._data, rows, recorded)
+                )
             done(b - a)
 
         blocks = range(0, count, size)
@@ -185,105 +169,12 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An uninitialised array whose first byte is where a whole vector may be stored."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.empty(size + ALIGNED, np.uint8)
-    first = -memory.ctypes.data % ALIGNED
-    return memory[first : first + size].view(dtype).reshape(shape)
-
-
 def _kernel(plan: Plan, choice: KernelChoice) -> tuple[Kernel, str]:
-    setting, _, data = loop.Setting.of(plan.optimizer, plan.objective)
+    setting, _, data = Setting.of(plan.optimizer, plan.objective)
     kinds = [(x.shape, plan.dtype if x.dtype.kind == "f" else str(x.dtype)) for x in data]
-    key = (setting, tuple(kinds), plan.gradient, plan.stopping, plan.tolerance, plan.stops)
+    asked = plan.gradient, plan.stopping, plan.tolerance, plan.stops
+    point = plan.objective.dim, plan.dtype
     try:
-        return _compiled(*key, plan.objective.dim, plan.dtype, choice, bool(plan.save_at))
+        return compiled(setting, tuple(kinds), point, asked, choice, bool(plan.save_at))
     except Exception as error:
         cannot_descend(plan.objective, plan.optimizer, error)
-
-
-@functools.lru_cache(maxsize=64)
-def _compiled(
-    setting: loop.Setting,
-    data: tuple[tuple[tuple[int, ...], str], ...],
-    gradient: Any,
-    rule: Any,
-    tolerance: float,
-    stop: bool,
-    dim: int,
-    dtype: str,
-    choice: KernelChoice,
-    record: bool,
-) -> tuple[Kernel, str]:
-    """The first kernel that can be had, and why those before it cannot.
-
-    Whatever goes wrong in a kernel of ours, the next one takes over: the last is plain XLA, whose
-    mistakes are those of what it was given.
-    """
-    start = jax.ShapeDtypeStruct((dim,), dtype)
-    numbers = [jax.ShapeDtypeStruct((), dtype)] * sum(setting.scalars)
-    arrays = [jax.ShapeDtypeStruct(*kind) for kind in data]
-    given = start, numbers, arrays
-    asked = setting, gradient, rule, tolerance, stop
-    on_cpu = jax.default_backend() == "cpu"
-    tile = _tile(dim * np.dtype(dtype).itemsize) if on_cpu else ACCELERATOR_TILE
-
-    def unrolled() -> loop.Descent:
-        count = sum(math.prod(array.shape) for array in arrays)
-        if count > MOST_DATA:  # there is no buffers for more in a cell
-            raise UnsupportedError(f"its {count:,} data are too many to be unrolled into scalars")
-        return loop.descent(*asked, carry_data=True)
-
-    def by_llvm() -> Kernel:
-        if not on_cpu:
-            raise UnsupportedError("it runs on a CPU")
-        from gdjax._kernels import llvm
-
-        return llvm.Kernel(unrolled(), *given, record)
-
-    def by_pallas() -> Kernel:
-        if record:
-            raise UnsupportedError("it keeps no paths")
-        from gdjax._kernels import pallas
-
-        return pallas.Kernel(unrolled(), *given)
-
-    def by_xla(own_math: bool) -> Kernel:
-        return xla.Kernel(loop.descent(*asked), *given, tile, own_math)
-
-    ways: dict[str, Callable[[], Kernel]] = {
-        "llvm": by_llvm,
-        "pallas": by_pallas,
-        "xla_math": lambda: by_xla(own_math=True),
-        "xla": lambda: by_xla(own_math=False),
-    }
-    if choice != "auto":
-        names = [choice]
-    elif on_cpu:
-        names = ["llvm", "xla_math", "xla"]
-    else:
-        names = ["pallas", "xla"] if jax.default_backend() == "gpu" and not record else ["xla"]
-    reasons = []
-    for name in names:
-        try:
-            return ways[name](), "; ".join(reasons)
-        except ImportError:
-            reasons.append("llvmlite is not installed: pip install 'gdjax[fast]'")
-        except UnsupportedError as error:
-            reasons.append(str(error))
-        except Exception as error:
-            if name == "xla":
-                raise
-            reasons.append(f"the {name} kernel fails with {first_line(error)}")
-    raise ArgumentError(f"kernel {choice} cannot compute this sweep: {reasons[0]}")
-
-
-def _tile(point: int) -> int:
-    """Cells that XLA is handed at once on a CPU, where a point takes so many bytes.
-
-    Example:
-        >>> [_tile(4 * dim) for dim in (2, 100, 1000, 10**6)]
-        [2048, 256, 32, 8]
-    """
-    return max(8, min(CPU_TILE, 2 ** int(math.log2(max(CACHED // point, 1)))))

@@ -11,36 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
-# Operations that wrap others, which are walked in their stead.
-CALLS = frozenset({
-    "checkpoint", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "jit", "pjit",
-    "remat", "remat2",
-})  # fmt: skip
-# Operations that move numbers about and round none.
-EXACT = frozenset({
-    "abs", "and", "argmax", "argmin", "broadcast_in_dim", "ceil", "clamp", "concatenate",
-    "convert_element_type", "copy", "dynamic_slice", "dynamic_update_slice", "eq", "expand_dims",
-    "floor", "gather", "ge", "gt", "iota", "is_finite", "le", "lt", "max", "min", "ne", "neg",
-    "not", "or", "pad", "reduce_max", "reduce_min", "reshape", "rev", "round", "select_n", "sign",
-    "slice", "sort", "split", "squeeze", "stack", "stop_gradient", "transpose", "unstack",
-})  # fmt: skip
-# Operations that round once for each number they return; in all others, what happens inside counts.
-ELEMENTWISE = frozenset({
-    "acos", "acosh", "add", "add_any", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "cos",
-    "cosh", "digamma", "div", "erf", "erf_inv", "erfc", "exp", "exp2", "expm1", "integer_pow",
-    "lgamma", "log", "log1p", "logistic", "mul", "pow", "rem", "rsqrt", "sin", "sinh", "sqrt",
-    "square", "sub", "tan", "tanh",
-})  # fmt: skip
-# Operations that have a complex form, which agrees with the real one on real numbers.
-ANALYTIC = frozenset({
-    "acos", "acosh", "add", "add_any", "asin", "asinh", "atan", "atanh", "broadcast_in_dim",
-    "concatenate", "copy", "cos", "cosh", "cumsum", "div", "dot_general", "dynamic_slice", "exp",
-    "exp2", "expand_dims", "expm1", "gather", "integer_pow", "log", "log1p", "logistic", "mul",
-    "neg", "pad", "reduce_sum", "reshape", "rev", "rsqrt", "select_n", "sin", "sinh", "slice",
-    "split", "sqrt", "square", "squeeze", "stack", "sub", "tan", "tanh", "transpose", "unstack",
-})  # fmt: skip
+from gdjax._compiler.interpreter import aval, bind, called, walk
+from gdjax._compiler.operations import ANALYTIC, ELEMENTWISE, EXACT
+
 WORDS = {
     "lt": "a comparison", "le": "a comparison", "gt": "a comparison", "ge": "a comparison",
     "eq": "a comparison", "ne": "a comparison", "pow": "a real power",
@@ -82,53 +57,6 @@ def trace(fn: Callable, point: Any) -> ClosedJaxpr:
     return jax.make_jaxpr(fn)(point)
 
 
-Rule = Callable[[JaxprEqn, list[Any]], list[Any]]
-
-
-def walk(
-    jaxpr: Jaxpr,
-    consts: Sequence[Any],
-    args: Sequence[Any],
-    rule: Rule,
-    constant: Callable[[Any], Any] = lambda x: x,
-) -> list[Any]:
-    """Carry out traced operations one by one, each by ``rule``: (operation, operands) → results.
-
-    Every constant of the program goes through ``constant`` first.
-    """
-
-    def read(v: Any) -> Any:
-        return constant(v.val) if isinstance(v, Literal) else values[v]
-
-    values = dict(zip(jaxpr.constvars, map(constant, consts), strict=True))
-    values.update(zip(jaxpr.invars, args, strict=True))
-    for eqn in jaxpr.eqns:
-        operands = [read(v) for v in eqn.invars]
-        inner = _inner(eqn)
-        if isinstance(inner, ClosedJaxpr):
-            results = walk(inner.jaxpr, inner.consts, operands, rule, constant)
-        elif inner is not None:
-            results = walk(inner, (), operands, rule, constant)
-        else:
-            results = rule(eqn, operands)
-        values.update(zip(eqn.outvars, results, strict=True))
-    return [read(v) for v in jaxpr.outvars]
-
-
-def _inner(eqn: JaxprEqn) -> ClosedJaxpr | Jaxpr | None:
-    """What an operation wraps, if it does nothing else."""
-    if eqn.primitive.name not in CALLS:
-        return None
-    named = (eqn.params.get(key) for key in ("jaxpr", "call_jaxpr", "fun_jaxpr"))
-    return next((found for found in named if found is not None), None)
-
-
-def carry_out(eqn: JaxprEqn, operands: list[Any], **changed: Any) -> list[Any]:
-    """One operation as JAX itself does it."""
-    results = eqn.primitive.bind(*operands, **eqn.params | changed)
-    return list(results) if eqn.primitive.multiple_results else [results]
-
-
 def in_complex(traced: ClosedJaxpr) -> Callable:
     """The traced function of one array, with complex numbers in place of real ones.
 
@@ -136,9 +64,9 @@ def in_complex(traced: ClosedJaxpr) -> Callable:
     point has no complex form: ``abs``, ``max``, a comparison, a cast, a real power.
     """
 
-    def rule(eqn: JaxprEqn, operands: list[Any]) -> list[Any]:
+    def rule(eqn: JaxprEqn, operands: list[Any]) -> Sequence[Any]:
         if not any(map(_is_complex, operands)):
-            return carry_out(eqn, operands)
+            return bind(eqn, operands)
         name = eqn.primitive.name
         if name == "convert_element_type" and eqn.params["new_dtype"] == np.float64:
             return operands
@@ -149,10 +77,10 @@ def in_complex(traced: ClosedJaxpr) -> Callable:
             for x in operands
         ]
         preferred = {"preferred_element_type": None} if name == "dot_general" else {}
-        return carry_out(eqn, operands, **preferred)
+        return bind(eqn, operands, **preferred)
 
     def fn(point: Any) -> Any:
-        (result,) = walk(traced.jaxpr, traced.consts, [point], rule)
+        (result,) = walk(traced, [point], rule)
         return result
 
     return fn
@@ -180,9 +108,9 @@ def with_noise(traced: ClosedJaxpr) -> tuple[Callable, int]:
     def fn(point: Any, numbers: Any, scale: Any, unit: Unit) -> list[Any]:
         errors = numbers * (scale * unit.rounding * math.sqrt(3) / 127)
         noise = _Noise(errors, unit)
-        return walk(traced.jaxpr, traced.consts, [point], noise.rule, noise.constant)
+        return walk(traced, [point], noise.rule, noise.constant)
 
-    return fn, _count(traced.jaxpr)
+    return fn, _count(traced)
 
 
 class _Noise:
@@ -214,22 +142,18 @@ class _Noise:
         beyond = lax.gt(lax.abs(x), full(self.unit.largest)) & lax.ne(error, full(0))
         return lax.select(beyond, lax.mul(x, full(np.inf)), moved)
 
-    def constant(self, x: Any) -> Any:
+    def constant(self, x: Any, _: Any) -> Any:
         return jnp.where(mask, self.perturb(x), x) if (mask := _inexact(x)).any() else x
 
-    def rule(self, eqn: JaxprEqn, operands: list[Any]) -> list[Any]:
-        if _exact(eqn):
-            return carry_out(eqn, operands)
-        if eqn.primitive.name not in ELEMENTWISE:
+    def rule(self, eqn: JaxprEqn, operands: list[Any]) -> Sequence[Any]:
+        name = eqn.primitive.name
+        narrows = name == "convert_element_type" and eqn.params["new_dtype"] != np.float64
+        if name in EXACT and not narrows:
+            return bind(eqn, operands)
+        if name not in ELEMENTWISE:
             factor = math.sqrt(_terms(eqn))
             operands = [self.perturb(x, factor) for x in operands]
-        return [self.perturb(x) for x in carry_out(eqn, operands)]
-
-
-def _exact(eqn: JaxprEqn) -> bool:
-    name = eqn.primitive.name
-    narrowing = name == "convert_element_type" and eqn.params["new_dtype"] != np.float64
-    return name in EXACT and not narrowing
+        return [self.perturb(x) for x in bind(eqn, operands)]
 
 
 def _inexact(x: Any) -> np.ndarray:
@@ -241,14 +165,14 @@ def _inexact(x: Any) -> np.ndarray:
         return np.asarray(known.astype(np.float32) != known)
 
 
-def _count(jaxpr: Jaxpr) -> int:
+def _count(program: ClosedJaxpr | Jaxpr) -> int:
     """How many errors a walk with noise takes at most."""
-    total = sum(map(_size, (*jaxpr.constvars, *jaxpr.outvars)))
+    jaxpr = getattr(program, "jaxpr", program)
+    variables = [*jaxpr.constvars, *jaxpr.outvars]
     for eqn in jaxpr.eqns:
-        if (inner := _inner(eqn)) is not None:
-            total += _count(inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner)
-        total += sum(map(_size, (*eqn.invars, *eqn.outvars)))
-    return total
+        variables += [*eqn.invars, *eqn.outvars]
+    inner = [program for program in map(called, jaxpr.eqns) if program is not None]
+    return sum(map(_size, variables)) + sum(map(_count, inner))
 
 
 def _size(v: Any) -> int:
@@ -262,7 +186,7 @@ def _terms(eqn: JaxprEqn) -> int:
     sizes = [_size(v) for v in eqn.invars]
     if eqn.primitive.name == "dot_general":
         (left, _), _ = eqn.params["dimension_numbers"]
-        return max(1, math.prod(eqn.invars[0].aval.shape[axis] for axis in left))  # type: ignore[attr-defined]
+        return max(1, math.prod(aval(eqn.invars[0]).shape[axis] for axis in left))
     if eqn.primitive.name.startswith("cum"):
         return max(1, *sizes)
     return max(1, max(sizes, default=1) // max(1, min(map(_size, eqn.outvars), default=1)))

@@ -16,7 +16,8 @@ import numpy as np
 from jaxtyping import Array
 
 from gdjax import optimizers
-from gdjax._descent.trajectory import frame_of
+from gdjax._descent.loop import Descent
+from gdjax._descent.outcomes import DEFAULT_RULE, Judge
 from gdjax._inputs import DType, ObjectiveLike, as_count, as_optimizer, default_dtype, objective_at
 from gdjax.certificates.equivalence_report import EquivalenceReport, Trial
 from gdjax.certificates.filters import (
@@ -247,13 +248,8 @@ def _along(
     convert: Array,
     carries: Array,
 ) -> _Along:
-    first, second = at_gradients(a), at_gradients(b)
+    first, second = (Descent(objective, at_gradients(o), gradient) for o in (a, b))
     oracle = objective.value_and_gradient(gradient)
-
-    def updated(transformation: Any, point: Array, state: Any, seen: Any) -> tuple[Array, Any]:
-        value, slope = seen
-        extra = optimizers.extra_arguments(value, slope, objective.value, lambda p: oracle(p)[1])
-        return transformation.update(slope, state, point, **extra)
 
     def memory(state: Any) -> Array:
         index = memory_leaf(state, points.shape[1:]) if forced == "state" else -1
@@ -268,15 +264,15 @@ def _along(
         if forced == "state":
             index = memory_leaf(state_b, point.shape)
             state_b = with_leaf(state_b, -1 if index is None else index, factor_now * before)
-        update_a, state_a = updated(first, point, state_a, seen)
-        update_b, state_b = updated(second, point, state_b, seen)
+        update_a, state_a = first.update(point, state_a, *seen)
+        update_b, state_b = second.update(point, state_b, *seen)
         moved_a, moved_b = point + update_a, point + update_b / factor
         carried_a, carried_b = next_a * memory(state_a), next_b * memory(state_b)
         # Every number that is added up on the way to the next point and the next memory.
         kept = carry_a * before
         sizes = point, moved_a, update_a, kept, update_a - kept, carried_a
         scale = functools.reduce(jnp.maximum, [jnp.abs(size) for size in sizes])
-        update, state_free = updated(second, free, state_free, oracle(free))
+        update, state_free = second.update(free, state_free, *oracle(free))
         free = free + update / factor
         after = moved_a, state_a, state_b, free, state_free
         return after, _Along(
@@ -287,9 +283,10 @@ def _along(
         )
 
     def path(point: Array) -> _Along:
-        carry = point, first.init(point), second.init(point), point, second.init(point)
+        begun = [descent.optimizer.init(point) for descent in (first, second)]
+        carry = point, *begun, point, begun[1]
         columns = convert[:-1], carries[:, :-1].T, carries[:, 1:].T
-        width = frame_of(objective, point).width
+        width = Judge.of(objective, point, DEFAULT_RULE).width
         return jax.lax.scan(functools.partial(body, width), carry, columns)[1]
 
     return jax.vmap(path)(points)

@@ -1,16 +1,17 @@
-"""The referees: every way to a derivative, taken at many points, each with what it can resolve."""
+"""Every way to a derivative, taken at many points, each with what it can resolve."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree
 
-from gdjax._inputs import default_dtype
+from gdjax._inputs import DType, default_dtype
 from gdjax._util.errors import ArgumentError
 from gdjax.certificates.arithmetic import NotAnalyticError, Unit, in_complex, trace, with_noise
-from gdjax.certificates.problem import Problem
+from gdjax.certificates.problem import OnFlat, Problem
 
 # So many roundings of every operation are allowed. The error of a right gradient was never more
 # than 0.04 of that in float64 and 0.13 in float32, in 200,000 points of each over the catalogue.
@@ -21,11 +22,13 @@ SAMPLES = 8  # of rounding noise at each point
 STEPS = 0.25 ** np.arange(1, 21)
 COMPLEX_STEP = 1e-20  # squared it vanishes, so nothing is truncated
 # Compile time matters here, run time does not.
-COMPILER_OPTIONS = {
+COMPILER_OPTIONS: dict[str, int | bool] = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
 }
 CHUNK = 4_000_000  # numbers held at a time
+
+Compiled = Callable[..., PyTree[jax.Array]]  # (points, what else each needs) → arrays
 
 
 class Differences(NamedTuple):
@@ -50,23 +53,23 @@ class Differences(NamedTuple):
 
 
 class Estimates(NamedTuple):
-    """What every referee says at n points, in one precision.
+    """Every estimate of a derivative at n points, in one precision.
 
     Args:
         points: where, ``(n, d)``.
         values: of the function, ``(n, m)``.
-        sides: each derivative in float64, ``(n, c)``.
+        derivatives: each one in float64, by ``hand``, ``reverse`` and ``forward``, ``(n, c)``.
         roundings: how far roundings can move each one: the norm, ``(n,)``, infinite where an
             intermediate result leaves the range of the precision.
         differences: central differences.
         complex_step: derivatives by the complex step, ``(n, m·p)``, or why there are none.
-        missing: why a side is not there.
+        missing: why a derivative is not there.
         on_kink: points within rounding of a known kink, ``(n,)``.
     """
 
     points: np.ndarray
     values: np.ndarray
-    sides: dict[str, np.ndarray]
+    derivatives: dict[str, np.ndarray]
     roundings: dict[str, np.ndarray]
     differences: Differences
     complex_step: np.ndarray | str
@@ -75,7 +78,7 @@ class Estimates(NamedTuple):
 
 
 class Estimators:
-    """All referees of one problem, each compiled once; call them on points.
+    """All ways to the derivative of one problem, each compiled once; call them on points.
 
     Args:
         problem: what to certify.
@@ -90,23 +93,23 @@ class Estimators:
         self.missing: dict[str, str] = {}
         with default_dtype("float64"):
             point = jnp.zeros(problem.structure.size)
-            sides = {}
-            for side, fn in problem.sides.items():
+            traced = {}
+            for key, fn in problem.derivatives.items():
                 try:
-                    sides[side] = trace(fn, point)
+                    traced[key] = trace(fn, point)
                 except (TypeError, ValueError, NotImplementedError) as error:
                     # no reverse mode through while_loop, no forward mode through custom_vjp
-                    if side == "hand":
+                    if key == "hand":
                         raise
-                    self.missing[side] = str(error).strip().partition("\n")[0].partition(". ")[0]
-            if problem.subject not in sides or (problem.kind == "Hessian" and self.missing):
+                    self.missing[key] = str(error).strip().partition("\n")[0].partition(". ")[0]
+            if problem.subject not in traced or (problem.kind == "Hessian" and self.missing):
                 raise ArgumentError(
                     f"{problem.name} has no {problem.kind} to certify: "
                     f"{next(iter(self.missing.values()))}"
                 )
             value = trace(problem.value, point)
-            noisy = {s: with_noise(t) for s, t in sides.items() if s != "forward"}
-            if problem.kind == "gradient" and "reverse" in sides:  # which holds the value as well
+            noisy = {key: with_noise(fn) for key, fn in traced.items() if key != "forward"}
+            if problem.kind == "gradient" and "reverse" in traced:  # which holds the value as well
                 noisy["reverse"] = with_noise(
                     trace(lambda at: _pull_back(problem.value, at), point)
                 )
@@ -114,53 +117,58 @@ class Estimators:
                 noisy["value"] = with_noise(value)
             if problem.kink is not None:
                 noisy["kink"] = with_noise(trace(problem.kink, point))
-        self.narrow = "f32[" in str(value) or "f16[" in str(value)
-        self.numbers = {side: count for side, (_, count) in noisy.items()}
-        functions = {side: fn for side, (fn, _) in noisy.items()}
-        plain = {side: problem.sides[side] for side in sides}
+        self.narrow: bool = "f32[" in str(value) or "f16[" in str(value)
+        self.numbers: dict[str, int] = {key: count for key, (_, count) in noisy.items()}
+        functions = {key: fn for key, (fn, _) in noisy.items()}
+        plain = {key: problem.derivatives[key] for key in traced}
         self._look = _compile(lambda at: self._derivatives(plain, at))
         self._rounding = _compile(lambda at, noise, unit: _spreads(functions, at, noise, unit))
-        self._complex: Callable | None = None
+        self._complex: Compiled | None = None
+        self.reason: str = ""
+        steps = self._complex_steps(in_complex(value))
         try:
-            self._complex = _compile(self._complex_steps(in_complex(value)))
             with default_dtype("float64"):
-                jax.eval_shape(jax.vmap(self._complex_steps(in_complex(value))), point[None])
+                jax.eval_shape(jax.vmap(steps), point[None])
+            self._complex = _compile(steps)
         except NotAnalyticError as error:
-            self._complex, self.reason = None, f"not applicable: {error} has no complex form"
+            self.reason = f"not applicable: {error} has no complex form"
         except (TypeError, ValueError, NotImplementedError) as error:
-            self._complex = None
             self.reason = f"not applicable: {type(error).__name__} in complex numbers"
 
-    def __call__(self, points: np.ndarray, dtype: str, seed: int = 0) -> Estimates:
-        """Hear every referee at points ``(n, d)``, with the roundings of a precision."""
+    def __call__(self, points: np.ndarray, dtype: DType, seed: int = 0) -> Estimates:
+        """Every estimate at points ``(n, d)``, with the roundings of a precision."""
         unit, rng = Unit.of(dtype), np.random.default_rng(seed)
-        heard = []
+        parts = []
         with default_dtype("float64"):
             for at in self._chunks(points):
                 noise = {
-                    side: rng.integers(-127, 128, (len(at), 1 + SAMPLES, count), dtype=np.int8)
-                    for side, count in self.numbers.items()
+                    key: rng.integers(-127, 128, (len(at), 1 + SAMPLES, count), dtype=np.int8)
+                    for key, count in self.numbers.items()
                 }
                 for numbers in noise.values():
                     numbers[:, 0] = 0  # the exact result comes first
                 complex_step = self._complex(at) if self._complex else ()
                 found = self._look(at), self._rounding(at, noise, unit), complex_step
-                heard.append(jax.tree.map(np.asarray, found))
+                parts.append(jax.tree.map(np.asarray, found))
         n = len(points)
-        (sides, up, down, length), spread, complex_step = jax.tree.map(
-            lambda *parts: np.concatenate(parts)[:n], *heard
+        (derivatives, up, down, length), spread, complex_step = jax.tree.map(
+            lambda *pieces: np.concatenate(pieces)[:n], *parts
         )
         kink, blur = spread.get("kink", [(np.full((n, 0), np.inf), np.zeros((n, 0)))])[0]
         value, noise = spread["value"][0] if "value" in spread else spread["reverse"][1]
-        # The differences are taken in float64 in any case, but for what a user casts to less.
+        # The differences are taken in float64, unless the user's function casts to less.
         to_double = 1.0 if self.narrow else Unit.of("float64").rounding / unit.rounding
         with np.errstate(invalid="ignore"):
             on_kink = ~(np.abs(kink) > blur).all(axis=1)
         return Estimates(
             points=points,
             values=value,
-            sides=sides,
-            roundings={s: np.linalg.norm(spread[s][0][1], axis=1) for s in sides if s in spread},
+            derivatives=derivatives,
+            roundings={
+                key: np.linalg.norm(spread[key][0][1], axis=1)
+                for key in derivatives
+                if key in spread
+            },
             differences=_differences(value, noise * to_double, up, down, length),
             complex_step=complex_step if self._complex else self.reason,
             missing=self.missing,
@@ -169,12 +177,14 @@ class Estimators:
 
     def single(self, points: np.ndarray) -> dict[str, np.ndarray]:
         """What the hand-derived derivative and reverse mode give in float32, ``(n, c)``."""
-        sides = {s: f for s, f in self.problem.sides.items() if s not in (*self.missing, "forward")}
+        absent = (*self.missing, "forward")
+        plain = {key: fn for key, fn in self.problem.derivatives.items() if key not in absent}
         with default_dtype("float32"):
-            look = _compile(lambda at: {side: fn(at) for side, fn in sides.items()})
+            look = _compile(lambda at: {key: fn(at) for key, fn in plain.items()})
             parts = [look(at.astype(np.float32)) for at in self._chunks(points)]
-        joined = {s: np.concatenate([np.asarray(part[s]) for part in parts]) for s in sides}
-        return {side: value[: len(points)].astype(float) for side, value in joined.items()}
+        return jax.tree.map(
+            lambda *pieces: np.concatenate(pieces)[: len(points)].astype(float), *parts
+        )
 
     def _chunks(self, points: np.ndarray) -> Iterator[np.ndarray]:
         """Points in pieces of one size, for one compiled program each; the last piece is padded."""
@@ -185,7 +195,10 @@ class Estimators:
         for start in range(0, len(points), size):
             yield points[np.minimum(np.arange(start, start + size), len(points) - 1)]
 
-    def _derivatives(self, sides: dict[str, Callable], at: Any) -> tuple:
+    def _derivatives(
+        self, functions: dict[str, OnFlat], at: jax.Array
+    ) -> tuple[dict[str, jax.Array], jax.Array, jax.Array, jax.Array]:
+        """The derivatives; the function a step ahead and a step behind; the lengths between."""
         problem = self.problem
         directions = jnp.asarray(problem.directions)
         unit = len(directions) == problem.structure.size
@@ -196,44 +209,44 @@ class Estimators:
         value = jax.vmap(jax.vmap(jax.vmap(problem.value)))
         # (x + h) − (x − h) is exact for one coordinate; 2h is not.
         length = jnp.sum((at + moves) - (at - moves), axis=2) if unit else 2 * steps
-        derivatives = {side: fn(at) for side, fn in sides.items()}
         up, down = value(at + jnp.stack([moves, -moves]))
-        return derivatives, up, down, length
+        return {key: fn(at) for key, fn in functions.items()}, up, down, length
 
-    def _complex_steps(self, value: Callable) -> Callable:
-        directions = self.problem.directions
-
-        def steps(at: Any) -> Any:
+    def _complex_steps(self, value: OnFlat) -> OnFlat:
+        def steps(at: jax.Array) -> jax.Array:
             size = COMPLEX_STEP * jnp.maximum(1.0, jnp.max(jnp.abs(at)))
-            ways = jnp.asarray(directions)
             along = jax.vmap(lambda way: value(at + 1j * size * way).imag / size, out_axes=-1)
-            return jnp.ravel(along(ways))
+            return jnp.ravel(along(jnp.asarray(self.problem.directions)))
 
         return steps
 
 
-def _pull_back(value: Callable, at: Any) -> tuple[Any, Any]:
+def _pull_back(value: OnFlat, at: jax.Array) -> tuple[jax.Array, jax.Array]:
     """A function's gradient by reverse mode, and its value."""
     result, pull = jax.vjp(value, at)
     return pull(jnp.ones_like(result))[0], result
 
 
-def _compile(fn: Callable) -> Callable:
-    """``fn`` of one point, compiled for many; what comes after the point is shared but noise."""
+def _compile(fn: Compiled) -> Compiled:
+    """``fn`` of a point, its noise and a unit that all share; compiled for many points."""
 
-    def many(at: Any, *rest: Any) -> Any:
-        axes = (0, 0, None)[: 1 + len(rest)]
-        return jax.vmap(fn, in_axes=axes)(at, *rest)
+    def many(*given: PyTree) -> PyTree[jax.Array]:
+        return jax.vmap(fn, in_axes=(0, 0, None)[: len(given)])(*given)
 
     return jax.jit(many, compiler_options=COMPILER_OPTIONS)
 
 
-def _spreads(noisy: dict[str, Callable], at: Any, noise: Any, unit: Unit) -> Any:
+def _spreads(
+    noisy: dict[str, Callable[..., list[jax.Array]]],
+    at: jax.Array,
+    noise: dict[str, jax.Array],
+    unit: Unit,
+) -> dict[str, list[tuple[jax.Array, jax.Array]]]:
     """Each function's exact results, and how far noise moves them (root mean square)."""
     found = {}
-    for side, fn in noisy.items():
-        results = jax.vmap(lambda numbers, fn=fn: fn(at, numbers, ROUNDINGS, unit))(noise[side])
-        found[side] = [
+    for key, fn in noisy.items():
+        results = jax.vmap(lambda numbers, fn=fn: fn(at, numbers, ROUNDINGS, unit))(noise[key])
+        found[key] = [
             (moved[0], jnp.sqrt(jnp.mean((moved[1:] - moved[0]) ** 2, axis=0))) for moved in results
         ]
     return found
@@ -245,8 +258,8 @@ def _differences(
     """Central differences, each at the bottom of its error curve.
 
     The curve is what can be known without the answer: how much the estimate changes to either
-    neighbouring step, plus the rounding of the function over the step. A step at which all
-    smaller ones object, beyond their own errors, is out.
+    neighbouring step, plus the rounding of the function over the step. A step is rejected if any
+    smaller one differs from it by more than twice their errors.
 
     Args:
         value: of the function, ``(n, m)``.
@@ -265,11 +278,11 @@ def _differences(
         error = np.full(length.shape, np.inf)
         error[..., 1:-1] = np.maximum(change[..., :-1], change[..., 1:])
         error = np.where(np.isfinite(rough), error + rough, np.inf)
-        # Beyond a pole or a ripple large steps agree on a wrong answer; all smaller ones object.
+        # Beyond a pole or a ripple large steps agree on a wrong answer, and smaller ones do not.
         for k in range(length.shape[2] - 1):
             apart = np.linalg.norm(curve[:, :, k + 1 :] - curve[:, :, k, None], axis=3)
-            objections = apart > 2 * (error[..., k + 1 :] + error[..., k, None])
-            error[..., k] = np.where(objections.any(axis=2), np.inf, error[..., k])
+            refuted = apart > 2 * (error[..., k + 1 :] + error[..., k, None])
+            error[..., k] = np.where(refuted.any(axis=2), np.inf, error[..., k])
         best = error.argmin(axis=2)[..., None]
         # As the step shrinks, one-sided differences of a smooth function come together, and its
         # central differences settle; at a kink or a jump they do not.

@@ -1,33 +1,30 @@
-"""The report: what a certificate says, as data, as a table and as a picture."""
+"""The report: what a certificate says, as data and as a table."""
 
-import importlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import PyTree
 
 from gdjax._inputs import DType
 from gdjax._util.display import Card, brief, shown
 
-if TYPE_CHECKING:
-    from gdjax.plotting.figure import Figure
-
 
 @shown
-class Side(NamedTuple):
-    """What one side says about the worst component at the worst point.
+class Estimate(NamedTuple):
+    """One estimate of the worst component at the worst point.
 
     Args:
-        value: of that component; NaN where the side does not give it.
+        value: of that component; NaN where this way does not give it.
         error: value − truth, as a share of the derivative's norm.
-        remark: more about it, or why there is nothing to say.
-        odd: at how many points this side is the outlier.
+        remark: more about it, or why there is none.
+        outliers: at how many points this estimate is the outlier.
     """
 
     value: float
     error: float
     remark: str = ""
-    odd: int = 0
+    outliers: int = 0
 
 
 @shown
@@ -103,10 +100,10 @@ class GradientReport(NamedTuple):
         special: how many more were added: the origin, known minima, points on an axis.
         left_out: how many points decide nothing, by the reason.
         worst_point: where the error is largest, as the function takes it.
-        component: which component is the worst there: an index, or a path into the pytree.
+        component: the worst component there: an index, or a path into the pytree.
         error: ‖derivative − truth‖ / max(‖derivative‖, ‖truth‖) there.
         tolerance: what roundings can do to it there.
-        sides: what each side says about that component, by its name.
+        estimates: of that component, by the name of the way it was computed.
         patterns: what the errors have in common, in words.
         warnings: what else should be known, such as an autodiff that is wrong.
         behaviour: of the derivative in float64 and in float32.
@@ -122,11 +119,11 @@ class GradientReport(NamedTuple):
     points: int
     special: int
     left_out: dict[str, int]
-    worst_point: Any
+    worst_point: PyTree
     component: int | str
     error: float
     tolerance: float
-    sides: dict[str, Side]
+    estimates: dict[str, Estimate]
     patterns: tuple[str, ...]
     warnings: tuple[str, ...]
     behaviour: dict[str, Behaviour]
@@ -138,18 +135,21 @@ class GradientReport(NamedTuple):
         special = f" and {self.special} special" if self.special else ""
         return f"{self.points:,} point{'s' * (self.points != 1)}{special}, in {self.dtype}"
 
+    @property
+    def _left(self) -> str:
+        return ", ".join(f"{n:,} {reason}" for reason, n in self.left_out.items() if n)
+
     def __str__(self) -> str:
         lines = [f"{self.name}: {self.verdict}", f"  looked at   {self._count}"]
-        if left := {reason: n for reason, n in self.left_out.items() if n}:
-            lines.append("  left out    " + ", ".join(f"{n:,} {r}" for r, n in left.items()))
+        if self._left:
+            lines.append(f"  left out    {self._left}")
         lines.append(f"  worst at    {_point(self.worst_point)}, component {self.component}")
-        rows = [(label, *_cells(side)) for label, side in self.sides.items()]
+        rows = [(label, *_cells(one)) for label, one in self.estimates.items()]
         rows.insert(0, ("", "value", "error / norm", "", ""))
         widths = [max(len(row[i]) for row in rows) for i in range(3)]
-        for label, value, error, odd, remark in rows:
-            rest = "  ".join(word for word in (odd, remark) if word)
-            line = f"    {label:<{widths[0]}}  {value:>{widths[1]}}  {error:>{widths[2]}}  {rest}"
-            lines.append(line.rstrip())
+        for label, value, error, *said in rows:
+            line = f"    {label:<{widths[0]}}  {value:>{widths[1]}}  {error:>{widths[2]}}  "
+            lines.append((line + "  ".join(filter(None, said))).rstrip())
         lines.append(f"  error       {self.error:.1e} of the norm")
         lines.append(f"  tolerance   {self.tolerance:.1e}, {self.reason}")
         lines += [f"  pattern     {pattern}" for pattern in self.patterns]
@@ -159,10 +159,9 @@ class GradientReport(NamedTuple):
         return "\n".join(lines)
 
     def _card(self) -> Card:
-        left = {reason: n for reason, n in self.left_out.items() if n}
         facts = {
             "looked at": self._count,
-            "left out": ", ".join(f"{n:,} {reason}" for reason, n in left.items()),
+            "left out": self._left,
             "worst at": f"{brief(self.worst_point)}, component {self.component}",
             "error": f"{self.error:.1e} of the norm",
             "tolerance": f"{self.tolerance:.1e}, {self.reason}",
@@ -170,10 +169,10 @@ class GradientReport(NamedTuple):
             "warning": "; ".join(self.warnings),
             **{dtype: found._line for dtype, found in self.behaviour.items()},
         }
-        rows = [("side", "value", "error / norm", "remark")]
-        for label, side in self.sides.items():
-            value, error, odd, remark = _cells(side)
-            rows.append((label, value, error, "  ".join(filter(None, (odd, remark)))))
+        rows = [("estimate", "value", "error / norm", "remark")]
+        for label, one in self.estimates.items():
+            value, error, *said = _cells(one)
+            rows.append((label, value, error, "  ".join(filter(None, said))))
         return Card(f"GradientReport of {self.name}, {self.kind}: {self.verdict}", facts, rows)
 
     @property
@@ -185,23 +184,15 @@ class GradientReport(NamedTuple):
             + f"; {left:,} left out" * bool(left)
         )
 
-    def plot(self) -> "Figure":
-        """Draw how the error of differences depends on the step, and in 2-D a map of the errors.
 
-        Returns:
-            A matplotlib figure; nothing is shown or saved.
-        """
-        return importlib.import_module("gdjax.plotting").certificate(self)
-
-
-def _cells(side: Side) -> tuple[str, str, str, str]:
-    odd = f"OUTLIER at {side.odd:,} point{'s' * (side.odd > 1)}" if side.odd else ""
-    if np.isnan(side.error) and side.remark and not side.odd:
-        return "—", "", odd, side.remark
-    return f"{side.value:.15g}", f"{side.error:+.1e}", odd, side.remark
+def _cells(one: Estimate) -> tuple[str, str, str, str]:
+    if np.isnan(one.error) and one.remark and not one.outliers:
+        return "—", "", "", one.remark
+    where = f"OUTLIER at {one.outliers:,} point{'s' * (one.outliers > 1)}" if one.outliers else ""
+    return f"{one.value:.15g}", f"{one.error:+.1e}", where, one.remark
 
 
-def _point(point: Any) -> str:
+def _point(point: PyTree) -> str:
     if isinstance(point, tuple):
         shown = ", ".join(f"{x:.9g}" for x in point[:6])
         return f"({shown}{', …' * (len(point) > 6)})"

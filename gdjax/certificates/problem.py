@@ -1,11 +1,12 @@
 """What is to be certified: a function and its derivative on flat points, and where to look."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import ArrayLike, PyTree
 
 from gdjax._inputs import ObjectiveLike, as_count, as_objective, as_points, is_count
 from gdjax._util.errors import ArgumentError, first_line
@@ -15,6 +16,18 @@ from gdjax.objectives.structure import Structure, is_flat
 
 # More directions than this would cost more than they tell: a random set of so many takes over.
 DIRECTIONS = 32
+LABELS = {
+    "gradient": {"hand": "hand", "reverse": "reverse mode", "forward": "forward mode"},
+    "Hessian": {
+        "hand": "hand",
+        "reverse": "forward over reverse",
+        "forward": "forward over forward",
+    },
+}
+
+OnFlat = Callable[[jax.Array], jax.Array]  # of a flat point
+Derivative = Callable[..., PyTree]  # of a point as the user has it, and the objective's args
+Bounds = Sequence[Sequence[float | int] | np.ndarray] | np.ndarray  # a (low, high) a dimension
 
 
 class Problem(NamedTuple):
@@ -25,9 +38,8 @@ class Problem(NamedTuple):
         kind: ``gradient`` or ``Hessian``.
         structure: how a flat point is the user's.
         value: point → ``(m,)``, what is differentiated: the function itself, or its gradient.
-        sides: the derivatives, by ``hand``, ``reverse`` and ``forward``: point → ``(c,)``. The
-            last one, and differences, are taken along ``directions`` only.
-        labels: what each side is called.
+        derivatives: by ``hand``, ``reverse`` and ``forward``: point → ``(c,)``. The last one, and
+            differences, are taken along ``directions`` only.
         directions: ``(p, d)``; the identity, or a random set of unit vectors.
         points: where to look, ``(n, d)``.
         drawn: how many of them were drawn at random; the others come last.
@@ -40,21 +52,25 @@ class Problem(NamedTuple):
     name: str
     kind: str
     structure: Structure
-    value: Callable
-    sides: dict[str, Callable]
-    labels: dict[str, str]
+    value: OnFlat
+    derivatives: dict[str, OnFlat]
     directions: np.ndarray
     points: np.ndarray
     drawn: int
     width: np.ndarray
-    kink: Callable | None
+    kink: OnFlat | None
     domain: np.ndarray | None
     variables: Sequence[str]
 
     @property
     def subject(self) -> str:
-        """The side to be certified: the hand-derived one, or else reverse mode."""
-        return "hand" if "hand" in self.sides else "reverse"
+        """The derivative to be certified: the hand-derived one, or else reverse mode."""
+        return "hand" if "hand" in self.derivatives else "reverse"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What each derivative is called."""
+        return LABELS[self.kind]
 
     def project(self, derivative: np.ndarray) -> np.ndarray:
         """A gradient along ``directions``; a Hessian has been taken along them already."""
@@ -66,11 +82,8 @@ class Problem(NamedTuple):
         if self.kind == "gradient":
             return self.name_of(index)
         row, column = divmod(index, len(self.directions))
-        across = (
-            self.name_of(column)
-            if len(self.directions) == self.structure.size
-            else f"direction {column}"
-        )
+        every = len(self.directions) == self.structure.size
+        across = self.name_of(column) if every else f"direction {column}"
         return f"({self.name_of(row)}, {across})"
 
     def name_of(self, component: int) -> int | str:
@@ -80,11 +93,11 @@ class Problem(NamedTuple):
 
 def pose(
     function: ObjectiveLike,
-    derivative: Callable | None,
+    derivative: Derivative | None,
     kind: str,
-    points: Any,
-    domain: Sequence[Any] | None,
-    around: Any,
+    points: PyTree[ArrayLike],
+    domain: Bounds | None,
+    around: PyTree[ArrayLike] | None,
     seed: int,
 ) -> Problem:
     """The problem that a user's arguments pose; see ``gdjax.check_gradient`` for them.
@@ -93,90 +106,99 @@ def pose(
         ArgumentError: a function that returns no scalar, a derivative of another shape than
             the point's, or points that are none.
     """
-    bare = callable(function) and not isinstance(function, Objective)
-    objective = None if bare else as_objective(function)
-    fn: Any = function if objective is None else objective.fn
-    if objective is not None:
-        domain = objective.domain if domain is None else domain
-        given = objective.gradient if kind == "gradient" else objective.hessian
-        derivative = given if derivative is None else derivative
+    if callable(function) and not isinstance(function, Objective):
+        objective, fn = None, unshared(function)
+        name = getattr(function, "__name__", "function")
+    else:
+        objective = as_objective(function)
+        name, domain = objective.name, objective.domain if domain is None else domain
         if domain is None and around is None:
             around = objective.shaped(np.asarray(objective.start))
-    name = objective.name if objective else getattr(function, "__name__", "function")
+        fn = _with_data(objective.fn, objective)
+        derivative = derivative or (objective.gradient if kind == "gradient" else objective.hessian)
+    if derivative is not None:
+        derivative = _with_data(derivative, objective)
     box = None if domain is None else _box(domain)
     structure, where, drawn = _where(points, box, around, np.random.default_rng(seed), objective)
-    fn, derivative = unshared(fn), derivative and unshared(derivative)
-    if objective is not None and objective.args:
-        fn, derivative = _with_data(fn, objective), derivative and _with_data(derivative, objective)
-    d = structure.size
-    directions = np.eye(d)
-    if d > DIRECTIONS:
-        directions = np.random.default_rng(seed + 1).standard_normal((DIRECTIONS, d))
+    directions = np.eye(structure.size)
+    if structure.size > DIRECTIONS:
+        directions = np.random.default_rng(seed + 1).standard_normal((DIRECTIONS, structure.size))
         directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     reach = np.abs(where).max(axis=0)
-    width = np.where(reach > 0, reach, 1.0) if box is None else np.ptp(box, axis=1)
-
-    def flat_fn(flat: Any) -> Any:
-        return fn(structure.unflatten(flat))
-
-    def flat_derivative(flat: Any) -> Any:
-        result = derivative(structure.unflatten(flat))  # type: ignore[misc]
-        if kind == "Hessian":
-            return jnp.ravel(result)
-        return structure.flatten(result, f"the gradient of {name}")
-
-    def along(inner: Callable, flat: Any) -> Any:
-        ways = jnp.asarray(directions, flat.dtype)
-        return jax.vmap(lambda way: jax.jvp(inner, (flat,), (way,))[1], out_axes=-1)(ways)
-
-    sides: dict[str, Callable] = {"hand": flat_derivative} if derivative is not None else {}
-    if kind == "gradient":
-        value = lambda flat: jnp.reshape(flat_fn(flat), (1,))  # noqa: E731
-        sides["reverse"] = jax.grad(flat_fn)
-        sides["forward"] = lambda flat: along(flat_fn, flat)
-        labels = {"hand": "hand", "reverse": "reverse mode", "forward": "forward mode"}
-    else:
-        value = slope = jax.grad(flat_fn)
-        sides["reverse"] = lambda flat: jnp.ravel(along(slope, flat))
-        sides["forward"] = lambda flat: jnp.ravel(along(lambda x: along(flat_fn, x), flat))
-        if d > DIRECTIONS:
-            del sides["forward"]
-        if derivative is not None:
-            hessian = derivative
-
-            def hand(flat: Any) -> Any:
-                return jnp.ravel(hessian(flat) @ jnp.asarray(directions.T, flat.dtype))
-
-            sides["hand"] = hand
-        labels = {
-            "hand": "hand",
-            "reverse": "forward over reverse",
-            "forward": "forward over forward",
-        }
+    ways = _gradients if kind == "gradient" else _hessians
+    value, derivatives = ways(
+        lambda flat: fn(structure.unflatten(flat)),
+        derivative and (lambda flat: derivative(structure.unflatten(flat))),
+        structure, directions, name,
+    )  # fmt: skip
     problem = Problem(
         name=name,
-        kind=kind, structure=structure,
-        value=value, sides=sides, labels=labels, directions=directions,
-        points=where, drawn=drawn, width=width, kink=objective.kink if objective else None,
-        domain=box, variables=objective.variables if objective else structure.names,
-    )  # fmt: skip
+        kind=kind,
+        structure=structure,
+        value=value,
+        derivatives=derivatives,
+        directions=directions,
+        points=where,
+        drawn=drawn,
+        width=np.where(reach > 0, reach, 1.0) if box is None else np.ptp(box, axis=1),
+        kink=objective.kink if objective else None,
+        domain=box,
+        variables=objective.variables if objective else structure.names,
+    )
     _check_shapes(problem, fn, derivative)
     return problem
 
 
-def _with_data(fn: Callable, objective: Objective) -> Callable:
-    """A function of the point alone; the data have its dtype."""
+def _along(fn: OnFlat, directions: np.ndarray, flat: jax.Array) -> jax.Array:
+    """Forward mode along each direction, the last axis."""
+    ways = jnp.asarray(directions, flat.dtype)
+    return jax.vmap(lambda way: jax.jvp(fn, (flat,), (way,))[1], out_axes=-1)(ways)
 
-    def bound(point: Any) -> Any:
+
+def _gradients(
+    fn: OnFlat, hand: Derivative | None, structure: Structure, directions: np.ndarray, name: str
+) -> tuple[OnFlat, dict[str, OnFlat]]:
+    """What is differentiated, and every gradient of a function."""
+    found: dict[str, OnFlat] = {}
+    if hand is not None:
+        found["hand"] = lambda flat: structure.flatten(hand(flat), f"the gradient of {name}")
+    found["reverse"] = jax.grad(fn)
+    found["forward"] = lambda flat: _along(fn, directions, flat)
+    return lambda flat: jnp.reshape(fn(flat), (1,)), found
+
+
+def _hessians(
+    fn: OnFlat, hand: Derivative | None, structure: Structure, directions: np.ndarray, name: str
+) -> tuple[OnFlat, dict[str, OnFlat]]:
+    """The gradient by reverse mode, and every Hessian of a function, along the directions."""
+    slope = jax.grad(fn)
+    found: dict[str, OnFlat] = {}
+    if hand is not None:
+        found["hand"] = lambda flat: jnp.ravel(hand(flat) @ jnp.asarray(directions.T, flat.dtype))
+    found["reverse"] = lambda flat: jnp.ravel(_along(slope, directions, flat))
+    if len(directions) == structure.size:
+        found["forward"] = lambda flat: jnp.ravel(
+            _along(lambda at: _along(fn, directions, at), directions, flat)
+        )
+    return slope, found
+
+
+def _with_data(fn: Derivative, objective: Objective | None) -> Derivative:
+    """A function of the point alone; the objective's data have the point's dtype."""
+    fn = unshared(fn)
+    if objective is None or not objective.args:
+        return fn
+
+    def bound(point: PyTree) -> PyTree:
         floats = [x.dtype for x in jax.tree.leaves(point) if hasattr(x, "dtype")]
         return fn(point, *objective.cast(jnp.result_type(*floats)).args)
 
     return bound
 
 
-def _check_shapes(problem: Problem, fn: Callable, derivative: Callable | None) -> None:
-    structure, point = problem.structure, jnp.asarray(problem.points[0])
-    returned = _shape_of(lambda flat: fn(structure.unflatten(flat)), point, problem.name)
+def _check_shapes(problem: Problem, fn: Derivative, derivative: Derivative | None) -> None:
+    point = problem.structure.unflatten(jnp.asarray(problem.points[0]))
+    returned = _shape_of(fn, point, problem.name)
     if not isinstance(returned, jax.ShapeDtypeStruct):
         raise ArgumentError(f"{problem.name} must return one real number, got a pytree")
     if returned.shape != () or not jnp.issubdtype(returned.dtype, np.floating):
@@ -184,8 +206,8 @@ def _check_shapes(problem: Problem, fn: Callable, derivative: Callable | None) -
         raise ArgumentError(f"{problem.name} must return one real number, got {kind}")
     if derivative is None:
         return
-    what = f"the {'gradient' if problem.kind == 'gradient' else 'Hessian'} of {problem.name}"
-    returned = _shape_of(lambda flat: derivative(structure.unflatten(flat)), point, what)
+    what = f"the {problem.kind} of {problem.name}"
+    returned = _shape_of(derivative, point, what)
     if problem.kind == "gradient":
         problem.structure.flatten(jax.tree.map(lambda x: np.zeros(x.shape), returned), what)
         return
@@ -195,7 +217,7 @@ def _check_shapes(problem: Problem, fn: Callable, derivative: Callable | None) -
         raise ArgumentError(f"{what} must be an array of shape {(d, d)}, got {got}")
 
 
-def _shape_of(fn: Callable, point: Any, what: str) -> Any:
+def _shape_of(fn: Derivative, point: PyTree, what: str) -> PyTree:
     try:
         return jax.eval_shape(fn, point)
     except ArgumentError:
@@ -206,15 +228,15 @@ def _shape_of(fn: Callable, point: Any, what: str) -> Any:
         ) from error
 
 
-def _box(domain: Sequence[Any]) -> np.ndarray:
+def _box(domain: Bounds) -> np.ndarray:
     """The domain as pairs ``(d, 2)``, checked as an objective checks its own."""
     return np.asarray(Objective(name="domain", fn=abs, domain=domain).domain)
 
 
 def _where(
-    points: Any,
+    points: PyTree[ArrayLike],
     box: np.ndarray | None,
-    around: Any,
+    around: PyTree[ArrayLike] | None,
     rng: np.random.Generator,
     objective: Objective | None,
 ) -> tuple[Structure, np.ndarray, int]:
@@ -273,7 +295,7 @@ def _check_finite(points: np.ndarray, structure: Structure, argument: str) -> No
         )
 
 
-def _given(points: Any) -> list[Any]:
+def _given(points: PyTree[ArrayLike]) -> list[PyTree[ArrayLike]]:
     """Points as a list: from ``(n, d)``, ``(d,)``, one pytree, or a list of points."""
     if isinstance(points, list | tuple):
         numbers = all(np.ndim(x) == 0 and not isinstance(x, dict) for x in points)

@@ -3,7 +3,7 @@
 import sys
 
 from gdjax._util import signals
-from gdjax.cli.usage import HELP, USAGE
+from gdjax.cli.commands import HELP, USAGE
 
 
 def main() -> None:

@@ -1,59 +1,51 @@
-"""What ``gdjax certify`` does: two optimizers held against each other, on every objective."""
+"""``gdjax certify``: two optimizers held against each other, on every objective."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
 
 import jax
 import numpy as np
-import optax
+from omegaconf import DictConfig, OmegaConf
 
-from gdjax._inputs import DType, default_dtype
+from gdjax._inputs import default_dtype
 from gdjax.certificates import EquivalenceReport, certify_equivalence, table
+from gdjax.cli.config import make_objectives, make_optimizer, settings
+from gdjax.cli.output_folder import OutputFolder
 from gdjax.objectives import Objective
 from gdjax.starts import given_or_drawn
 
 log = logging.getLogger(__name__)
 
 
-def certify(
-    objectives: Iterable[Objective],
-    pair: Callable[[float], tuple[optax.GradientTransformation, optax.GradientTransformation]],
-    *,
-    learning_rate: float | None = None,
-    starts: int = 3,
-    steps: int = 50,
-    seed: int = 0,
-    dtypes: Sequence[DType] = ("float32", "float64"),
-    decaying: bool = False,
-) -> list[EquivalenceReport]:
-    """Certify two optimizers as one method on every objective, and say how it went, in a table.
+def certify(config: DictConfig, folder: OutputFolder) -> int:
+    """Certify two optimizers as one method on every objective; 1 if they differ on one.
 
-    Args:
-        objectives: what to descend, one after the other.
-        pair: learning rate → the two optimizers.
-        learning_rate: None takes 1/L on each, with L the largest curvature at the starts.
-        starts: how many; the objective's own and others drawn in the domain.
-        steps: number of steps from each start.
-        seed: of the draw.
-        dtypes: in which the steps are taken.
-        decaying: whether to try a decaying learning rate as well.
-
-    Raises:
-        ArgumentError: as ``gdjax.certify_equivalence`` does.
+    Where the config has no learning rate it is 1/L on each, with L the largest curvature at the
+    starts.
     """
+    del folder  # the log is all that a certificate leaves
+    asked = settings(config, "learning_rate", "starts", "steps", "seed", "dtypes", "decaying")
     reports, rows = [], [("objective", "dtype", "point", "carried", "steps", "verdict")]
-    for objective in objectives:
-        points = given_or_drawn(objective, starts, seed)
-        rate = _inverse_curvature(objective, points) if learning_rate is None else learning_rate
-        for dtype in dtypes:
+    for objective in make_objectives(config):
+        points = given_or_drawn(objective, asked["starts"], asked["seed"])
+        rate = asked["learning_rate"]
+        rate = _inverse_curvature(objective, points) if rate is None else rate
+        at = DictConfig(OmegaConf.merge(config, {"learning_rate": rate}))
+        pair = make_optimizer(at.a, at), make_optimizer(at.b, at)
+        for dtype in asked["dtypes"]:
             report = certify_equivalence(
-                *pair(rate), objective, points, steps, dtype=dtype, schedule=decaying
+                *pair, objective, points, asked["steps"], dtype=dtype, schedule=asked["decaying"]
             )
             reports.append(report)
             trial = report.trials[0]
             numbers = f"{trial.ulps:.3g}", f"{trial.carried:.3g}", str(trial.steps)
             rows.append((objective.name, dtype, *numbers, report.verdict))
     log.info(table(rows))
+    _tell_worst(reports, asked["learning_rate"])
+    return 0 if all(report.same for report in reports) else 1
+
+
+def _tell_worst(reports: list[EquivalenceReport], learning_rate: float | None) -> None:
+    """Say what was compared, and how far apart the next points are in the worst case."""
     first, ulps = reports[0], [report.trials[0].ulps for report in reports]
     log.info("a = %s\nb = %s", first.a, first.b)
     log.info(
@@ -63,7 +55,6 @@ def certify(
         sum(value <= 2 for value in ulps), len(ulps), max(ulps),
         ", as seven roundings can add up" * (2 < max(ulps) <= 8),
     )  # fmt: skip
-    return reports
 
 
 def _inverse_curvature(objective: Objective, points: np.ndarray) -> float:

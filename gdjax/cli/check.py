@@ -1,59 +1,44 @@
-"""What ``gdjax check`` does: certificates of gradients, in a table."""
+"""``gdjax check``: certificates of gradients."""
 
 import logging
 import os
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-from gdjax import plotting
-from gdjax._inputs import DType
+from omegaconf import DictConfig
+
 from gdjax.certificates import GradientReport, check_gradient, check_hessian
-from gdjax.objectives import Objective
+from gdjax.cli.config import make_objectives, settings
+from gdjax.cli.output_folder import OutputFolder
 
 log = logging.getLogger(__name__)
 
 
-def check(
-    objectives: Sequence[Objective],
-    folder: Path,
-    *,
-    points: int = 1000,
-    seed: int = 0,
-    dtype: DType = "float64",
-    hessian: bool = False,
-    draw: bool = False,
-) -> list[GradientReport]:
-    """Certify the gradient of each objective, several at a time, and say how it went.
+def check(config: DictConfig, folder: OutputFolder) -> int:
+    """Certify the gradient of each objective, several at a time; 1 if one is wrong.
 
     One objective gets its whole table, of several only those with a wrong gradient.
-
-    Args:
-        objectives: with a hand-derived gradient; of others, autodiff's is certified.
-        folder: where the pictures go.
-        points: how many to draw in each domain.
-        seed: of the draw.
-        dtype: the one that the verdict is about.
-        hessian: whether to certify the Hessian as well.
-        draw: whether to draw each certificate.
-
-    Raises:
-        ArgumentError: as ``gdjax.check_gradient`` does, before anything is written.
     """
-    kinds = [check_gradient, check_hessian] if hessian else [check_gradient]
-    jobs = [(certify, objective) for objective in objectives for certify in kinds]
+    objectives = make_objectives(config)
+    kinds = [check_gradient, check_hessian] if config.hessian else [check_gradient]
+    asked = settings(config, "points", "seed", "dtype")
 
     def certify(job: tuple) -> GradientReport:
-        return job[0](job[1], points=points, seed=seed, dtype=dtype)
+        objective, kind = job
+        return kind(objective, **asked)
 
     reports = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # XLA compiles outside Python's lock
-        for report in pool.map(certify, jobs):
+        for report in pool.map(certify, [(f, kind) for f in objectives for kind in kinds]):
             reports.append(report)
             log.info("%s", report if len(objectives) == 1 or not report.ok else report.line)
-    if draw:
-        folder.mkdir(parents=True, exist_ok=True)
-        for report in reports:
-            name = f"{report.name}_{report.kind.lower()}.png"
-            log.info("%s", plotting.save(report.plot(), folder / name))
-    return reports
+    for report in reports if config.draw else ():
+        from gdjax import plotting  # not every call draws
+
+        name = f"{report.name}_{report.kind.lower()}"
+        folder.tell(folder.pictures({name: plotting.certificate(report)}))
+    wrong = [f"{report.kind} of {report.name}" for report in reports if not report.ok]
+    if len(reports) > 1:
+        log.info("%d of %d are right", len(reports) - len(wrong), len(reports))
+    if wrong:
+        log.error("wrong: %s", ", ".join(wrong))
+    return 1 if wrong else 0

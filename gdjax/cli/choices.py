@@ -1,6 +1,5 @@
 """What can be chosen on the command line, and what a user may leave out in writing it."""
 
-import functools
 import re
 from typing import Any
 
@@ -10,29 +9,43 @@ from gdjax import objectives, optimizers
 from gdjax._util.errors import ArgumentError, unknown
 from gdjax.cli.hydra_versions import REPLACE
 
+# The options of Hydra's that an unknown one is likely to be meant for.
+OPTIONS = (
+    "--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun",
+    "--shell-completion", "--config-path", "--config-name", "--config-dir", "--experimental-rerun",
+    "--info",
+)  # fmt: skip
+SHORT = ("-h", "-c", "-p", "-r", "-m", "-s", "-i")
+MODES = ("--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i")  # one at a time
 
-def store_choices(task: str) -> None:
+Choices = dict[str, dict[str, dict[str, Any]]]  # group → name → settings
+
+
+def store_choices(command: str) -> Choices:
     """Make every registered objective and optimizer a config choice, with its parameters."""
-    store = functools.partial(ConfigStore.instance().store, **REPLACE)
-    for name in objectives.names():
-        parameters = _parameters(objectives, name).items()
-        node = {"name": name} | {key: _as_lists(default) for key, default in parameters}
-        store(name, node, group="objective")
-    for name in objectives.makers():
-        node = {"maker": name}
-        for key, default in objectives.parameters(name).items():
-            node[key] = "???" if default is objectives.REQUIRED else _as_lists(default)
-        store(name, node, group="objective")
-    if task in ("check", "certify"):
-        store("all", {"name": "all"}, group="objective")
     kinds = {
-        "optimizer": ("name", optimizers),
-        "transform": ("name", optimizers.TRANSFORMS),
-        "schedule": ("schedule", optimizers.schedules),
+        "objective": [
+            ("name", objectives.names(), objectives),
+            ("maker", objectives.makers(), objectives),
+        ],
+        "optimizer": [("name", optimizers.names(), optimizers)],
+        "transform": [("name", optimizers.TRANSFORMS.names(), optimizers.TRANSFORMS)],
+        "schedule": [("schedule", optimizers.schedules.names(), optimizers.schedules)],
     }
-    for group, (key, catalogue) in kinds.items():
-        for name in catalogue.names():
-            store(name, {key: name} | _settings(_parameters(catalogue, name)), group=group)
+    choices = {
+        group: {
+            name: {key: name} | _settings(_parameters(catalogue, name))
+            for key, names, catalogue in shelves
+            for name in names
+        }
+        for group, shelves in kinds.items()
+    }
+    if command in ("check", "certify"):
+        choices["objective"]["all"] = {"name": "all"}
+    for group, nodes in choices.items():
+        for name, node in nodes.items():
+            ConfigStore.instance().store(name, node, group=group, **REPLACE)
+    return choices
 
 
 def _parameters(catalogue: Any, name: str) -> dict[str, Any]:
@@ -61,21 +74,24 @@ def _as_lists(value: Any) -> Any:
     return [_as_lists(item) for item in value] if type(value) is tuple else value
 
 
-def check_choices(task: str, words: list[str]) -> None:
+def check_choices(choices: Choices, words: list[str]) -> None:
     """Refuse an unknown choice before Hydra makes a folder."""
-    known = {
-        "objective": {*objectives.names(), *objectives.makers()},
-        "optimizer": {*optimizers.names()},
-        "transform": {*optimizers.TRANSFORMS.names()},
-        "schedule": {*optimizers.schedules.names()},
-    }
-    if task in ("check", "certify"):
-        known["objective"].add("all")
     for word in words:
-        if match := re.fullmatch(rf"\+?({'|'.join(known)})(?:@[\w.]+)?=([\w,]+)", word):
+        if match := re.fullmatch(rf"\+?({'|'.join(choices)})(?:@[\w.]+)?=([\w,]+)", word):
             for name in match[2].split(","):
-                if name not in known[match[1]]:
-                    raise unknown(match[1], name, known[match[1]])
+                if name not in choices[match[1]]:
+                    raise unknown(match[1], name, choices[match[1]])
+
+
+def check_options(words: list[str]) -> None:
+    """Refuse an unknown option, and two that exclude each other."""
+    given = [word.partition("=")[0] for word in words if word.startswith("-")]
+    for option in given:
+        if not option.startswith(SHORT) and not any(o.startswith(option) for o in OPTIONS):
+            raise unknown("option", option, OPTIONS)
+    modes = {option.lstrip("-")[0]: option for option in given if option in MODES}
+    if len(modes) > 1:
+        raise ArgumentError(f"{' and '.join(modes.values())} exclude each other: give one of them")
 
 
 def spelled_out(task: str, words: list[str]) -> list[str]:

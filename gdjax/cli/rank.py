@@ -1,94 +1,111 @@
-"""What ``gdjax rank`` does: tune, score, draw, export and tell."""
+"""``gdjax rank``: many optimizers on many objectives, each tuned and then scored."""
 
-import csv
 import importlib.util
-import json
 import logging
 import math
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from omegaconf import DictConfig
 
 from gdjax import plotting
+from gdjax.cli.config import make_objective, plain, settings
+from gdjax.cli.output_folder import OutputFolder
 from gdjax.comparison.ranking import Profile, Ranking
 from gdjax.comparison.tuning import rank as ranked
 from gdjax.plotting.profiles import RATIOS, simplex_gradients
 
 log = logging.getLogger(__name__)
 
+TUNING = (
+    "budget", "trials", "starts", "held_out", "seeds", "seed", "tau", "ranges", "together",
+)  # fmt: skip
 
-def rank(
-    objectives: Any,
-    optimizers: Any,
-    folder: Path,
-    *,
-    format: str = "png",
-    dpi: int = 150,
-    **asked: Any,
-) -> Ranking:
-    """Rank optimizers; write tables, profiles and pictures, and say who won.
+
+def rank(config: DictConfig, folder: OutputFolder) -> int:
+    """Rank optimizers on the objectives of the config, or on the one that is chosen."""
+    one = config.get("objective")
+    objectives = [make_objective(config)] if one else plain(config.objectives)
+    return tune_and_score(objectives, plain(config.optimizers), config, config, folder)
+
+
+def tune_and_score(
+    objectives: Sequence[Any],
+    optimizers: Sequence[Any],
+    tuning: DictConfig,
+    config: DictConfig,
+    folder: OutputFolder,
+) -> int:
+    """Rank optimizers; leave tables, profiles and pictures, and say who won.
 
     Args:
         objectives: as ``gdjax.rank`` takes them.
         optimizers: likewise.
-        folder: where the files go; made after everything has been computed.
-        format: of the pictures: ``png``, ``svg`` or ``pdf``.
-        dpi: dots per inch of the pictures.
-        **asked: the other arguments of ``gdjax.rank``.
-
-    Returns:
-        The ranking.
-
-    Raises:
-        ArgumentError: as ``gdjax.rank`` does, before anything is written.
+        tuning: the part of the config that says how to tune and score.
+        config: the whole of it.
+        folder: where the files go.
     """
-    plotting.check_output(format, dpi)
+    asked = settings(tuning, *TUNING) | settings(config, "gradient", "dtype")
     began = time.perf_counter()
     found = ranked(objectives, optimizers, **asked, progress=sys.stderr.isatty())
     seconds = time.perf_counter() - began
-    figures = {name: draw(found) for name, draw in plotting.RANKING_PICTURES.items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    pictures = [
-        plotting.save(figure, folder / f"{name}.{format}", dpi).name
-        for name, figure in figures.items()
-    ]
-    _write(folder / "table.csv", found.rows())
-    _write(folder / "settings.csv", _settings(found))
-    _write(folder / "profiles.csv", _profiles(found))
-    arrays = {k: v for k, v in found._asdict().items() if isinstance(v, np.ndarray | tuple)}
-    starts = {f"held_out_{name}": points for name, points in found.held_out.items()}
-    np.savez_compressed(folder / "ranking.npz", **arrays, **starts)  # pyright: ignore
-    tables = ["table.csv", "settings.csv", "profiles.csv", "ranking.npz"]
-    if importlib.util.find_spec("pyarrow"):
-        _runs(found, folder / "runs.parquet")
-        tables.append("runs.parquet")
+    pictures = folder.pictures(
+        {name: draw(found) for name, draw in plotting.RANKING_PICTURES.items()}
+    )
+    tables = _write_tables(found, folder)
     summary = {
         "objectives": list(found.objectives),
-        "optimizers": found.overall(),
+        "optimizers": [
+            row | {"evaluations": [q if math.isfinite(q) else None for q in row["evaluations"]]}
+            for row in found.overall()  # what never happens is null
+        ],
         "budget": found.budget,
         "tau": found.tau.tolist(),
         "tuning_evaluations_allotted": found.allotted,
-        "fmin_not_known": [n for n, k in zip(found.objectives, found.known, strict=True) if not k],
+        "fmin_not_known": _guessed(found),
         "together": found.together,
         "seconds": round(seconds, 1),
         "pictures": pictures,
         "tables": tables,
     }
-    (folder / "summary.json").write_text(json.dumps(_plain(summary), indent=2) + "\n")
+    folder.summary(summary)
     log.info("%s\n%s", _heading(found, seconds), found)
-    for name in [*pictures, *tables]:
-        log.info("%s", folder / name)
-    return found
+    folder.tell([*pictures, *tables])
+    return 0
+
+
+def _write_tables(found: Ranking, folder: OutputFolder) -> list[str]:
+    """Every number of a ranking; returns the names of the files."""
+    tables = {
+        "table.csv": found.rows(),
+        "settings.csv": _settings(found),
+        "profiles.csv": _profiles(found),
+    }
+    for name, rows in tables.items():
+        folder.table(name, rows)
+    arrays = {k: v for k, v in found._asdict().items() if isinstance(v, np.ndarray | tuple)}
+    starts = {f"held_out_{name}": points for name, points in found.held_out.items()}
+    folder.arrays("ranking.npz", arrays | starts, np.savez_compressed)
+    names = [*tables, "ranking.npz"]
+    if importlib.util.find_spec("pyarrow"):
+        names.append("runs.parquet")
+        _runs(found, folder.file("runs.parquet"))
+    return names
+
+
+def _guessed(found: Ranking) -> list[str]:
+    """The objectives whose least value is not known."""
+    return [n for n, known in zip(found.objectives, found.known, strict=True) if not known]
 
 
 def _heading(found: Ranking, seconds: float) -> str:
     p, o, seeds, held_out, _ = found.costs.shape
     one = "together" if found.together else "for each objective"
-    guessed = [n for n, known in zip(found.objectives, found.known, strict=True) if not known]
+    guessed = _guessed(found)
     lines = [
         f"{o} optimizer{'s' * (o > 1)} on {p} objective{'s' * (p > 1)}, tuned {one} with at most "
         f"{found.allotted:,} evaluations in {seeds} seeds, scored on {held_out} held-out starts, "
@@ -103,8 +120,8 @@ def _heading(found: Ranking, seconds: float) -> str:
 
 def _settings(found: Ranking) -> Iterable[dict[str, Any]]:
     """The hyperparameters that tuning chose, one a row."""
-    for label, settings in found.settings.items():
-        for name, values in settings.items():
+    for label, chosen in found.settings.items():
+        for name, values in chosen.items():
             for (i, seed), value in np.ndenumerate(values):
                 yield {
                     "objective": found.objectives[i], "optimizer": label, "tuning_seed": seed,
@@ -146,20 +163,3 @@ def _runs(found: Ranking, file: Path) -> None:
     for t, tau in enumerate(found.tau.tolist()):
         columns[f"evaluations_to_{tau:g}"] = found.costs[..., t].ravel()
     pq.write_table(pa.table(columns), file)
-
-
-def _write(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    rows = list(rows)
-    with file.open("w", newline="") as out:
-        writer = csv.DictWriter(out, rows[0] if rows else ["objective"])
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def _plain(value: Any) -> Any:
-    """As JSON has it: what never happens is null."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,96 +1,90 @@
-"""What ``gdjax sweep`` does: run what is missing, count, draw and tell."""
+"""``gdjax sweep``: many descents; what is missing is run, counted, drawn and told."""
 
-import json
 import logging
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
+from omegaconf import DictConfig
 
 from gdjax import metrics, plotting, results
-from gdjax._descent.outcomes import Outcome
+from gdjax._descent.outcomes import Outcome, StoppingRule
 from gdjax._sweep.engine import Sweep
+from gdjax._sweep.plan import plan
 from gdjax._util.errors import ArgumentError, unknown
+from gdjax.cli.config import make_axes, make_objective, make_optimizer, make_starts, plain, settings
+from gdjax.cli.output_folder import OutputFolder
 from gdjax.objectives import Objective
 
 log = logging.getLogger(__name__)
 
+ASKED = ("steps", "save_at", "tolerance", "gradient", "dtype", "chunk")
 
-def sweep(
-    prepared: Sweep,
-    objective: Objective,
-    folder: Path,
-    *,
-    store: str | None = None,
-    parquet: bool = False,
-    plots: Sequence[str] | None = None,
-    format: str = "png",
-    dpi: int = 150,
-) -> dict[str, Any]:
+
+def sweep(config: DictConfig, folder: OutputFolder) -> int:
     """Run a sweep, or what is missing of it; count, draw and tell what came out.
 
-    Args:
-        prepared: the sweep.
-        objective: what it descends.
-        folder: where summary and pictures go; made after everything has been computed.
-        store: the folder of the results; by default one beside ``folder``, named after what
-            decides them, so that the same sweep finds what it has computed already.
-        parquet: whether to write the results as a table too.
-        plots: which pictures, see ``plotting.sweep_pictures``; by default all that suit.
-        format: of the pictures: ``png``, ``svg`` or ``pdf``.
-        dpi: dots per inch of the pictures.
-
-    Returns:
-        The summary, as ``summary.json`` has it.
-
-    Raises:
-        ArgumentError: a store that holds another sweep, an unknown picture or format, one that
-            does not suit the sweep.
-        StorageError: a disk that does not take the results.
+    Without ``store`` the results lie beside the folder, in one named after what decides them, so
+    that the same sweep finds what it has computed already.
     """
-    plotting.check_output(format, dpi)
+    objective = make_objective(config)
+    stopping = StoppingRule(every=config.every) if config.stopping else False
+    asked = plan(
+        objective, make_optimizer(config.optimizer, config), make_starts(config), make_axes(config),
+        stopping=stopping, **settings(config, *ASKED),
+    )  # fmt: skip
+    prepared = Sweep(asked, config.devices, config.kernel, in_memory=False)
+    plots = _checked_plots(config, prepared)
+    digest = f"{objective.name}-{prepared.digest}.zarr"
+    store = Path(config.store or folder.path.parent / "stores" / digest)
+    before = _evaluations(store)
+    began = time.perf_counter()
+    found = _completed(prepared, store)
+    seconds = time.perf_counter() - began
+    summary = _count(objective, found) | {"store": str(store), "seconds": round(seconds, 3)}
+    summary["optimizer"] = _with_ranges(found)
+    for name, earlier in zip(("descents", "gradient_evaluations"), before, strict=True):
+        summary[f"{name}_now"] = summary[name] - earlier
+    summary["pictures"] = folder.pictures(plotting.sweep_pictures(found, objective, plots))
+    names = [*summary["pictures"]]
+    if config.parquet:
+        names.append("results.parquet")
+        results.to_parquet(store, folder.file("results.parquet"))
+    folder.summary(summary)
+    log.info(_sweep_table(summary))
+    folder.tell(names)
+    log.info("%s", store)
+    return 0
+
+
+def _checked_plots(config: DictConfig, prepared: Sweep) -> list[str] | None:
+    """The names of the pictures that are asked for; None for all that suit."""
+    plots = plain(config.plots)
     for name in plots or ():
         if name not in plotting.PICTURES:
             raise unknown("picture", name, plotting.PICTURES)
         if name == "paths" and "points" not in prepared.layout.variables:
             raise ArgumentError("plots can show paths of recorded steps only: add save_at=all")
-    where = Path(store or folder.parent / "stores" / f"{objective.name}-{prepared.digest}.zarr")
-    before = _evaluations(where)
-    began = time.perf_counter()
+    return plots
+
+
+def _completed(prepared: Sweep, store: Path) -> xr.Dataset:
+    """All results of a sweep; one that is interrupted says how much of it is in the store."""
     try:
-        found = prepared.run(where, progress=sys.stderr.isatty())
+        return prepared.run(store, progress=sys.stderr.isatty())
     except KeyboardInterrupt:
-        if not where.is_dir():
-            raise
-        done = results.open_results(where, variables=["outcome"])["outcome"].values >= 0
-        log.warning(
-            "interrupted: %s of %s descents are in %s; the same command continues",
-            f"{int(done.sum()):,}", f"{done.size:,}", where,
-        )  # fmt: skip
+        if store.is_dir():
+            done = results.open_results(store, variables=["outcome"])["outcome"].values >= 0
+            log.warning(
+                "interrupted: %s of %s descents are in %s; the same command continues",
+                f"{int(done.sum()):,}", f"{done.size:,}", store,
+            )  # fmt: skip
         raise
-    seconds = time.perf_counter() - began
-    summary = _count(objective, found) | {"store": str(where), "seconds": round(seconds, 3)}
-    summary["optimizer"] = _with_ranges(found)
-    for name, earlier in zip(("descents", "gradient_evaluations"), before, strict=True):
-        summary[f"{name}_now"] = summary[name] - earlier
-    figures = plotting.sweep_pictures(found, objective, plots)
-    folder.mkdir(parents=True, exist_ok=True)
-    summary["pictures"] = [
-        plotting.save(figure, folder / f"{name}.{format}", dpi).name
-        for name, figure in figures.items()
-    ]
-    if parquet:
-        results.to_parquet(where, folder / "results.parquet")
-    (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    log.info(_sweep_table(summary))
-    for name in [*summary["pictures"], *["results.parquet"] * parquet]:
-        log.info("%s", folder / name)
-    log.info("%s", where)
-    return summary
 
 
 def _evaluations(store: Path) -> tuple[int, int]:
@@ -101,7 +95,7 @@ def _evaluations(store: Path) -> tuple[int, int]:
     return int((taken >= 0).sum()), int(taken.sum(where=taken >= 0, dtype=np.int64))
 
 
-def _with_ranges(found: Any) -> str:
+def _with_ranges(found: xr.Dataset) -> str:
     """The optimizer with the range of what was swept, as heavy_ball(learning_rate=0.1…0.5)."""
 
     def setting(match: re.Match) -> str:
@@ -134,7 +128,7 @@ def _time(summary: Mapping[str, Any]) -> str:
     )
 
 
-def _count(objective: Objective, found: Any) -> dict[str, Any]:
+def _count(objective: Objective, found: xr.Dataset) -> dict[str, Any]:
     """What became of a sweep's descents, in numbers."""
     outcome, minimum = found["outcome"].values, found["minimum"].values
     reached = (minimum >= 0) & (minimum < len(objective.minima))

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 
 from gdjax import optimizers
-from gdjax._descent.trajectory import step_function
+from gdjax._descent.loop import Descent, State
 from gdjax._inputs import DType, default_dtype
 from gdjax._sweep.plan import plan
 from gdjax._sweep.runner import Runner
@@ -158,13 +158,13 @@ def _line_search(
 
     def descend(objective: Objective, start: jax.Array, given: Any) -> tuple[jax.Array, jax.Array]:
         made = optimizer.replace(**given)
-        step = step_function(objective, gradient, made)
+        descent = Descent(objective, made, gradient)
 
-        def body(carry: Any, _: None) -> tuple[Any, tuple[jax.Array, jax.Array]]:
-            (point, state), value, _ = step(*carry)
-            return (point, state), (value, jnp.maximum(_searched(state), 1))
+        def body(state: State, _: None) -> tuple[State, tuple[jax.Array, jax.Array]]:
+            after, value = descent.step(state)
+            return after, (value, jnp.maximum(_searched(after.optimizer), 1))
 
-        return jax.lax.scan(body, (start, made.init(start)), length=budget)[1]
+        return jax.lax.scan(body, State(start, made.init(start)), length=budget)[1]
 
     many = max([len(column) for column in settings.values()], default=1)
     with default_dtype(dtype):

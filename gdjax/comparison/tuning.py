@@ -1,7 +1,7 @@
 """The fair comparison: tuned with equal budgets on some starts, scored on others: ``rank``."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -81,10 +81,11 @@ def rank(
         seed: of all draws.
         tau: precisions, relative to the start.
         ranges: what to tune beyond or instead of the defaults: ``(low, high, scale)`` by
-            hyperparameter, or by ``label.hyperparameter``; None tunes it not.
+            hyperparameter, or by ``label.hyperparameter``. One whose range is None is not tuned.
         together: whether one setting is tuned for all objectives, and not one for each.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
-        dtype: ``float32`` or ``float64``.
+        dtype: ``float64``, or ``float32``, which tells no differences below 6e-8 of a value apart:
+            the runtime distribution goes down to τ = 1e-8, so ``float64`` is the default.
         progress: whether to show a progress bar.
 
     Returns:
@@ -111,7 +112,7 @@ def rank(
     chosen, entrants = as_objectives(objectives), as_entrants(optimizers)
     tunable = {k: e for k, e in entrants.items() if isinstance(e, lookup.Optimizer)}
     for one in tunable.values():
-        searches_line(one)  # says early whose evaluations cannot be counted
+        searches_line(one)  # refuses one whose evaluations cannot be counted, before any descent
     searched = chosen_ranges(tunable, ranges or {})
     for f in chosen.values():
         f.value_and_gradient(gradient)
@@ -177,19 +178,8 @@ def _ranking(
     bar = tqdm(total=p * o, unit=" pairs", disable=not progress, file=sys.stderr)
     for j, (label, entrant) in enumerate(entrants.items()):
         drawn = _draws(searched.get(label, {}), asked.trials, s, seed)
-        if drawn:
-            criteria = np.empty((p, s, asked.trials, 2))
-            for i, arena in enumerate(arenas.values()):
-                criteria[i], spent[i, j] = _tune(asked, arena, entrant, drawn)
-                bar.update(0.5)
-            if asked.together:
-                criteria[:] = criteria.mean(axis=0)
-            first = np.lexsort((criteria[..., 1], criteria[..., 0]))[..., 0]  # (p, s)
-        else:
-            first = np.zeros((p, s), int)
-            bar.update(p / 2)
-        pick = np.arange(s)
-        settings[label] = {name: values[pick, first] for name, values in drawn.items()}
+        first, spent[:, j] = _tuned(asked, arenas, entrant, drawn, bar.update)
+        settings[label] = {name: values[np.arange(s), first] for name, values in drawn.items()}
         for i, arena in enumerate(arenas.values()):
             chosen = {name: values[i] for name, values in settings[label].items()}
             found = _score(asked, arena, entrant, chosen, at)
@@ -221,6 +211,27 @@ def _ranking(
         held_out={name: arena.held_out for name, arena in arenas.items()},
         together=asked.together,
     )
+
+
+def _tuned(
+    asked: _Asked,
+    arenas: dict[str, _Arena],
+    entrant: Entrant,
+    drawn: Mapping[str, np.ndarray],
+    advance: Callable[[float], bool | None],
+) -> tuple[np.ndarray, np.ndarray]:
+    """The best trial for each objective and seed ``(p, s)``, and the evaluations spent ``(p,)``."""
+    p, s = len(arenas), asked.seeds
+    if not drawn:
+        advance(p / 2)
+        return np.zeros((p, s), int), np.zeros(p, int)
+    criteria, spent = np.empty((p, s, asked.trials, 2)), np.zeros(p, int)
+    for i, arena in enumerate(arenas.values()):
+        criteria[i], spent[i] = _tune(asked, arena, entrant, drawn)
+        advance(0.5)
+    if asked.together:
+        criteria[:] = criteria.mean(axis=0)
+    return np.lexsort((criteria[..., 1], criteria[..., 0]))[..., 0], spent
 
 
 def _draws(

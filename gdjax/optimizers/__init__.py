@@ -25,16 +25,8 @@ from gdjax.optimizers.momentum import (
     scale_by_nesterov,
 )
 from gdjax.optimizers.noise import gradient_noise
-from gdjax.optimizers.optimizer import (
-    REQUIRED,
-    LearningRate,
-    Optimizer,
-    Scalar,
-    Schedule,
-    cannot_trace,
-    extra_arguments,
-    signature,
-)
+from gdjax.optimizers.optimizer import LearningRate, Optimizer, Scalar, Schedule, extra_arguments
+from gdjax.optimizers.tree import REQUIRED, cannot_trace, signature
 
 __all__ = [
     "REQUIRED",

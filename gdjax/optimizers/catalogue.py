@@ -2,11 +2,13 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from types import ModuleType
+
+from jaxtyping import PyTree
 
 from gdjax._util.errors import ArgumentError, unknown
 from gdjax._util.plugins import Plugins
-from gdjax.optimizers.optimizer import REQUIRED, Factory, checked, signature
+from gdjax.optimizers.tree import REQUIRED, Factory, checked, signature
 
 
 class Catalogue:
@@ -21,7 +23,9 @@ class Catalogue:
     def __init__(
         self, kind: str, find: Callable[[], Mapping[str, Factory]], plugins: Plugins | None = None
     ) -> None:
-        self.kind, self._find, self.plugins = kind, find, plugins
+        self.kind: str = kind
+        self._find = find
+        self.plugins: Plugins | None = plugins
 
     def names(self) -> tuple[str, ...]:
         """Every name, sorted; those that other packages add included."""
@@ -42,12 +46,12 @@ class Catalogue:
     def _added(self) -> tuple[str, ...]:
         return self.plugins.names(self._find()) if self.plugins else ()
 
-    def parameters(self, name: str) -> dict[str, Any]:
+    def parameters(self, name: str) -> dict[str, PyTree]:
         """What can be chosen, with the defaults; ``REQUIRED`` where there is none."""
         return parameters_of(self.factory(name))
 
 
-def parameters_of(factory: Factory) -> dict[str, Any]:
+def parameters_of(factory: Factory) -> dict[str, PyTree]:
     """What can be chosen about what a factory makes, with the defaults."""
     return {
         p.name: REQUIRED if p.kind is p.VAR_POSITIONAL else p.default
@@ -56,7 +60,7 @@ def parameters_of(factory: Factory) -> dict[str, Any]:
     }
 
 
-def arguments(factory: Factory, given: Mapping[str, Any]) -> dict[str, Any]:
+def arguments(factory: Factory, given: Mapping[str, PyTree]) -> dict[str, PyTree]:
     """All arguments for a factory: the given ones, checked, and the defaults.
 
     Raises:
@@ -77,7 +81,7 @@ def arguments(factory: Factory, given: Mapping[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-def module_functions(*modules: Any) -> dict[str, Callable]:
+def module_functions(*modules: ModuleType) -> dict[str, Factory]:
     """The public functions of modules by name; a later module wins."""
     return {
         name: member
@@ -87,7 +91,7 @@ def module_functions(*modules: Any) -> dict[str, Callable]:
     }
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: PyTree) -> PyTree:
     """Lists, as a config has them, as tuples."""
     if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
         return tuple(_plain(item) for item in value)

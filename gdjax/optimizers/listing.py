@@ -2,11 +2,13 @@
 
 import inspect
 import warnings
-from typing import Any
+
+from jaxtyping import PyTree
 
 from gdjax._util.errors import ArgumentError
 from gdjax.optimizers import lookup
-from gdjax.optimizers.optimizer import REQUIRED, Optimizer
+from gdjax.optimizers.optimizer import Optimizer
+from gdjax.optimizers.tree import REQUIRED
 
 
 def every() -> str:
@@ -39,7 +41,7 @@ def one(name: str) -> str:
     return "\n".join(lines if isinstance(made, Optimizer) else [*lines, made])
 
 
-def _setting(key: str, default: Any) -> str:
+def _setting(key: str, default: object) -> str:
     if default is REQUIRED:
         return f"{key}=?"
     plain = isinstance(default, bool | int | float | str | tuple | None)
@@ -50,7 +52,7 @@ def _setting(key: str, default: Any) -> str:
 def _example(name: str) -> Optimizer | str:
     """The optimizer with something for everything that it requires, or why it cannot be."""
     required = [key for key, value in lookup.parameters(name).items() if value is REQUIRED]
-    given: dict[str, Any] = {
+    given: dict[str, PyTree] = {
         key: lookup.get("sgd", learning_rate=0.1) if "optimizer" in key else 0.1 for key in required
     }
     if "seed" in given:

@@ -5,27 +5,22 @@ Optimizers of other packages are found by their entry points in the group ``gdja
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import cast
 
 import jax
 import optax
+from jaxtyping import ArrayLike, PyTree
 
 from gdjax._util.errors import ArgumentError, first_line, unknown
 from gdjax._util.plugins import Plugins
 from gdjax.optimizers import momentum, noise, schedules
 from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions, parameters_of
-from gdjax.optimizers.optimizer import (
-    REQUIRED,
-    Factory,
-    Optimizer,
-    random_key,
-    signature,
-    trial_update,
-)
+from gdjax.optimizers.optimizer import Optimizer, random_key, trial_update
+from gdjax.optimizers.tree import REQUIRED, Factory, is_own, signature
 
 _OWN: dict[str, Factory] = {
-    name: member for name, member in vars(momentum).items() if getattr(member, "is_own", False)
+    name: member for name, member in vars(momentum).items() if is_own(member)
 }
 
 # Where optax's own error would not say it; whatever else fails is told in optax's words.
@@ -40,7 +35,7 @@ def _functions() -> dict[str, Factory]:
     return module_functions(optax.contrib, optax)
 
 
-def _is_optimizer(name: str, factory: Callable) -> bool:
+def _is_optimizer(name: str, factory: Factory) -> bool:
     """Whether a function of optax takes a learning rate, or an optimizer to build upon."""
     if name.startswith("scale_by_") or factory.__module__.startswith("optax.transforms"):
         return False
@@ -79,9 +74,8 @@ def _seeded(factory: Factory) -> Factory:
 class _Wrapper:
     """A factory made of another one; equal, and pickled, by what it is made of."""
 
-    def __init__(self, factory: Factory, *parts: Any) -> None:
-        wrapper: Any = self
-        functools.update_wrapper(wrapper, factory, updated=())
+    def __init__(self, factory: Factory, *parts: PyTree) -> None:
+        functools.update_wrapper(cast(Factory, self), factory, updated=())
         self._parts = factory, *parts
 
     def __eq__(self, other: object) -> bool:
@@ -90,7 +84,7 @@ class _Wrapper:
     def __hash__(self) -> int:
         return hash(self._parts)
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
         return type(self), self._parts
 
 
@@ -102,7 +96,9 @@ class _Seeded(_Wrapper):
         seed = inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=0)
         self.__signature__ = inspect.Signature([*kept, seed])
 
-    def __call__(self, *, seed: Any = 0, **hyperparameters: Any) -> Any:
+    def __call__(
+        self, *, seed: ArrayLike = 0, **hyperparameters: PyTree
+    ) -> optax.GradientTransformation:
         return self._parts[0](**hyperparameters, key=random_key(seed))
 
 
@@ -114,7 +110,7 @@ class _Preceded(_Wrapper):
         added = (inspect.Parameter(label, inspect.Parameter.KEYWORD_ONLY) for label in labels)
         self.__signature__ = inspect.Signature([*signature(factory).parameters.values(), *added])
 
-    def __call__(self, **given: Any) -> optax.GradientTransformation:
+    def __call__(self, **given: PyTree) -> optax.GradientTransformation:
         factory, labels = self._parts
         before = [given.pop(label) for label in labels]
         return optax.chain(*before, factory(**given))
@@ -148,7 +144,7 @@ def names() -> tuple[str, ...]:
     return OPTIMIZERS.names()
 
 
-def parameters(name: str) -> dict[str, Any]:
+def parameters(name: str) -> dict[str, PyTree]:
     """An optimizer's hyperparameters with their defaults; ``REQUIRED`` if there is none.
 
     Example:
@@ -158,7 +154,7 @@ def parameters(name: str) -> dict[str, Any]:
     return OPTIMIZERS.parameters(name)
 
 
-def get(name: str, *, transforms: Mapping[str, Any] | None = None, **given: Any) -> Optimizer:
+def get(name: str, *, transforms: Mapping[str, PyTree] | None = None, **given: PyTree) -> Optimizer:
     """The optimizer of that name, with its hyperparameters.
 
     Args:
@@ -205,7 +201,7 @@ def factory(name: str) -> Factory:
     return OPTIMIZERS.factory(name)
 
 
-def make(factory: Factory, **given: Any) -> Optimizer:
+def make(factory: Factory, **given: PyTree) -> Optimizer:
     """An optimizer by its factory: gdjax's, optax's or a user's own.
 
     Args:
@@ -237,7 +233,7 @@ def make(factory: Factory, **given: Any) -> Optimizer:
     return made.replace(**inside) if inside else made
 
 
-def transform(name: str, **given: Any) -> Optimizer:
+def transform(name: str, **given: PyTree) -> Optimizer:
     """The transformation of that name, for ``chain``: ``gradient_noise``, or one of optax's.
 
     Args:
@@ -257,7 +253,7 @@ def transform(name: str, **given: Any) -> Optimizer:
 DEFAULT_RATE = 0.1  # where a name or a factory stands alone, as on the command line
 
 
-def as_optimizer(given: Any) -> Optimizer:
+def as_optimizer(given: PyTree) -> Optimizer:
     """An optimizer of whatever stands for one.
 
     Args:
@@ -286,7 +282,7 @@ def as_optimizer(given: Any) -> Optimizer:
     return make(build, **chosen)
 
 
-def as_factory(given: Any) -> tuple[Factory, dict[str, Any]]:
+def as_factory(given: object) -> tuple[Factory, dict[str, PyTree]]:
     """What makes an optimizer, and what it has been given already.
 
     Args:
@@ -309,13 +305,13 @@ def as_factory(given: Any) -> tuple[Factory, dict[str, Any]]:
             raise ArgumentError(f"{getattr(build, '__name__', build)}: {error}") from None
         return build, chosen | bound.arguments
     try:
-        signature(given)  # Python's own types have none
+        signature(cast(Factory, given))  # Python's own types have none
     except (TypeError, ValueError):
         raise ArgumentError(
             f"optimizer must be a name, a factory such as optax.adam, or an optax transformation, "
             f"got {given!r:.200}"
         ) from None
-    return given, {}
+    return cast(Factory, given), {}
 
 
 @functools.lru_cache(maxsize=256)
@@ -324,7 +320,7 @@ def _given(transformation: optax.GradientTransformation) -> Optimizer:
     return Optimizer(Given(transformation), {}, transformation)
 
 
-def chain(optimizer: Any, **before: optax.GradientTransformation) -> Optimizer:
+def chain(optimizer: object, **before: optax.GradientTransformation) -> Optimizer:
     """An optimizer that is handed a transformed gradient.
 
     Args:
@@ -361,7 +357,7 @@ def why_not(optimizer: Optimizer) -> str | None:
     return None if shape == (2,) else f"its update for a point of shape (2,) is {shape}"
 
 
-def _resolved(value: Any) -> Any:
+def _resolved(value: PyTree) -> PyTree:
     """A schedule or an optimizer that a config describes, made."""
     if isinstance(value, Mapping) and "schedule" in value:
         return schedules.get(**value)

@@ -8,27 +8,29 @@ conventions that are met in books and code stand beside them; ``gdjax.certify_eq
 which is which.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import PyTree
 
 from gdjax._util.errors import ArgumentError
 from gdjax.optimizers.optimizer import LearningRate, Scalar, own
+from gdjax.optimizers.tree import Factory
 
 
 class Velocity(NamedTuple):
     """The state of the momentum rules: the last step, shaped like the point."""
 
-    velocity: Any
+    velocity: PyTree
 
 
 def _scale_by_momentum(momentum: Scalar, *, look_ahead: bool) -> optax.GradientTransformation:
-    def init(params: Any) -> Velocity:
+    def init(params: PyTree) -> Velocity:
         return Velocity(jax.tree.map(jnp.zeros_like, params))
 
-    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Velocity]:
+    def update(updates: PyTree, state: PyTree, params: PyTree = None) -> tuple[PyTree, Velocity]:
         del params
         velocity = jax.tree.map(lambda v, u: momentum * v + u, state.velocity, updates)
         if look_ahead:
@@ -175,7 +177,7 @@ def averaged_momentum(
 class TextbookVelocity(NamedTuple):
     """The state of ``nesterov_textbook``: the last step, shaped like the point."""
 
-    velocity: Any
+    velocity: PyTree
 
 
 @own
@@ -202,12 +204,17 @@ def nesterov_textbook(
     """
     rate = optax.scale_by_learning_rate(learning_rate)
 
-    def init(params: Any) -> tuple[TextbookVelocity, Any]:
+    def init(params: PyTree) -> tuple[TextbookVelocity, PyTree]:
         return TextbookVelocity(jax.tree.map(jnp.zeros_like, params)), rate.init(params)
 
     def update(
-        updates: Any, state: Any, params: Any = None, *, grad_fn: Any = None, **extra: Any
-    ) -> tuple[Any, tuple[TextbookVelocity, Any]]:
+        updates: PyTree,
+        state: PyTree,
+        params: PyTree = None,
+        *,
+        grad_fn: Factory | None = None,
+        **extra: object,
+    ) -> tuple[PyTree, tuple[TextbookVelocity, PyTree]]:
         del updates, extra
         if grad_fn is None:
             raise ArgumentError("nesterov_textbook.update needs grad_fn: point → gradient")

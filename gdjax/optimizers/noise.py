@@ -1,10 +1,10 @@
 """Stochastic gradients on the same landscapes: seeded noise, as a transformation."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import optax
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from gdjax.optimizers.optimizer import Scalar, own, random_key
 
@@ -44,11 +44,11 @@ def gradient_noise(
         (10, 2)
     """
 
-    def init(params: Any) -> NoiseState:
+    def init(params: PyTree) -> NoiseState:
         del params
         return NoiseState(random_key(seed))
 
-    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, NoiseState]:
+    def update(updates: PyTree, state: PyTree, params: PyTree = None) -> tuple[PyTree, NoiseState]:
         del params
         key, now = jax.random.split(state.key)
         size = additive + relative * optax.tree.norm(updates)

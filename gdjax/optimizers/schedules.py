@@ -1,13 +1,14 @@
 """Every schedule of optax by name: a learning rate that changes from step to step."""
 
 import functools
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import optax
+from jaxtyping import PyTree
 
 from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions
-from gdjax.optimizers.optimizer import Factory, Schedule
+from gdjax.optimizers.optimizer import Schedule
+from gdjax.optimizers.tree import Factory
 
 
 @functools.cache
@@ -17,10 +18,11 @@ def _find() -> dict[str, Factory]:
 
 
 CATALOGUE = Catalogue("schedule", _find)
-names, parameters = CATALOGUE.names, CATALOGUE.parameters
+names: Callable[[], tuple[str, ...]] = CATALOGUE.names
+parameters: Callable[[str], dict[str, PyTree]] = CATALOGUE.parameters
 
 
-def get(schedule: str, **hyperparameters: Any) -> Schedule:
+def get(schedule: str, **hyperparameters: PyTree) -> Schedule:
     """The schedule of that name, with its numbers.
 
     Args:
@@ -41,7 +43,7 @@ def get(schedule: str, **hyperparameters: Any) -> Schedule:
     return Schedule(factory, arguments(factory, given))
 
 
-def _resolved(value: Any) -> Any:
+def _resolved(value: PyTree) -> PyTree:
     if isinstance(value, Mapping) and "schedule" in value:
         return get(**value)
     return [_resolved(item) for item in value] if isinstance(value, list | tuple) else value

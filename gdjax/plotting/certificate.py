@@ -1,22 +1,19 @@
 """A certificate as a picture: the error of differences against the step, and where errors lie."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
+from gdjax.certificates.gradient_report import GradientReport
 from gdjax.plotting import style
 from gdjax.plotting.figure import Figure
-
-if TYPE_CHECKING:
-    from gdjax.certificates import GradientReport
 
 FLOOR = 1e-17  # an error of 0 is drawn here on a logarithmic scale
 
 
-def certificate(report: "GradientReport") -> Figure:
+def certificate(report: GradientReport) -> Figure:
     """How far the central differences are from the truth with each step, and a map of the errors.
 
     On the left the V curve: with a large step the differences are cut short, with a small one
@@ -45,7 +42,7 @@ def certificate(report: "GradientReport") -> Figure:
     return figure
 
 
-def _v_curve(axes: Axes, report: "GradientReport") -> None:
+def _v_curve(axes: Axes, report: GradientReport) -> None:
     details = report.details
     curve = details.curve[details.kept]
     curve = np.where(np.isfinite(curve), np.maximum(curve, FLOOR), np.nan)
@@ -86,7 +83,7 @@ def _v_curve(axes: Axes, report: "GradientReport") -> None:
     axes.legend(frameon=False, fontsize=9)
 
 
-def _map(axes: Axes, report: "GradientReport") -> None:
+def _map(axes: Axes, report: GradientReport) -> None:
     details = report.details
     kept, wrong = details.kept, details.wrong
     errors = np.clip(np.nan_to_num(details.errors, posinf=1.0), FLOOR, None)
@@ -125,7 +122,7 @@ def _map(axes: Axes, report: "GradientReport") -> None:
     )
 
 
-def _errors(axes: Axes, report: "GradientReport") -> None:
+def _errors(axes: Axes, report: GradientReport) -> None:
     details = report.details
     kept, wrong = details.kept, details.wrong
     errors = np.clip(np.nan_to_num(details.errors, posinf=1.0), FLOOR, None)

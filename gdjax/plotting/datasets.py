@@ -59,7 +59,7 @@ def check_finished(dataset: Dataset) -> None:
 
 
 def statuses(dataset: Dataset) -> np.ndarray:
-    """The ``Fate`` of each cell, as codes of shape ``(start, *axes)``."""
+    """The ``Status`` of each cell, as codes of shape ``(start, *axes)``."""
     check_finished(dataset)
     outcome, minimum = dataset["outcome"].values, dataset["minimum"].values
     is_global = np.append(dataset["is_global"].values.astype(bool), False)  # −1 picks the last

@@ -30,8 +30,14 @@ FIRST = (
 )  # fmt: skip
 # Ten for pictures with many classes, chosen to stay apart from each other and from the greys.
 CLASSES = (*PALETTE[:6], "#332288", "#DDCC77", "#661100", "#8C6D31")
-HALO = [patheffects.Stroke(linewidth=3.4, foreground="white", alpha=0.9), patheffects.Normal()]
-RIM = [patheffects.Stroke(linewidth=2.6, foreground="black"), patheffects.Normal()]
+HALO: list[patheffects.AbstractPathEffect] = [
+    patheffects.Stroke(linewidth=3.4, foreground="white", alpha=0.9),
+    patheffects.Normal(),
+]
+RIM: list[patheffects.AbstractPathEffect] = [
+    patheffects.Stroke(linewidth=2.6, foreground="black"),
+    patheffects.Normal(),
+]
 
 GREEK = {
     "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "kappa", "lambda", "mu",

@@ -66,7 +66,7 @@ def _write(path: Path, value: Any) -> None:
 
 
 def open_results(
-    path: str | os.PathLike, *, variables: Sequence[str] | None = None, flat: bool = False
+    path: str | os.PathLike[str], *, variables: Sequence[str] | None = None, flat: bool = False
 ) -> xr.Dataset:
     """Open the results of a sweep, finished or not.
 
@@ -114,9 +114,9 @@ def open_results(
             for name, array in lazy.items()
         },
         {
-            name: (c.dims, c.values, labels(c))
-            if isinstance(c.values, np.ndarray)
-            else _lazy_variable(c.dims, _Lazy(c.values), c)
+            name: _lazy_variable(c.dims, _Lazy(c.values), c)
+            if isinstance(c.values, zarr.Array)
+            else (c.dims, c.values, labels(c))
             for name, c in layout.coordinates.items()
         },
         {**layout.attrs, "layout": json.dumps({"dims": dict(layout.dims)}), "complete": complete},

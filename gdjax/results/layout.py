@@ -5,7 +5,7 @@ import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,26 @@ from gdjax._util.display import Card, shown
 from gdjax._util.errors import ArgumentError
 from gdjax.objectives.structure import component_names
 from gdjax.results.provenance import numbers, provenance, to_json
+
+
+@runtime_checkable
+class Values(Protocol):
+    """An array, or what gives arrays when it is sliced along its first axis."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of its dims."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of its numbers."""
+        ...
+
+    def __getitem__(self, key: slice, /) -> Any:
+        """The array of such a slice."""
+        ...
+
 
 RESERVED = ("start", "record", "known_minimum", "minimum_point", "is_global", "cell", "status")
 
@@ -64,7 +84,7 @@ class Coordinate(NamedTuple):
     """
 
     dims: tuple[str, ...]
-    values: Any
+    values: Values | pd.RangeIndex
     long_name: str
     units: str = "1"
 
@@ -146,7 +166,7 @@ class Layout:
             raise IndexError(f"chunk {index} of {self.chunks}")
         return slice(index * self.chunk, min((index + 1) * self.chunk, self.cells))
 
-    def check(self, index: int, arrays: Mapping[str, Any]) -> None:
+    def check(self, index: int, arrays: Mapping[str, np.ndarray]) -> None:
         """Refuse arrays that are not exactly the results of chunk ``index``."""
         bounds = self.bounds(index)
         if arrays.keys() != self.variables.keys():
@@ -192,15 +212,15 @@ def standard_variables(dtype: str, dim: int, records: int = 0) -> dict[str, Vari
 
 
 def sweep_layout(
-    starts: Any,
-    axes: Sequence[Mapping[str, Any]] = (),
+    starts: Values,
+    axes: Sequence[Mapping[str, np.ndarray | Sequence[float | int]]] = (),
     *,
     dtype: str,
     chunk: int,
     config: Mapping[str, Any],
     components: Sequence[str] = (),
-    record: Any = None,
-    minima: Any = None,
+    record: np.ndarray | Sequence[int] | None = None,
+    minima: np.ndarray | Sequence[Sequence[float | int]] | None = None,
     global_minima: int = 0,
     attrs: Mapping[str, Any] | None = None,
 ) -> Layout:
@@ -308,7 +328,7 @@ def dataset(layout: Layout, arrays: Mapping[str, np.ndarray], complete: bool = T
     return whole.reset_coords(list(variables))
 
 
-def _index(name: str, values: Any) -> xr.indexes.PandasIndex:
+def _index(name: str, values: np.ndarray | pd.Index) -> xr.indexes.PandasIndex:
     if values.dtype == object:
         return _words(name, tuple(values))
     return xr.indexes.PandasIndex(values, name)

@@ -18,7 +18,7 @@ GROUP_BYTES = 1 << 26  # of results in one row group: what is in memory at a tim
 TRAILING = ("record", "component", "known_minimum")
 
 
-def to_parquet(results: xr.Dataset | str | os.PathLike, file: str | os.PathLike) -> Path:
+def to_parquet(results: xr.Dataset | str | os.PathLike[str], file: str | os.PathLike[str]) -> Path:
     """Write results as a Parquet table with one row a cell; a file of that name is replaced.
 
     The columns are ``start`` and its components (``start_point_x``, …), the hyperparameters,

@@ -54,7 +54,7 @@ class Store:
         self.path = path
         self.layout = layout
         self._arrays = {name: stored(group, name) for name in (*layout.variables, "status")}
-        self.done = finished(group)
+        self.done: np.ndarray = finished(group)
 
     def _card(self) -> Card:
         done, chunks = int(self.done.sum()), self.layout.chunks
@@ -62,13 +62,13 @@ class Store:
         return Card(f"Store {self.path}", facts | {"variables": tuple(self.layout.variables)})
 
     @classmethod
-    def open_or_create(cls, path: str | os.PathLike, layout: Layout) -> "Store":
+    def open_or_create(cls, path: str | os.PathLike[str], layout: Layout) -> "Store":
         """``open`` what is there, or ``create`` it."""
         there = Path(path).is_file() or _occupied(Path(path))
         return cls.open(path, layout) if there else cls.create(path, layout)
 
     @classmethod
-    def create(cls, path: str | os.PathLike, layout: Layout) -> "Store":
+    def create(cls, path: str | os.PathLike[str], layout: Layout) -> "Store":
         """Make a store in a new or empty folder.
 
         Raises:
@@ -93,7 +93,7 @@ class Store:
         return cls(path, open_group(path, "r+"), layout)
 
     @classmethod
-    def open(cls, path: str | os.PathLike, layout: Layout) -> "Store":
+    def open(cls, path: str | os.PathLike[str], layout: Layout) -> "Store":
         """Continue a store of the same sweep.
 
         Raises:

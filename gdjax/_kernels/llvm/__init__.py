@@ -1,3 +1,3 @@
-"""A sweep as one native kernel, compiled with LLVM."""
+"""The kernel that LLVM compiles."""
 
 from gdjax._kernels.llvm.kernel import Kernel as Kernel

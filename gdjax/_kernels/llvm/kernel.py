@@ -1,4 +1,4 @@
-"""A sweep as one native kernel: every cell in a lane of a vector, its state in registers.
+"""The LLVM kernel: every cell in a lane of a vector, its state in registers.
 
 The functions of a cell are unrolled into scalars and compiled with LLVM: each scalar becomes
 a vector of cells. A lane whose cell has stopped is given the next cell, so that a sweep
@@ -10,29 +10,24 @@ import ctypes
 import ctypes.util
 import functools
 import math
-from collections.abc import Sequence
-from typing import Any
 
-import jax
 import llvmlite.binding as llvm
 import numpy as np
 
-from gdjax._compiler.lower import UnsupportedError, lower
+from gdjax._compiler.lower import UnsupportedError, unroll
 from gdjax._compiler.program import Program
-from gdjax._descent.loop import Column, Descent, Paths, as_columns, stride
+from gdjax._descent.cells import Cells, stride
+from gdjax._kernels.call import Call
 from gdjax._kernels.llvm.recording import PathWriter
 from gdjax._kernels.llvm.summaries import SummaryWriter
 from gdjax._kernels.llvm.tiles import Programs
 
 
 class Kernel:
-    """A compiled sweep, as ``portable.Kernel`` is one, but native.
+    """A compiled sweep; see ``call.Kernel``.
 
     Args:
-        descent: the functions of one cell.
-        start: shape and dtype of a start.
-        numbers: shapes and dtypes of the hyperparameters.
-        data: those of the arrays that all cells share, which each cell carries here.
+        cells: the functions of a cell, which carries its data.
         record: whether it keeps paths, or summaries alone.
 
     Attributes:
@@ -48,46 +43,24 @@ class Kernel:
     name = "llvm"
     block = 2**14
 
-    def __init__(
-        self,
-        descent: Descent,
-        start: jax.ShapeDtypeStruct,
-        numbers: Sequence[Any],
-        data: Sequence[Any],
-        record: bool = False,
-    ):
-        steps = jax.ShapeDtypeStruct((), np.int32)
-        begin, cell = lower(descent.begin, start, numbers, data)
-        advance, _ = lower(descent.advance, cell, numbers)
-        judge, _ = lower(descent.judge, cell, numbers, steps)
-        finish, self.summary = lower(descent.finish, cell)
-        inside, _ = lower(descent.inside, cell.point)
-        self._every = descent.every
-        lanes, self.tile = _sizes(advance, len(begin.outputs))
-        programs = Programs(begin, advance, judge, finish, inside)
-        writer = (PathWriter if record else SummaryWriter)(programs, cell, lanes, self.tile)
+    def __init__(self, cells: Cells, record: bool = False):
+        functions = cells.init, cells.step, cells.terminate, cells.postprocess, cells.inside
+        programs = Programs(*(unroll(function.traced) for function in functions))
+        self.summary, self._every = cells.summary, cells.every
+        lanes, self.tile = _sizes(programs.step, len(programs.init.outputs))
+        writer = (PathWriter if record else SummaryWriter)(programs, cells.state, lanes, self.tile)
         writer.write()
         self._engine = _compile(str(writer.module))
-        c = ctypes
-        signature = [c.c_int64, c.c_int64, c.c_int32, c.c_int64, *[c.c_void_p] * 4]
-        address = self._engine.get_function_address("sweep")
-        self._function = ctypes.CFUNCTYPE(None, *signature)(address)
+        word, table = ctypes.c_int64, ctypes.c_void_p
+        signature = ctypes.CFUNCTYPE(None, word, word, ctypes.c_int32, word, *[table] * 4)
+        self._function = signature(self._engine.get_function_address("sweep"))
 
-    def __call__(
-        self,
-        begin: int,
-        end: int,
-        steps: int,
-        columns: Sequence[Column],
-        data: Sequence[np.ndarray],
-        out: Sequence[np.ndarray],
-        paths: Paths | None = None,
-    ) -> None:
-        """Descend the cells from ``begin`` up to ``end``; see ``portable.Kernel``."""
-        columns = [*columns, *as_columns(data)]
+    def __call__(self, call: Call) -> None:
+        """Descend the cells of a call; see ``Call``."""
+        columns = call.all_columns
         places = [
             (array.ctypes.data + k * array.itemsize, array.strides[0])
-            for array in out
+            for array in call.out
             for k in range(math.prod(array.shape[1:]))
         ]
         tables = [
@@ -95,13 +68,13 @@ class Kernel:
             np.array([c.array.ctypes.data for c in columns], np.int64),
             np.array(places, np.int64),
         ]
-        if paths is not None:
-            when = np.asarray(paths.when, np.int64)
-            kept = [len(when), paths.values.strides[0]]
-            kept += [a.ctypes.data for a in (when, paths.points, paths.values)]
+        if call.paths is not None:
+            when, points, values = np.asarray(call.paths.when, np.int64), *call.paths[1:]
+            kept = [len(when), values.strides[0], *(a.ctypes.data for a in (when, points, values))]
             tables.append(np.array(kept, np.int64))
         pointers = [table.ctypes.data for table in tables] + [None] * (4 - len(tables))
-        self._function(begin, end, steps, stride(steps, self._every), *pointers)
+        every = stride(call.steps, self._every)
+        self._function(call.begin, call.end, call.steps, every, *pointers)
 
 
 def _sizes(program: Program, carried: int) -> tuple[int, int]:

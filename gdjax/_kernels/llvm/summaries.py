@@ -3,188 +3,189 @@
 from llvmlite import ir
 
 from gdjax._compiler.program import Program
-from gdjax._kernels.llvm.tiles import KERNEL, WORDS, Area, TileWriter
-from gdjax._kernels.llvm.vectors import I1, I8, I32, I64, Builder, Value
+from gdjax._kernels.llvm.machine import I64, VOID, Integer, Value, Variable
+from gdjax._kernels.llvm.tiles import Area, Registers, TileWriter
 
 REFILL = 16  # one lane in this many idle is reason enough to fetch new cells
 
 
 class SummaryWriter(TileWriter):
-    """Writes the functions of a kernel that keeps summaries."""
+    """Writes the functions of a kernel that keeps summaries.
+
+    Cells begin and are finished by whole tiles: new ones wait in ``queue`` until a lane is idle,
+    stopped ones in ``done`` until they fill a tile. In between they lie in ``current``, and step
+    in registers::
+
+        start
+          v
+        refill <--------------------------------------------------.
+          |--- no cell waits, but some have not begun --> init ---+
+          |--- cells wait, all lanes are idle --> place_all ------+
+          |--- cells wait, some lanes are idle --> place_one -----+
+          v    no lane is idle, or no cell is left                |
+        load --- no lane has a cell --> close                     |
+          v                                                       |
+        step <----------------------------------.                 |
+          v                                     |                 |
+        terminate --- no cell has stopped ------+                 |
+          v                                     |                 |
+        retire                                  |                 |
+          v                                     |                 |
+        check --- enough lanes have a cell -----'                 |
+          v                                                       |
+        unload ---------------------------------------------------'
+
+    Attributes:
+        following: the first cell that has not begun.
+        occupied: the lanes whose cell runs, by bits.
+        started: how many they were when the registers were loaded.
+        waiting: the lanes of ``queue`` whose cell waits, by bits.
+        stopped: the lanes whose cell has just been seen to stop, by bits.
+        filled: how many cells are in ``done``.
+    """
+
+    following, occupied, started = Variable(), Variable(), Variable()
+    waiting, stopped, filled = Variable(), Variable(), Variable()
 
     def write(self) -> None:
-        """All steps of all cells, a tile of them at a time, in ``lanes``.
-
-        Cells are begun and finished by whole tiles: new ones wait in ``queue`` for a lane, and
-        stopped ones in ``done`` for company.
-        """
-        enter, finish = self._write_enter(), self._write_finish()
-        b, (first, end, steps, every, layout, bases, outputs, _) = self._begin_function(
-            "sweep", ir.VoidType(), KERNEL
-        )
+        """All steps of all cells, a tile of them at a time."""
         whole = [*self.carried, *self.numbers]
-        lanes, queue = Area(self, whole), Area(self, whole)
-        done = Area(self, [self.carried[i] for i in self.kept])
-        registers = self._registers()
-        following, occupied, alive, waiting, count, runs = (self.slot(I64) for _ in range(6))
-        for slot in (occupied, waiting, count, runs):
-            b.store(I64(0), slot)
-        b.store(first, following)
-        for i, dtype in enumerate(whole):  # idle lanes compute too, in peace
+        self.current, self.queue = Area(self, whole), Area(self, whole)
+        self.everything = [(i, i) for i in range(len(self.current.dtypes))]
+        self.results = [*enumerate([*self.kept, self.current.cells])]
+        self.write_postprocess()
+        self._write_init()
+        self.begin("sweep", VOID)
+        for area in (self.current, self.queue, self.done):
+            area.allocate()
+        self.registers = Registers(self, self.carried)
+        self.following = self.first
+        self.occupied = self.waiting = self.filled = self.integer(I64(0))
+        for i, dtype in enumerate(whole):  # idle lanes compute too: with zeros, not with garbage
             for lane in self.vectors:
-                lanes.store(b, i, lane, ir.Constant(self.type(dtype), None))
-        all_lanes = self._first(b, I64(self.tile))
-        blocks = (
-            "fill", "draw", "more", "begin", "place", "all", "one", "step", "advance", "judge",
-            "retire", "together", "apart", "retired", "leave", "end",
+                self.current.store(i, lane, ir.Constant(self.type(dtype), None))
+        self.limit = self.splat(self.b, self.steps)
+        self.write_states(
+            self.refill, self.init, self.place_all, self.place_one, self.load,
+            self.step, self.terminate, self.retire, self.check, self.unload, self.close,
         )  # fmt: skip
-        at = {block: b.append_basic_block(block) for block in blocks}
-        limit = self.splat(b, steps)
 
-        def part(source: Area, i: int, lane: Value, target: Area, j: int, to: Value) -> None:
-            b.store(b.load(source.at(b, i, lane)), target.at(b, j, to))
+    def refill(self) -> None:
+        """Fill idle lanes with cells that wait, or ``init`` more; ``load`` where neither can be."""
+        with self.b.if_then(self._idle().equals(0)):
+            self.goto(self.load)
+        with self.b.if_then(self.waiting.equals(0)):
+            self.branch(self.following < self.end, self.init, self.load)
+        self.branch(self.occupied.equals(0), self.place_all, self.place_one)
 
-        def retire(source: Area, lane: Value) -> None:
-            """Copy a stopped cell to those that are done; finish them when they fill a tile."""
-            to = b.load(count)
-            for j, i in enumerate([*self.kept, source.cells]):
-                part(source, i, lane, done, j, to)
-            b.store(b.add(to, I64(1)), count)
-            with b.if_then(b.icmp_unsigned("==", to, I64(self.tile - 1))):
-                b.call(finish, [done.memory, I64(self.tile), first, outputs])
-                b.store(I64(0), count)
+    def init(self) -> None:
+        """Begin a tile of cells; those that stop where they began are done; on to ``refill``."""
+        first = self.following
+        self.waiting = self.call("init", self.queue.memory, first)
+        self.following = first + self.tile
+        left = self.end - first
+        few = (left < self.tile).select((self.integer(I64(1)) << left) - 1, self.all_lanes)
+        with self.each_of(self.b, few & ~self.waiting) as lane:
+            self._retire(self.queue, lane)
+        self.goto(self.refill)
 
-        b.branch(at["fill"])
+    def place_all(self) -> None:
+        """Give a whole tile to the lanes; on to ``refill``."""
+        self.copy(self.current, self.queue, self.everything)
+        self.occupied, self.waiting = self.waiting, self.integer(I64(0))
+        self.goto(self.refill)
 
-        b.position_at_end(at["fill"])
-        idle = b.xor(b.load(occupied), all_lanes)
-        b.cbranch(b.icmp_unsigned("!=", idle, I64(0)), at["draw"], at["step"])
-        b.position_at_end(at["draw"])
-        b.cbranch(b.icmp_unsigned("!=", b.load(waiting), I64(0)), at["place"], at["more"])
-        b.position_at_end(at["more"])
-        new = b.load(following)
-        b.cbranch(b.icmp_signed("<", new, end), at["begin"], at["step"])
-        b.position_at_end(at["begin"])
-        go = b.call(enter, [queue.memory, new, first, end, steps, layout, bases, outputs])
-        b.store(go, waiting)
-        b.store(b.add(new, I64(self.tile)), following)
-        present = self._first(b, b.sub(end, new))
-        with self.each_of(b, b.and_(present, b.not_(go))) as lane:  # stopped where they began
-            retire(queue, lane)
-        b.branch(at["fill"])
+    def place_one(self) -> None:
+        """Give the first cell that waits to the first idle lane; on to ``refill``."""
+        to, lane = self._idle().lowest(), self.waiting.lowest()
+        self.current.copy_cell(to, self.queue, lane, self.everything)
+        self.occupied = self.occupied | (self.integer(I64(1)) << to)
+        self.waiting = self.waiting.rest()
+        self.goto(self.refill)
 
-        b.position_at_end(at["place"])
-        b.cbranch(b.icmp_unsigned("==", b.load(occupied), I64(0)), at["all"], at["one"])
-        b.position_at_end(at["all"])
-        for i in range(len(lanes.dtypes)):
-            for lane in self.vectors:
-                lanes.store(b, i, lane, queue.load(b, i, lane))
-        b.store(b.load(waiting), occupied)
-        b.store(I64(0), waiting)
-        b.branch(at["fill"])
-        b.position_at_end(at["one"])
-        to, lane = self.lowest(b, idle), self.lowest(b, b.load(waiting))
-        for i in range(len(lanes.dtypes)):
-            part(queue, i, lane, lanes, i, to)
-        b.store(b.or_(b.load(occupied), b.shl(I64(1), to)), occupied)
-        b.store(b.and_(b.load(waiting), b.sub(b.load(waiting), I64(1))), waiting)
-        b.branch(at["fill"])
+    def load(self) -> None:
+        """Load the registers and ``step``; ``close`` where no lane has a cell."""
+        self.copy(self.registers, self.current, self.everything[: len(self.carried)])
+        self.started = self.occupied.ones()
+        self.branch(self.started.differs(0), self.step, self.close)
 
-        b.position_at_end(at["step"])
-        for lane, state in zip(self.vectors, registers, strict=True):
-            for i, slot in enumerate(state):
-                b.store(lanes.load(b, i, lane), slot)
-        b.store(self.count(b, b.load(occupied)), alive)
-        b.cbranch(b.icmp_unsigned("!=", b.load(alive), I64(0)), at["advance"], at["end"])
+    def step(self) -> None:
+        """Step without a judgement, up to the step that ``terminate`` judges."""
+        with self.times(self.b, self.every - 1):
+            self._step(self.programs.step)
+        self.goto(self.terminate)
 
-        def step(program: Program, *limit: Value) -> None:
-            numbers = range(len(self.carried), len(whole))
-            more = [[*(lanes.load(b, i, lane) for i in numbers), *limit] for lane in self.vectors]
-            self._step(b, program, registers, more, hold=False)
+    def terminate(self) -> None:
+        """Step and judge the cells: ``retire`` those that stop, or go on to ``step``."""
+        self._step(self.programs.terminate, self.limit)
+        self.stopped = self.occupied & ~self.running()
+        self.branch(self.stopped.differs(0), self.retire, self.step)
 
-        b.position_at_end(at["advance"])
-        with self.times(b, b.sub(every, I64(1))):
-            step(self.programs.advance)
-        b.branch(at["judge"])
-        b.position_at_end(at["judge"])
-        step(self.programs.judge, limit)
-        b.store(self._running(b, registers), runs)
-        some = b.and_(b.load(occupied), b.not_(b.load(runs)))
-        b.cbranch(b.icmp_unsigned("!=", some, I64(0)), at["retire"], at["advance"])
-        b.position_at_end(at["retire"])  # at once, for a stopped cell may move on
-        stopped = b.and_(b.load(occupied), b.not_(b.load(runs)))
-        b.store(b.and_(b.load(occupied), b.load(runs)), occupied)
-        for i in self.kept:
-            for lane, state in zip(self.vectors, registers, strict=True):
-                lanes.store(b, i, lane, b.load(state[i]))
-        synchronous = b.and_(
-            b.icmp_unsigned("==", stopped, all_lanes), b.icmp_unsigned("==", b.load(count), I64(0))
-        )
-        b.cbranch(synchronous, at["together"], at["apart"])
-        b.position_at_end(at["together"])
-        for j, i in enumerate([*self.kept, lanes.cells]):
-            for lane in self.vectors:
-                done.store(b, j, lane, lanes.load(b, i, lane))
-        b.call(finish, [done.memory, I64(self.tile), first, outputs])
-        b.branch(at["retired"])
-        b.position_at_end(at["apart"])
-        with self.each_of(b, stopped) as lane:
-            retire(lanes, lane)
-        b.branch(at["retired"])
-        b.position_at_end(at["retired"])
-        running = self.count(b, b.load(occupied))
-        enough = b.sub(b.load(alive), b.udiv(b.load(alive), I64(REFILL)))
-        go_on = b.icmp_unsigned(">=", running, enough)
-        go_on = b.and_(go_on, b.icmp_unsigned("!=", running, I64(0)))
-        b.cbranch(go_on, at["advance"], at["leave"])
+    def retire(self) -> None:
+        """Keep the cells that stopped, before their lanes step on; then ``check``."""
+        self.occupied = self.occupied & ~self.stopped
+        self.copy(self.current, self.registers, [(i, i) for i in self.kept])
+        together = self.stopped.equals(self.all_lanes) & self.filled.equals(0)
+        with self.b.if_else(together) as (whole, single):
+            with whole:
+                self.copy(self.done, self.current, self.results)
+                self.call("postprocess", self.done.memory, I64(self.tile))
+            with single, self.each_of(self.b, self.stopped) as lane:
+                self._retire(self.current, lane)
+        self.goto(self.check)
 
-        b.position_at_end(at["leave"])
-        for lane, state in zip(self.vectors, registers, strict=True):
-            for i, slot in enumerate(state):
-                lanes.store(b, i, lane, b.load(slot))
-        b.branch(at["fill"])
+    def check(self) -> None:
+        """``step`` while enough lanes have a cell, else ``unload`` the registers."""
+        running = self.occupied.ones()
+        enough = self.started - self.started // REFILL
+        self.branch((running >= enough) & running.differs(0), self.step, self.unload)
 
-        b.position_at_end(at["end"])
-        b.call(finish, [done.memory, b.load(count), first, outputs])
-        b.ret_void()
+    def unload(self) -> None:
+        """Put the registers back into memory, where cells can be placed; on to ``refill``."""
+        self.copy(self.current, self.registers, self.everything[: len(self.carried)])
+        self.goto(self.refill)
 
-    def _write_enter(self) -> Value:
-        """Begins a tile of cells, judges them, and says which of them go on, by bits."""
-        queue = Area(self, [*self.carried, *self.numbers], I1(0))
-        kinds = [queue.type.as_pointer(), I64, I64, I64, I32, WORDS, WORDS, WORDS]
-        b, (queue.memory, cell, first, end, steps, layout, bases, outputs) = self._begin_function(
-            "enter", I64, kinds
-        )
-        self._announce(b, b.sub(cell, first), outputs)
-        given = self._fetch(b, cell, end, layout, bases)
-        present, limit = self._first(b, b.sub(end, cell)), self.splat(b, steps)
-        go = self.slot(I64)
-        b.store(I64(0), go)
-        with self.times(b, I64(len(self.vectors))) as vector:
-            lane = b.mul(vector, I64(self.lanes))
-            inputs = self._given(b, given, lane)
-            (begun,) = self.run(b, self.programs.begin, inputs)
-            # A step on from where it began: later steps come by strides that end with a judgement.
+    def close(self) -> None:
+        """Finish the last cells that are done, fewer than a tile, and return."""
+        self.call("postprocess", self.done.memory, self.filled)
+        self.b.ret_void()
+
+    def _idle(self) -> Integer:
+        return self.occupied ^ self.all_lanes
+
+    def _step(self, program: Program, *limit: Value) -> None:
+        numbers = range(len(self.carried), self.current.cells)
+        self.run_step(
+            program, lambda lane: [*(self.current.load(i, lane) for i in numbers), *limit],
+            hold=False,
+        )  # fmt: skip
+
+    def _retire(self, source: Area, lane: Integer) -> None:
+        """Copy a stopped cell to those that are done; finish them when they fill a tile."""
+        to = self.filled
+        self.done.copy_cell(to, source, lane, self.results)
+        self.filled = to + 1
+        with self.b.if_then(to.equals(self.tile - 1)):
+            self.call("postprocess", self.done.memory, I64(self.tile))
+            self.filled = self.integer(I64(0))
+
+    def _write_init(self) -> None:
+        """A function (cells, first cell) that begins a tile: bits say which of its cells go on."""
+        self.queue.memory, cell = self.begin("init", I64, self.queue.type.as_pointer(), I64)
+        load = self.fetch(cell)
+        limit = self.splat(self.b, self.steps)
+        self.waiting = self.integer(I64(0))
+        with self.times(self.b, I64(len(self.vectors))) as vector:
+            lane = vector * self.lanes
+            inputs = load(lane)
+            (begun,) = self.run(self.b, self.programs.init, inputs)
+            # One step is taken here: later ones come by strides that end with a judgement.
             more = [*inputs[self.given], limit]
-            ((*state, _),) = self.run(b, self.programs.judge, [*begun, *more])
-            state[self.running] = b.and_(state[self.running], self._mask(b, present, lane))
-            for i, value in enumerate([*state, *inputs[self.given]]):
-                queue.store(b, i, lane, value)
-            queue.store(b, queue.cells, lane, self._numbered(b, b.add(cell, lane)))
-            bits = self._bits(b, state[self.running], lane)
-            b.store(b.or_(b.load(go), bits), go)
-        b.ret(b.load(go))
-        return self.module.globals["enter"]
-
-    def _announce(self, b: Builder, row: Value, outputs: Value) -> None:
-        """Ask for the memory of a tile's results, so that it is there when its cells stop."""
-        kinds = [I8.as_pointer(), I32, I32, I32]
-        prefetch = self.declare("llvm.prefetch.p0", ir.VoidType(), kinds)
-        for i in range(len(self.programs.finish.outputs)):
-            base, stride = self._place(b, outputs, i)
-            start = b.add(base, b.mul(row, stride))
-            lines = b.add(b.lshr(b.mul(stride, I64(self.tile)), I64(6)), I64(1))
-            with self.times(b, lines) as line:
-                address = b.add(start, b.shl(line, I64(6)))
-                pointer = b.inttoptr(address, I8.as_pointer())
-                b.call(prefetch, [pointer, I32(1), I32(2), I32(1)])  # to write, second cache
+            ((*state, _),) = self.run(self.b, self.programs.terminate, [*begun, *more])
+            numbers = self.numbered(cell + lane)
+            present = self.b.icmp_signed("<", numbers, self.splat(self.b, self.end))
+            state[self.flag] = self.b.and_(state[self.flag], present)
+            for i, value in enumerate([*state, *inputs[self.given], numbers]):
+                self.queue.store(i, lane, value)
+            self.waiting = self.waiting | self.bits(state[self.flag], lane)
+        self.b.ret(self.waiting)

@@ -1,79 +1,59 @@
 """Straight-line programs over vectors, written as LLVM's intermediate representation."""
 
-import contextlib
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
 
 from gdjax._compiler import elementary
+from gdjax._compiler.operations import OPERATIONS
 from gdjax._compiler.program import Node, Program, Scalar
-from gdjax._descent.loop import ALIGNED
+from gdjax._kernels.llvm.machine import I1, I32, I64, VOID, Machine, Value
 
-Builder = Any  # ir.IRBuilder and ir.Value, which llvmlite does not type
-Value = Any
-Active = Callable[[Builder], Value] | None
-
-I1, I8, I32, I64 = (ir.IntType(n) for n in (1, 8, 32, 64))
-_ARITHMETIC = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv", "rem": "frem"}
-_INTEGER = {"add": "add", "sub": "sub", "mul": "mul"}
-_COMPARE = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
-_INTRINSIC = {
-    "abs": "fabs", "sqrt": "sqrt", "floor": "floor", "ceil": "ceil", "rint": "rint",
-    "fma": "fma", "maximum": "maximum", "minimum": "minimum",
-}  # fmt: skip
+Active = Callable[[], Value] | None
 
 
 def _aside(node: Node) -> bool:
     return node.op.startswith(("libm:", "wide:"))
 
 
-class Writer:
+class Writer(Machine):
     """Writes programs into functions of one module, every scalar as a vector.
 
     Args:
         lanes: how many numbers a vector holds.
-
-    Attributes:
-        module: what is written.
-        entry: a builder in the function being written, whose entry block takes its memory.
     """
 
     def __init__(self, lanes: int) -> None:
+        super().__init__()
         self.lanes = lanes
-        self.module = ir.Module(name="gdjax")
-        self.entry: Builder = None
 
     def type(self, dtype: Any) -> Any:
         """The vector of a dtype."""
         dtype = np.dtype(dtype)
-        if dtype.kind == "b":
-            scalar: Any = I1
-        elif dtype.kind in "iu":
-            scalar = ir.IntType(8 * dtype.itemsize)
-        else:
-            scalar = {2: ir.HalfType, 4: ir.FloatType, 8: ir.DoubleType}[dtype.itemsize]()
+        floats = {2: ir.HalfType, 4: ir.FloatType, 8: ir.DoubleType}
+        integer = I1 if dtype.kind == "b" else ir.IntType(8 * dtype.itemsize)
+        scalar = integer if dtype.kind in "biu" else floats[dtype.itemsize]()
         return ir.VectorType(scalar, self.lanes)
 
     def constant(self, value: Any) -> Value:
         """A NumPy scalar in every lane."""
         kind = self.type(value.dtype)
-        plain = int(value) if value.dtype.kind in "biu" else float(value)
-        return ir.Constant(kind, [ir.Constant(kind.element, plain)] * self.lanes)
+        return ir.Constant(kind, [ir.Constant(kind.element, value.item())] * self.lanes)
 
-    def splat(self, builder: Builder, value: Value) -> Value:
+    def splat(self, b: ir.IRBuilder, value: Value) -> Value:
         """A scalar in every lane."""
         kind = ir.VectorType(value.type, self.lanes)
-        first = builder.insert_element(ir.Constant(kind, ir.Undefined), value, I32(0))
+        first = b.insert_element(ir.Constant(kind, ir.Undefined), value, I32(0))
         zeros = ir.Constant(ir.VectorType(I32, self.lanes), [I32(0)] * self.lanes)
-        return builder.shuffle_vector(first, ir.Constant(kind, ir.Undefined), zeros)
+        return b.shuffle_vector(first, ir.Constant(kind, ir.Undefined), zeros)
 
     def run(
         self,
-        builder: Builder,
+        b: ir.IRBuilder,
         program: Program,
         *inputs: Sequence[Value],
         active: Sequence[Active] = (),
@@ -81,7 +61,7 @@ class Writer:
         """Write a program over vectors: the values of its inputs in, those of its outputs out.
 
         Args:
-            builder: where to write.
+            b: where to write.
             program: what.
             *inputs: for each vector; operations are written in turn for one after the other, so
                 that a processor can work at one while another one waits.
@@ -100,228 +80,132 @@ class Writer:
             args = [[read(known, a) for a in node.args] for known in values]
             if _aside(node):
                 group = [other for other in live if _aside(other) and other.args == node.args]
-                found = self._asides(builder, group, args, active or [None] * len(values))
-                for known, results in zip(values, found, strict=True):
-                    known |= {n.index: result for n, result in zip(group, results, strict=True)}
+                found = self._asides(b, group, args, active or [None] * len(values))
             else:
-                for known, given in zip(values, args, strict=True):
-                    known[node.index] = self._operation(builder, node, given)
+                group, found = [node], [[self._operation(b, node, given)] for given in args]
+            for known, results in zip(values, found, strict=True):
+                known |= zip([n.index for n in group], results, strict=True)
         return [[read(known, output) for output in program.outputs] for known in values]
 
-    def _operation(self, builder: Builder, node: Node, args: list[Value]) -> Value:
-        op, kind = node.op, self.type(node.dtype)
-        given = node.args[0].dtype
-        floating = given.kind == "f"
-        ordered = builder.icmp_signed if given.kind == "i" else builder.icmp_unsigned
-        if op in _COMPARE:
-            if not floating:
-                return ordered(_COMPARE[op], *args)
-            compare = builder.fcmp_unordered if op == "ne" else builder.fcmp_ordered
-            return compare(_COMPARE[op], *args)
-        if op in _ARITHMETIC and floating:
-            return getattr(builder, _ARITHMETIC[op])(*args)
-        if op in _INTEGER:
-            return getattr(builder, _INTEGER[op])(*args)
+    def _operation(self, b: ir.IRBuilder, node: Node, args: list[Value]) -> Value:
+        op, kind, given = node.op, self.type(node.dtype), node.args[0].dtype
+        row, floating = OPERATIONS[op], given.kind == "f"
+        ordered = b.icmp_signed if given.kind == "i" else b.icmp_unsigned
+        if row.compares and floating:
+            compare = b.fcmp_unordered if op == "ne" else b.fcmp_ordered
+            return compare(row.llvm, *args)
+        if row.compares:
+            return ordered(row.integer, *args)
+        if op in ("fms", "fnma"):  # x·y − z and z − x·y
+            negated = 2 if op == "fms" else 0
+            args[negated] = b.fneg(args[negated])
+        instruction = row.llvm if floating else row.integer
+        if instruction.startswith("llvm."):
+            name = f"{instruction}.v{self.lanes}f{8 * given.itemsize}"
+            return b.call(self.declare(name, kind, [kind] * len(args)), args)
+        if instruction:
+            return getattr(b, instruction)(*args)
         if op in ("div", "rem"):
-            return self._divide(builder, op, given, *args)
-        if op == "fms":  # x·y − z
-            op, args = "fma", [*args[:2], builder.fneg(args[2])]
-        if op == "fnma":  # z − x·y
-            op, args = "fma", [builder.fneg(args[0]), *args[1:]]
-        if op in _INTRINSIC and floating:
-            return builder.call(self._intrinsic(_INTRINSIC[op], kind, len(args)), args)
-        if op == "abs":
-            return builder.select(ordered("<", args[0], kind(None)),
-                                  builder.neg(args[0]), args[0])  # fmt: skip
-        if op in ("maximum", "minimum"):
-            sign = ">" if op == "maximum" else "<"
-            return builder.select(ordered(sign, *args), *args)
-        if op == "neg":
-            return builder.fneg(args[0]) if floating else builder.neg(args[0])
+            return self._divide(b, op, given, *args)
         if op == "convert":
-            return self._convert(builder, args[0], given, node.dtype)
+            return self._convert(b, args[0], given, node.dtype)
         if op == "bitcast":
-            return builder.bitcast(args[0], kind)
-        plain = {"and": builder.and_, "or": builder.or_, "xor": builder.xor, "not": builder.not_,
-                 "shl": builder.shl, "ashr": builder.ashr, "select": builder.select}  # fmt: skip
-        return plain[op](*args)
+            return b.bitcast(args[0], kind)
+        if op == "abs":
+            return b.select(ordered("<", args[0], kind(None)), b.neg(args[0]), args[0])
+        return b.select(ordered(">" if op == "maximum" else "<", *args), *args)
 
-    def _divide(self, builder: Builder, op: str, kind: np.dtype, x: Value, y: Value) -> Value:
+    def _divide(self, b: ir.IRBuilder, op: str, kind: np.dtype, x: Value, y: Value) -> Value:
         """Integers, as XLA divides them where a processor would stop: by 0, and beyond the range.
 
         x/0 is −1 and its remainder x; −x where x has no positive counterpart is x itself.
         """
         one, none = self.constant(kind.type(1)), self.constant(kind.type(0))
-        nothing = builder.icmp_signed("==", y, none)
+        nothing = b.icmp_signed("==", y, none)
         if kind.kind == "u":
-            safe = builder.select(nothing, one, y)
-            rest, ratio = builder.urem(x, safe), builder.udiv(x, safe)
+            safe = b.select(nothing, one, y)
+            rest, ratio = b.urem(x, safe), b.udiv(x, safe)
         else:
-            minus = builder.icmp_signed("==", y, self.constant(kind.type(-1)))
-            safe = builder.select(builder.or_(nothing, minus), one, y)
-            rest = builder.srem(x, safe)
-            ratio = builder.select(minus, builder.neg(x), builder.sdiv(x, safe))
+            minus = b.icmp_signed("==", y, self.constant(kind.type(-1)))
+            safe = b.select(b.or_(nothing, minus), one, y)
+            rest = b.srem(x, safe)
+            ratio = b.select(minus, b.neg(x), b.sdiv(x, safe))
         if op == "rem":
-            return builder.select(nothing, x, rest)
-        return builder.select(nothing, self.constant(np.invert(kind.type(0))), ratio)
+            return b.select(nothing, x, rest)
+        return b.select(nothing, self.constant(np.invert(kind.type(0))), ratio)
 
-    def _intrinsic(self, name: str, kind: ir.VectorType, arity: int) -> ir.Function:
-        width = 32 if isinstance(kind.element, ir.FloatType) else 64
-        full = f"llvm.{name}.v{self.lanes}f{width}"
-        return self.declare(full, kind, [kind] * arity)
-
-    def _convert(self, builder: Builder, value: Value, old: np.dtype, new: np.dtype) -> Value:
-        kind, signed = self.type(new), old.kind == "i"
+    def _convert(self, b: ir.IRBuilder, value: Value, old: np.dtype, new: np.dtype) -> Value:
+        kind, signed, wider = self.type(new), old.kind == "i", new.itemsize > old.itemsize
         if new.kind == "b":
-            zero = self.constant(old.type(0))
-            if old.kind == "f":
-                return builder.fcmp_unordered("!=", value, zero)
-            return builder.icmp_signed("!=", value, zero)
-        if new.kind == "f":
-            if old.kind == "f":
-                return (builder.fpext if new.itemsize > old.itemsize else builder.fptrunc)(
-                    value, kind
-                )
-            return (builder.sitofp if signed else builder.uitofp)(value, kind)
-        if old.kind == "f":
+            compare = b.fcmp_unordered if old.kind == "f" else b.icmp_signed
+            return compare("!=", value, self.constant(old.type(0)))
+        if old.kind == "f" and new.kind != "f":
             name = f"llvm.fpto{new.kind[0].replace('i', 's')}i.sat.v{self.lanes}i{8 * new.itemsize}"
             name += f".v{self.lanes}f{8 * old.itemsize}"
-            return builder.call(self.declare(name, kind, [value.type]), [value])
-        if old.itemsize == new.itemsize and old.kind != "b":
-            return value
+            return b.call(self.declare(name, kind, [value.type]), [value])
+        if old.kind == "f":
+            return (b.fpext if wider else b.fptrunc)(value, kind)
+        if new.kind == "f":
+            return (b.sitofp if signed else b.uitofp)(value, kind)
         if new.itemsize < old.itemsize:
-            return builder.trunc(value, kind)
-        return (builder.sext if signed else builder.zext)(value, kind)
+            return b.trunc(value, kind)
+        return (b.sext if signed else b.zext)(value, kind)  # the value itself, of the same size
 
     def _asides(
-        self, builder: Builder, nodes: Sequence[Node], args: Sequence[Sequence[Value]],
+        self, b: ir.IRBuilder, nodes: Sequence[Node], args: Sequence[Sequence[Value]],
         active: Sequence[Active],
     ) -> list[list[Value]]:  # fmt: skip
-        """What few lanes need, of the same arguments: computed out of line, if by any.
+        """Functions of the same arguments that few lanes need, called only where some lane does.
 
-        The first argument marks the lanes; marked ones that are not active get NaN.
+        The first argument marks these lanes; marked ones that are not active get NaN.
         """
         integer, kind = ir.IntType(self.lanes), args[0][1].type
         given, result = [self.slot(a.type) for a in args[0][1:]], self.slot(kind)
         unknown = self.constant(nodes[0].dtype.type(np.nan))
         merged = [[self.slot(kind) for _ in nodes] for _ in args]
         for slot in itertools.chain(*merged):
-            builder.store(unknown, slot)
+            b.store(unknown, slot)
         wanted = [
-            builder.and_(mask, write(builder)) if write else mask
+            b.and_(mask, write()) if write else mask
             for (mask, *_), write in zip(args, active, strict=True)
         ]
-        bits = [builder.bitcast(mask, integer) for mask in wanted]
-        some = functools.reduce(builder.or_, bits)
-        with builder.if_then(builder.icmp_unsigned("!=", some, integer(0)), likely=False):
+        bits = [b.bitcast(mask, integer) for mask in wanted]
+        some = functools.reduce(b.or_, bits)
+        with b.if_then(b.icmp_unsigned("!=", some, integer(0)), likely=False):
             for mask, own, (_, *vectors), slots in zip(wanted, bits, args, merged, strict=True):
-                with builder.if_then(builder.icmp_unsigned("!=", own, integer(0))):
+                with b.if_then(b.icmp_unsigned("!=", own, integer(0))):
                     for vector, slot in zip(vectors, given, strict=True):
-                        builder.store(vector, slot)
+                        b.store(vector, slot)
                     for node, slot in zip(nodes, slots, strict=True):
-                        builder.store(unknown, result)
-                        builder.call(self._cold(node, kind), [own, *given, result])
-                        value = builder.select(mask, builder.load(result), unknown)
-                        builder.store(value, slot)
-        return [[builder.load(slot) for slot in slots] for slots in merged]
+                        b.store(unknown, result)
+                        b.call(self._cold(node, kind), [own, *given, result])
+                        value = b.select(mask, b.load(result), unknown)
+                        b.store(value, slot)
+        return [[b.load(slot) for slot in slots] for slots in merged]
 
     def _cold(self, node: Node, kind: Any) -> Value:
         """A function (marks, arguments…, result): the C library's, lane by lane, or a program."""
         where, _, name = node.op.partition(":")
-        arity = len(node.args) - 1
         full = f"{where}_{name}_{node.dtype}"
         if full in self.module.globals:
             return self.module.globals[full]
-        marks, pointer = ir.IntType(self.lanes), kind.as_pointer()
-        function = ir.Function(
-            self.module, ir.FunctionType(ir.VoidType(), [marks, *[pointer] * (arity + 1)]), full
-        )
-        function.linkage = "internal"
-        for attribute in ("noinline", "cold"):
-            function.attributes.add(attribute)
-        outer, self.entry = self.entry, ir.IRBuilder(function.append_basic_block("entry"))
-        builder = self.entry
-        bits, *slots, result = function.args
-        body = builder.append_basic_block("body")
-        builder.branch(body)
-        builder.position_at_end(body)
+        outer = dict(vars(self))  # the function that is being written goes on afterwards
+        kinds = [ir.IntType(self.lanes), *[kind.as_pointer()] * len(node.args)]
+        bits, *slots, result = self.begin_function(full, VOID, kinds, "noinline", "cold")
+        b = self.b
         if where == "wide":
-            marked = builder.bitcast(bits, self.type(bool))
-            ((value,),) = self.run(
-                builder, elementary.in_double(name), [builder.load(slots[0])],
-                active=[lambda _: marked],
-            )  # fmt: skip
-            builder.store(value, result)
+            marked = b.bitcast(bits, self.type(bool))
+            given = [b.load(slots[0])]
+            ((value,),) = self.run(b, elementary.in_double(name), given, active=[lambda: marked])
+            b.store(value, result)
         else:
-            scalar = self._library(name, kind.element, arity)
-            wide = builder.zext(bits, I64) if self.lanes < 64 else bits
-            with self.each_of(builder, wide) as lane:
-                row = [builder.load(self.at(builder, slot, lane)) for slot in slots]
-                builder.store(builder.call(scalar, row), self.at(builder, result, lane))
-        builder.ret_void()
-        self.entry = outer
-        return function
-
-    def _library(self, name: str, kind: Any, arity: int) -> Value:
-        """A function of the C library."""
-        name += "f" if isinstance(kind, ir.FloatType) else ""
-        return self.declare(name, kind, [kind] * arity)
-
-    def slot(self, kind: ir.Type) -> Value:
-        """Memory for a value, made at the function's entry."""
-        with self.entry.goto_entry_block():
-            slot = self.entry.alloca(kind)
-        slot.align = ALIGNED
-        return slot
-
-    @staticmethod
-    def at(builder: Builder, slot: Value, lane: Value) -> Value:
-        """The address of one lane of a vector in memory."""
-        vector = slot.type.pointee
-        array = ir.ArrayType(vector.element, vector.count).as_pointer()
-        return builder.gep(builder.bitcast(slot, array), [I64(0), lane], inbounds=True)
-
-    @contextlib.contextmanager
-    def times(self, builder: Builder, count: Value) -> Iterator[Value]:
-        """A loop that is run so many times, perhaps never; gives its counter."""
-        counter = self.slot(I64)
-        builder.store(I64(0), counter)
-        head, body, after = map(builder.append_basic_block, ("head", "body", "after"))
-        builder.branch(head)
-        builder.position_at_end(head)
-        now = builder.load(counter)
-        builder.cbranch(builder.icmp_unsigned("<", now, count), body, after)
-        builder.position_at_end(body)
-        yield now
-        builder.store(builder.add(now, I64(1)), counter)
-        builder.branch(head)
-        builder.position_at_end(after)
-
-    def lowest(self, builder: Builder, bits: Value) -> Value:
-        """The first bit that is set."""
-        return builder.call(self.declare("llvm.cttz.i64", I64, [I64, I1]), [bits, I1(1)])
-
-    def count(self, builder: Builder, bits: Value) -> Value:
-        """How many bits are set."""
-        return builder.call(self.declare("llvm.ctpop.i64", I64, [I64]), [bits])
-
-    def declare(self, name: str, result: Any, kinds: Sequence[Any]) -> Value:
-        """A function from elsewhere."""
-        known = self.module.globals.get(name)
-        return known or ir.Function(self.module, ir.FunctionType(result, kinds), name)
-
-    @contextlib.contextmanager
-    def each_of(self, builder: Builder, marks: Value) -> Iterator[Value]:
-        """A loop over the lanes whose bits, of 64, are set."""
-        left = self.slot(I64)
-        builder.store(marks, left)
-        head, body, after = map(builder.append_basic_block, ("marked", "lane", "lanes_done"))
-        builder.branch(head)
-        builder.position_at_end(head)
-        now = builder.load(left)
-        builder.cbranch(builder.icmp_unsigned("!=", now, I64(0)), body, after)
-        builder.position_at_end(body)
-        yield self.lowest(builder, now)
-        builder.store(builder.and_(now, builder.sub(now, I64(1))), left)
-        builder.branch(head)
-        builder.position_at_end(after)
+            name += "f" if isinstance(kind.element, ir.FloatType) else ""
+            scalar = self.declare(name, kind.element, [kind.element] * len(slots))
+            array = ir.ArrayType(kind.element, self.lanes).as_pointer()
+            arrays = [b.bitcast(slot, array) for slot in (*slots, result)]
+            with self.each_of(b, b.zext(bits, I64)) as lane:
+                *row, to = (b.gep(a, [I64(0), lane], inbounds=True) for a in arrays)
+                b.store(b.call(scalar, [b.load(x) for x in row]), to)
+        b.ret_void()
+        vars(self).update(outer)
+        return self.module.globals[full]

@@ -1,5 +1,22 @@
-"""What ``gdjax --help`` says; nothing here loads JAX."""
+"""The commands: where each is found, and what ``gdjax --help`` says of them; no JAX here."""
 
+import pkgutil
+from typing import Any
+
+# A config and a folder in, the exit code out; each loads what it needs when it is called.
+COMMANDS = {
+    "run": "gdjax.cli.run:run",
+    "compare": "gdjax.cli.compare:compare",
+    "rank": "gdjax.cli.rank:rank",
+    "sweep": "gdjax.cli.sweep:sweep",
+    "check": "gdjax.cli.check:check",
+    "certify": "gdjax.cli.certify:certify",
+}
+# The words of the call in, text out.
+LISTS = {
+    "objectives": "gdjax.cli.lists:list_objectives",
+    "optimizers": "gdjax.cli.lists:list_optimizers",
+}
 HELP = ("-h", "--help", "help")
 USAGE = """usage: gdjax TASK [key=value ...]
 
@@ -26,3 +43,8 @@ gdjax TASK -m key=a,b,c    every combination, one after the other
 gdjax --version            of gdjax, of what its results depend on, and of Python
 eval "$(gdjax -sc install=bash)"   completion for this shell
 """
+
+
+def find(name: str) -> Any:
+    """The function of a command or a list, by its name."""
+    return pkgutil.resolve_name((COMMANDS | LISTS)[name])

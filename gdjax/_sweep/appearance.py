@@ -1,0 +1,142 @@
+"""What a sweep's results look like, and everything that decides them."""
+
+import functools
+import hashlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PyTree
+
+from gdjax import optimizers, results
+from gdjax._compiler.fingerprint import fingerprint
+from gdjax._descent.cells import stride
+from gdjax._inputs import DType, default_dtype
+from gdjax._sweep.plan import Plan
+from gdjax._sweep.runner import Runner
+from gdjax.objectives import GradientSide, Objective
+
+
+class LazyStarts:
+    """Starts as an array that is made where it is sliced, so that it need never be whole."""
+
+    def __init__(self, asked: Plan):
+        self._asked = asked
+        self.shape = (asked.shape[0], asked.objective.dim)
+        self.dtype = np.dtype(asked.dtype)
+
+    def __getitem__(self, key: slice) -> np.ndarray:
+        first, last, _ = key.indices(self.shape[0])
+        return self._asked.starts.take(self._asked.objective, first, last).astype(
+            self.dtype, copy=False
+        )
+
+
+def layout(
+    asked: Plan, points: np.ndarray | LazyStarts, runner: Runner, in_memory: bool
+) -> results.Layout:
+    """The layout of a sweep's results.
+
+    Args:
+        asked: what to compute.
+        points: the starts, ``(n, d)``, or what makes them where it is sliced.
+        runner: what computes it.
+        in_memory: whether the results are in memory alone, with no store to compare them with.
+    """
+    f, starts = asked.objective, asked.starts
+    axes = [dict(zip(axis.names, axis.values, strict=True)) for axis in asked.axes]
+    origin = {
+        "objective": f.name,
+        "formula": f.latex,
+        "fmin": np.nan if f.fmin is None else f.fmin,
+        "domain": f.domain,
+        "optimizer": repr(asked.optimizer),
+        "max_steps": asked.steps,
+        "tolerance": asked.tolerance,
+        "gradient": asked.gradient,
+        "starts_kind": starts.kind,
+        "starts_shape": starts.shape(f.dim),
+        "seed": starts.seed,
+        "kernel": runner.kernel.name,
+        "kernel_reason": runner.reason,
+        "tile": runner.kernel.tile,
+        "stride": stride(asked.steps, asked.stopping.every),
+        "processors": runner.devices,
+    }
+    return results.sweep_layout(
+        points,
+        axes,
+        dtype=asked.dtype,
+        chunk=asked.chunk,
+        config=_config(asked, runner, in_memory),
+        components=f.variables,
+        record=np.asarray(asked.save_at, np.int32) if asked.save_at else None,
+        minima=f.known_minima,
+        global_minima=len(f.minima),
+        attrs=origin,
+    )
+
+
+def _config(asked: Plan, runner: Runner, in_memory: bool) -> dict[str, Any]:
+    """Everything that decides the results."""
+    f, starts, numbers = asked.objective, asked.starts, asked.optimizer.numbers
+    axes = {n: v for axis in asked.axes for n, v in zip(axis.names, axis.values, strict=True)}
+    return {
+        "objective": f.name,
+        "function": _function(f, asked.gradient, asked.dtype),
+        "domain": f.domain,
+        "bounded": f.bounded,  # a domain that was guessed decides nothing
+        "minima": f.minima,
+        "local_minima": f.local_minima,
+        "fmin": f.fmin,
+        "optimizer": repr(asked.optimizer),
+        # What is written of an optimizer is rounded, and is the same for all that have one name.
+        "update": _update(asked.optimizer, f.dim, asked.dtype),
+        "numbers": {n: np.asarray(numbers[n]) for n in sorted(numbers.keys() - axes.keys())},
+        "starts": {
+            "kind": starts.kind,
+            "number": starts.number,
+            "seed": starts.seed,
+            # A store is known again by it; without one there is nothing to compare.
+            "points": "" if in_memory or starts.points is None else _digest(starts.points),
+        },
+        "hyperparameters": axes,
+        "steps": asked.steps,
+        "save_at": asked.save_at,
+        "gradient": asked.gradient,
+        "stops": asked.stops,
+        "stopping": {name: float(value) for name, value in asked.stopping._asdict().items()},
+        "tolerance": asked.tolerance,
+        "dtype": asked.dtype,
+        "kernel": runner.kernel.name,
+        "tile": runner.kernel.tile,
+    }
+
+
+def _digest(points: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(points).data).hexdigest()[:16]
+
+
+@functools.lru_cache(maxsize=64)
+def _function(objective: Objective, gradient: GradientSide, dtype: DType) -> str:
+    """A digest of what the objective computes and of its data, whatever its name."""
+    with default_dtype(dtype):
+        at = jax.ShapeDtypeStruct((objective.dim,), dtype)
+        return fingerprint(objective.cast(dtype).value_and_gradient(gradient), at)
+
+
+@functools.lru_cache(maxsize=64)
+def _update(optimizer: optimizers.Optimizer, dim: int, dtype: DType) -> str:
+    """A digest of what the optimizer does with its numbers, whatever its name."""
+
+    def first(
+        made: optimizers.Optimizer, point: jax.Array, slope: jax.Array, value: jax.Array
+    ) -> PyTree:
+        extra = optimizers.extra_arguments(value, slope, jnp.sum, jnp.ones_like)
+        return made.update(slope, made.init(point), point, **extra)
+
+    with default_dtype(dtype):
+        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), dtype), optimizer)
+        point = jax.ShapeDtypeStruct((dim,), dtype)
+        return fingerprint(first, shapes, point, point, jax.ShapeDtypeStruct((), dtype))

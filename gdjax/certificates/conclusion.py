@@ -1,0 +1,194 @@
+"""What the estimates of a derivative amount to: the report of a certificate."""
+
+import numpy as np
+
+from gdjax._inputs import DType
+from gdjax._util.errors import ArgumentError
+from gdjax.certificates.estimates import ROUNDINGS, STEPS, Estimates
+from gdjax.certificates.gradient_report import Behaviour, Details, Estimate, GradientReport
+from gdjax.certificates.patterns import patterns
+from gdjax.certificates.problem import Problem
+from gdjax.certificates.verdict import Judgement, judge, judge_single, norm
+
+
+def conclude(
+    problem: Problem,
+    dtype: DType,
+    double: Estimates,
+    single: Estimates,
+    computed: dict[str, np.ndarray],
+) -> GradientReport:
+    """The report on the estimates of a derivative.
+
+    Args:
+        problem: what was to be certified.
+        dtype: which one the verdict is about.
+        double: the estimates, with the roundings of float64.
+        single: the same with the roundings of float32.
+        computed: the derivatives in float32, at the points of ``single``.
+    """
+    judged, at = judge(problem, double), judge(problem, single)
+    subject = problem.subject
+    judged32 = judge_single(at.truth, computed[subject], single.roundings[subject], at.left_out)
+    behaviour = {"float64": _behaviour(judged, double), "float32": _behaviour(judged32, single)}
+    main, estimates, mine = {
+        "float64": (judged, double, double.derivatives[subject]),
+        "float32": (judged32, single, computed[subject]),
+    }[dtype]
+    kept = main.kept
+    if not kept.any():
+        reasons = ", ".join(f"{v.sum():,} {k}" for k, v in main.left_out.items() if v.any())
+        raise ArgumentError(f"{problem.name}: no point decides anything: {reasons}")
+    wrong = main.wrong & kept
+    index = _worst(main, wrong)
+    scale = np.fmax(norm(mine), norm(main.truth))
+    scale = np.where(np.isfinite(scale), scale, norm(main.truth))
+    component = int(np.nan_to_num(np.abs(mine - main.truth)[index], nan=np.inf).argmax())
+    counts = {key: int((where & judged.kept).sum()) for key, where in judged.outliers.items()}
+    found: tuple[str, ...] = ()
+    if wrong.any():
+        found = patterns(
+            mine[kept], main.truth[kept], (main.tolerance * scale)[kept], estimates.points[kept],
+            problem.component, problem.name_of, problem.kind,
+        )  # fmt: skip
+    worst = estimates.points[index]
+    flat = problem.structure.is_vector
+    return GradientReport(
+        name=problem.name,
+        kind=problem.kind,
+        dtype=dtype,
+        ok=not wrong.any(),
+        verdict=_verdict(problem, wrong, kept, counts),
+        points=problem.drawn or len(problem.points),
+        special=len(problem.points) - problem.drawn if problem.drawn else 0,
+        left_out={reason: int(where.sum()) for reason, where in main.left_out.items()},
+        worst_point=tuple(worst.tolist()) if flat else problem.structure.unflatten(worst),
+        component=problem.component(component),
+        error=float(main.error[index]),
+        tolerance=float(main.tolerance[index]),
+        estimates=_rows(problem, estimates, mine, main, counts, (index, component), scale[index]),
+        patterns=found,
+        warnings=_warnings(problem, double, judged, counts),
+        behaviour=behaviour,
+        reason=f"what {ROUNDINGS:g} roundings of every operation do to it here",
+        details=_details(problem, estimates, main, wrong, kept, scale, index),
+    )
+
+
+def _worst(judged: Judgement, wrong: np.ndarray) -> int:
+    """The largest error among the wrong points; if none is, the one nearest to its tolerance."""
+    if wrong.any():
+        return int(np.where(wrong, judged.error, -1.0).argmax())
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(judged.error > 0, judged.error / judged.tolerance, 0.0)
+    return int(np.where(judged.kept, share, -1.0).argmax())
+
+
+def _behaviour(judged: Judgement, estimates: Estimates) -> Behaviour:
+    kept = judged.kept
+    wrong = judged.wrong & kept
+    index = int(np.where(wrong if wrong.any() else kept, judged.error, -1.0).argmax())
+    undecided = judged.left_out["where rounding leaves nothing to decide"]
+    return Behaviour(
+        ok=not wrong.any(),
+        error=float(judged.error[index]),
+        tolerance=float(judged.tolerance[index]),
+        point=estimates.points[index],
+        typical=float(np.median(judged.error[kept])) if kept.any() else np.nan,
+        undecided=int(undecided.sum()),
+    )
+
+
+def _verdict(problem: Problem, wrong: np.ndarray, kept: np.ndarray, counts: dict[str, int]) -> str:
+    hand = problem.subject == "hand"
+    what = f"the hand-derived {problem.kind}" if hand else f"the {problem.kind} by autodiff"
+    if not wrong.any():
+        return f"ok, {what} is right"
+    count = f"{wrong.sum():,} of {kept.sum():,} points"
+    if hand and counts.get("reverse", 0) >= wrong.sum():
+        return f"WRONG: hand and autodiff differ from what the values say at {count}"
+    return f"WRONG: {what} is the outlier at {count}"
+
+
+def _rows(
+    problem: Problem,
+    estimates: Estimates,
+    mine: np.ndarray,
+    judged: Judgement,
+    counts: dict[str, int],
+    at: tuple[int, int],
+    scale: float,
+) -> dict[str, Estimate]:
+    """Every estimate of one component at one point."""
+    index, component = at
+    truth, scale = judged.truth[index], scale or 1.0  # at a stationary point errors are absolute
+
+    def row(values: np.ndarray, remark: str = "", outliers: int = 0) -> Estimate:
+        if values.shape == mine.shape:
+            value = float(values[index, component])
+            return Estimate(value, float((value - truth[component]) / scale), remark, outliers)
+        gap = norm(values[[index]] - problem.project(truth[None]))[0] / scale
+        seen = f"{gap:.0e} off along {len(problem.directions)} random directions"
+        return Estimate(np.nan, np.nan, ", ".join(filter(None, (seen, remark))), outliers)
+
+    def absent(reason: str) -> Estimate:
+        return Estimate(np.nan, np.nan, reason)
+
+    rows = {
+        problem.labels[key]: absent(f"not applicable: {estimates.missing[key]}")
+        if key in estimates.missing
+        else row(mine if key == problem.subject else estimates.derivatives[key], "", counts[key])
+        for key in problem.derivatives
+    }
+    found, by_complex_step = estimates.differences, estimates.complex_step
+    remark = f"resolves {norm(found.bound[[index]])[0] / scale:.0e}"
+    if found.estimate.shape == mine.shape:
+        remark = f"step {found.step[index, component % len(problem.directions)]:.0e}, {remark}"
+    return rows | {
+        "differences": row(found.estimate, remark, counts.get("differences", 0)),
+        "complex step": absent(by_complex_step)
+        if isinstance(by_complex_step, str)
+        else row(by_complex_step),
+    }
+
+
+def _warnings(
+    problem: Problem, estimates: Estimates, judged: Judgement, counts: dict[str, int]
+) -> tuple[str, ...]:
+    """What is wrong with autodiff, although what is certified was derived by hand."""
+    said = []
+    if problem.subject == "hand" and counts.get("reverse"):
+        at = np.flatnonzero(judged.outliers["reverse"] & judged.kept)
+        point = ", ".join(f"{x:.6g}" for x in estimates.points[at[0]][:6])
+        nonfinite = ~np.isfinite(estimates.derivatives["reverse"][at]).all(axis=1)
+        how = "not finite" if nonfinite.any() else "wrong"
+        count = f"{len(at):,} point{'s' * (len(at) > 1)}"
+        said.append(f"the {problem.kind} by autodiff is {how} at {count}, such as ({point})")
+    kinks = judged.left_out["on a kink or a jump"]
+    for key, derivative in estimates.derivatives.items():
+        lost = kinks & ~np.isfinite(derivative).all(axis=1)
+        if key != "forward" and lost.any():
+            said.append(f"{problem.labels[key]} is not finite at {lost.sum():,} kinks")
+    return tuple(said)
+
+
+def _details(
+    problem: Problem,
+    estimates: Estimates,
+    judged: Judgement,
+    wrong: np.ndarray,
+    kept: np.ndarray,
+    scale: np.ndarray,
+    index: int,
+) -> Details:
+    found = estimates.differences
+    n, p = found.bound.shape
+    along = problem.project(judged.truth)
+    with np.errstate(all="ignore"):
+        off = found.curve - along.reshape(n, -1, p, 1)
+        curve = np.sqrt(np.sum(off**2, axis=(1, 2))) / scale[:, None]
+        reached = norm(found.estimate - along) / scale
+    return Details(
+        estimates.points, judged.error, judged.tolerance, wrong, kept, STEPS, curve, reached,
+        problem.domain, problem.variables, index,
+    )  # fmt: skip

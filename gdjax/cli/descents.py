@@ -1,0 +1,134 @@
+"""Descents from one start, as ``run`` and ``compare`` describe, draw, write and tell them."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig
+
+from gdjax import plotting
+from gdjax._descent.outcomes import Outcome
+from gdjax._descent.trajectory import Trajectory
+from gdjax._util.display import aligned
+from gdjax.cli.config import plain
+from gdjax.cli.output_folder import OutputFolder
+from gdjax.comparison.comparison import Rates, rate_text
+from gdjax.objectives import Objective
+from gdjax.plotting import landscape
+
+log = logging.getLogger(__name__)
+
+ASKED = ("start", "steps", "gradient", "dtype")  # what a config says of a descent
+
+
+def picked_axes(objective: Objective, config: DictConfig) -> list[int | str] | None:
+    """The two components to draw; what is wrong with the choice is said before anything runs."""
+    axes = plain(config.plot.axes)
+    landscape.pick(objective, axes)
+    return axes
+
+
+def describe(
+    objective: Objective,
+    paths: Mapping[str, Trajectory],
+    rates: Mapping[str, Rates],
+    asked: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Descents in numbers and words, as ``summary.json`` has them.
+
+    Args:
+        objective: what was descended.
+        paths: trajectories by label.
+        rates: theirs, by label.
+        asked: the config's settings ``ASKED``.
+    """
+    first = next(iter(paths.values()))
+    return {
+        "objective": objective.name,
+        "formula": objective.latex,
+        "gradient_formula": objective.gradient_latex,
+        "variables": list(objective.variables),
+        "start": np.asarray(first.points[0], dtype=float).tolist(),
+        "steps": asked["steps"],
+        "gradient": asked["gradient"],
+        "dtype": str(first.points.dtype),
+        "results": {
+            label: _described(objective, path, rates[label]) for label, path in paths.items()
+        },
+    }
+
+
+def _described(objective: Objective, path: Trajectory, rates: Rates) -> dict[str, Any]:
+    """One path as plain numbers; a path that was lost is described at its last finite point."""
+    last = max(path.finite - 1, 0)
+    minimum = int(path.minimum)
+    values = np.asarray(path.values, dtype=float)[: last + 1]
+    reached = None if minimum < 0 else "global" if minimum < len(objective.minima) else "local"
+    return {
+        "outcome": str(Outcome(int(path.outcome))),
+        "minimum": minimum,
+        "reached": reached,
+        "final_value": float(values[-1]),
+        "best_value": float(values.min()),
+        "final_point": np.asarray(path.points, dtype=float)[last].tolist(),
+        "finite_steps": last,
+        "rate_predicted": rates.predicted,
+        "rate_measured": rates.measured,
+    }
+
+
+def leave(
+    objective: Objective,
+    paths: Mapping[str, Trajectory],
+    summary: dict[str, Any],
+    folder: OutputFolder,
+    axes: list[int | str] | None,
+    remarks: Iterable[object] = (),
+) -> None:
+    """Draw the paths, write them and their summary, and tell it: a table, remarks, pictures."""
+    several = len(paths) > 1
+    figures = {
+        "comparison" if several else "trajectory": plotting.comparison(objective, paths, axes)
+    }
+    if objective.fit is not None and len(objective.fit.columns) == 1:
+        figures["fit"] = plotting.fit(objective, paths)
+    figures["convergence"] = plotting.convergence(objective, paths)
+    summary["pictures"] = folder.pictures(figures)
+    arrays = {
+        f"{field}_{i}" if several else field: np.asarray(value)
+        for i, path in enumerate(paths.values())
+        for field, value in path._asdict().items()
+    }
+    folder.arrays("trajectory.npz", arrays | {"labels": np.array(list(paths))})
+    folder.summary(summary)
+    log.info(_table(summary))
+    for remark in remarks:
+        log.info("%s", remark)
+    folder.tell(summary["pictures"])
+
+
+def _table(summary: Mapping[str, Any]) -> str:
+    """The outcome as a short table."""
+    start = ", ".join(f"{x:g}" for x in summary["start"])
+    head = "optimizer", "outcome", "minimum", "final value", "final point"
+    rows: list[tuple[str, ...]] = [(*head, "rate by theory", "measured")]
+    for label, result in summary["results"].items():
+        named = zip(summary["variables"], result["final_point"], strict=True)
+        point = [f"{name}={x:.6g}" for name, x in list(named)[:4]]
+        point += ["…"] * (len(result["final_point"]) > 4)
+        minimum = f"{result['reached']} #{result['minimum']}" if result["reached"] else "none"
+        rates = rate_text(result["rate_predicted"]), rate_text(result["rate_measured"])
+        value = f"{result['final_value']:.8g}"
+        rows.append((label, result["outcome"], minimum, value, f"({', '.join(point)})", *rates))
+    return "\n".join(
+        [
+            f"{summary['objective']} from ({start}), {summary['steps']} steps, {summary['dtype']}",
+            aligned(rows),
+            *(
+                f"largest distance between {' and '.join(pair['between'])}: "
+                f"{pair['largest']:.3g} at step {pair['step']}"
+                for pair in summary.get("distances", ())
+            ),
+        ]
+    )

@@ -1,0 +1,90 @@
+"""Where a command's files go: the one writer of pictures, arrays, tables, summary and config."""
+
+import csv
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+
+log = logging.getLogger(__name__)
+
+
+class OutputFolder:
+    """A folder that is made with the first file, after everything has been computed.
+
+    Args:
+        path: where it is.
+        plot: the settings of its pictures: ``format`` is ``png``, ``svg`` or ``pdf``, ``dpi`` dots
+            per inch.
+
+    Raises:
+        ArgumentError: another format, or no positive number of dots.
+    """
+
+    def __init__(self, path: Path, plot: Mapping[str, Any] | None = None) -> None:
+        self.path = path
+        self._format, self._dpi = "png", 150
+        if plot is not None:
+            self._format, self._dpi = plot["format"], plot["dpi"]
+            from gdjax import plotting  # not every command draws
+
+            plotting.check_output(self._format, self._dpi)
+
+    def file(self, name: str) -> Path:
+        """Where a file of this name is to be written."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        return self.path / name
+
+    def pictures(self, figures: Mapping[str, Any]) -> list[str]:
+        """Save figures by name; returns the names of the files."""
+        from gdjax import plotting
+
+        return [
+            plotting.save(figure, self.file(f"{name}.{self._format}"), self._dpi).name
+            for name, figure in figures.items()
+        ]
+
+    def arrays(
+        self, name: str, arrays: Mapping[str, Any], save: Callable[..., None] = np.savez
+    ) -> None:
+        """Write arrays by name, compressed or not."""
+        save(self.file(name), **arrays)
+
+    def table(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write rows with the same keys as CSV."""
+        rows = list(rows)
+        with self.file(name).open("w", newline="") as out:
+            writer = csv.DictWriter(out, rows[0] if rows else ["objective"])
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def summary(self, summary: Mapping[str, Any]) -> None:
+        """Write what came out, as plain numbers and words."""
+        self.file("summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+
+    def config(self, config: DictConfig) -> None:
+        """Write the config that all of this came from."""
+        OmegaConf.save(config, self.file("config.yaml"), resolve=True)
+
+    def tell(self, names: Iterable[str]) -> None:
+        """Say where the files of these names are."""
+        for name in names:
+            log.info("%s", self.path / name)
+
+
+def remove_unused(folder: Path) -> None:
+    """Take back the folders that Hydra made for a job that never began, while they are empty."""
+    here = Path.cwd()
+    while folder != here and folder.is_relative_to(here):
+        plan = folder / "multirun.yaml"
+        if plan.is_file() and len(list(folder.iterdir())) == 1:
+            plan.unlink()
+        try:
+            folder.rmdir()
+        except OSError:  # it holds something, and so do its parents
+            return
+        folder = folder.parent
