@@ -34,7 +34,7 @@ def store_choices(command: str) -> Choices:
     }
     choices = {
         group: {
-            name: {key: name} | _settings(catalogue.parameters(name))
+            name: {key: name} | _settings(_parameters(catalogue, name))
             for key, names, catalogue in shelves
             for name in names
         }
@@ -46,6 +46,14 @@ def store_choices(command: str) -> Choices:
         for name, node in nodes.items():
             ConfigStore.instance().store(name, node, group=group, **REPLACE)
     return choices
+
+
+def _parameters(catalogue: Any, name: str) -> dict[str, Any]:
+    """What can be chosen; nothing where another package fails, which is told once it is chosen."""
+    try:
+        return catalogue.parameters(name)
+    except ArgumentError:
+        return {}
 
 
 def _settings(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def make_objective(config: DictConfig) -> objectives.Objective:
 def make_objectives(config: DictConfig) -> list[objectives.Objective]:
     """The chosen objective, or with ``all`` those of the catalogue."""
     if config.objective.name == "all":
-        return [objectives.get(name) for name in objectives.names()]
+        return [objectives.get(name) for name in objectives.working()]
     return [make_objective(config)]
 
 

@@ -34,9 +34,9 @@ def as_objectives(given: Any) -> dict[str, Objective]:
 
 
 def _objectives(item: Any) -> Iterable[Objective]:
-    families = {catalogue.family(name) for name in catalogue.names()}
+    families = {catalogue.family(name) for name in catalogue.working()}
     if isinstance(item, str) and (item == "all" or item in families):
-        names = [n for n in catalogue.names() if item in ("all", catalogue.family(n))]
+        names = [n for n in catalogue.working() if item in ("all", catalogue.family(n))]
         every = [f for f in map(catalogue.get, names) if f.fmin is not None]
         if not every:
             raise ArgumentError(f"objectives must have a least value to rank by, {item} have none")

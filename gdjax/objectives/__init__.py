@@ -16,7 +16,16 @@ from gdjax.objectives import (  # noqa: F401  (importing a family registers it)
 )
 from gdjax.objectives.loading import as_objective
 from gdjax.objectives.objective import Fit, GradientSide, Objective
-from gdjax.objectives.registry import REQUIRED, family, get, makers, names, parameters, register
+from gdjax.objectives.registry import (
+    REQUIRED,
+    family,
+    get,
+    makers,
+    names,
+    parameters,
+    register,
+    working,
+)
 from gdjax.objectives.table import Entry, Table, describe, table
 from gdjax.objectives.validation import evaluate, validate
 
@@ -38,6 +47,7 @@ __all__ = [
     "register",
     "table",
     "validate",
+    "working",
 ]
 
 __dir__ = lazy.listing(globals())

@@ -1,4 +1,7 @@
-"""The catalogue by name: a factory registers itself, and nothing is written twice."""
+"""The catalogue by name: a factory registers itself, and nothing is written twice.
+
+Factories of other packages are found by their entry points in the group ``gdjax.objectives``.
+"""
 
 import functools
 import inspect
@@ -6,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.plugins import Plugins
 from gdjax.objectives.objective import Objective
 
 Factory = Callable[..., Objective]
@@ -22,16 +26,31 @@ def register(factory: Factory) -> Factory:
     one called ``dim`` makes the objective n-dimensional.
 
     Raises:
-        ArgumentError: the name is taken, or a parameter has no default.
+        ArgumentError: the name is taken, or a parameter has no plain default.
     """
     name = factory.__name__
     if name in _FACTORIES:
         raise ArgumentError(f"objective {name!r} is registered already")
-    for parameter in inspect.signature(factory).parameters.values():
-        if parameter.default is parameter.empty:
-            raise ArgumentError(f"{name}: parameter {parameter.name!r} needs a default")
-    _FACTORIES[name] = factory
+    _FACTORIES[name] = _checked(factory)
     return factory
+
+
+def _checked(factory: Factory) -> Factory:
+    """The factory, unless it has parameters that a config cannot show."""
+    name = getattr(factory, "__name__", repr(factory))
+    for parameter in inspect.signature(factory).parameters.values():
+        default = parameter.default
+        if default is parameter.empty:
+            raise ArgumentError(f"{name}: parameter {parameter.name!r} needs a default")
+        if not isinstance(default, bool | int | float | str | tuple | None):
+            raise ArgumentError(
+                f"{name}: the default of parameter {parameter.name!r} must be a number, a word or "
+                f"a tuple, and is a {type(default).__name__}"
+            )
+    return factory
+
+
+_PLUGINS = Plugins("gdjax.objectives", "objective", _checked)
 
 
 def maker(factory: Factory) -> Factory:
@@ -45,13 +64,49 @@ def maker(factory: Factory) -> Factory:
 
 
 def names() -> tuple[str, ...]:
-    """Every objective's name, sorted.
+    """Every objective's name, sorted; those that other packages add included.
 
     Example:
         >>> "qfsp" in names()
         True
     """
-    return tuple(sorted(_FACTORIES))
+    return tuple(sorted({*_FACTORIES, *_PLUGINS.names(_taken())}))
+
+
+def working() -> tuple[str, ...]:
+    """The names of all objectives that can be made, sorted, for who wants every one.
+
+    One of another package that cannot be made is left out, and the log says why in a line.
+
+    Example:
+        >>> working() == names()
+        True
+    """
+    found = []
+    for name in names():
+        try:
+            if name not in _FACTORIES:
+                get(name)
+            found.append(name)
+        except ArgumentError as error:
+            _PLUGINS.tell(error)
+    return tuple(found)
+
+
+def _taken() -> set[str]:
+    """The names that no other package may use."""
+    own = {n for n, factory in _FACTORIES.items() if factory.__module__.startswith("gdjax.")}
+    return own.union(_MAKERS)
+
+
+def _factory(name: str) -> Factory:
+    """The factory of that name; one of another package is imported now."""
+    factory = _FACTORIES.get(name) or _MAKERS.get(name)
+    if factory is not None:
+        return factory
+    if name in _PLUGINS.names(_taken()):
+        return _PLUGINS.load(name)
+    raise unknown("objective", name, names() + makers())
 
 
 def makers() -> tuple[str, ...]:
@@ -71,10 +126,7 @@ def parameters(name: str) -> dict[str, Any]:
         >>> parameters("ackley")
         {'dim': 2}
     """
-    factory = _FACTORIES.get(name) or _MAKERS.get(name)
-    if factory is None:
-        raise unknown("objective", name, names() + makers())
-    return {p.name: p.default for p in inspect.signature(factory).parameters.values()}
+    return {p.name: p.default for p in inspect.signature(_factory(name)).parameters.values()}
 
 
 def family(name: str) -> str:
@@ -84,14 +136,12 @@ def family(name: str) -> str:
         >>> family("rosenbrock")
         'valleys'
     """
-    parameters(name)  # says what is wrong with a name
-    return _FACTORIES[name].__module__.rpartition(".")[2]
+    return _factory(name).__module__.rpartition(".")[2]
 
 
 def text(name: str) -> str:
     """What an objective's factory says about it."""
-    parameters(name)
-    return inspect.getdoc(_FACTORIES[name]) or ""
+    return inspect.getdoc(_factory(name)) or ""
 
 
 def get(name: str, /, **chosen: Any) -> Objective:
@@ -102,7 +152,8 @@ def get(name: str, /, **chosen: Any) -> Objective:
         **chosen: values for its ``parameters(name)``, such as ``dim=10``.
 
     Raises:
-        ArgumentError: an unknown name or parameter, a missing or a forbidden value.
+        ArgumentError: an unknown name or parameter, a missing or a forbidden value, or an
+            objective of another package that fails.
 
     Example:
         >>> get("sphere", dim=3).dim
@@ -112,7 +163,7 @@ def get(name: str, /, **chosen: Any) -> Objective:
     """
     defaults = parameters(name)
     for key in chosen:
-        if key == "dim" and name in _FACTORIES and key not in defaults:
+        if key == "dim" and name not in _MAKERS and key not in defaults:
             raise ArgumentError(f"dim cannot be chosen: {name} has {get(name).dim} by definition")
         if key not in defaults:
             raise unknown(f"parameter of {name}", key, defaults)
@@ -129,7 +180,18 @@ def get(name: str, /, **chosen: Any) -> Objective:
 
 @functools.cache
 def _build(name: str, **chosen: Any) -> Objective:
-    return _FACTORIES[name](**chosen)
+    factory = _factory(name)
+    if name not in _PLUGINS.found or name in _taken():
+        return factory(**chosen)
+    try:
+        made = factory(**chosen)
+        if not isinstance(made, Objective):
+            raise TypeError(f"it must return an Objective, and returns a {type(made).__name__}")
+    except Exception as error:  # whatever another package's code raises
+        if isinstance(error, ArgumentError) and chosen != parameters(name):
+            raise  # it is the caller who chose badly
+        raise _PLUGINS.failed(name, error) from error
+    return made
 
 
 def _hashable(value: Any) -> Any:

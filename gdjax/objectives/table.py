@@ -59,7 +59,7 @@ def table() -> Table:
         saddle         saddles  2    smooth      0       0      none
     """
     entries = []
-    for name in registry.names():
+    for name in registry.working():
         f = registry.get(name)
         dim = "n" if "dim" in registry.parameters(name) else str(f.dim)
         known = len(f.minima), len(f.local_minima)

@@ -7,6 +7,7 @@ from types import ModuleType
 from jaxtyping import PyTree
 
 from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.plugins import Plugins
 from gdjax.optimizers.tree import REQUIRED, Factory, checked, signature
 
 
@@ -16,21 +17,34 @@ class Catalogue:
     Args:
         kind: what messages call an entry.
         find: gives all factories by name.
+        plugins: those of other packages.
     """
 
-    def __init__(self, kind: str, find: Callable[[], Mapping[str, Factory]]) -> None:
+    def __init__(
+        self, kind: str, find: Callable[[], Mapping[str, Factory]], plugins: Plugins | None = None
+    ) -> None:
         self.kind: str = kind
         self._find = find
+        self.plugins: Plugins | None = plugins
 
     def names(self) -> tuple[str, ...]:
-        """Every name, sorted."""
-        return tuple(sorted(self._find()))
+        """Every name, sorted; those that other packages add included."""
+        return tuple(sorted({*self._find(), *self._added()}))
 
     def factory(self, name: str) -> Factory:
-        """The factory of that name, or an ArgumentError with the nearest ones."""
+        """The factory of that name; one of another package is imported now.
+
+        Raises:
+            ArgumentError: an unknown name, with the nearest ones, or a package that fails.
+        """
+        if self.plugins is not None and name in self._added():
+            return self.plugins.load(name)
         if name not in self._find():
             raise unknown(self.kind, name, self.names())
         return self._find()[name]
+
+    def _added(self) -> tuple[str, ...]:
+        return self.plugins.names(self._find()) if self.plugins else ()
 
     def parameters(self, name: str) -> dict[str, PyTree]:
         """What can be chosen, with the defaults; ``REQUIRED`` where there is none."""

@@ -16,8 +16,11 @@ def every() -> str:
     width = max(map(len, lookup.names()))
     lines = []
     for name in lookup.names():
-        shown = ", ".join(_setting(*item) for item in lookup.parameters(name).items())
-        made = _example(name)
+        try:
+            shown = ", ".join(_setting(*item) for item in lookup.parameters(name).items())
+            made = _example(name)
+        except ArgumentError:  # one of another package that cannot be imported
+            shown, made = "…", None
         lines.append(f"{name:{width}}  {shown}{'' if isinstance(made, Optimizer) else ' (✗)'}")
     return "\n".join([*lines, "", "✗: cannot descend from a point; gdjax optimizers NAME says why"])
 

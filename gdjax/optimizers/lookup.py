@@ -1,4 +1,7 @@
-"""Every optimizer, transformation and schedule by name: gdjax's own and all of optax's."""
+"""Every optimizer, transformation and schedule by name: gdjax's own and all of optax's.
+
+Optimizers of other packages are found by their entry points in the group ``gdjax.optimizers``.
+"""
 
 import functools
 import inspect
@@ -10,6 +13,7 @@ import optax
 from jaxtyping import ArrayLike, PyTree
 
 from gdjax._util.errors import ArgumentError, first_line, unknown
+from gdjax._util.plugins import Plugins
 from gdjax.optimizers import momentum, noise, schedules
 from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions, parameters_of
 from gdjax.optimizers.optimizer import Optimizer, random_key, trial_update
@@ -126,12 +130,12 @@ class Given(_Wrapper):
         return self._parts[0]
 
 
-OPTIMIZERS = Catalogue("optimizer", _optimizers)
+OPTIMIZERS = Catalogue("optimizer", _optimizers, Plugins("gdjax.optimizers", "optimizer", _seeded))
 TRANSFORMS = Catalogue("transform", _transforms)
 
 
 def names() -> tuple[str, ...]:
-    """Every optimizer's name, sorted: gdjax's own and optax's, ``optax.contrib`` included.
+    """Every optimizer's name, sorted: gdjax's own, optax's with ``optax.contrib``, and others'.
 
     Example:
         >>> {"heavy_ball", "adam", "prodigy"} <= set(names())
