@@ -513,7 +513,7 @@ E = 2.0**-10  # the error put on every result
 
 def traced(fn, point=P):
     with default_dtype("float64"):
-        return arithmetic.trace(fn, jnp.asarray(point))
+        return jax.make_jaxpr(fn)(jnp.asarray(point))
 
 
 def at(name):
@@ -527,7 +527,7 @@ def operations(fn):
         names.add(eqn.primitive.name)
 
     with default_dtype("float64"):
-        program = arithmetic.trace(fn, jnp.asarray(P))
+        program = jax.make_jaxpr(fn)(jnp.asarray(P))
         arithmetic.walk(program, [jnp.asarray(P)], rule)
     return names
 
@@ -536,7 +536,7 @@ def erring(fn, point=P, dtype="float64", error=E):
     """(the function as it is, the function with the same relative error on every result)."""
     unit = arithmetic.Unit.of(dtype)
     with default_dtype("float64"):
-        noisy, count = arithmetic.with_noise(arithmetic.trace(fn, jnp.asarray(point)))
+        noisy, count = arithmetic.with_noise(jax.make_jaxpr(fn)(jnp.asarray(point)))
         numbers, scale = np.full(count, 127), error / (unit.rounding * np.sqrt(3))
         unit = arithmetic.Unit(*(jnp.asarray(limit, float) for limit in unit))
         moved = noisy(jnp.asarray(point), jnp.asarray(numbers, jnp.int8), scale, unit)
@@ -658,7 +658,7 @@ def test_the_range_of_a_precision_bounds_what_it_holds():
 
 def test_noise_spreads_a_result_as_far_as_rounding_does():
     with default_dtype("float64"):
-        fn, count = arithmetic.with_noise(arithmetic.trace(lambda p: (p[0] + 1) - 1, jnp.zeros(1)))
+        fn, count = arithmetic.with_noise(jax.make_jaxpr(lambda p: (p[0] + 1) - 1)(jnp.zeros(1)))
         noise = np.random.default_rng(0).integers(-127, 128, (1000, count), dtype=np.int8)
         unit = arithmetic.Unit.of("float64")
         moved = np.asarray(jax.vmap(lambda n: fn(jnp.array([1e-9]), n, 1.0, unit)[0])(noise))

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -52,11 +51,6 @@ class Unit(NamedTuple):
         return cls(float(info.eps) / 2, float(info.tiny), float(info.max))
 
 
-def trace(fn: Callable, point: Any) -> ClosedJaxpr:
-    """The operations of ``fn`` at a point, which may be a mere shape."""
-    return jax.make_jaxpr(fn)(point)
-
-
 def in_complex(traced: ClosedJaxpr) -> Callable:
     """The traced function of one array, with complex numbers in place of real ones.
 
@@ -65,7 +59,7 @@ def in_complex(traced: ClosedJaxpr) -> Callable:
     """
 
     def rule(eqn: JaxprEqn, operands: list[Any]) -> Sequence[Any]:
-        if not any(map(_is_complex, operands)):
+        if not any(map(jnp.iscomplexobj, operands)):
             return bind(eqn, operands)
         name = eqn.primitive.name
         if name == "convert_element_type" and eqn.params["new_dtype"] == np.float64:
@@ -190,7 +184,3 @@ def _terms(eqn: JaxprEqn) -> int:
     if eqn.primitive.name.startswith("cum"):
         return max(1, *sizes)
     return max(1, max(sizes, default=1) // max(1, min(map(_size, eqn.outvars), default=1)))
-
-
-def _is_complex(x: Any) -> bool:
-    return jnp.issubdtype(jnp.result_type(x), np.complexfloating)

@@ -75,12 +75,12 @@ def conclude(
     )
 
 
+@np.errstate(invalid="ignore", divide="ignore")
 def _worst(judged: Judgement, wrong: np.ndarray) -> int:
     """The largest error among the wrong points; if none is, the one nearest to its tolerance."""
     if wrong.any():
         return int(np.where(wrong, judged.error, -1.0).argmax())
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.where(judged.error > 0, judged.error / judged.tolerance, 0.0)
+    share = np.where(judged.error > 0, judged.error / judged.tolerance, 0.0)
     return int(np.where(judged.kept, share, -1.0).argmax())
 
 
@@ -172,6 +172,7 @@ def _warnings(
     return tuple(said)
 
 
+@np.errstate(all="ignore")
 def _details(
     problem: Problem,
     estimates: Estimates,
@@ -184,10 +185,9 @@ def _details(
     found = estimates.differences
     n, p = found.bound.shape
     along = problem.project(judged.truth)
-    with np.errstate(all="ignore"):
-        off = found.curve - along.reshape(n, -1, p, 1)
-        curve = np.sqrt(np.sum(off**2, axis=(1, 2))) / scale[:, None]
-        reached = norm(found.estimate - along) / scale
+    off = found.curve - along.reshape(n, -1, p, 1)
+    curve = np.sqrt(np.sum(off**2, axis=(1, 2))) / scale[:, None]
+    reached = norm(found.estimate - along) / scale
     return Details(
         estimates.points, judged.error, judged.tolerance, wrong, kept, STEPS, curve, reached,
         problem.domain, problem.variables, index,

@@ -25,8 +25,8 @@ from gdjax.certificates.filters import (
     at_gradients,
     is_textbook,
     measured_filter,
-    memory_leaf,
-    with_leaf,
+    memory_in,
+    with_memory,
 )
 from gdjax.objectives import GradientSide, Objective, validate
 from gdjax.optimizers import schedules
@@ -82,27 +82,18 @@ def certify_equivalence(
     steps, seed = as_count("steps", steps, 1), as_count("seed", seed, 0)
     objective = objective_at(objective, starts)
     points = given_or_drawn(objective, starts, seed)
-    setting = _Setting(objective, points, steps, gradient, dtype, tolerance)
     with default_dtype(dtype):
         validate(objective, at=points[0])
     a, b = map(as_optimizer, (a, b))
-    trials = [_trial("as given", a, b, setting)]
-    if schedule:
-        slower_a, slower_b = _decaying(a, steps), _decaying(b, steps)
-        if slower_a and slower_b:
-            trials.append(_trial("decaying", slower_a, slower_b, setting))
-    return EquivalenceReport(repr(a), repr(b), objective.name, dtype, tolerance, tuple(trials))
-
-
-class _Setting(NamedTuple):
-    """On what the two optimizers are held against each other."""
-
-    objective: Objective
-    points: np.ndarray
-    steps: int
-    gradient: GradientSide
-    dtype: DType
-    tolerance: float
+    pairs = {"as given": (a, b)}
+    slower_a, slower_b = (_decaying(o, steps) if schedule else None for o in (a, b))
+    if slower_a and slower_b:
+        pairs["decaying"] = slower_a, slower_b
+    trials = tuple(
+        _trial(rate, *pair, objective, points, steps, gradient, np.dtype(dtype), tolerance)
+        for rate, pair in pairs.items()
+    )
+    return EquivalenceReport(repr(a), repr(b), objective.name, dtype, tolerance, trials)
 
 
 def _decaying(optimizer: optimizers.Optimizer, steps: int) -> optimizers.Optimizer | None:
@@ -143,35 +134,40 @@ def _conversion(a: Filter, b: Filter) -> _Conversion:
 
 
 def _trial(
-    label: str,
+    rate: str,
     a: optimizers.Optimizer,
     b: optimizers.Optimizer,
-    setting: _Setting,
+    objective: Objective,
+    points: np.ndarray,
+    steps: int,
+    gradient: GradientSide,
+    dtype: np.dtype,
+    tolerance: float,
 ) -> Trial:
-    dtype, steps = np.dtype(setting.dtype), setting.steps
     filter_a, filter_b = (measured_filter(_rounded(o, dtype), steps) for o in (a, b))
     if filter_a is None or filter_b is None:
-        forced = "history"
+        forced, places = "history", (-1, -1)
         convert = _Conversion(1.0, np.ones(steps + 1), np.zeros((2, steps + 1)))
     else:
-        forced, convert = "state", _conversion(filter_a, filter_b)
-    with default_dtype(setting.dtype):
+        forced, places = "state", (filter_a.place, filter_b.place)
+        convert = _conversion(filter_a, filter_b)
+    with default_dtype(dtype):
         found = _along(
-            setting.objective.cast(dtype), steps, setting.gradient, forced, a, b,
-            *(jnp.asarray(x, dtype) for x in (setting.points, *convert)),
+            objective.cast(dtype), steps, gradient, places, a, b,
+            *(jnp.asarray(x, dtype) for x in (points, *convert)),
         )  # fmt: skip
-        found = _Along(*(np.asarray(x) for x in found))
+        apart, carried, scale, drift = map(np.asarray, found)
     # Smaller numbers are flushed to zero, so that no unit is finer than the smallest normal one.
     finest = np.finfo(dtype).tiny / np.finfo(dtype).eps
-    unit = np.spacing(np.maximum(found.scale, finest.astype(dtype)))
-    valid = np.isfinite(found.scale)
+    unit = np.spacing(np.maximum(scale, finest.astype(dtype)))
+    valid = np.isfinite(scale)
     ulps, carried = (
         np.where(valid, np.nan_to_num(x / unit, nan=np.inf, posinf=np.inf), 0)
-        for x in (found.apart, found.carried)
+        for x in (apart, carried)
     )
     start, step, component = np.unravel_index(int(ulps.argmax()), ulps.shape)
-    drift = np.where(valid, np.nan_to_num(found.drift, nan=np.inf), 0).max(axis=-1)
-    passed = (drift > setting.tolerance).any(axis=0)
+    drift = np.where(valid, np.nan_to_num(drift, nan=np.inf), 0).max(axis=-1)
+    passed = (drift > tolerance).any(axis=0)
     same = max(ulps.max(), carried.max()) <= LIMITS[forced]
     if filter_a is None or filter_b is None:
         verdict, reason = ("same method" if same else "different"), ""
@@ -181,7 +177,7 @@ def _trial(
     else:
         verdict, reason = "different", _difference(filter_a, filter_b, convert)
     return Trial(
-        rate=label,
+        rate=rate,
         verdict=verdict,
         reason=reason,
         forced=forced,
@@ -226,48 +222,38 @@ def _rounded(optimizer: optimizers.Optimizer, dtype: np.dtype) -> optimizers.Opt
     return jax.tree.map(lambda number: float(np.asarray(number, dtype)), optimizer)
 
 
-class _Along(NamedTuple):
-    """For each start, step and component, what was seen along the path of a."""
-
-    apart: Any
-    carried: Any
-    scale: Any
-    drift: Any
-
-
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
 def _along(
     objective: Objective,
     steps: int,
     gradient: GradientSide,
-    forced: str,
+    places: tuple[int, int],
     a: optimizers.Optimizer,
     b: optimizers.Optimizer,
     points: Array,
     factor: Array,
     convert: Array,
     carries: Array,
-) -> _Along:
+) -> tuple[Array, ...]:
+    """What is seen along the path of a, for each start, step and component.
+
+    How far the next points are apart, and the carried steps; the largest number that went into
+    them; and how far a is from the free run of b.
+    """
     first, second = (Descent(objective, at_gradients(o), gradient) for o in (a, b))
     oracle = objective.value_and_gradient(gradient)
 
-    def memory(state: Any) -> Array:
-        index = memory_leaf(state, points.shape[1:]) if forced == "state" else -1
-        leaves = jax.tree.leaves(state)
-        return leaves[index] if index is not None and index >= 0 else jnp.zeros(points.shape[1])
-
-    def body(width: Any, carry: Any, step: Any) -> tuple[Any, _Along]:
+    def body(width: Any, carry: Any, step: Any) -> tuple[Any, tuple[Array, ...]]:
         point, state_a, state_b, free, state_free = carry
         factor_now, (carry_a, _), (next_a, next_b) = step
         seen = oracle(point)
-        before = memory(state_a)
-        if forced == "state":
-            index = memory_leaf(state_b, point.shape)
-            state_b = with_leaf(state_b, -1 if index is None else index, factor_now * before)
+        before = memory_in(state_a, places[0], point)
+        state_b = with_memory(state_b, places[1], factor_now * before)
         update_a, state_a = first.update(point, state_a, *seen)
         update_b, state_b = second.update(point, state_b, *seen)
         moved_a, moved_b = point + update_a, point + update_b / factor
-        carried_a, carried_b = next_a * memory(state_a), next_b * memory(state_b)
+        carried_a = next_a * memory_in(state_a, places[0], point)
+        carried_b = next_b * memory_in(state_b, places[1], point)
         # Every number that is added up on the way to the next point and the next memory.
         kept = carry_a * before
         sizes = point, moved_a, update_a, kept, update_a - kept, carried_a
@@ -275,14 +261,10 @@ def _along(
         update, state_free = second.update(free, state_free, *oracle(free))
         free = free + update / factor
         after = moved_a, state_a, state_b, free, state_free
-        return after, _Along(
-            jnp.abs(moved_a - moved_b),
-            jnp.abs(carried_a - carried_b),
-            scale,
-            jnp.abs(moved_a - free) / width,
-        )
+        apart, carried = jnp.abs(moved_a - moved_b), jnp.abs(carried_a - carried_b)
+        return after, (apart, carried, scale, jnp.abs(moved_a - free) / width)
 
-    def path(point: Array) -> _Along:
+    def path(point: Array) -> tuple[Array, ...]:
         begun = [descent.optimizer.init(point) for descent in (first, second)]
         carry = point, *begun, point, begun[1]
         columns = convert[:-1], carries[:, :-1].T, carries[:, 1:].T

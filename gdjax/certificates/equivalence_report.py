@@ -50,6 +50,17 @@ class Trial(NamedTuple):
         """What became of the free runs, in words."""
         return "together" if self.drift_step < 0 else f"apart at step {self.drift_step}"
 
+    @property
+    def _row(self) -> tuple[str, ...]:
+        return (
+            self.rate,
+            self.verdict.partition(":")[0],
+            f"{self.ulps:.3g} ulps at step {self.where[1]}",
+            f"{self.carried:.3g} ulps" if self.forced == "state" else "–",
+            self.forced,
+            f"{self.drift:.1e}, {self.parting}",
+        )
+
 
 @shown
 class EquivalenceReport(NamedTuple):
@@ -83,19 +94,10 @@ class EquivalenceReport(NamedTuple):
         return f"{first}; different under a schedule" if apart else first
 
     def _rows(self) -> list[tuple[str, ...]]:
-        rows = [("learning rate", "verdict", "next point", "carried step", "same", "free runs")]
-        for trial in self.trials:
-            rows.append(
-                (
-                    trial.rate,
-                    trial.verdict.partition(":")[0],
-                    f"{trial.ulps:.3g} ulps at step {trial.where[1]}",
-                    f"{trial.carried:.3g} ulps" if trial.forced == "state" else "–",
-                    trial.forced,
-                    f"{trial.drift:.1e}, {trial.parting}",
-                )
-            )
-        return rows
+        return [
+            ("learning rate", "verdict", "next point", "carried step", "same", "free runs"),
+            *(trial._row for trial in self.trials),
+        ]
 
     def __str__(self) -> str:
         lines = [

@@ -10,7 +10,7 @@ from jaxtyping import PyTree
 
 from gdjax._inputs import DType, default_dtype
 from gdjax._util.errors import ArgumentError
-from gdjax.certificates.arithmetic import NotAnalyticError, Unit, in_complex, trace, with_noise
+from gdjax.certificates.arithmetic import NotAnalyticError, Unit, in_complex, with_noise
 from gdjax.certificates.problem import OnFlat, Problem
 
 # So many roundings of every operation are allowed. The error of a right gradient was never more
@@ -96,7 +96,7 @@ class Estimators:
             traced = {}
             for key, fn in problem.derivatives.items():
                 try:
-                    traced[key] = trace(fn, point)
+                    traced[key] = jax.make_jaxpr(fn)(point)
                 except (TypeError, ValueError, NotImplementedError) as error:
                     # no reverse mode through while_loop, no forward mode through custom_vjp
                     if key == "hand":
@@ -107,22 +107,23 @@ class Estimators:
                     f"{problem.name} has no {problem.kind} to certify: "
                     f"{next(iter(self.missing.values()))}"
                 )
-            value = trace(problem.value, point)
+            value = jax.make_jaxpr(problem.value)(point)
             noisy = {key: with_noise(fn) for key, fn in traced.items() if key != "forward"}
             if problem.kind == "gradient" and "reverse" in traced:  # which holds the value as well
-                noisy["reverse"] = with_noise(
-                    trace(lambda at: _pull_back(problem.value, at), point)
-                )
+                both = jax.make_jaxpr(lambda at: _pull_back(problem.value, at))(point)
+                noisy["reverse"] = with_noise(both)
             else:
                 noisy["value"] = with_noise(value)
             if problem.kink is not None:
-                noisy["kink"] = with_noise(trace(problem.kink, point))
+                noisy["kink"] = with_noise(jax.make_jaxpr(problem.kink)(point))
         self.narrow: bool = "f32[" in str(value) or "f16[" in str(value)
         self.numbers: dict[str, int] = {key: count for key, (_, count) in noisy.items()}
         functions = {key: fn for key, (fn, _) in noisy.items()}
         plain = {key: problem.derivatives[key] for key in traced}
         self._look = _compile(lambda at: self._derivatives(plain, at))
-        self._rounding = _compile(lambda at, noise, unit: _spreads(functions, at, noise, unit))
+        self._rounding = _compile(
+            lambda at, noise, unit: _spreads(functions, at, noise, unit), (0, 0, None)
+        )
         self._complex: Compiled | None = None
         self.reason: str = ""
         steps = self._complex_steps(in_complex(value))
@@ -227,13 +228,9 @@ def _pull_back(value: OnFlat, at: jax.Array) -> tuple[jax.Array, jax.Array]:
     return pull(jnp.ones_like(result))[0], result
 
 
-def _compile(fn: Compiled) -> Compiled:
-    """``fn`` of a point, its noise and a unit that all share; compiled for many points."""
-
-    def many(*given: PyTree) -> PyTree[jax.Array]:
-        return jax.vmap(fn, in_axes=(0, 0, None)[: len(given)])(*given)
-
-    return jax.jit(many, compiler_options=COMPILER_OPTIONS)
+def _compile(fn: Compiled, in_axes: int | tuple[int | None, ...] = 0) -> Compiled:
+    """``fn`` of a point, compiled for many points; ``in_axes`` as ``jax.vmap`` has them."""
+    return jax.jit(jax.vmap(fn, in_axes), compiler_options=COMPILER_OPTIONS)
 
 
 def _spreads(
@@ -252,6 +249,7 @@ def _spreads(
     return found
 
 
+@np.errstate(all="ignore")
 def _differences(
     value: np.ndarray, noise: np.ndarray, up: np.ndarray, down: np.ndarray, length: np.ndarray
 ) -> Differences:
@@ -268,27 +266,26 @@ def _differences(
         down: the same a step behind.
         length: from one to the other, ``(n, p, s)``.
     """
-    with np.errstate(all="ignore"):
-        curve = (up - down) / length[..., None]
-        change = np.linalg.norm(np.diff(curve, axis=2), axis=3)
-        change = np.where(np.isfinite(change), change, np.inf)
-        size = np.maximum(np.linalg.norm(up, axis=3), np.linalg.norm(down, axis=3))
-        floor = ROUNDINGS * Unit.of("float64").rounding * size
-        rough = (np.linalg.norm(noise, axis=1)[:, None, None] + floor) / length
-        error = np.full(length.shape, np.inf)
-        error[..., 1:-1] = np.maximum(change[..., :-1], change[..., 1:])
-        error = np.where(np.isfinite(rough), error + rough, np.inf)
-        # Beyond a pole or a ripple large steps agree on a wrong answer, and smaller ones do not.
-        for k in range(length.shape[2] - 1):
-            apart = np.linalg.norm(curve[:, :, k + 1 :] - curve[:, :, k, None], axis=3)
-            refuted = apart > 2 * (error[..., k + 1 :] + error[..., k, None])
-            error[..., k] = np.where(refuted.any(axis=2), np.inf, error[..., k])
-        best = error.argmin(axis=2)[..., None]
-        # As the step shrinks, one-sided differences of a smooth function come together, and its
-        # central differences settle; at a kink or a jump they do not.
-        apart = np.linalg.norm(up + down - 2 * value[:, None, None, :], axis=3) / length
-        central = np.linalg.norm(curve, axis=3)
-        kinked = (_trend(apart, rough) > 0.5) | (_trend(central, rough) > 4)
+    curve = (up - down) / length[..., None]
+    change = np.linalg.norm(np.diff(curve, axis=2), axis=3)
+    change = np.where(np.isfinite(change), change, np.inf)
+    size = np.maximum(np.linalg.norm(up, axis=3), np.linalg.norm(down, axis=3))
+    floor = ROUNDINGS * Unit.of("float64").rounding * size
+    rough = (np.linalg.norm(noise, axis=1)[:, None, None] + floor) / length
+    error = np.full(length.shape, np.inf)
+    error[..., 1:-1] = np.maximum(change[..., :-1], change[..., 1:])
+    error = np.where(np.isfinite(rough), error + rough, np.inf)
+    # Beyond a pole or a ripple large steps agree on a wrong answer, and smaller ones do not.
+    for k in range(length.shape[2] - 1):
+        apart = np.linalg.norm(curve[:, :, k + 1 :] - curve[:, :, k, None], axis=3)
+        refuted = apart > 2 * (error[..., k + 1 :] + error[..., k, None])
+        error[..., k] = np.where(refuted.any(axis=2), np.inf, error[..., k])
+    best = error.argmin(axis=2)[..., None]
+    # As the step shrinks, one-sided differences of a smooth function come together, and its
+    # central differences settle; at a kink or a jump they do not.
+    apart = np.linalg.norm(up + down - 2 * value[:, None, None, :], axis=3) / length
+    central = np.linalg.norm(curve, axis=3)
+    kinked = (_trend(apart, rough) > 0.5) | (_trend(central, rough) > 4)
     estimate = np.take_along_axis(curve, best[..., None], axis=2)[:, :, 0]
     return Differences(
         estimate=np.swapaxes(estimate, 1, 2).reshape(len(value), -1),

@@ -17,15 +17,19 @@ PROBES = np.array([[0.75, -1.5], [1.25, 0.5]])  # a memory and a gradient that a
 
 
 class Filter(NamedTuple):
-    """A momentum method in numbers, one of each a step k: u = p m + q g, and m ← r m + s g.
+    """A momentum method in numbers: at each step the update is p m + q g, and m becomes r m + s g.
+
+    Here m is the memory and g the gradient; p, q, r and s are arrays with one number for each step.
 
     Args:
+        place: which leaf of the state is the memory; −1 if none is.
         carry: p, what a unit of memory adds to the update.
-        rate: q, what a unit of gradient does; minus the learning rate.
-        decay: r, how much of the memory stays.
+        rate: q, what a unit of gradient adds to the update: minus the learning rate.
+        decay: r, the share of the memory that stays.
         gain: s, what a unit of gradient adds to the memory.
     """
 
+    place: int
     carry: np.ndarray
     rate: np.ndarray
     decay: np.ndarray
@@ -33,7 +37,7 @@ class Filter(NamedTuple):
 
     @property
     def memory(self) -> str:
-        """In which units the past is remembered."""
+        """What the memory is a sum of."""
         gain, decay = float(self.gain[0]), float(self.decay[0])
         if gain == 0:
             return "nothing"
@@ -45,12 +49,15 @@ class Filter(NamedTuple):
 
 
 def is_textbook(optimizer: optimizers.Optimizer) -> bool:
-    """Whether its gradient is taken ahead of its points."""
+    """Whether it is Nesterov's method as in textbooks, with gradients taken ahead of its points."""
     return optimizer.factory is momentum.nesterov_textbook
 
 
 def at_gradients(made: optimizers.Optimizer) -> optax.GradientTransformationExtraArgs:
-    """The transformation; one in textbook iterates is seen at the points of its gradients."""
+    """The optimizer, with the points at which it takes gradients for its points.
+
+    Only the textbook form of Nesterov's method takes them elsewhere, at x + μ v.
+    """
     if not is_textbook(made):
         return made
     mu = made.hyperparameters["momentum"]
@@ -61,7 +68,7 @@ def at_gradients(made: optimizers.Optimizer) -> optax.GradientTransformationExtr
         apart = 8 * jnp.finfo(params.dtype).eps * (jnp.abs(params) + jnp.abs(ahead))
 
         def known(at: Any) -> Any:
-            """The gradient at ``params``, the only point at which it is known."""
+            """The gradient at ``params``; NaN elsewhere, where it is not known."""
             return jnp.where(jnp.abs(at - params) <= apart, updates, jnp.nan)
 
         extra |= {"grad_fn": known}
@@ -71,10 +78,10 @@ def at_gradients(made: optimizers.Optimizer) -> optax.GradientTransformationExtr
     return optax.GradientTransformationExtraArgs(made.init, update)
 
 
-def memory_leaf(state: Any, shape: tuple[int, ...]) -> int | None:
-    """Which leaf of a state is the memory: the only float one, shaped like the point; −1 if none.
+def _place_of_memory(state: Any, shape: tuple[int, ...]) -> int | None:
+    """Which leaf of a state is the memory: its only array of floats, shaped like the point.
 
-    None if there are several, or others that count.
+    −1 if the state holds no floats; None if it holds others than the memory.
     """
     floats = [
         (i, leaf.shape)
@@ -86,36 +93,44 @@ def memory_leaf(state: Any, shape: tuple[int, ...]) -> int | None:
     return floats[0][0] if len(floats) == 1 and floats[0][1] == shape else None
 
 
-def with_leaf(state: Any, index: int, memory: Array) -> Any:
-    """The state with another memory; unchanged where the index is −1."""
+def memory_in(state: Any, place: int, like: Array) -> Array:
+    """The memory that a state holds at a place; where it holds none, zeros like another array."""
+    return jax.tree.leaves(state)[place] if place >= 0 else jnp.zeros_like(like)
+
+
+def with_memory(state: Any, place: int, memory: Array) -> Any:
+    """The state with another memory; unchanged where it holds none."""
     leaves, tree = jax.tree.flatten(state)
-    if index >= 0:
-        leaves[index] = memory
+    if place >= 0:
+        leaves[place] = memory
     return jax.tree.unflatten(tree, leaves)
 
 
 def measured_filter(optimizer: optimizers.Optimizer, steps: int) -> Filter | None:
-    """An optimizer as a linear filter, measured in float64 at every step; None if it is none."""
+    """An optimizer as a linear filter, measured in float64 at every step.
+
+    None for an optimizer that is no linear filter, or whose state holds more than one memory.
+    """
     with default_dtype("float64"):
-        transformation = at_gradients(optimizer)
-        index = memory_leaf(jax.eval_shape(transformation.init, jnp.ones(2)), (2,))
-        if index is None:
+        state = jax.eval_shape(at_gradients(optimizer).init, jnp.ones(2))
+        place = _place_of_memory(state, (2,))
+        if place is None:
             return None
-        measured, wrong = (np.asarray(x) for x in _measure(optimizer, steps, index))
-    return Filter(*measured.T) if wrong < 1e-9 else None
+        measured, wrong = (np.asarray(x) for x in _measure(optimizer, steps, place))
+    return Filter(place, *measured.T) if wrong < 1e-9 else None
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
-def _measure(optimizer: optimizers.Optimizer, steps: int, index: int) -> Any:
+def _measure(optimizer: optimizers.Optimizer, steps: int, place: int) -> Any:
+    """p, q, r and s of each step, and the largest error of the filter that they make."""
     transformation = at_gradients(optimizer)
     ones, zeros = jnp.ones(2), jnp.zeros(2)
 
     def respond(state: Any, memory: Any, slope: Any, point: Any) -> tuple[Any, Any, Any]:
         extra = optimizers.extra_arguments(jnp.ones(()), slope, jnp.sum, lambda point: slope)
-        before = with_leaf(state, index, memory)
+        before = with_memory(state, place, memory)
         update, after = transformation.update(slope, before, point, **extra)
-        leaves = jax.tree.leaves(after)
-        return update, leaves[index] if index >= 0 else zeros, after
+        return update, memory_in(after, place, zeros), after
 
     def body(state: Any, _: None) -> tuple[Any, Any]:
         carry, decay, _after = respond(state, ones, zeros, zeros)

@@ -130,44 +130,37 @@ class GradientReport(NamedTuple):
     reason: str
     details: Details
 
-    @property
-    def _count(self) -> str:
+    def _facts(self, point: str) -> dict[str, Sequence[str]]:
+        """What stands beside the table, by label; the worst point is given in words."""
         special = f" and {self.special} special" if self.special else ""
-        return f"{self.points:,} point{'s' * (self.points != 1)}{special}, in {self.dtype}"
-
-    @property
-    def _left(self) -> str:
-        return ", ".join(f"{n:,} {reason}" for reason, n in self.left_out.items() if n)
+        points = f"{self.points:,} point{'s' * (self.points != 1)}{special}, in {self.dtype}"
+        return {
+            "looked at": [points],
+            "left out": [", ".join(f"{n:,} {why}" for why, n in self.left_out.items() if n)],
+            "worst at": [f"{point}, component {self.component}"],
+            "error": [f"{self.error:.1e} of the norm"],
+            "tolerance": [f"{self.tolerance:.1e}, {self.reason}"],
+            "pattern": self.patterns,
+            "warning": self.warnings,
+            **{dtype: [found._line] for dtype, found in self.behaviour.items()},
+        }
 
     def __str__(self) -> str:
-        lines = [f"{self.name}: {self.verdict}", f"  looked at   {self._count}"]
-        if self._left:
-            lines.append(f"  left out    {self._left}")
-        lines.append(f"  worst at    {_point(self.worst_point)}, component {self.component}")
-        rows = [(label, *_cells(one)) for label, one in self.estimates.items()]
-        rows.insert(0, ("", "value", "error / norm", "", ""))
+        rows = [("", "value", "error / norm", "", "")]
+        rows += [(label, *_cells(one)) for label, one in self.estimates.items()]
         widths = [max(len(row[i]) for row in rows) for i in range(3)]
-        for label, value, error, *said in rows:
-            line = f"    {label:<{widths[0]}}  {value:>{widths[1]}}  {error:>{widths[2]}}  "
-            lines.append((line + "  ".join(filter(None, said))).rstrip())
-        lines.append(f"  error       {self.error:.1e} of the norm")
-        lines.append(f"  tolerance   {self.tolerance:.1e}, {self.reason}")
-        lines += [f"  pattern     {pattern}" for pattern in self.patterns]
-        lines += [f"  warning     {warning}" for warning in self.warnings]
-        for dtype, found in self.behaviour.items():
-            lines.append(f"  {dtype:<10}  {found._line}")
+        lines = [f"{self.name}: {self.verdict}"]
+        for fact, said in self._facts(_point(self.worst_point)).items():
+            lines += [f"  {fact:<12}{one}" for one in said if one]
+            if fact == "worst at":
+                for label, value, error, *more in rows:
+                    line = f"    {label:<{widths[0]}}  {value:>{widths[1]}}  {error:>{widths[2]}}  "
+                    lines.append((line + "  ".join(filter(None, more))).rstrip())
         return "\n".join(lines)
 
     def _card(self) -> Card:
         facts = {
-            "looked at": self._count,
-            "left out": self._left,
-            "worst at": f"{brief(self.worst_point)}, component {self.component}",
-            "error": f"{self.error:.1e} of the norm",
-            "tolerance": f"{self.tolerance:.1e}, {self.reason}",
-            "pattern": "; ".join(self.patterns),
-            "warning": "; ".join(self.warnings),
-            **{dtype: found._line for dtype, found in self.behaviour.items()},
+            label: "; ".join(said) for label, said in self._facts(brief(self.worst_point)).items()
         }
         rows = [("estimate", "value", "error / norm", "remark")]
         for label, one in self.estimates.items():

@@ -39,6 +39,7 @@ class Judgement(NamedTuple):
         return ~np.any(list(self.left_out.values()), axis=0)
 
 
+@np.errstate(all="ignore")
 def judge(problem: Problem, estimates: Estimates) -> Judgement:
     """Find the outlier at each point.
 
@@ -48,11 +49,6 @@ def judge(problem: Problem, estimates: Estimates) -> Judgement:
     that they contradict is the outlier. Where two derivatives disagree by less than the
     differences resolve, the outlier is the hand-derived one.
     """
-    with np.errstate(all="ignore"):
-        return _judge(problem, estimates)
-
-
-def _judge(problem: Problem, estimates: Estimates) -> Judgement:
     derivatives, subject = estimates.derivatives, problem.subject
     finite = {key: np.isfinite(derivative).all(axis=1) for key, derivative in derivatives.items()}
     roundings = {
@@ -68,8 +64,9 @@ def _judge(problem: Problem, estimates: Estimates) -> Judgement:
         gap = norm(along - found.estimate)
         contradicted = gap > CONTRADICTION * resolved + roundings[key]
         if not isinstance(estimates.complex_step, str):
-            agrees = norm(along - estimates.complex_step) <= _slack(along, roundings[key])
-            agrees &= finite[key]
+            # It takes four times as many operations, which round.
+            slack = 5 * roundings[key] + 1e-12 * norm(along) + 1e-30
+            agrees = (norm(along - estimates.complex_step) <= slack) & finite[key]
             supported |= contradicted & agrees
             contradicted &= ~agrees
         bad[key] = contradicted | ~finite[key]
@@ -110,6 +107,7 @@ def _judge(problem: Problem, estimates: Estimates) -> Judgement:
     return Judgement(truth, relative(mine, truth), tolerance, wrong, outliers, left_out)
 
 
+@np.errstate(all="ignore")
 def judge_single(
     truth: np.ndarray, single: np.ndarray, rounding: np.ndarray, left_out: dict[str, np.ndarray]
 ) -> Judgement:
@@ -121,16 +119,15 @@ def judge_single(
         rounding: how far roundings can move it, ``(n,)``.
         left_out: points that decide nothing, by the reason.
     """
-    with np.errstate(all="ignore"):
-        scale = np.fmax(norm(single), norm(truth))
-        undecided = ~(rounding <= UNDECIDED * scale) & (scale > 0)
-        # infinite roundings: an intermediate result is beyond the range of single precision
-        undecided &= np.isfinite(single).all(axis=1) | np.isposinf(rounding) | np.isnan(rounding)
-        reason = "where rounding leaves nothing to decide"
-        seen = np.any([v for k, v in left_out.items() if k != reason], axis=0)
-        left_out = left_out | {reason: undecided & ~seen}
-        error = relative(single, truth)
-        tolerance = np.where(scale > 0, rounding / scale, 0.0)
+    scale = np.fmax(norm(single), norm(truth))
+    undecided = ~(rounding <= UNDECIDED * scale) & (scale > 0)
+    # infinite roundings: an intermediate result is beyond the range of single precision
+    undecided &= np.isfinite(single).all(axis=1) | np.isposinf(rounding) | np.isnan(rounding)
+    reason = "where rounding leaves nothing to decide"
+    seen = np.any([v for k, v in left_out.items() if k != reason], axis=0)
+    left_out = left_out | {reason: undecided & ~seen}
+    error = relative(single, truth)
+    tolerance = np.where(scale > 0, rounding / scale, 0.0)
     return Judgement(truth, error, tolerance, ~(error <= tolerance), {}, left_out)
 
 
@@ -144,8 +141,3 @@ def relative(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     gap = norm(a - b)
     error = gap / np.fmax(norm(a), norm(b))
     return np.where(gap == 0, 0.0, np.where(np.isfinite(error), error, np.inf))
-
-
-def _slack(derivative: np.ndarray, rounding: np.ndarray) -> np.ndarray:
-    """How far the complex step may be off: it takes four times as many operations, which round."""
-    return 5 * rounding + 1e-12 * norm(derivative) + 1e-30
