@@ -1,7 +1,6 @@
 """Stationary points: where the slope of an objective vanishes, and what is there."""
 
 from collections import Counter
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -110,9 +109,8 @@ def stationary_points(
     objective = f.cast(float)
     with jax.enable_x64(True), np.errstate(all="ignore"):
         validate(f, numbers=False)
-        look = _telescope(objective)
-        begin = look(first)
-        last = _search(look, begin, objective.width)
+        begin = _look(objective, first)
+        last = _search(objective, begin)
         left = np.linalg.norm(_newton_step(last, 0.0), axis=1)
         arrived = np.isfinite(last.value) & (left <= STEP_TOLERANCE)
         slack = SAME * objective.width
@@ -129,15 +127,11 @@ def stationary_points(
     return StationaryPoints(points[chosen], values[chosen], kinds[chosen], eigenvalues)
 
 
-def _telescope(objective: Objective) -> Callable[[np.ndarray], _Look]:
-    """The function from points ``(n, d)`` to what is seen there."""
+def _look(objective: Objective, points: np.ndarray) -> _Look:
+    """What is seen at points ``(n, d)``."""
+    value, slope, curvature = map(np.asarray, _seen(objective, points))
     width = objective.width
-
-    def look(points: np.ndarray) -> _Look:
-        value, slope, curvature = map(np.asarray, _seen(objective, points))
-        return _Look(points, value, slope * width, curvature * np.outer(width, width))
-
-    return look
+    return _Look(points, value, slope * width, curvature * np.outer(width, width))
 
 
 @jax.jit
@@ -149,12 +143,12 @@ def _seen(objective: Objective, points: Any) -> Any:
     return jax.vmap(one)(points)
 
 
-def _search(look: Callable[[np.ndarray], _Look], here: _Look, width: np.ndarray) -> _Look:
+def _search(objective: Objective, here: _Look) -> _Look:
     """Damped Newton steps from every point at once, until all have arrived or are stuck."""
     damping = np.full(len(here.value), 1e-2)
     for _ in range(STEPS):
         step = _newton_step(here, damping)
-        there = look(here.point + step * width)
+        there = _look(objective, here.point + step * objective.width)
         better = np.isfinite(there.value) & (there.steepness < here.steepness)
         here = _Look(*(np.where(_along(better, a), a, b) for a, b in zip(there, here, strict=True)))
         damping = np.where(better, damping / 10, damping * 4)

@@ -2,6 +2,7 @@
 
 import time
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -98,6 +99,6 @@ def test_a_program_too_large_to_unroll_is_known_from_its_shapes(monkeypatch):
     monkeypatch.setattr(lower, "walk", lambda *args: unrolled.append(args))
     began = time.perf_counter()
     with pytest.raises(lower.UnsupportedError, match=r"about \d\d\d,\d\d\d operations"):
-        lower.lower(lambda p: network.fn(p, weights), np.ones(200, np.float32))
+        lower.unroll(jax.make_jaxpr(lambda p: network.fn(p, weights))(np.ones(200, np.float32)))
     assert time.perf_counter() - began < 5  # unrolling it takes a minute
     assert not unrolled

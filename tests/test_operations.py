@@ -42,8 +42,8 @@ OPERATIONS = (BY_JNP | FOLDED | BY_LLVM) - {*elementary.FUNCTIONS}
 def unrolled(fn, kinds, functions=elementary.FUNCTIONS):
     """The program of a function of scalars."""
     shapes = [jax.ShapeDtypeStruct((), kind) for kind in kinds]
-    return lower.lower(lambda *args: jax.tree.map(jnp.asarray, fn(*args)), *shapes,
-                               functions=functions)  # fmt: skip
+    traced = jax.make_jaxpr(lambda *args: jax.tree.map(jnp.asarray, fn(*args)))(*shapes)
+    return lower.unroll(traced, functions)
 
 
 def run_llvm(made, columns):

@@ -524,9 +524,9 @@ def test_a_plan_counts_its_cells_with_the_starts_slowest_and_the_last_axis_faste
     asked = plan(QFSP, gdjax.heavy_ball, starts.grid(2), axes, chunk=10)
     assert (asked.shape, asked.cells, asked.chunks) == ((4, 3, 2), 24, 3)
     assert [asked.bounds(i) for i in range(3)] == [(0, 10), (10, 20), (20, 24)]
-    assert [axis.name for axis in asked.axes] == ["momentum", "learning_rate"]
+    assert [*map(list, asked.axes)] == [["momentum"], ["learning_rate"]]
     zipped = plan(QFSP, gdjax.heavy_ball, None, {tuple(axes): ([0.1, 0.2], [1, 2])}, chunk=2)
-    assert [axis.name for axis in zipped.axes] == ["momentum_and_learning_rate"]
+    assert [*map(list, zipped.axes)] == [["momentum", "learning_rate"]]
     assert (zipped.shape, zipped.chunks) == ((1, 2), 1)
 
 

@@ -141,19 +141,9 @@ def in_double(name: str) -> Program:
     return p
 
 
-def sin(p: Program, x: Scalar) -> Scalar:
-    """The sine."""
-    return _trigonometric(p, x, "sin")
-
-
-def cos(p: Program, x: Scalar) -> Scalar:
-    """The cosine."""
-    return _trigonometric(p, x, "cos")
-
-
 def tan(p: Program, x: Scalar) -> Scalar:
     """The tangent."""
-    return p.emit("div", sin(p, x), cos(p, x))
+    return p.emit("div", _trigonometric(p, x, "sin"), _trigonometric(p, x, "cos"))
 
 
 def exp(p: Program, x: Scalar) -> Scalar:
@@ -314,6 +304,8 @@ FUNCTIONS: dict[str, Callable[..., Scalar]] = {
     if row.llvm.startswith("libm.")
 }
 FUNCTIONS |= {
-    "sin": sin, "cos": cos, "tan": tan, "exp": exp, "log": log, "tanh": tanh, "atan": atan,
+    "sin": functools.partial(_trigonometric, name="sin"),
+    "cos": functools.partial(_trigonometric, name="cos"),
+    "tan": tan, "exp": exp, "log": log, "tanh": tanh, "atan": atan,
     "atan2": atan2, "pow": power, "sign": sign, "rsqrt": rsqrt, "logistic": logistic,
 }  # fmt: skip

@@ -6,9 +6,7 @@ steps of a descent.
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
 
-import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, JaxprEqn
 
@@ -22,17 +20,6 @@ LARGEST = 4000  # operations; a longer program no longer fits the registers and 
 WORTH_TRYING = 4 * LARGEST  # before equal ones are found; a tenth of a second of unrolling
 Functions = Mapping[str, Callable[..., Scalar]]
 _DTYPES = tuple(map(np.dtype, ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"]))
-
-
-def lower(fn: Callable, *arguments: Any, functions: Functions = elementary.FUNCTIONS) -> Program:
-    """Trace a function and unroll it into scalars; see ``unroll``.
-
-    Args:
-        fn: a JAX function of pytrees of small arrays.
-        *arguments: ``jax.ShapeDtypeStruct`` pytrees, one an argument.
-        functions: see ``unroll``.
-    """
-    return unroll(jax.make_jaxpr(fn)(*arguments), functions)
 
 
 def unroll(closed: ClosedJaxpr, functions: Functions = elementary.FUNCTIONS) -> Program:

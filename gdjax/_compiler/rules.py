@@ -161,6 +161,9 @@ def _broadcast(program: Program, eqn: JaxprEqn, operand: np.ndarray, *_: np.ndar
 
 _MOVES: dict[str, Rule] = {  # parameters, *operands
     "concatenate": lambda params, *arrays: np.concatenate(arrays, axis=params["dimension"]),
+    "iota": lambda params, *_: constant(
+        np.indices(params["shape"])[params["dimension"]], params["dtype"]
+    ),
     "rev": lambda params, array: np.flip(array, params["dimensions"]),
     "slice": lambda params, array: array[tuple(map(
         slice, params["start_indices"], params["limit_indices"],
@@ -198,11 +201,6 @@ def _pad(program: Program, eqn: JaxprEqn, operand: np.ndarray, fill: np.ndarray)
         if all(0 <= p < size for p, size in zip(place, result.shape, strict=True)):
             result[place] = operand[index]
     return result
-
-
-@_rule("iota")
-def _iota(program: Program, eqn: JaxprEqn, *_: np.ndarray) -> np.ndarray:
-    return constant(np.indices(eqn.params["shape"])[eqn.params["dimension"]], eqn.params["dtype"])
 
 
 def _moved(

@@ -142,7 +142,7 @@ def trace(
     def terminate(
         state: State, numbers: Sequence[Any], steps: Array, *shared: Any
     ) -> tuple[State, Array]:
-        return of(state, numbers, shared).terminate(state, steps)
+        return of(state, numbers, shared).step(state, steps)
 
     def postprocess(state: State, *shared: Any) -> Summary:
         return of(state, unknown, shared).postprocess(state)

@@ -2,7 +2,7 @@
 
 These are functions of one descent. ``descend`` runs ``step`` in a scan of fixed length, and a
 sweep runs all four for many cells at once, with ``vmap`` or unrolled into a kernel; what they mean
-does not depend on which.
+does not depend on which. ``terminate`` is a ``step`` that also judges whether a cell is to stop.
 
     start → init → State → step → … → step → terminate → step → … → postprocess → Summary
                              ↑                    │
@@ -127,16 +127,43 @@ class Descent(NamedTuple):
         )
         return State(start, self.optimizer.init(start), progress=progress)
 
-    def step(self, state: State) -> tuple[State, Float[Array, ""]]:
+    def step(
+        self, state: State, steps: Int[Array, ""] | None = None
+    ) -> tuple[State, Float[Array, ""]]:
         """One step on, and the value at the point before it.
 
-        A cell whose point is lost, or whose value is broken, stops where it is.
+        A cell whose point is lost, or whose value is broken, stops where it is. Given a number of
+        steps, it is judged too: then it also stops at rest, and after so many.
         """
-        return self._advance(state, None)
-
-    def terminate(self, state: State, steps: Int[Array, ""]) -> tuple[State, Float[Array, ""]]:
-        """The same for a cell, which also stops at rest and after so many steps."""
-        return self._advance(state, steps)
+        value, gradient = self._seen(state.point)
+        point, optimizer = self._moved(state, value, gradient)
+        cell = state.progress
+        if cell is None:
+            failed = self._failed(state, value)
+            return state._replace(point=point, optimizer=optimizer, failed=failed), value
+        judge = self.judge(state)
+        there = judge.inside(state.point)
+        running = cell.running & there & jnp.isfinite(value)
+        converged = cell.converged
+        if steps is not None:
+            now = judge.converged(gradient, point - state.point, cell.flat)
+            converged = jnp.where(cell.running, now, converged)
+            running = running & (cell.step < steps) & ~(self.stops & converged)
+        counts = jnp.where(there, value, jnp.inf)
+        best = jnp.where(counts < cell.best, counts, cell.best)
+        waited = cell.steps_to_tolerance
+        if self._within is not None:  # one that has stopped sees its last value again: no new best
+            waited = waited + (best > self._within)
+        progress = cell._replace(
+            step=jnp.where(running, cell.step + 1, cell.step),
+            best=best,
+            steps_to_tolerance=waited,
+            converged=converged,
+            running=running,
+        )
+        # Of a cell that has stopped the optimizer's state no longer matters.
+        point = jnp.where(running, point, state.point)
+        return state._replace(point=point, optimizer=optimizer, progress=progress), value
 
     def postprocess(self, state: State) -> Summary:
         """What is kept of a cell that has stopped; ``terminate`` came last."""
@@ -185,39 +212,6 @@ class Descent(NamedTuple):
             value, gradient, self.objective.value, lambda point: self._seen(point)[1]
         )
         return self.optimizer.update(gradient, optimizer, point, **extra)
-
-    def _advance(
-        self, state: State, steps: Int[Array, ""] | None
-    ) -> tuple[State, Float[Array, ""]]:
-        value, gradient = self._seen(state.point)
-        point, optimizer = self._moved(state, value, gradient)
-        cell = state.progress
-        if cell is None:
-            failed = self._failed(state, value)
-            return state._replace(point=point, optimizer=optimizer, failed=failed), value
-        judge = self.judge(state)
-        there = judge.inside(state.point)
-        running = cell.running & there & jnp.isfinite(value)
-        converged = cell.converged
-        if steps is not None:
-            now = judge.converged(gradient, point - state.point, cell.flat)
-            converged = jnp.where(cell.running, now, converged)
-            running = running & (cell.step < steps) & ~(self.stops & converged)
-        counts = jnp.where(there, value, jnp.inf)
-        best = jnp.where(counts < cell.best, counts, cell.best)
-        waited = cell.steps_to_tolerance
-        if self._within is not None:  # one that has stopped sees its last value again: no new best
-            waited = waited + (best > self._within)
-        progress = cell._replace(
-            step=jnp.where(running, cell.step + 1, cell.step),
-            best=best,
-            steps_to_tolerance=waited,
-            converged=converged,
-            running=running,
-        )
-        # Of a cell that has stopped the optimizer's state no longer matters.
-        point = jnp.where(running, point, state.point)
-        return state._replace(point=point, optimizer=optimizer, progress=progress), value
 
     def _failed(self, state: State, value: Float[Array, ""]) -> Any:
         """What has failed by this point of a path, where that is kept."""

@@ -23,8 +23,8 @@ KernelChoice = Literal["auto", "llvm", "pallas", "xla", "xla_math"]
 @functools.lru_cache(maxsize=64)
 def compiled(
     setting: Setting,
-    data: tuple[tuple[tuple[int, ...], str], ...],
-    point: tuple[int, str],
+    data: tuple[jax.ShapeDtypeStruct, ...],
+    start: jax.ShapeDtypeStruct,
     asked: tuple[Any, ...],
     choice: KernelChoice,
     record: bool,
@@ -34,14 +34,12 @@ def compiled(
     Whatever goes wrong in a kernel of ours, the next one takes over: the last is plain XLA, whose
     mistakes are those of what it was given.
     """
-    start = jax.ShapeDtypeStruct(point[:1], point[1])
-    arrays = [jax.ShapeDtypeStruct(*kind) for kind in data]
     on_cpu = jax.default_backend() == "cpu"
     tile = _tile(start.size * start.dtype.itemsize) if on_cpu else ACCELERATOR_TILE
-    traced = functools.partial(trace, setting, arrays, start, *asked)
+    traced = functools.partial(trace, setting, data, start, *asked)
 
     def unrolled() -> Cells:
-        count = sum(array.size for array in arrays)
+        count = sum(array.size for array in data)
         if count > MOST_DATA:  # there is no room for more in a cell
             raise UnsupportedError(f"its {count:,} data are too many to be unrolled into scalars")
         return traced(carry_data=True)

@@ -45,7 +45,6 @@ def layout(
         in_memory: whether the results are in memory alone, with no store to compare them with.
     """
     f, starts = asked.objective, asked.starts
-    axes = [dict(zip(axis.names, axis.values, strict=True)) for axis in asked.axes]
     origin = {
         "objective": f.name,
         "formula": f.latex,
@@ -66,7 +65,7 @@ def layout(
     }
     return results.sweep_layout(
         points,
-        axes,
+        asked.axes,
         dtype=asked.dtype,
         chunk=asked.chunk,
         config=_config(asked, runner, in_memory),
@@ -81,7 +80,7 @@ def layout(
 def _config(asked: Plan, runner: Runner, in_memory: bool) -> dict[str, Any]:
     """Everything that decides the results."""
     f, starts, numbers = asked.objective, asked.starts, asked.optimizer.numbers
-    axes = {n: v for axis in asked.axes for n, v in zip(axis.names, axis.values, strict=True)}
+    axes = {name: values for axis in asked.axes for name, values in axis.items()}
     return {
         "objective": f.name,
         "function": _function(f, asked.gradient, asked.dtype),

@@ -168,14 +168,12 @@ class Sweep:
         missing = folder.missing()
         ready = asked.cells - sum(last - first for first, last in map(asked.bounds, missing))
         with _bar(asked, ready, progress) as done, ThreadPoolExecutor(1) as writer:
-            written = None
+            written = writer.submit(lambda: None)
             for index in missing:  # a chunk is written while the next one is computed
                 arrays = runner(index, None, done)
-                if written is not None:
-                    written.result()
-                written = writer.submit(folder.write, index, arrays)
-            if written is not None:
                 written.result()
+                written = writer.submit(folder.write, index, arrays)
+            written.result()
         return results.open_results(Path(store))
 
 

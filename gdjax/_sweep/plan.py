@@ -1,7 +1,7 @@
 """What a sweep is to compute: starts and axes of hyperparameters, flattened into cells."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -27,28 +27,9 @@ from gdjax.starts import Starts, as_starts
 
 CHUNK_STEPS = 2**28  # steps times dimensions in a chunk: a fraction of a second
 
+Axis = Mapping[str, np.ndarray]  # values by name, ``(n,)`` each; several names vary together
 # Values by name, or by a tuple of names that vary together with a list of values for each.
 Axes = Mapping[str, Any] | Mapping[tuple[str, ...], Any] | Mapping[str | tuple[str, ...], Any]
-
-
-class Axis(NamedTuple):
-    """One axis of hyperparameters; several that vary together are zipped.
-
-    Args:
-        names: of the hyperparameters along it.
-        values: for each name its values, ``(n,)``.
-    """
-
-    names: tuple[str, ...]
-    values: tuple[np.ndarray, ...]
-
-    @property
-    def name(self) -> str:
-        """Of the dimension."""
-        return "_and_".join(self.names)
-
-    def __len__(self) -> int:
-        return len(self.values[0])
 
 
 class Plan(NamedTuple):
@@ -85,7 +66,7 @@ class Plan(NamedTuple):
     @property
     def shape(self) -> tuple[int, ...]:
         """How many starts there are, and how many values along each axis."""
-        return (self.starts.count(self.objective.dim), *map(len, self.axes))
+        return (self.starts.count(self.objective.dim), *map(axis_length, self.axes))
 
     @property
     def cells(self) -> int:
@@ -100,6 +81,11 @@ class Plan(NamedTuple):
     def bounds(self, index: int) -> tuple[int, int]:
         """First cell of a chunk, and the one after its last."""
         return index * self.chunk, min((index + 1) * self.chunk, self.cells)
+
+
+def axis_length(axis: Axis) -> int:
+    """How many values each hyperparameter of an axis has."""
+    return len(next(iter(axis.values())))
 
 
 def plan(
@@ -131,7 +117,7 @@ def plan(
     as_count("every", rule.every, 1)
     chosen = as_starts(starts, objective)
     axes, made = _hyperparameters(optimizer, hyperparameters or {})
-    cells = chosen.count(objective.dim) * math.prod(map(len, axes))
+    cells = chosen.count(objective.dim) * math.prod(map(axis_length, axes))
     if chunk is None:
         most = 2 ** round(math.log2(max(CHUNK_STEPS / (max(steps, 1) * objective.dim), 1)))
         chunk = min(max(most, 2**14), 2**20)
@@ -176,7 +162,7 @@ def _hyperparameters(
     optimizer: OptimizerLike, given: Axes
 ) -> tuple[tuple[Axis, ...], optimizers.Optimizer]:
     """The axes, and the optimizer made with the first value of each."""
-    axes = []
+    axes, named = [], []
     for key, values in given.items():
         names = (key,) if isinstance(key, str) else tuple(key)
         columns = (values,) if isinstance(key, str) else tuple(values)
@@ -185,20 +171,27 @@ def _hyperparameters(
                 f"hyperparameters {', '.join(names)} are zipped: one list of values each, "
                 f"got {len(columns)}"
             )
-        axes.append(Axis(names, tuple(map(_values, names, columns))))
-        lengths = {n: len(v) for n, v in zip(names, axes[-1].values, strict=True)}
+        named += names
+        axes.append(dict(zip(names, map(_values, names, columns), strict=True)))
+        lengths = {name: len(column) for name, column in axes[-1].items()}
         if len(set(lengths.values())) > 1:
             raise ArgumentError(
                 "zipped hyperparameters must have equally many values, got "
                 + ", ".join(f"{size} of {name}" for name, size in lengths.items())
             )
-    columns = {n: v for axis in axes for n, v in zip(axis.names, axis.values, strict=True)}
-    if len(columns) < sum(len(axis.names) for axis in axes):
+    columns = {name: column for axis in axes for name, column in axis.items()}
+    if len(columns) < len(named):
         raise ArgumentError("hyperparameters must be named once each")
     first = {name: float(values[0]) for name, values in columns.items()}
     if not columns:
         return (), optimizers.as_optimizer(optimizer).with_arrays_for_seeds()
-    factory, fixed = _factory(optimizer)
+    made = isinstance(optimizer, optax.GradientTransformation)
+    if made and not isinstance(optimizer, optimizers.Optimizer):
+        raise ArgumentError(
+            "hyperparameters can be swept for an optimizer given by its name or its factory, "
+            "such as optax.adam; this one is made already"
+        )
+    factory, fixed = optimizers.as_factory(optimizer)
     made = optimizers.make(factory, **fixed | first).with_arrays_for_seeds()
     numbers = made.numbers
     defaults = optimizers.signature(made.factory).parameters
@@ -226,16 +219,3 @@ def _values(name: str, values: ArrayLike | Sequence[ArrayLike]) -> np.ndarray:
         at = int((~np.isfinite(array)).argmax())
         raise ArgumentError(f"{name} must be finite, got {array[at]} at index {at}")
     return array
-
-
-def _factory(
-    optimizer: OptimizerLike,
-) -> tuple[Callable[..., optax.GradientTransformation], dict[str, Any]]:
-    """What makes the optimizer, and the hyperparameters that it has been given already."""
-    made = isinstance(optimizer, optax.GradientTransformation)
-    if made and not isinstance(optimizer, optimizers.Optimizer):
-        raise ArgumentError(
-            "hyperparameters can be swept for an optimizer given by its name or its factory, "
-            "such as optax.adam; this one is made already"
-        )
-    return optimizers.as_factory(optimizer)

@@ -12,9 +12,9 @@ import numpy as np
 
 from gdjax._descent.cells import Setting
 from gdjax._inputs import cannot_descend, default_dtype
-from gdjax._kernels.call import ALIGNED, Call, Column, Kernel, Paths, aligned
+from gdjax._kernels.call import ALIGNED, Call, Column, Paths, aligned
 from gdjax._kernels.choice import KernelChoice, compiled
-from gdjax._sweep.plan import Plan
+from gdjax._sweep.plan import Plan, axis_length
 from gdjax._util.errors import unknown
 
 BLOCK_STEPS = 2**26  # in a call: a fraction of a second
@@ -50,22 +50,26 @@ class Runner:
     def __init__(self, plan: Plan, devices: int | None = None, choice: KernelChoice = "auto"):
         if choice not in get_args(KernelChoice):
             raise unknown("kernel", choice, get_args(KernelChoice))
-        self.plan = plan
-        with default_dtype(plan.dtype):
-            self.kernel, self.reason = _kernel(plan, choice)
+        self.plan, dtype = plan, np.dtype(plan.dtype)
+        setting, numbers, data = Setting.of(plan.optimizer, plan.objective)
+        start = jax.ShapeDtypeStruct((plan.objective.dim,), dtype)
+        asked = plan.gradient, plan.stopping, plan.tolerance, plan.stops
+        try:
+            self._data = [np.asarray(x, dtype if x.dtype.kind == "f" else None) for x in data]
+            kinds = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in self._data)
+            with default_dtype(plan.dtype):
+                self.kernel, self.reason = compiled(
+                    setting, kinds, start, asked, choice, bool(plan.save_at)
+                )
+        except Exception as error:
+            cannot_descend(plan.objective, plan.optimizer, error)
         one = jax.default_backend() != "cpu"  # an accelerator takes one call at a time
         self.devices = 1 if one else devices or processors()
-        dtype = np.dtype(plan.dtype)
-        _, numbers, data = Setting.of(plan.optimizer, plan.objective)
-        floats = (leaf.dtype.kind == "f" for leaf in data)
-        self._data = [
-            np.asarray(x, dtype if f else None) for x, f in zip(data, floats, strict=True)
-        ]
         self._every, columns = 1, {}
         for axis in reversed(plan.axes):
-            for name, values in zip(axis.names, axis.values, strict=True):
+            for name, values in axis.items():
                 columns[name] = Column(values.astype(plan.dtype), self._every)
-            self._every *= len(axis)
+            self._every *= axis_length(axis)
         names = [name for name, x in plan.optimizer.numbers.items() if np.ndim(x) == 0]
         for name, value in zip(names, numbers, strict=True):
             columns.setdefault(name, Column(np.asarray([value], plan.dtype), 1))
@@ -167,14 +171,3 @@ class Runner:
 def processors() -> int:
     """How many processors this process may use; macOS and Windows say only how many there are."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _kernel(plan: Plan, choice: KernelChoice) -> tuple[Kernel, str]:
-    setting, _, data = Setting.of(plan.optimizer, plan.objective)
-    kinds = [(x.shape, plan.dtype if x.dtype.kind == "f" else str(x.dtype)) for x in data]
-    asked = plan.gradient, plan.stopping, plan.tolerance, plan.stops
-    point = plan.objective.dim, plan.dtype
-    try:
-        return compiled(setting, tuple(kinds), point, asked, choice, bool(plan.save_at))
-    except Exception as error:
-        cannot_descend(plan.objective, plan.optimizer, error)

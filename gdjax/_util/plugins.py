@@ -5,7 +5,6 @@ import importlib.metadata
 import logging
 from collections.abc import Callable, Container
 from importlib.metadata import EntryPoint
-from typing import Any
 
 from gdjax._util.errors import ArgumentError, first_line
 
@@ -81,9 +80,8 @@ class Plugins:
 
 
 def _refusal(points: list[EntryPoint], reason: str) -> ArgumentError:
-    said = " and ".join(f"{p.name!r} = {p.value} of package {_package(p)}" for p in points)
+    said = " and ".join(
+        f"{p.name!r} = {p.value} of package {getattr(p.dist, 'name', 'of unknown name')}"
+        for p in points
+    )
     return ArgumentError(f"entry point {said} in {points[0].group} is refused: {reason}")
-
-
-def _package(point: EntryPoint) -> Any:
-    return point.dist.name if point.dist else "of unknown name"

@@ -2,9 +2,9 @@
 
 End points prove nothing: on a chaotic path two roundings of the same method drift apart. So both
 are put into the same state at every step of one path, and their next points are compared in units
-in the last place. What corresponds is found by asking: two states correspond if, without a
-gradient, they would make the same step. That one rule converts between velocities kept as steps
-(the textbook, Keras), as sums of gradients (optax, PyTorch) and as moving averages.
+in the last place. Two states correspond if, without a gradient, they would make the same step. That
+one rule converts between velocities kept as steps (the textbook, Keras), as sums of gradients
+(optax, PyTorch) and as moving averages.
 """
 
 import functools
@@ -32,8 +32,9 @@ from gdjax.objectives import GradientSide, Objective, validate
 from gdjax.optimizers import schedules
 from gdjax.starts import given_or_drawn
 
-# Two conventions round a step up to seven times, the conversion included, each time by one unit
-# at most. Where only the history is the same, 1/(1 − μ) steps of such roundings add up.
+# In units in the last place. Two conventions round a step up to seven times, the conversion
+# included, each time by one unit at most. Where only the history is made the same, the roundings of
+# 1/(1 − μ) steps add up.
 LIMITS = {"state": 8.0, "history": 64.0}
 
 
@@ -50,7 +51,7 @@ def certify_equivalence(
     tolerance: float = 1e-3,
     schedule: bool = True,
 ) -> EquivalenceReport:
-    """Hold two optimizers against each other, step by step from the same state.
+    """Compare two optimizers step by step, each step from the same state.
 
     Optimizer a descends; at every step b is put into the state that corresponds to a's, and
     both take the same gradient. Beside that, b descends freely from the same start. Where both
@@ -109,12 +110,13 @@ def _decaying(optimizer: optimizers.Optimizer, steps: int) -> optimizers.Optimiz
 
 
 class _Conversion(NamedTuple):
-    """How the state of a becomes that of b, and what both carry on, at each step.
+    """How a state of a is turned into one of b, at each step.
 
     Args:
         factor: b is a with its learning rate times this.
         memory: memory of b over that of a, ``(steps + 1,)``.
-        carries: the step that a unit of memory makes, of a and of b / factor, ``(2, steps + 1)``.
+        carries: the step that one unit of memory makes, in a and, divided by ``factor``, in b,
+            ``(2, steps + 1)``.
     """
 
     factor: float

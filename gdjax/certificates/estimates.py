@@ -1,5 +1,6 @@
 """Every way to a derivative, taken at many points, each with what it can resolve."""
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -41,7 +42,7 @@ class Differences(NamedTuple):
         step: the steps chosen, ``(n, p)``.
         steps: all steps, ``(n, p, s)``.
         curve: estimates at all of them, ``(n, m, p, s)``.
-        kinked: whether they tell of a kink or a jump, as the step shrinks, ``(n,)``.
+        kinked: whether they show a kink or a jump as the step shrinks, ``(n,)``.
     """
 
     estimate: np.ndarray
@@ -109,7 +110,7 @@ class Estimators:
                 )
             value = jax.make_jaxpr(problem.value)(point)
             noisy = {key: with_noise(fn) for key, fn in traced.items() if key != "forward"}
-            if problem.kind == "gradient" and "reverse" in traced:  # which holds the value as well
+            if problem.kind == "gradient" and "reverse" in traced:  # with the value beside it
                 both = jax.make_jaxpr(lambda at: _pull_back(problem.value, at))(point)
                 noisy["reverse"] = with_noise(both)
             else:
@@ -126,7 +127,7 @@ class Estimators:
         )
         self._complex: Compiled | None = None
         self.reason: str = ""
-        steps = self._complex_steps(in_complex(value))
+        steps = functools.partial(self._complex_steps, in_complex(value))
         try:
             with default_dtype("float64"):
                 jax.eval_shape(jax.vmap(steps), point[None])
@@ -213,13 +214,11 @@ class Estimators:
         up, down = value(at + jnp.stack([moves, -moves]))
         return {key: fn(at) for key, fn in functions.items()}, up, down, length
 
-    def _complex_steps(self, value: OnFlat) -> OnFlat:
-        def steps(at: jax.Array) -> jax.Array:
-            size = COMPLEX_STEP * jnp.maximum(1.0, jnp.max(jnp.abs(at)))
-            along = jax.vmap(lambda way: value(at + 1j * size * way).imag / size, out_axes=-1)
-            return jnp.ravel(along(jnp.asarray(self.problem.directions)))
-
-        return steps
+    def _complex_steps(self, value: OnFlat, at: jax.Array) -> jax.Array:
+        """The derivatives of ``value``, a function of complex numbers, by the complex step."""
+        size = COMPLEX_STEP * jnp.maximum(1.0, jnp.max(jnp.abs(at)))
+        along = jax.vmap(lambda way: value(at + 1j * size * way).imag / size, out_axes=-1)
+        return jnp.ravel(along(jnp.asarray(self.problem.directions)))
 
 
 def _pull_back(value: OnFlat, at: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -298,7 +297,10 @@ def _differences(
 
 
 def _trend(sizes: np.ndarray, rough: np.ndarray) -> np.ndarray:
-    """By how much a size ``(n, p, s)`` changes over the last two steps that rounding spares."""
+    """The factor by which a size ``(n, p, s)`` grows over the last two steps that rounding spares.
+
+    0 where no two steps are free of rounding.
+    """
     clear = np.isfinite(sizes) & (sizes > 8 * rough)
     clear = clear[..., 2:] & clear[..., 1:-1] & clear[..., :-2]
     last = np.where(clear, np.arange(clear.shape[2]), -1).max(axis=2)[..., None]

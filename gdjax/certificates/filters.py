@@ -1,4 +1,4 @@
-"""Momentum methods as linear filters, measured by what they answer to single inputs."""
+"""Momentum methods as linear filters, measured by their answers to a memory and to a gradient."""
 
 import functools
 from typing import Any, NamedTuple

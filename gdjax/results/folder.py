@@ -219,12 +219,8 @@ def read_layout(group: zarr.Group) -> Layout:
         )  # fmt: skip
     for name in names["coordinates"]:
         array = stored(group, name)
-        if name == "start_point":
-            values = array
-        elif name == "component":
-            values = np.asarray(array[:]).astype(object)
-        else:
-            values = np.asarray(array[:])
+        kind = object if name == "component" else None
+        values = array if name == "start_point" else np.asarray(array[:], kind)
         coordinates[name] = Coordinate(_dims(array), values, *_labels(array))
     return Layout(
         dims=names["dims"],

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import pandas as pd
 import xarray as xr
+from xarray.indexes import PandasIndex
 
 from gdjax._descent.outcomes import Outcome
 from gdjax._util.display import Card, shown
@@ -317,7 +318,8 @@ def dataset(layout: Layout, arrays: Mapping[str, np.ndarray], complete: bool = T
     coordinates, indexes = {}, {}
     for name, c in {**layout.coordinates, "start": start}.items():
         if c.dims == (name,):
-            indexes[name] = _index(name, c.values[:])
+            words = c.values.dtype == object
+            indexes[name] = _words(name, *c.values[:]) if words else PandasIndex(c.values[:], name)
             coordinates |= indexes[name].create_variables()
             coordinates[name].attrs = labels(c)
         else:
@@ -328,13 +330,7 @@ def dataset(layout: Layout, arrays: Mapping[str, np.ndarray], complete: bool = T
     return whole.reset_coords(list(variables))
 
 
-def _index(name: str, values: np.ndarray | pd.Index) -> xr.indexes.PandasIndex:
-    if values.dtype == object:
-        return _words(name, tuple(values))
-    return xr.indexes.PandasIndex(values, name)
-
-
 @functools.lru_cache(maxsize=64)
-def _words(name: str, values: tuple[str, ...]) -> xr.indexes.PandasIndex:
+def _words(name: str, *values: str) -> PandasIndex:
     """Made once: pandas takes longer over a few words than over all numbers."""
-    return xr.indexes.PandasIndex(pd.Index(values, dtype=object), name)
+    return PandasIndex(pd.Index(values, dtype=object), name)

@@ -64,8 +64,7 @@ class Store:
     @classmethod
     def open_or_create(cls, path: str | os.PathLike[str], layout: Layout) -> "Store":
         """``open`` what is there, or ``create`` it."""
-        there = Path(path).is_file() or _occupied(Path(path))
-        return cls.open(path, layout) if there else cls.create(path, layout)
+        return cls.open(path, layout) if _occupied(Path(path)) else cls.create(path, layout)
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], layout: Layout) -> "Store":
@@ -76,7 +75,7 @@ class Store:
             StorageError: the disk does not take it; nothing is left there then.
         """
         path = Path(path)
-        if path.is_file() or _occupied(path):
+        if _occupied(path):
             raise ArgumentError(f"store must be a new or an empty folder, and {path} is not")
         partial = path.absolute().with_name(f".{path.name}.partial")
         try:
@@ -141,7 +140,7 @@ class Store:
 
 
 def _occupied(path: Path) -> bool:
-    return path.is_dir() and any(path.iterdir())
+    return path.is_file() or (path.is_dir() and any(path.iterdir()))
 
 
 def _identity(layout: Layout) -> dict[str, Any]:
