@@ -173,9 +173,8 @@ def _classify(curvature: np.ndarray, typical: float) -> np.ndarray:
     size = np.abs(eigenvalues)
     flat = size.min(axis=1) <= FLAT * size.max(axis=1)
     flat |= size.max(axis=1) <= FLAT * typical
-    kinds = np.where(np.all(eigenvalues > 0, axis=1), "minimum", "saddle")
-    kinds = np.where(np.all(eigenvalues < 0, axis=1), "maximum", kinds)
-    return np.where(flat, "degenerate", kinds)
+    up, down = np.all(eigenvalues > 0, axis=1), np.all(eigenvalues < 0, axis=1)
+    return np.select([flat, up, down], ["degenerate", "minimum", "maximum"], "saddle")
 
 
 def _finite(curvature: np.ndarray) -> np.ndarray:

@@ -38,6 +38,7 @@ def unroll(closed: ClosedJaxpr, functions: Functions = elementary.FUNCTIONS) -> 
         UnsupportedError: a primitive that cannot be unrolled, or too many operations.
 
     Example:
+        >>> import jax
         >>> program = unroll(jax.make_jaxpr(lambda x: 2 * x[:2])(np.ones(3, np.float32)))
         >>> len(program.inputs), [node.op for node in program.outputs]
         (3, ['mul', 'mul'])

@@ -223,12 +223,11 @@ def _check_disk(asked: Plan, layout: results.Layout, store: Path) -> None:
     free = shutil.disk_usage(place).free
     if need > SHARE * free:
         grid = asked.starts.kind == "grid"
-        sides = f"{asked.starts.number:,} starts a side, {asked.objective.dim} sides"
+        sides = f" ({asked.starts.number:,} starts a side, {asked.objective.dim} sides)"
         saved = ", or save fewer steps" if asked.save_at else ""
-        side = f" ({sides})" if grid else ""
         raise ArgumentError(
-            f"this sweep of {asked.cells:,} descents{side} needs up to {size(need)} on the disk, "
-            f"and {size(free)} are free; take fewer starts"
+            f"this sweep of {asked.cells:,} descents{sides if grid else ''} needs up to "
+            f"{size(need)} on the disk, and {size(free)} are free; take fewer starts"
             f"{' a side' if grid else ''} or values{saved}"
         )
 

@@ -196,9 +196,8 @@ def _hyperparameters(
     numbers = made.numbers
     defaults = optimizers.signature(made.factory).parameters
     for name, values in columns.items():
-        whole_number = name != "seed" and name in defaults
-        whole_number = whole_number and isinstance(defaults[name].default, bool | int)
-        if name not in numbers or whole_number:
+        default = defaults[name].default if name in defaults else None
+        if name not in numbers or (name != "seed" and isinstance(default, bool | int)):
             raise ArgumentError(
                 f"hyperparameter {name} of {made.factory.__name__} cannot be swept: it is not a "
                 f"float; those that can are {', '.join(sorted(numbers)) or 'none'}"

@@ -78,16 +78,15 @@ class Runner:
     def buffers(self, count: int) -> Buffers:
         """Memory for the results of so many cells."""
         plan, dim, tile = self.plan, self.plan.objective.dim, self.kernel.tile
-        kept = self.kernel.summary._asdict().items()
-        shapes = {name: ((count, *leaf.shape), leaf.dtype) for name, leaf in kept}
-        sizes = {name: math.prod(shape) * dtype.itemsize for name, (shape, dtype) in shapes.items()}
+        kept = self.kernel.summary._asdict()
+        sizes = [count * math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in kept.values()]
         # One piece of memory, which a system that has large pages gives in large pages.
-        padded = (-(-size // ALIGNED) * ALIGNED for size in sizes.values())
+        padded = (-(-size // ALIGNED) * ALIGNED for size in sizes)
         places = list(itertools.accumulate(padded, initial=0))
         memory = aligned((places[-1],), np.uint8)
         arrays = {
-            name: memory[place : place + sizes[name]].view(dtype).reshape(shape)
-            for place, (name, (shape, dtype)) in zip(places, shapes.items(), strict=False)
+            name: memory[place : place + size].view(leaf.dtype).reshape(count, *leaf.shape)
+            for (name, leaf), size, place in zip(kept.items(), sizes, places[:-1], strict=True)
         }
         if not plan.save_at:
             return Buffers(arrays, None)

@@ -1,8 +1,10 @@
 """Which gdjax this is, and what it runs on."""
 
+import functools
 import importlib.metadata
 import platform
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 PACKAGES = ("jax", "jaxlib", "optax", "numpy", "xarray", "zarr")
@@ -16,7 +18,8 @@ def _version() -> str:
         return tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]
 
 
-def versions() -> dict[str, str]:
+@functools.cache  # to read them takes longer than a small sweep
+def versions() -> Mapping[str, str]:
     """The versions of gdjax, of what its results depend on, and of Python; JAX is not loaded."""
     others = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {"gdjax": __version__, **others, "python": platform.python_version()}

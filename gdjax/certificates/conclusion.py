@@ -7,7 +7,7 @@ from gdjax._util.errors import ArgumentError
 from gdjax.certificates.estimates import ROUNDINGS, STEPS, Estimates
 from gdjax.certificates.gradient_report import Behaviour, Details, Estimate, GradientReport
 from gdjax.certificates.patterns import patterns
-from gdjax.certificates.problem import Problem
+from gdjax.certificates.problem import LABELS, Problem
 from gdjax.certificates.verdict import Judgement, judge, judge_single, norm
 
 
@@ -134,8 +134,9 @@ def _rows(
     def absent(reason: str) -> Estimate:
         return Estimate(np.nan, np.nan, reason)
 
+    labels = LABELS[problem.kind]
     rows = {
-        problem.labels[key]: absent(f"not applicable: {estimates.missing[key]}")
+        labels[key]: absent(f"not applicable: {estimates.missing[key]}")
         if key in estimates.missing
         else row(mine if key == problem.subject else estimates.derivatives[key], "", counts[key])
         for key in problem.derivatives
@@ -168,7 +169,7 @@ def _warnings(
     for key, derivative in estimates.derivatives.items():
         lost = kinks & ~np.isfinite(derivative).all(axis=1)
         if key != "forward" and lost.any():
-            said.append(f"{problem.labels[key]} is not finite at {lost.sum():,} kinks")
+            said.append(f"{LABELS[problem.kind][key]} is not finite at {lost.sum():,} kinks")
     return tuple(said)
 
 

@@ -16,7 +16,7 @@ from gdjax.objectives.structure import Structure, is_flat
 
 # More directions than this would cost more than they tell: a random set of so many takes over.
 DIRECTIONS = 32
-LABELS = {
+LABELS = {  # what each derivative is called
     "gradient": {"hand": "hand", "reverse": "reverse mode", "forward": "forward mode"},
     "Hessian": {
         "hand": "hand",
@@ -66,11 +66,6 @@ class Problem(NamedTuple):
     def subject(self) -> str:
         """The derivative to be certified: the hand-derived one, or else reverse mode."""
         return "hand" if "hand" in self.derivatives else "reverse"
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """What each derivative is called."""
-        return LABELS[self.kind]
 
     def project(self, derivative: np.ndarray) -> np.ndarray:
         """A gradient along ``directions``; a Hessian has been taken along them already."""
@@ -305,9 +300,8 @@ def _special(box: np.ndarray, drawn: np.ndarray, objective: Objective | None) ->
     """Points at which guards and formulas are known to fail, and no random draw will ever be."""
     low, high = box.T
     special = [box.mean(axis=1)]
-    origin = np.zeros(len(box))
     if ((low <= 0) & (high >= 0)).all():
-        special.append(origin)
+        special.append(np.zeros(len(box)))
     for i in range(min(len(box), 8)):
         if low[i] <= 0 <= high[i]:
             special.append(np.where(np.arange(len(box)) == i, 0.0, drawn[i % len(drawn)]))
@@ -315,7 +309,6 @@ def _special(box: np.ndarray, drawn: np.ndarray, objective: Objective | None) ->
     if len(box) > 1 and ((low <= middle) & (middle <= high)).all():
         special.append(np.full(len(box), middle))
     if objective is not None:
-        special.append(np.asarray(objective.start))
-        for kind in (objective.minima, objective.local_minima, objective.saddles, objective.maxima):
-            special += [np.asarray(point) for point in kind]
+        known = *objective.known_minima, *objective.saddles, *objective.maxima
+        special += map(np.asarray, (objective.start, *known))
     return special

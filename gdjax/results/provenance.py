@@ -1,7 +1,6 @@
 """Where results come from, and how that is written down as JSON."""
 
 import datetime
-import functools
 import json
 import math
 from collections.abc import Mapping
@@ -22,16 +21,10 @@ def provenance() -> dict[str, str]:
     """
     devices = jax.devices()
     return {
-        "versions": _versions(),
+        "versions": json.dumps(versions()),
         "devices": f"{len(devices)} × {devices[0].device_kind}",
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-
-
-@functools.cache
-def _versions() -> str:
-    """Read once: it takes longer than a small sweep."""
-    return json.dumps(versions())
 
 
 def to_json(value: Any) -> Any:
