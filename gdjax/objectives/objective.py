@@ -209,9 +209,7 @@ class Objective:
     @property
     def width(self) -> np.ndarray:
         """The unit of length on each axis, ``(d,)``: the domain's side, else max(1, |start|)."""
-        if not self.bounded:
-            return np.maximum(1.0, np.abs(self.start))
-        return np.ptp(np.asarray(self.domain), axis=1)
+        return np.ptp(self.domain, axis=1) if self.bounded else np.maximum(1.0, np.abs(self.start))
 
     @property
     def known_minima(self) -> np.ndarray:
