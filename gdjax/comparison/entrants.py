@@ -5,7 +5,7 @@ from typing import Any
 
 from gdjax import objectives as catalogue
 from gdjax import optimizers as lookup
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known, unknown
 from gdjax.comparison import external
 from gdjax.comparison.evaluations import Entrant
 from gdjax.comparison.external import ExternalSolver
@@ -98,8 +98,7 @@ def _entrant(item: Any) -> Entrant:
         if node:
             raise ArgumentError(f"{name} has nothing to set, got {', '.join(node)}")
         return external.get(name)
-    if name not in lookup.names():
-        raise unknown("optimizer", name, [*lookup.names(), *external.names()])
+    check_known("optimizer", name, [*lookup.names(), *external.names()])
     given: dict[str, Any] = _required(lookup.parameters(name)) | node
     return lookup.get(name, **given)
 

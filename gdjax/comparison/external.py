@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax._inputs import DType, default_dtype
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known
 from gdjax.objectives import GradientSide, Objective
 
 # Methods of scipy.optimize.minimize that need neither Hessian nor constraints.
@@ -76,8 +76,7 @@ def get(name: str) -> ExternalSolver:
     Raises:
         ArgumentError: an unknown name, or one whose library is not installed.
     """
-    if name not in names():
-        raise unknown("rival", name, names())
+    check_known("rival", name, names())
     library, method = name.split(".")
     if library == "optimistix":
         _optimistix()

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdjax import optimizers
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known, unknown
 from gdjax.hypergradients import SHARES
 
 SCALES = ("linear", "log", "share")
@@ -53,8 +53,7 @@ def as_range(name: str, given: Any) -> Range:
     if fields is None or not {"low", "high"} <= {*fields} <= {"low", "high", "scale"}:
         raise ArgumentError(f"range of {name} must have low and high, and maybe scale, got {given}")
     scale = fields.get("scale", "log")
-    if scale not in SCALES:
-        raise unknown(f"scale of {name}", scale, SCALES)
+    check_known(f"scale of {name}", scale, SCALES)
     try:
         low, high = float(fields["low"]), float(fields["high"])
     except (TypeError, ValueError):

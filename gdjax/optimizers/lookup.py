@@ -12,7 +12,7 @@ import jax
 import optax
 from jaxtyping import ArrayLike, PyTree
 
-from gdjax._util.errors import ArgumentError, first_line, unknown
+from gdjax._util.errors import ArgumentError, check_known, first_line
 from gdjax._util.plugins import Plugins
 from gdjax.optimizers import momentum, noise, schedules
 from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions, parameters_of
@@ -228,8 +228,7 @@ def make(factory: Factory, **given: PyTree) -> Optimizer:
         raise ArgumentError(f"{factory.__name__}: {error}".splitlines()[0]) from error
     known = [*made.numbers, *made.stuck, *made.seeds]
     for key in inside:
-        if key not in known:
-            raise unknown(f"hyperparameter of {factory.__name__}", key, known)
+        check_known(f"hyperparameter of {factory.__name__}", key, known)
     return made.replace(**inside) if inside else made
 
 

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d import Axes3D
 
 from gdjax import objectives
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known
 from gdjax.objectives import Objective
 from gdjax.plotting import style
 
@@ -218,8 +218,7 @@ def pick(objective: Objective, axes: Sequence[int | str] | None) -> tuple[int, i
     found = []
     for axis in axes:
         if isinstance(axis, str):
-            if axis not in objective.variables:
-                raise unknown(f"component of {objective.name}", axis, objective.variables)
+            check_known(f"component of {objective.name}", axis, objective.variables)
             axis = objective.variables.index(axis)
         if not 0 <= axis < objective.dim:
             raise ArgumentError(

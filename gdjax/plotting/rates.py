@@ -10,7 +10,7 @@ from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.ticker import PercentFormatter
 
 from gdjax import metrics
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known
 from gdjax.plotting import style
 from gdjax.plotting.datasets import (
     SYMBOLS,
@@ -163,8 +163,7 @@ def _chosen(dataset: Dataset, argument: str, axis: str | None) -> str:
     axes = axes_of(dataset)
     if axis is None:
         return max(axes, key=lambda axis: (dataset.sizes[axis], axis == "momentum"))
-    if axis not in axes:
-        raise unknown(f"axis for {argument}", axis, axes)
+    check_known(f"axis for {argument}", axis, axes)
     return axis
 
 

@@ -14,7 +14,7 @@ from matplotlib.colors import ListedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known
 
 FORMATS = ("png", "svg", "pdf")
 # Okabe & Ito 2008, Color Universal Design: told apart under every common colour blindness.
@@ -156,8 +156,7 @@ def check_output(format: str, dpi: int) -> None:
     Raises:
         ArgumentError: a format other than ``png``, ``svg`` and ``pdf``, or no positive ``dpi``.
     """
-    if format not in FORMATS:
-        raise unknown("plot.format", format, FORMATS)
+    check_known("plot.format", format, FORMATS)
     if not dpi > 0:
         raise ArgumentError(f"plot.dpi must be positive, got {dpi}")
 
