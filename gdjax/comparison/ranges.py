@@ -1,4 +1,4 @@
-"""Which hyperparameters are tuned, and between which bounds."""
+"""The hyperparameters that are tuned, and the bounds between which each is searched."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ MEMORY = 10.0  # a share is searched up to this many times the memory 1/(1 âˆ’ Î
 
 
 class Range(NamedTuple):
-    """Between which bounds a hyperparameter is drawn.
+    """The bounds between which a hyperparameter is drawn.
 
     Args:
         low, high: the bounds.
@@ -45,7 +45,7 @@ def as_range(name: str, given: Any) -> Range:
     """A range as a user writes it: a ``Range``, ``(low, high)``, or a mapping with its fields.
 
     Raises:
-        ArgumentError: what is none, bounds that are not low < high, or beyond their scale.
+        ArgumentError: what is no range, bounds that are not low < high, or beyond their scale.
     """
     fields = given if isinstance(given, Mapping) else None
     if fields is None and isinstance(given, list | tuple) and 2 <= len(given) <= 3:
@@ -96,7 +96,7 @@ def chosen_ranges(
             ``label.hyperparameter`` for one. None takes a hyperparameter out of the search.
 
     Raises:
-        ArgumentError: a hyperparameter that none has, or that cannot be tuned.
+        ArgumentError: a hyperparameter that no optimizer has, or that cannot be tuned.
     """
     ranges = {label: default_ranges(optimizer) for label, optimizer in entrants.items()}
     for key, value in given.items():

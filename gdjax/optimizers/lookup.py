@@ -16,7 +16,7 @@ from gdjax._util.errors import ArgumentError, check_known, first_line
 from gdjax._util.plugins import Plugins
 from gdjax.optimizers import momentum, noise, schedules
 from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions, parameters_of
-from gdjax.optimizers.optimizer import Optimizer, random_key, trial_update
+from gdjax.optimizers.optimizer import Optimizer, random_key, trial_step
 from gdjax.optimizers.tree import REQUIRED, Factory, is_own, signature
 
 _OWN: dict[str, Factory] = {
@@ -349,7 +349,7 @@ def chain(optimizer: object, **before: optax.GradientTransformation) -> Optimize
 def why_not(optimizer: Optimizer) -> str | None:
     """Why an optimizer cannot descend from a point, or None if it can; nothing is compiled."""
     try:
-        update = jax.eval_shape(lambda: trial_update(optimizer))
+        update = jax.eval_shape(lambda: trial_step(optimizer)[0])
     except Exception as error:  # whatever optax raises is the reason
         return first_line(error)
     shape = jax.tree.map(lambda leaf: leaf.shape, update)
