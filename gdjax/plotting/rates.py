@@ -27,7 +27,7 @@ from gdjax.plotting.datasets import (
     setting,
     statuses,
 )
-from gdjax.plotting.figure import Figure
+from gdjax.plotting.figure import Figure, one_panel
 
 LINES = 7  # as many as the palette tells apart
 
@@ -182,8 +182,7 @@ def _colours(dataset: Dataset, by: str | None, number: int) -> Sequence:
 
 
 def _panel(dataset: Dataset, height: float = 4.8) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(8.5, height), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = one_panel(8.5, height)
     style.quiet(axes)
     title = style.title(str(dataset.attrs["objective"]), str(dataset.attrs["formula"]))
     figure.suptitle(f"{title}\n{heading(dataset)}", fontsize=12)

@@ -108,7 +108,7 @@ def title(name: str, latex: str) -> str:
 
 
 def fits(latex: str) -> bool:
-    """Whether there is a formula, and a line of a title can hold it."""
+    """Whether there is a formula, short enough for a line of a title."""
     glyphs = re.sub(r"\\[a-zA-Z]+", "xx", latex)
     return 0 < len(re.sub(r"[\\{}^_ ]", "", glyphs)) <= LINE
 
