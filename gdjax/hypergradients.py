@@ -72,15 +72,16 @@ class Hypergradient(NamedTuple):
         )
 
     def __str__(self) -> str:
-        lines = [f"final value {self.value:.8g}"]
-        for name, slope in self.gradient.items():
-            lines.append(f"d/d {name}: {slope:.6g}; over 0.1 %: {self.difference[name]:.6g}")
-        return "\n".join([*lines, *filter(None, [self.warning])])
+        slopes = (
+            f"d/d {name}: {slope:.6g}; over 0.1 %: {self.difference[name]:.6g}"
+            for name, slope in self.gradient.items()
+        )
+        return "\n".join([f"final value {self.value:.8g}", *slopes, *filter(None, [self.warning])])
 
     def _card(self) -> Card:
         rows = [("hyperparameter", "derivative", "over 0.1 %", "")]
         for name, slope in self.gradient.items():
-            doubt = "unreliable" if name in self.unreliable else ""
+            doubt = "unreliable" * (name in self.unreliable)
             rows.append((name, f"{slope:.6g}", f"{self.difference[name]:.6g}", doubt))
         facts = {"growth": f"{self.growth:.3g}", "warning": self.warning}
         return Card(f"Hypergradient of the final value {self.value:.6g}", facts, rows)

@@ -271,12 +271,12 @@ class Objective:
         """Flat points ``(…, d)`` in the structure of the start; as they are if it is a vector."""
         return points if self.structure is None else self.structure.unflatten(points)
 
-    def flattened(self, points: Any, argument: str = "points") -> Any:
+    def flattened(self, points: Any) -> Any:
         """Points ``(n, d)`` of what ``shaped`` gives; as they are if they are flat already."""
         flat = isinstance(points, np.ndarray | jax.Array) and points.ndim == 2
         if self.structure is None or flat:
             return points
-        return self.structure.flatten(points, argument, batched=True)
+        return self.structure.flatten(points, "points", batched=True)
 
     def with_args(self, *args: Any) -> "Objective":
         """The same objective over other data; of equal shapes, nothing is compiled again.
