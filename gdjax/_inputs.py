@@ -76,9 +76,7 @@ def as_dtype(dtype: Any) -> Any:
 def default_dtype(dtype: Any) -> contextlib.AbstractContextManager:
     """A context in which floats have that dtype; None leaves JAX as it is configured."""
     dtype = as_dtype(dtype)
-    if dtype is None:
-        return contextlib.nullcontext()
-    return jax.enable_x64(dtype == "float64")
+    return contextlib.nullcontext() if dtype is None else jax.enable_x64(dtype == "float64")
 
 
 def as_optimizers(given: Any) -> dict[str, Optimizer]:

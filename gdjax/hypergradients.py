@@ -3,6 +3,7 @@
 import functools
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -23,7 +24,7 @@ from gdjax._inputs import (
     objective_at,
 )
 from gdjax._util.display import Card, shown
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known
 from gdjax.objectives import GradientSide, Objective, validate
 from gdjax.starts import given_or_drawn
 
@@ -71,15 +72,16 @@ class Hypergradient(NamedTuple):
         )
 
     def __str__(self) -> str:
-        lines = [f"final value {self.value:.8g}"]
-        for name, slope in self.gradient.items():
-            lines.append(f"d/d {name}: {slope:.6g}; over 0.1 %: {self.difference[name]:.6g}")
-        return "\n".join([*lines, *filter(None, [self.warning])])
+        slopes = (
+            f"d/d {name}: {slope:.6g}; over 0.1 %: {self.difference[name]:.6g}"
+            for name, slope in self.gradient.items()
+        )
+        return "\n".join([f"final value {self.value:.8g}", *slopes, *filter(None, [self.warning])])
 
     def _card(self) -> Card:
         rows = [("hyperparameter", "derivative", "over 0.1 %", "")]
         for name, slope in self.gradient.items():
-            doubt = "unreliable" if name in self.unreliable else ""
+            doubt = "unreliable" * (name in self.unreliable)
             rows.append((name, f"{slope:.6g}", f"{self.difference[name]:.6g}", doubt))
         facts = {"growth": f"{self.growth:.3g}", "warning": self.warning}
         return Card(f"Hypergradient of the final value {self.value:.6g}", facts, rows)
@@ -236,42 +238,25 @@ def tune_by_gradient(
         validate(objective, at=points[0])
         objective = objective.cast(jnp.result_type(float))
         optimizer, chosen = _chosen(optimizer, wrt)
-        kinds = tuple((name, _kind(name, number)) for name, number in chosen.items())
-        free = {name: _opened(kind, chosen[name]) for name, kind in kinds}
         at = jnp.asarray(points, dtype=float)
-        search = optax.adam(1.0)
-        state, size = search.init(free), rate
-        best, best_loss, losses, history = free, np.inf, [], []
-        for _ in range(rounds + 1):
+        kinds = tuple((name, _kind(name, number)) for name, number in chosen.items())
+
+        def loss(free: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
             try:
-                loss, slopes = _loss(objective, steps, gradient, optimizer, kinds, free, at)
+                return _loss(objective, steps, gradient, optimizer, kinds, free, at)
             except Exception as error:
                 cannot_descend(objective, optimizer, error)
-            losses.append(float(loss) if np.isfinite(loss) else np.inf)
-            history.append({name: float(_closed(kind, free[name])) for name, kind in kinds})
-            if not np.isfinite([losses[-1], *map(float, slopes.values())]).all():
-                size /= 2
-                free, state = best, search.init(best)
-                continue
-            if losses[-1] < best_loss:
-                best, best_loss = free, losses[-1]
-            moves, state = search.update(slopes, state)
-            updates: Any = moves
-            free = {name: x + size * updates[name] for name, x in free.items()}
-    if not np.isfinite(best_loss):
+
+        losses, history, usable = _searched(loss, kinds, chosen, rounds, rate)
+    if not usable:
         what = "have a finite derivative" if np.isfinite(losses).any() else "end at a finite value"
         raise ArgumentError(f"starts must let {optimizer} {what}, and none do")
     numbers = history[int(np.argmin(losses))]
     tuned = _with(optimizer, numbers)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # said once below, for all starts
-        checks = [
-            hypergradient(
-                objective, tuned, point, steps, wrt=tuple(numbers), gradient=gradient,
-                dtype=dtype,
-            )
-            for point in points
-        ]  # fmt: skip
+        checked = functools.partial(hypergradient, wrt=tuple(numbers), gradient=gradient)
+        checks = [checked(objective, tuned, point, steps, dtype=dtype) for point in points]
     doubtful = [check for check in checks if check.unreliable]
     if doubtful:
         warnings.warn(
@@ -281,6 +266,42 @@ def tune_by_gradient(
         )
     columns = {name: np.array([row[name] for row in history]) for name in numbers}
     return TuningResult(tuned, np.array(losses), columns, len(doubtful))
+
+
+def _searched(
+    loss: Callable[[dict[str, Array]], tuple[Array, dict[str, Array]]],
+    kinds: tuple[tuple[str, str], ...],
+    chosen: dict[str, float],
+    rounds: int,
+    rate: float,
+) -> tuple[list[float], list[dict[str, float]], bool]:
+    """The loss and the hyperparameters of each round, and whether one was of any use.
+
+    Args:
+        loss: hyperparameters as they are searched → loss, and its derivatives.
+        kinds: how each of them is searched.
+        chosen: where the search begins.
+        rounds: number of rounds.
+        rate: learning rate of the search.
+    """
+    free = {name: _opened(kind, chosen[name]) for name, kind in kinds}
+    search = optax.adam(1.0)
+    state, size = search.init(free), rate
+    best, best_loss, losses, history = free, np.inf, [], []
+    for _ in range(rounds + 1):
+        value, slopes = loss(free)
+        losses.append(float(value) if np.isfinite(value) else np.inf)
+        history.append({name: float(_closed(kind, free[name])) for name, kind in kinds})
+        if not np.isfinite([losses[-1], *map(float, slopes.values())]).all():
+            size /= 2
+            free, state = best, search.init(best)
+            continue
+        if losses[-1] < best_loss:
+            best, best_loss = free, losses[-1]
+        moves, state = search.update(slopes, state)
+        updates: Any = moves
+        free = {name: x + size * updates[name] for name, x in free.items()}
+    return losses, history, bool(np.isfinite(best_loss))
 
 
 def _chosen(
@@ -298,11 +319,9 @@ def _chosen(
             f"factory such as optax.adam, or gdjax.optimizers.get('adam', learning_rate=0.1) has"
         )
     for name in wrt:
-        if name in numbers:
-            continue
-        if name in optimizer.hyperparameters or name in optimizer.stuck:
+        if name not in numbers and (name in optimizer.hyperparameters or name in optimizer.stuck):
             raise ArgumentError(optimizers.cannot_trace(optimizer.factory.__name__, name))
-        raise unknown(f"hyperparameter of {optimizer.factory.__name__}", name, numbers)
+        check_known(f"hyperparameter of {optimizer.factory.__name__}", name, numbers)
     return optimizer, {name: float(numbers[name]) for name in wrt}
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from gdjax._inputs import as_count, as_points, is_count
 from gdjax._util import lazy
 from gdjax._util.display import shown
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known
 from gdjax.objectives import Objective
 
 __all__ = ["Starts", "grid", "latin_hypercube", "make", "sobol", "uniform"]
@@ -156,8 +156,7 @@ def make(kind: str, **options: Any) -> Starts:
         >>> make("uniform", number=10, seed=3).kind
         'uniform'
     """
-    if kind not in MAKERS:
-        raise unknown("kind of starts", kind, MAKERS)
+    check_known("kind of starts", kind, MAKERS)
     return MAKERS[kind](**options)
 
 

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax._util import lazy
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known
 from gdjax.objectives import Objective
 
 __all__ = [
@@ -122,8 +122,7 @@ def optimal(method: str, low: float | int, high: float | int) -> OptimalParamete
         Polyak 1964, theorem 9; Lessard, Recht & Packard 2016, Analysis and Design of
         Optimization Algorithms via Integral Quadratic Constraints, proposition 1.
     """
-    if method not in METHODS:
-        raise unknown("method", method, METHODS)
+    check_known("method", method, METHODS)
     if not 0 < low <= high < np.inf:
         raise ArgumentError(f"curvatures must satisfy 0 < low <= high, got {low} and {high}")
     if method == "gradient_descent":
@@ -291,8 +290,7 @@ def _positive(name: str, value: Numbers) -> np.ndarray:
 
 
 def _momentum(method: str, value: Numbers) -> np.ndarray:
-    if method not in METHODS:
-        raise unknown("method", method, METHODS)
+    check_known("method", method, METHODS)
     array = np.asarray(value, dtype=float)
     if not ((array >= 0) & (array < 1)).all():
         raise ArgumentError(f"momentum must lie in [0, 1), got {value}")

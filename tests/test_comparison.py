@@ -819,7 +819,7 @@ def test_families_and_all_are_the_objectives_with_a_least_value():
     ("call", "message"),
     [
         (lambda: rank("booth", ["adma"]), "unknown optimizer 'adma'; did you mean .*'adam'"),
-        (lambda: rank("booth", ["scipy.bgfs"]), "unknown rival 'scipy.bgfs'; did you mean"),
+        (lambda: rank("booth", ["scipy.bgfs"]), "unknown external solver 'scipy.bgfs'; did"),
         (
             lambda: rank("booth", {"a": {"name": "scipy.bfgs", "tol": 1}}),
             "scipy.bfgs has nothing to set, got tol",

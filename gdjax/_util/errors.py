@@ -1,7 +1,7 @@
 """The errors for a bad call and a bad disk, and the sentence that suggests the nearest name."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 class ArgumentError(ValueError):
@@ -37,6 +37,16 @@ def unknown(kind: str, name: object, choices: Iterable[str], every: str = "") ->
         order = choices if every else sorted(choices)
         hint = f"choose from {', '.join(order) or 'nothing: it takes none'}"
     return ArgumentError(f"unknown {kind} {name!r}; {hint}")
+
+
+def check_known(kind: str, name: object, choices: Collection[str], every: str = "") -> None:
+    """Refuse a name that is not among ``choices``, in the words of ``unknown``.
+
+    Raises:
+        ArgumentError: for such a name.
+    """
+    if name not in choices:
+        raise unknown(kind, name, choices, every)
 
 
 def first_line(error: BaseException) -> str:

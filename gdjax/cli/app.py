@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gdjax import objectives, optimizers
 from gdjax._util import signals
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known
 from gdjax.cli.choices import check_choices, check_options, spelled_out, store_choices
 from gdjax.cli.commands import COMMANDS, LISTS, find
 from gdjax.cli.config import check_settings
@@ -35,8 +35,7 @@ def main() -> None:
         if command in LISTS:
             print(find(command)(words))
             return
-        if command not in COMMANDS:
-            raise unknown("task", command, [*COMMANDS, *LISTS])
+        check_known("task", command, [*COMMANDS, *LISTS])
         _configure_jax()
         choices = store_choices(command)
         words = spelled_out(command, words)

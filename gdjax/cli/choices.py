@@ -6,7 +6,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 
 from gdjax import objectives, optimizers
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known, unknown
 from gdjax.cli.hydra_versions import REPLACE
 
 # The options of Hydra's that an unknown one is likely to be meant for.
@@ -79,8 +79,7 @@ def check_choices(choices: Choices, words: list[str]) -> None:
     for word in words:
         if match := re.fullmatch(rf"\+?({'|'.join(choices)})(?:@[\w.]+)?=([\w,]+)", word):
             for name in match[2].split(","):
-                if name not in choices[match[1]]:
-                    raise unknown(match[1], name, choices[match[1]])
+                check_known(match[1], name, choices[match[1]])
 
 
 def check_options(words: list[str]) -> None:

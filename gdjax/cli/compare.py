@@ -8,7 +8,7 @@ import numpy as np
 from omegaconf import DictConfig
 
 from gdjax._descent.trajectory import Trajectory
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known
 from gdjax.certificates import certify_equivalence
 from gdjax.cli import descents
 from gdjax.cli.config import make_objective, make_optimizer, settings
@@ -21,8 +21,7 @@ MODES = ("paths", "tuned")
 
 def compare(config: DictConfig, folder: OutputFolder) -> int:
     """Descend with each optimizer from one start, or tune them; leave what happened."""
-    if config.mode not in MODES:
-        raise unknown("mode", config.mode, MODES)
+    check_known("mode", config.mode, MODES)
     optimizers, objective = _optimizers(config), make_objective(config)
     if config.mode == "tuned":
         from gdjax.cli.rank import tune_and_score  # what only a ranking needs takes long to import

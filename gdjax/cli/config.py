@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gdjax import objectives, optimizers, starts
 from gdjax._inputs import as_count
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known
 from gdjax.cli.refusals import RENAMED, renamed
 
 KINDS: dict[str, tuple[type, ...]] = {
@@ -100,8 +100,7 @@ def make_axes(config: DictConfig) -> dict[Any, Any]:
                     f"zipped joins hyperparameters that have values: give those of {name} first, "
                     f"as +hyperparameters.{name}=[0.1,0.2]"
                 )
-            if name not in axes:
-                raise unknown("hyperparameter to zip", name, axes)
+            check_known("hyperparameter to zip", name, axes)
         axes[tuple(names)] = tuple(axes.pop(name) for name in names)
     return axes
 
@@ -110,12 +109,10 @@ def _range(name: str, given: dict[str, Any]) -> np.ndarray:
     """Numbers from low to high, evenly spaced or in equal ratios."""
     name = f"hyperparameters.{name}"
     for key in given:
-        if key not in (wanted := ("low", "high", "number", "scale")):
-            raise unknown(f"setting of {name}", key, wanted)
+        check_known(f"setting of {name}", key, ("low", "high", "number", "scale"))
     spaced = {"linear": np.linspace, "log": np.geomspace}
     scale = given.get("scale", "linear")
-    if scale not in spaced:
-        raise unknown(f"{name}.scale", scale, spaced)
+    check_known(f"{name}.scale", scale, spaced)
     number = as_count(f"{name}.number", given.get("number"), 1)
     try:
         low, high = float(given["low"]), float(given["high"])

@@ -16,7 +16,7 @@ from gdjax import metrics, plotting, results
 from gdjax._descent.outcomes import Outcome, StoppingRule
 from gdjax._sweep.engine import Sweep
 from gdjax._sweep.plan import plan
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known
 from gdjax.cli.config import make_axes, make_objective, make_optimizer, make_starts, plain, settings
 from gdjax.cli.output_folder import OutputFolder
 from gdjax.objectives import Objective
@@ -66,8 +66,7 @@ def _checked_plots(config: DictConfig, prepared: Sweep) -> list[str] | None:
     """The names of the pictures that are asked for; None for all that suit."""
     plots = plain(config.plots)
     for name in plots or ():
-        if name not in plotting.PICTURES:
-            raise unknown("picture", name, plotting.PICTURES)
+        check_known("picture", name, plotting.PICTURES)
         if name == "paths" and "points" not in prepared.layout.variables:
             raise ArgumentError("plots can show paths of recorded steps only: add save_at=all")
     return plots

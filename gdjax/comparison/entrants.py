@@ -1,11 +1,11 @@
-"""Who takes part in a ranking, and on which objectives, of whatever a user gives."""
+"""The optimizers and the objectives of a ranking, made of whatever a user gives."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gdjax import objectives as catalogue
 from gdjax import optimizers as lookup
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known, unknown
 from gdjax.comparison import external
 from gdjax.comparison.evaluations import Entrant
 from gdjax.comparison.external import ExternalSolver
@@ -16,7 +16,7 @@ PLACEHOLDER = 0.1  # where a learning rate must be given, and is tuned
 
 
 def as_objectives(given: Any) -> dict[str, Objective]:
-    """Objectives by name, of whatever names, families or makers ``rank`` is given.
+    """Objectives by name, made of the names, families or mappings that ``rank`` is given.
 
     Raises:
         ArgumentError: none, an unknown name, one without minima, or one name twice.
@@ -56,7 +56,7 @@ def _objectives(item: Any) -> Iterable[Objective]:
 
 
 def as_entrants(given: Any) -> dict[str, Entrant]:
-    """Who takes part, by label.
+    """The optimizers and external solvers that take part, by label.
 
     Raises:
         ArgumentError: none, an unknown name or hyperparameter, a library that is missing.
@@ -64,9 +64,8 @@ def as_entrants(given: Any) -> dict[str, Entrant]:
     if isinstance(given, Mapping) and "name" not in given:
         found = {str(label): _entrant(item) for label, item in given.items()}
     else:
-        items = given if isinstance(given, list | tuple) else [given]
         found = {}
-        for item in items:
+        for item in given if isinstance(given, list | tuple) else [given]:
             entrant = _entrant(item)
             label = (
                 repr(entrant) if isinstance(entrant, ExternalSolver) else entrant.factory.__name__
@@ -92,19 +91,14 @@ def _entrant(item: Any) -> Entrant:
                 "gdjax.optimizers.get, so that their hyperparameters are known"
             )
         return made
-    node = {"name": item} if isinstance(item, str) else dict(item)
+    node: dict[str, Any] = {"name": item} if isinstance(item, str) else dict(item)
     name = str(node.pop("name", ""))
     if name.partition(".")[0] in ("scipy", "optimistix"):
         if node:
             raise ArgumentError(f"{name} has nothing to set, got {', '.join(node)}")
         return external.get(name)
-    if name not in lookup.names():
-        raise unknown("optimizer", name, [*lookup.names(), *external.names()])
-    given: dict[str, Any] = _required(lookup.parameters(name)) | node
-    return lookup.get(name, **given)
-
-
-def _required(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """A learning rate where one must be given, for the search to replace."""
-    needed = (k for k, v in parameters.items() if v is lookup.REQUIRED and "learning_rate" in k)
-    return dict.fromkeys(needed, PLACEHOLDER)
+    check_known("optimizer", name, [*lookup.names(), *external.names()])
+    for key, default in lookup.parameters(name).items():
+        if default is lookup.REQUIRED and "learning_rate" in key:
+            node.setdefault(key, PLACEHOLDER)
+    return lookup.get(name, **node)

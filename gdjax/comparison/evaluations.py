@@ -20,6 +20,7 @@ from gdjax._util.errors import ArgumentError
 from gdjax.comparison import external
 from gdjax.comparison.external import ExternalSolver
 from gdjax.objectives import GradientSide, Objective
+from gdjax.optimizers.optimizer import trial_bowl, trial_step
 
 BLOCK = 2**26  # bytes of recorded paths at a time
 
@@ -27,7 +28,7 @@ Entrant = optimizers.Optimizer | ExternalSolver
 
 
 class Block(NamedTuple):
-    """Some of the descents: the starts slowest, the settings fastest.
+    """Some of the descents, which are numbered with the starts slowest and the settings fastest.
 
     Args:
         cells: which ones, by number.
@@ -53,7 +54,7 @@ def curves(
     """Descend from every start with every setting, until the budget is spent.
 
     Args:
-        entrant: an optimizer made by gdjax, or a rival.
+        entrant: an optimizer made by gdjax, or an external solver.
         objective: what to descend.
         starts: ``(n, d)``.
         settings: hyperparameters by name, each ``(k,)``; empty for the optimizer as it is.
@@ -109,25 +110,18 @@ def best_so_far(values: np.ndarray) -> np.ndarray:
 
 
 def searches_line(optimizer: optimizers.Optimizer) -> bool:
-    """Whether an optimizer evaluates the objective beyond once a step, in a line search.
+    """Whether an optimizer evaluates the objective more than once a step, in a line search.
 
     Raises:
-        ArgumentError: it does, but does not tell how often.
+        ArgumentError: it does, without telling how often.
     """
-    calls, state = [], None
+    calls = []
 
     def bowl(point: Any) -> Any:
         calls.append(point)
-        return jnp.sum(point**2)
+        return trial_bowl(point)
 
-    def first() -> Any:
-        nonlocal state
-        point = jnp.ones(2)
-        extra = optimizers.extra_arguments(jnp.zeros(()), 2 * point, bowl, jax.grad(bowl))
-        update, state = optimizer.update(2 * point, optimizer.init(point), point, **extra)
-        return update
-
-    jax.eval_shape(first)
+    _, state = jax.eval_shape(lambda: trial_step(optimizer, bowl))
     if not calls:
         return False
     if _searched(state) is None:

@@ -1,4 +1,4 @@
-"""Minimisers of scipy and optimistix as rivals, with every evaluation of the objective counted."""
+"""Minimisers of scipy and optimistix, run with every evaluation of the objective counted."""
 
 import contextlib
 import functools
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax._inputs import DType, default_dtype
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known
 from gdjax.objectives import GradientSide, Objective
 
 # Methods of scipy.optimize.minimize that need neither Hessian nor constraints.
@@ -24,7 +24,7 @@ OPTIMISTIX = {
     "bfgs": "BFGS", "dfp": "DFP", "lbfgs": "LBFGS", "nonlinear_cg": "NonlinearCG",
     "nelder_mead": "NelderMead",
 }  # fmt: skip
-TOLERANCE = 1e-12  # tight: a rival is to end by the budget, or at the limit of the precision
+TOLERANCE = 1e-12  # so tight that a run ends with the budget, or at the limit of the precision
 
 
 class ExternalSolver(NamedTuple):
@@ -43,7 +43,7 @@ class ExternalSolver(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """What runs of a rival cost; n starts.
+    """What the runs of an external solver from n starts met, and cost.
 
     Args:
         values: the value at each point that was evaluated, the last one repeated when the run
@@ -61,7 +61,7 @@ class _Spent(Exception):  # noqa: N818  (an end, not an error)
 
 
 def names() -> tuple[str, ...]:
-    """Every rival's name, whether its library is installed or not.
+    """Every external solver's name, whether its library is installed or not.
 
     Example:
         >>> {"scipy.bfgs", "optimistix.nonlinear_cg"} <= set(names())
@@ -71,13 +71,12 @@ def names() -> tuple[str, ...]:
 
 
 def get(name: str) -> ExternalSolver:
-    """The rival of that name.
+    """The external solver of that name.
 
     Raises:
         ArgumentError: an unknown name, or one whose library is not installed.
     """
-    if name not in names():
-        raise unknown("rival", name, names())
+    check_known("external solver", name, names())
     library, method = name.split(".")
     if library == "optimistix":
         _optimistix()
@@ -85,7 +84,7 @@ def get(name: str) -> ExternalSolver:
 
 
 def run(
-    rival: ExternalSolver,
+    solver: ExternalSolver,
     objective: Objective,
     starts: np.ndarray,
     budget: int,
@@ -95,7 +94,7 @@ def run(
     """Minimise from every start, and count.
 
     Args:
-        rival: of ``get``.
+        solver: of ``get``.
         objective: what to minimise.
         starts: ``(n, d)``.
         budget: the most points to evaluate from each start.
@@ -111,11 +110,11 @@ def run(
     """
     values = np.empty((len(starts), budget))
     functions, gradients = np.zeros(len(starts), int), np.zeros(len(starts), int)
-    one = _scipy_run if rival.library == "scipy" else _optimistix_run
+    one = _scipy_run if solver.library == "scipy" else _optimistix_run
     with default_dtype(dtype), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of the libraries: the values show what happened
         for i, start in enumerate(starts):
-            met, gradients[i] = one(rival.method, objective, gradient, start, budget)
+            met, gradients[i] = one(solver.method, objective, gradient, start, budget)
             functions[i] = len(met)
             values[i] = np.concatenate([met, np.full(budget - len(met), met[-1])])
     return Counted(values, functions, gradients)
@@ -139,10 +138,13 @@ def lowest(objective: Objective, starts: np.ndarray, budget: int = 1000) -> floa
 
 
 @functools.lru_cache(maxsize=32)
-def _compiled(objective: Objective, gradient: GradientSide) -> tuple[Callable, Callable]:
-    value = jax.jit(lambda f, point: f.value(point))
-    both = jax.jit(lambda f, point: f.value_and_gradient(gradient)(point))
-    return functools.partial(value, objective), functools.partial(both, objective)
+def _compiled(objective: Objective, gradient: GradientSide, alone: bool) -> Callable:
+    """Point → its value, and the gradient there unless the value alone is wanted."""
+
+    def visit(f: Objective, point: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+        return (f.value(point), None) if alone else f.value_and_gradient(gradient)(point)
+
+    return functools.partial(jax.jit(visit), objective)
 
 
 def _scipy_run(
@@ -150,33 +152,20 @@ def _scipy_run(
 ) -> tuple[list[float], int]:
     from scipy import optimize
 
-    value, both = _compiled(objective, gradient)
-    met: list[float] = []
+    alone = method in VALUES_ALONE
+    visit, met = _compiled(objective, gradient, alone), []
 
-    def spend() -> None:
+    def visited(point: np.ndarray) -> Any:
         if len(met) >= budget:
             raise _Spent
-
-    def value_alone(point: np.ndarray) -> float:
-        spend()
-        met.append(float(value(jnp.asarray(point, dtype=float))))
-        return met[-1]
-
-    def value_and_slope(point: np.ndarray) -> tuple[float, np.ndarray]:
-        spend()
-        height, slope = both(jnp.asarray(point, dtype=float))
+        height, slope = visit(jnp.asarray(point, dtype=float))
         met.append(float(height))
-        return met[-1], np.asarray(slope, float)
+        return met[-1] if alone else (met[-1], np.asarray(slope, float))
 
-    alone = method in VALUES_ALONE
-    broken = (
-        ValueError,
-        FloatingPointError,
-        np.linalg.LinAlgError,
-    )  # NaN: it has met what it has met
-    with contextlib.suppress(_Spent, *broken):
+    # The errors but the first are those of NaN: the values up to there are what it met.
+    with contextlib.suppress(_Spent, ValueError, FloatingPointError, np.linalg.LinAlgError):
         optimize.minimize(
-            value_alone if alone else value_and_slope, start, jac=not alone,
+            visited, start, jac=not alone,
             method=SCIPY[method], tol=TOLERANCE, options={"maxiter": budget},
         )  # fmt: skip
     return met, 0 if alone else len(met)
@@ -187,7 +176,7 @@ def _optimistix() -> Any:
         import optimistix
     except ImportError:
         raise ArgumentError(
-            "rivals of optimistix need it installed: pip install 'gdjax[rivals]'"
+            "the solvers of optimistix need it installed: pip install 'gdjax[rivals]'"
         ) from None
     return optimistix
 

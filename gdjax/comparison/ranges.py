@@ -1,4 +1,4 @@
-"""Which hyperparameters are tuned, and between which bounds."""
+"""The hyperparameters that are tuned, and the bounds between which each is searched."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdjax import optimizers
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known, unknown
 from gdjax.hypergradients import SHARES
 
 SCALES = ("linear", "log", "share")
@@ -15,7 +15,7 @@ MEMORY = 10.0  # a share is searched up to this many times the memory 1/(1 âˆ’ Î
 
 
 class Range(NamedTuple):
-    """Between which bounds a hyperparameter is drawn.
+    """The bounds between which a hyperparameter is drawn.
 
     Args:
         low, high: the bounds.
@@ -45,7 +45,7 @@ def as_range(name: str, given: Any) -> Range:
     """A range as a user writes it: a ``Range``, ``(low, high)``, or a mapping with its fields.
 
     Raises:
-        ArgumentError: what is none, bounds that are not low < high, or beyond their scale.
+        ArgumentError: what is no range, bounds that are not low < high, or beyond their scale.
     """
     fields = given if isinstance(given, Mapping) else None
     if fields is None and isinstance(given, list | tuple) and 2 <= len(given) <= 3:
@@ -53,8 +53,7 @@ def as_range(name: str, given: Any) -> Range:
     if fields is None or not {"low", "high"} <= {*fields} <= {"low", "high", "scale"}:
         raise ArgumentError(f"range of {name} must have low and high, and maybe scale, got {given}")
     scale = fields.get("scale", "log")
-    if scale not in SCALES:
-        raise unknown(f"scale of {name}", scale, SCALES)
+    check_known(f"scale of {name}", scale, SCALES)
     try:
         low, high = float(fields["low"]), float(fields["high"])
     except (TypeError, ValueError):
@@ -97,7 +96,7 @@ def chosen_ranges(
             ``label.hyperparameter`` for one. None takes a hyperparameter out of the search.
 
     Raises:
-        ArgumentError: a hyperparameter that none has, or that cannot be tuned.
+        ArgumentError: a hyperparameter that no optimizer has, or that cannot be tuned.
     """
     ranges = {label: default_ranges(optimizer) for label, optimizer in entrants.items()}
     for key, value in given.items():

@@ -1,5 +1,6 @@
 """What a fair comparison found, and the numbers that are read off it."""
 
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -136,32 +137,31 @@ class Ranking(NamedTuple):
         """The whole table: one row for each objective, optimizer and precision."""
         found, scores, ranks = [], self.scores, self.ranks
         shares = [self.success(axis=(-1,), tau=t) for t in range(len(self.tau))]
-        for i, objective in enumerate(self.objectives):
-            for j in self.order:
-                for t, tau in enumerate(self.tau):
-                    quartiles = quartiles_of(self.costs[i, j, ..., t])
-                    by_seed = np.isfinite(self.costs[i, j, ..., t]).mean(axis=-1)
-                    found.append(
-                        {
-                            "objective": objective, "dim": int(self.dims[i]),
-                            "optimizer": self.optimizers[j], "tau": float(tau),
-                            "success": float(shares[t].share[i, j]),
-                            "success_low": float(shares[t].low[i, j]),
-                            "success_high": float(shares[t].high[i, j]),
-                            "success_worst_seed": float(by_seed.min()),
-                            "success_best_seed": float(by_seed.max()),
-                            "evaluations_q25": float(quartiles[0]),
-                            "evaluations_median": float(quartiles[1]),
-                            "evaluations_q75": float(quartiles[2]),
-                            "best_value": float(self.best[i, j].min()),
-                            "score": float(scores[i, j].mean()),
-                            "score_best_seed": float(scores[i, j].min()),
-                            "score_worst_seed": float(scores[i, j].max()),
-                            "rank": float(ranks[i, j]),
-                            "functions": float(self.functions[i, j]),
-                            "gradients": float(self.gradients[i, j]),
-                        }
-                    )  # fmt: skip
+        places = itertools.product(range(len(self.objectives)), self.order, range(len(self.tau)))
+        for i, j, t in places:
+            quartiles = quartiles_of(self.costs[i, j, ..., t])
+            by_seed = np.isfinite(self.costs[i, j, ..., t]).mean(axis=-1)
+            found.append(
+                {
+                    "objective": self.objectives[i], "dim": int(self.dims[i]),
+                    "optimizer": self.optimizers[j], "tau": float(self.tau[t]),
+                    "success": float(shares[t].share[i, j]),
+                    "success_low": float(shares[t].low[i, j]),
+                    "success_high": float(shares[t].high[i, j]),
+                    "success_worst_seed": float(by_seed.min()),
+                    "success_best_seed": float(by_seed.max()),
+                    "evaluations_q25": float(quartiles[0]),
+                    "evaluations_median": float(quartiles[1]),
+                    "evaluations_q75": float(quartiles[2]),
+                    "best_value": float(self.best[i, j].min()),
+                    "score": float(scores[i, j].mean()),
+                    "score_best_seed": float(scores[i, j].min()),
+                    "score_worst_seed": float(scores[i, j].max()),
+                    "rank": float(ranks[i, j]),
+                    "functions": float(self.functions[i, j]),
+                    "gradients": float(self.gradients[i, j]),
+                }
+            )  # fmt: skip
         return found
 
     def overall(self) -> list[dict[str, Any]]:

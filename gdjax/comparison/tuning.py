@@ -70,12 +70,12 @@ def rank(
     Args:
         objectives: names, families of the catalogue, ``all`` of it that has minima, mappings with
             a ``name`` and parameters, objectives or functions; or one of these.
-        optimizers: names of optimizers or of rivals (``scipy.bfgs``, ``optimistix.bfgs``),
-            mappings with a ``name`` and hyperparameters, or optimizers made by gdjax; a list, or
-            a mapping from labels.
+        optimizers: names of optimizers or of external solvers (``scipy.bfgs``,
+            ``optimistix.bfgs``), mappings with a ``name`` and hyperparameters, or optimizers made
+            by gdjax; a list, or a mapping from labels.
         budget: evaluations of each descent: visits of a point, with value and gradient.
         trials: settings to draw.
-        starts: points to tune on, uniform in the domain, others for each seed.
+        starts: points to tune on, uniform in the domain and different for each seed.
         held_out: points to score on, the same for all.
         seeds: how often to tune anew.
         seed: of all draws.
@@ -84,8 +84,8 @@ def rank(
             hyperparameter, or by ``label.hyperparameter``. One whose range is None is not tuned.
         together: whether one setting is tuned for all objectives, and not one for each.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
-        dtype: ``float64``, or ``float32``, which tells no differences below 6e-8 of a value apart:
-            the runtime distribution goes down to τ = 1e-8, so ``float64`` is the default.
+        dtype: ``float64``, or ``float32``, which cannot tell values apart that differ by less than
+            6e-8 of their size; the runtime distribution goes down to τ = 1e-8.
         progress: whether to show a progress bar.
 
     Returns:

@@ -6,7 +6,7 @@ import math
 import jax.numpy as jnp
 
 from gdjax.objectives.objective import Objective
-from gdjax.objectives.registry import register
+from gdjax.objectives.registry import of_components, register
 
 
 def mirrored(points):
@@ -22,12 +22,8 @@ def qfsp() -> Objective:
     gives its 6 minima (2 of them global), 7 saddles and 2 maxima.
     """
 
-    def fn(point):
-        x, y = point
-        return x**2 + y**2 + 10 * jnp.sin(x) * jnp.sin(y)
-
-    def gradient(point):
-        x, y = point
+    @of_components
+    def gradient(x, y):
         return jnp.stack(
             [2 * x + 10 * jnp.cos(x) * jnp.sin(y), 2 * y + 10 * jnp.sin(x) * jnp.cos(y)]
         )
@@ -37,7 +33,7 @@ def qfsp() -> Objective:
     s, t = 2.4531475754281877, 2.0523099252789527
     return Objective(
         name="qfsp",
-        fn=fn,
+        fn=of_components(lambda x, y: x**2 + y**2 + 10 * jnp.sin(x) * jnp.sin(y)),
         gradient=gradient,
         domain=[(-15, 15)] * 2,
         start=[7.11, 6.97],
@@ -60,18 +56,14 @@ def himmelblau() -> Objective:
     hill, f = 181.6, in the middle of them.
     """
 
-    def fn(point):
-        x, y = point
-        return (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2
-
-    def gradient(point):
-        x, y = point
+    @of_components
+    def gradient(x, y):
         first, second = x**2 + y - 11, x + y**2 - 7
         return 2 * jnp.stack([2 * x * first + second, first + 2 * y * second])
 
     return Objective(
         name="himmelblau",
-        fn=fn,
+        fn=of_components(lambda x, y: (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2),
         gradient=gradient,
         domain=[(-5, 5)] * 2,
         start=[-0.5, -1.5],
@@ -105,8 +97,8 @@ def goldstein_price() -> Objective:
     one of t: its stationary points are the grid s ∈ {−1, 1, 2}, t ∈ {0, 1, 3}.
     """
 
-    def factors(point):
-        x, y = point
+    @of_components
+    def factors(x, y):
         s, t = x + y, 2 * x - 3 * y
         first = 1 + (s + 1) ** 2 * (3 * s**2 - 14 * s + 19)
         return s, t, first, 30 + t**2 * (3 * t**2 - 16 * t + 18)
@@ -147,19 +139,15 @@ def mccormick() -> Objective:
     point. The minimum there, (1/2 − π/3, −1/2 − π/3), has f = −√3/2 − π/3.
     """
 
-    def fn(point):
-        x, y = point
-        return jnp.sin(x + y) + (x - y) ** 2 - 1.5 * x + 2.5 * y + 1
-
-    def gradient(point):
-        x, y = point
+    @of_components
+    def gradient(x, y):
         along, across = jnp.cos(x + y), 2 * (x - y)
         return jnp.stack([along + across - 1.5, along - across + 2.5])
 
     third = math.pi / 3
     return Objective(
         name="mccormick",
-        fn=fn,
+        fn=of_components(lambda x, y: jnp.sin(x + y) + (x - y) ** 2 - 1.5 * x + 2.5 * y + 1),
         gradient=gradient,
         domain=[(-1.5, 4), (-3, 4)],
         start=[3.5, 0],
@@ -181,13 +169,6 @@ def styblinski_tang(dim: int = 2) -> Objective:
     stationary points, 2ᵈ of them minima, and the lowest has f* = −39.166 d. They are listed up
     to 3 dimensions.
     """
-
-    def fn(point):
-        return jnp.sum(point**4 - 16 * point**2 + 5 * point) / 2
-
-    def gradient(point):
-        return 2 * point**3 - 16 * point + 2.5
-
     deep, top, shallow = -2.903534027771177, 0.1567312567803401, 2.746802770990837
     others = {"local_minima": [], "saddles": [], "maxima": []}
     for point in itertools.product((deep, top, shallow), repeat=dim) if dim <= 3 else ():
@@ -197,8 +178,8 @@ def styblinski_tang(dim: int = 2) -> Objective:
             others["maxima" if set(point) == {top} else "saddles"].append(point)
     return Objective(
         name="styblinski_tang",
-        fn=fn,
-        gradient=gradient,
+        fn=lambda point: jnp.sum(point**4 - 16 * point**2 + 5 * point) / 2,
+        gradient=lambda point: 2 * point**3 - 16 * point + 2.5,
         domain=[(-5, 5)] * dim,
         start=([4.5, 0.5] * dim)[:dim],
         minima=[[deep] * dim],
@@ -215,19 +196,14 @@ def styblinski_tang(dim: int = 2) -> Objective:
 @register
 def six_hump_camel() -> Objective:
     """f(x, y) = (4 − 2.1x² + x⁴/3) x² + xy + (4y² − 4) y²: six minima in mirrored pairs."""
-
-    def fn(point):
-        x, y = point
-        return (4 - 2.1 * x**2 + x**4 / 3) * x**2 + x * y + (4 * y**2 - 4) * y**2
-
-    def gradient(point):
-        x, y = point
-        return jnp.stack([8 * x - 8.4 * x**3 + 2 * x**5 + y, x - 8 * y + 16 * y**3])
-
     return Objective(
         name="six_hump_camel",
-        fn=fn,
-        gradient=gradient,
+        fn=of_components(
+            lambda x, y: (4 - 2.1 * x**2 + x**4 / 3) * x**2 + x * y + (4 * y**2 - 4) * y**2
+        ),
+        gradient=of_components(
+            lambda x, y: jnp.stack([8 * x - 8.4 * x**3 + 2 * x**5 + y, x - 8 * y + 16 * y**3])
+        ),
         domain=[(-3, 3), (-2, 2)],
         start=[2.2, 1.4],
         minima=mirrored([[0.08984201310031806, -0.7126564030207396]]),
@@ -258,19 +234,10 @@ def six_hump_camel() -> Objective:
 @register
 def three_hump_camel() -> Objective:
     """f(x, y) = 2x² − 1.05x⁴ + x⁶/6 + xy + y²: the global minimum 0 between two at 0.2986."""
-
-    def fn(point):
-        x, y = point
-        return 2 * x**2 - 1.05 * x**4 + x**6 / 6 + x * y + y**2
-
-    def gradient(point):
-        x, y = point
-        return jnp.stack([4 * x - 4.2 * x**3 + x**5 + y, x + 2 * y])
-
     return Objective(
         name="three_hump_camel",
-        fn=fn,
-        gradient=gradient,
+        fn=of_components(lambda x, y: 2 * x**2 - 1.05 * x**4 + x**6 / 6 + x * y + y**2),
+        gradient=of_components(lambda x, y: jnp.stack([4 * x - 4.2 * x**3 + x**5 + y, x + 2 * y])),
         domain=[(-5, 5)] * 2,
         start=[-2, 2],
         minima=[[0, 0]],
@@ -292,19 +259,17 @@ def branin() -> Objective:
     """
     bend, wave = 5.1 / (4 * math.pi**2), 10 * (1 - 1 / (8 * math.pi))
 
-    def fn(point):
-        x, y = point
-        return (y - bend * x**2 + 5 / math.pi * x - 6) ** 2 + wave * jnp.cos(x) + 10
-
-    def gradient(point):
-        x, y = point
+    @of_components
+    def gradient(x, y):
         gap = 2 * (y - bend * x**2 + 5 / math.pi * x - 6)
         return jnp.stack([(5 / math.pi - 2 * bend * x) * gap - wave * jnp.sin(x), gap])
 
     pi = math.pi
     return Objective(
         name="branin",
-        fn=fn,
+        fn=of_components(
+            lambda x, y: (y - bend * x**2 + 5 / math.pi * x - 6) ** 2 + wave * jnp.cos(x) + 10
+        ),
         gradient=gradient,
         domain=[(-5, 10), (0, 15)],
         start=[6, 13],
@@ -325,8 +290,8 @@ def two_gaussian_bowl() -> Objective:
     The deeper dent is on the left; a start on the right rolls into the other one.
     """
 
-    def dents(point):
-        x, y = point
+    @of_components
+    def dents(x, y):
         right = 2 * jnp.exp(-5 * ((x - 1) ** 2 + y**2))
         return right, 3 * jnp.exp(-5 * ((x + 1) ** 2 + y**2))
 

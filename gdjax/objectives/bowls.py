@@ -7,23 +7,16 @@ import numpy as np
 
 from gdjax._util.errors import ArgumentError
 from gdjax.objectives.objective import Objective
-from gdjax.objectives.registry import register
+from gdjax.objectives.registry import of_components, register
 
 
 @register
 def parabola() -> Objective:
     """f(x) = x²: every step of plain descent multiplies x by 1 − 2α."""
-
-    def fn(point):
-        return point[0] ** 2
-
-    def gradient(point):
-        return 2 * point
-
     return Objective(
         name="parabola",
-        fn=fn,
-        gradient=gradient,
+        fn=lambda point: point[0] ** 2,
+        gradient=lambda point: 2 * point,
         domain=[(-10, 10)],
         start=[8],
         minima=[[0]],
@@ -37,17 +30,10 @@ def parabola() -> Objective:
 @register
 def sphere(dim: int = 2) -> Objective:
     """f(x) = Σ xᵢ²: the paraboloid in d dimensions."""
-
-    def fn(point):
-        return jnp.sum(point**2)
-
-    def gradient(point):
-        return 2 * point
-
     return Objective(
         name="sphere",
-        fn=fn,
-        gradient=gradient,
+        fn=lambda point: jnp.sum(point**2),
+        gradient=lambda point: 2 * point,
         domain=[(-10, 10)] * dim,
         start=[8] * dim,
         minima=[[0] * dim],
@@ -64,19 +50,10 @@ def booth() -> Objective:
 
     The Hessian has eigenvalue 18 along (1, 1) and 2 along (1, −1): condition number 9.
     """
-
-    def fn(point):
-        x, y = point
-        return (x + 2 * y - 7) ** 2 + (2 * x + y - 5) ** 2
-
-    def gradient(point):
-        x, y = point
-        return jnp.stack([10 * x + 8 * y - 34, 8 * x + 10 * y - 38])
-
     return Objective(
         name="booth",
-        fn=fn,
-        gradient=gradient,
+        fn=of_components(lambda x, y: (x + 2 * y - 7) ** 2 + (2 * x + y - 5) ** 2),
+        gradient=of_components(lambda x, y: jnp.stack([10 * x + 8 * y - 34, 8 * x + 10 * y - 38])),
         domain=[(-10, 10)] * 2,
         start=[-8, 6],
         minima=[[1, 3]],
@@ -93,18 +70,10 @@ def matyas() -> Objective:
 
     The Hessian has eigenvalue 1/25 along (1, 1) and 1 along (1, −1): condition number 25.
     """
-
-    def fn(point):
-        x, y = point
-        return 0.26 * (x**2 + y**2) - 0.48 * x * y
-
-    def gradient(point):
-        return 0.52 * point - 0.48 * point[::-1]
-
     return Objective(
         name="matyas",
-        fn=fn,
-        gradient=gradient,
+        fn=of_components(lambda x, y: 0.26 * (x**2 + y**2) - 0.48 * x * y),
+        gradient=lambda point: 0.52 * point - 0.48 * point[::-1],
         domain=[(-10, 10)] * 2,
         start=[9, 2],
         minima=[[0, 0]],
@@ -131,16 +100,10 @@ def ill_conditioned_quadratic(dim: int = 2, kappa: float = 100.0) -> Objective:
         raise ArgumentError(f"kappa must be finite and at least 1, got {kappa}")
     eigenvalues = float(kappa) ** np.linspace(0, 1, dim)
 
-    def fn(point):
-        return jnp.sum(jnp.asarray(eigenvalues, point.dtype) * point**2) / 2
-
-    def gradient(point):
-        return jnp.asarray(eigenvalues, point.dtype) * point
-
     return Objective(
         name="ill_conditioned_quadratic",
-        fn=fn,
-        gradient=gradient,
+        fn=lambda point: jnp.sum(jnp.asarray(eigenvalues, point.dtype) * point**2) / 2,
+        gradient=lambda point: jnp.asarray(eigenvalues, point.dtype) * point,
         domain=[(-10, 10)] * dim,
         start=[1] * dim,
         minima=[[0] * dim],
@@ -158,18 +121,10 @@ def rotated_quadratic() -> Objective:
     The Hessian has eigenvalue 1 along (1, 1) and 100 along (1, −1), so no coordinate can be
     descended alone.
     """
-
-    def fn(point):
-        x, y = point
-        return (101 * x**2 - 198 * x * y + 101 * y**2) / 4
-
-    def gradient(point):
-        return (101 * point - 99 * point[::-1]) / 2
-
     return Objective(
         name="rotated_quadratic",
-        fn=fn,
-        gradient=gradient,
+        fn=of_components(lambda x, y: (101 * x**2 - 198 * x * y + 101 * y**2) / 4),
+        gradient=lambda point: (101 * point - 99 * point[::-1]) / 2,
         domain=[(-10, 10)] * 2,
         start=[1, 0],
         minima=[[0, 0]],
@@ -193,16 +148,13 @@ def trid(dim: int = 4) -> Objective:
     if dim < 2:
         raise ArgumentError(f"trid needs dim >= 2, got {dim}")
 
-    def fn(point):
-        return jnp.sum((point - 1) ** 2) - jnp.sum(point[1:] * point[:-1])
-
     def gradient(point):
         padded = jnp.pad(point, 1)
         return 2 * (point - 1) - padded[:-2] - padded[2:]
 
     return Objective(
         name="trid",
-        fn=fn,
+        fn=lambda point: jnp.sum((point - 1) ** 2) - jnp.sum(point[1:] * point[:-1]),
         gradient=gradient,
         domain=[(-(dim**2), dim**2)] * dim,
         start=([-0.6 * dim**2, 0.4 * dim**2] * dim)[:dim],

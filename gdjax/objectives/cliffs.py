@@ -94,9 +94,6 @@ def bukin6() -> Objective:
     def gap(point):
         return 100 * point[1] - point[0] ** 2  # undivided, so that it is exactly 0 at (−10, 1)
 
-    def fn(point):
-        return 10 * safe_sqrt(jnp.abs(gap(point))) + safe_abs(point[0] + 10) / 100
-
     def gradient(point):
         off = gap(point)
         side = 10 * jnp.sign(off) / safe_sqrt(jnp.where(off == 0, 1.0, jnp.abs(off)))
@@ -104,7 +101,7 @@ def bukin6() -> Objective:
 
     return Objective(
         name="bukin6",
-        fn=fn,
+        fn=lambda point: 10 * safe_sqrt(jnp.abs(gap(point))) + safe_abs(point[0] + 10) / 100,
         gradient=gradient,
         domain=[(-15, -5), (-3, 3)],
         start=[-13, 2.6],

@@ -11,8 +11,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax._util.errors import ArgumentError, unknown
-from gdjax.objectives.formula import parse, symbol, vector
+from gdjax._util.errors import ArgumentError, check_known
+from gdjax.objectives.formula import Formula, parse, symbol, vector
+from gdjax.objectives.loading import no_file
 from gdjax.objectives.objective import Fit, Objective
 from gdjax.objectives.parser import check_names
 from gdjax.objectives.registry import maker
@@ -82,13 +83,39 @@ def _curve_fit(
     header = table[0][1]
     if response is None:
         response = "y" if "y" in header else header[-1]
-    if response not in header:
-        raise unknown(f"response, a column of {file},", response, header)
+    check_known(f"response, a column of {file},", response, header)
     formula = parse(model, "model")
     chosen, used = _sort_names(formula.names, header, response, parameters, file)
     columns = {column: _numbers(table, column, file) for column in used}
     observed = _numbers(table, response, file)
     slopes = formula.derivatives(chosen)
+    if start is None:
+        start = (1.0,) * len(chosen)
+    misfit_latex = rf"\left({symbol(response)} - {formula.latex()}\right)"
+    return Objective(
+        name=name,
+        **_misfit(formula, slopes, chosen, columns, response, observed),
+        domain=_around(start, chosen) if domain is None else domain,
+        bounded=domain is not None,
+        start=start,
+        minima=minima,
+        fmin=fmin,
+        variables=chosen,
+        latex=rf"\sum {misfit_latex}^2",
+        gradient_latex=rf"-2 \sum {misfit_latex} {vector([slope.latex() for slope in slopes])}",
+        reference=f"{file}: {model}",
+    )
+
+
+def _misfit(
+    formula: Formula,
+    slopes: Sequence[Formula],
+    chosen: Sequence[str],
+    columns: dict[str, np.ndarray],
+    response: str,
+    observed: np.ndarray,
+) -> dict[str, Any]:
+    """The sum of squared residuals as a function of the parameters, and all that goes with it."""
 
     def named(point, columns):
         arrays = {key: jnp.asarray(value, point.dtype) for key, value in columns.items()}
@@ -100,9 +127,6 @@ def _curve_fit(
     def residual(point):
         return jnp.asarray(observed, point.dtype) - predict(point, columns)
 
-    def fn(point):
-        return jnp.sum(residual(point) ** 2)
-
     def gradient(point):
         misfit, names = residual(point), named(point, columns)
         return -2 * jnp.stack([jnp.sum(misfit * slope(names)) for slope in slopes])
@@ -110,26 +134,13 @@ def _curve_fit(
     def kink(point):
         return jnp.concatenate([jnp.ravel(each) for each in formula.kinks(named(point, columns))])
 
-    if start is None:
-        start = (1.0,) * len(chosen)
-    misfit_latex = rf"\left({symbol(response)} - {formula.latex()}\right)"
-    return Objective(
-        name=name,
-        fn=fn,
-        gradient=gradient,
-        domain=_around(start, chosen) if domain is None else domain,
-        bounded=domain is not None,
-        start=start,
-        minima=minima,
-        fmin=fmin,
-        smoothness="kink" if formula.kinked else "smooth",
-        kink=kink if formula.kinked else None,
-        variables=chosen,
-        latex=rf"\sum {misfit_latex}^2",
-        gradient_latex=rf"-2 \sum {misfit_latex} {vector([slope.latex() for slope in slopes])}",
-        fit=Fit(columns, response, observed, predict),
-        reference=f"{file}: {model}",
-    )
+    return {
+        "fn": lambda point: jnp.sum(residual(point) ** 2),
+        "gradient": gradient,
+        "smoothness": "kink" if formula.kinked else "smooth",
+        "kink": kink if formula.kinked else None,
+        "fit": Fit(columns, response, observed, predict),
+    }
 
 
 def _sort_names(
@@ -158,8 +169,7 @@ def _sort_names(
     else:
         chosen = check_names(parameters, "parameters")
         for name in others:
-            if name not in chosen:
-                raise unknown(f"column or parameter of {file}", name, (*header, *chosen))
+            check_known(f"column or parameter of {file}", name, (*header, *chosen))
         if clash := [name for name in chosen if name in header]:
             raise ArgumentError(f"parameters must not be columns of {file}, got {clash[0]!r}")
     if not chosen:
@@ -193,9 +203,7 @@ def _read(path: Path) -> Table:
                 (lines.line_num, tuple(cell.strip() for cell in line)) for line in lines if line
             )
     except FileNotFoundError:
-        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.*")])
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "is the path right?"
-        raise ArgumentError(f"data: there is no file {str(path)!r}; {hint}") from None
+        raise no_file("data", str(path), path, "*.*") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ArgumentError(f"data: {path} cannot be read as a CSV file: {error}") from None
     if len(rows) < 2:

@@ -31,17 +31,13 @@ def jennrich_sampson() -> Objective:
         waves = jnp.exp(index * point[:, None])
         return index, waves, 2 + 2 * index - jnp.sum(waves, axis=0)
 
-    def fn(point):
-        _, _, residual = parts(point)
-        return jnp.sum(residual**2)
-
     def gradient(point):
         index, waves, residual = parts(point)
         return -2 * jnp.sum(index * residual * waves, axis=1)
 
     return Objective(
         name="jennrich_sampson",
-        fn=fn,
+        fn=lambda point: jnp.sum(parts(point)[-1] ** 2),
         gradient=gradient,
         domain=[(-1, 1)] * 2,
         start=[0.3, 0.4],
@@ -124,9 +120,6 @@ def box3d() -> Objective:
         rise, decay = jnp.exp(-times * x), jnp.exp(-times * y)
         return times, data, rise, decay, rise - decay - z * data
 
-    def fn(point):
-        return jnp.sum(parts(point)[-1] ** 2)
-
     def gradient(point):
         times, data, rise, decay, residual = parts(point)
         jacobian = jnp.stack([-times * rise, times * decay, -data])
@@ -135,7 +128,7 @@ def box3d() -> Objective:
     a, b, c = 5.658714539130157, 1.660142236169584, 0.5899947959093227
     return Objective(
         name="box3d",
-        fn=fn,
+        fn=lambda point: jnp.sum(parts(point)[-1] ** 2),
         gradient=gradient,
         domain=[(-2, 20)] * 3,
         start=[0, 10, 20],
@@ -201,9 +194,6 @@ def kowalik_osborne() -> Objective:
         model = doses * (doses + b) * inverse
         return doses, inverse, model, jnp.asarray(ENZYME_RATES, point.dtype) - a * model
 
-    def fn(point):
-        return jnp.sum(parts(point)[-1] ** 2)
-
     def gradient(point):
         doses, inverse, model, residual = parts(point)
         slope = point[0] * inverse
@@ -216,7 +206,7 @@ def kowalik_osborne() -> Objective:
 
     return Objective(
         name="kowalik_osborne",
-        fn=fn,
+        fn=lambda point: jnp.sum(parts(point)[-1] ** 2),
         gradient=gradient,
         domain=[(-5, 5)] * 4,
         start=[0.25, 0.39, 0.415, 0.39],

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known
 from gdjax.objectives.loading import DEFAULT_SIDE
 from gdjax.objectives.objective import Objective
 from gdjax.objectives.parser import (
@@ -143,14 +143,10 @@ def _formula(expression: str, variables: Any, domain: Any, start: Any, name: str
     parsed = parse(expression)
     chosen = parsed.names if variables is None else check_names(variables, "variables")
     for free in parsed.names:
-        if free not in chosen:
-            raise unknown("variable", free, chosen)
+        check_known("variable", free, chosen)
     if not chosen:
         raise ArgumentError(f"expression needs at least one variable, got {expression!r}")
     slopes = parsed.derivatives(chosen)
-
-    def fn(point):
-        return _as(point, parsed(named(point)))
 
     def gradient(point):
         return jnp.stack([_as(point, slope(named(point))) for slope in slopes])
@@ -163,7 +159,7 @@ def _formula(expression: str, variables: Any, domain: Any, start: Any, name: str
 
     return Objective(
         name=name,
-        fn=fn,
+        fn=lambda point: _as(point, parsed(named(point))),
         gradient=gradient,
         domain=[DEFAULT_SIDE] * len(chosen) if domain is None else domain,
         bounded=domain is not None,
@@ -240,14 +236,10 @@ def _in_python(expression: Any) -> str:
         def _print_Float(self, expr: Any) -> str:  # noqa: N802
             return repr(float(expr))
 
-        def _print_Abs(self, expr: Any) -> str:  # noqa: N802
-            return f"abs({self._print(expr.args[0])})"
+        def _print_call(self, expr: Any) -> str:
+            return f"{type(expr).__name__.lower()}({', '.join(map(self._print, expr.args))})"
 
-        def _print_Max(self, expr: Any) -> str:  # noqa: N802
-            return f"max({', '.join(map(self._print, expr.args))})"
-
-        def _print_Min(self, expr: Any) -> str:  # noqa: N802
-            return f"min({', '.join(map(self._print, expr.args))})"
+        _print_Abs = _print_Max = _print_Min = _print_call  # noqa: N815
 
         def _print_Heaviside(self, expr: Any) -> str:  # noqa: N802
             return f"heaviside({self._print(expr.args[0])}, 0.5)"

@@ -173,9 +173,7 @@ def _is_own(value: Any, name: str, module: ModuleType) -> bool:
 def _load_file(where: str, argument: str) -> ModuleType:
     path = Path(where).resolve()
     if not path.is_file():
-        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.py")])
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "is the path right?"
-        raise ArgumentError(f"{argument}: there is no file {where!r}; {hint}")
+        raise no_file(argument, where, path, "*.py")
     return _execute(path, path.stat().st_mtime_ns, argument)
 
 
@@ -203,11 +201,21 @@ def _load_module(where: str, argument: str) -> ModuleType:
         package, _, last = error.name.rpartition(".")
         path = getattr(sys.modules.get(package), "__path__", None) if package else None
         known = [m.name for m in pkgutil.iter_modules(path)] if path or not package else []
-        near = difflib.get_close_matches(last, known)
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else "is it installed?"
+        hint = _nearest(last, known) or "is it installed?"
         raise ArgumentError(f"{argument}: there is no module {error.name!r}; {hint}") from None
     except Exception as error:
         raise _broken(where, argument, error) from error
+
+
+def no_file(argument: str, where: str, path: Path, pattern: str) -> ArgumentError:
+    """The error for a file that is not there, with those beside it that have nearly its name."""
+    hint = _nearest(path.name, [p.name for p in path.parent.glob(pattern)]) or "is the path right?"
+    return ArgumentError(f"{argument}: there is no file {where!r}; {hint}")
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known)
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def _search_also(folder: Path) -> None:

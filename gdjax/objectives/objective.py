@@ -209,9 +209,7 @@ class Objective:
     @property
     def width(self) -> np.ndarray:
         """The unit of length on each axis, ``(d,)``: the domain's side, else max(1, |start|)."""
-        if not self.bounded:
-            return np.maximum(1.0, np.abs(self.start))
-        return np.ptp(np.asarray(self.domain), axis=1)
+        return np.ptp(self.domain, axis=1) if self.bounded else np.maximum(1.0, np.abs(self.start))
 
     @property
     def known_minima(self) -> np.ndarray:
@@ -273,12 +271,12 @@ class Objective:
         """Flat points ``(…, d)`` in the structure of the start; as they are if it is a vector."""
         return points if self.structure is None else self.structure.unflatten(points)
 
-    def flattened(self, points: Any, argument: str = "points") -> Any:
+    def flattened(self, points: Any) -> Any:
         """Points ``(n, d)`` of what ``shaped`` gives; as they are if they are flat already."""
         flat = isinstance(points, np.ndarray | jax.Array) and points.ndim == 2
         if self.structure is None or flat:
             return points
-        return self.structure.flatten(points, argument, batched=True)
+        return self.structure.flatten(points, "points", batched=True)
 
     def with_args(self, *args: Any) -> "Objective":
         """The same objective over other data; of equal shapes, nothing is compiled again.

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known, unknown
 from gdjax._util.plugins import Plugins
 from gdjax.objectives.objective import Objective
 
@@ -33,6 +33,11 @@ def register(factory: Factory) -> Factory:
         raise ArgumentError(f"objective {name!r} is registered already")
     _FACTORIES[name] = _checked(factory)
     return factory
+
+
+def of_components(fn: Callable) -> Callable:
+    """A function of one point, made of one whose arguments are the point's components."""
+    return functools.wraps(fn)(lambda point: fn(*point))
 
 
 def _checked(factory: Factory) -> Factory:
@@ -165,8 +170,7 @@ def get(name: str, /, **chosen: Any) -> Objective:
     for key in chosen:
         if key == "dim" and name not in _MAKERS and key not in defaults:
             raise ArgumentError(f"dim cannot be chosen: {name} has {get(name).dim} by definition")
-        if key not in defaults:
-            raise unknown(f"parameter of {name}", key, defaults)
+        check_known(f"parameter of {name}", key, defaults)
     if name in _MAKERS:
         for key, default in defaults.items():
             if default is REQUIRED and chosen.get(key) is None:

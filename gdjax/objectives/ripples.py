@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax.objectives.objective import Objective
-from gdjax.objectives.registry import register
+from gdjax.objectives.registry import of_components, register
 from gdjax.objectives.safe import safe_abs, safe_sqrt
 
 
@@ -55,17 +55,10 @@ def rastrigin(dim: int = 2) -> Objective:
 
     The box holds 11ᵈ minima, all but one of them traps. The Hessian at 0 is (2 + 40π²) I.
     """
-
-    def fn(point):
-        return 10 * point.size + jnp.sum(point**2 - 10 * jnp.cos(2 * math.pi * point))
-
-    def gradient(point):
-        return 2 * point + 20 * math.pi * jnp.sin(2 * math.pi * point)
-
     return Objective(
         name="rastrigin",
-        fn=fn,
-        gradient=gradient,
+        fn=lambda point: 10 * point.size + jnp.sum(point**2 - 10 * jnp.cos(2 * math.pi * point)),
+        gradient=lambda point: 2 * point + 20 * math.pi * jnp.sin(2 * math.pi * point),
         domain=[(-5.12, 5.12)] * dim,
         start=([2.3, -1.6] * dim)[:dim],
         minima=[[0] * dim],
@@ -87,9 +80,6 @@ def griewank(dim: int = 2) -> Objective:
         scale = 1 / jnp.sqrt(jnp.arange(1, point.size + 1, dtype=point.dtype))
         return scale, jnp.cos(scale * point)
 
-    def fn(point):
-        return jnp.sum(point**2) / 4000 - jnp.prod(parts(point)[1]) + 1
-
     def gradient(point):
         scale, cosines = parts(point)
         own = np.eye(point.size, dtype=bool)
@@ -98,7 +88,7 @@ def griewank(dim: int = 2) -> Objective:
 
     return Objective(
         name="griewank",
-        fn=fn,
+        fn=lambda point: jnp.sum(point**2) / 4000 - jnp.prod(parts(point)[1]) + 1,
         gradient=gradient,
         domain=[(-600, 600)] * dim,
         start=([25, -18] * dim)[:dim],
@@ -118,16 +108,13 @@ def schwefel(dim: int = 2) -> Objective:
     At xᵢ = 0 the slope is 0 and the curvature infinite.
     """
 
-    def fn(point):
-        return jnp.sum(418.9828872724337 - point * jnp.sin(safe_sqrt(jnp.abs(point))))
-
     def gradient(point):
         t = safe_sqrt(jnp.abs(point))
         return -jnp.sin(t) - t * jnp.cos(t) / 2
 
     return Objective(
         name="schwefel",
-        fn=fn,
+        fn=lambda point: jnp.sum(418.9828872724337 - point * jnp.sin(safe_sqrt(jnp.abs(point)))),
         gradient=gradient,
         domain=[(-500, 500)] * dim,
         start=([350, 260] * dim)[:dim],
@@ -183,14 +170,14 @@ def levy(dim: int = 2) -> Objective:
 def levy13() -> Objective:
     """f(x, y) = sin² 3πx + (x − 1)² (1 + sin² 3πy) + (y − 1)² (1 + sin² 2πy): Lévy's number 13."""
 
-    def fn(point):
-        x, y = point
+    @of_components
+    def fn(x, y):
         across = (x - 1) ** 2 * (1 + jnp.sin(3 * math.pi * y) ** 2)
         along = (y - 1) ** 2 * (1 + jnp.sin(2 * math.pi * y) ** 2)
         return jnp.sin(3 * math.pi * x) ** 2 + across + along
 
-    def gradient(point):
-        x, y = point
+    @of_components
+    def gradient(x, y):
         three, two = 3 * math.pi, 2 * math.pi
         bowl_x = 2 * (x - 1) * (1 + jnp.sin(three * y) ** 2)
         bowl_y = 2 * (y - 1) * (1 + jnp.sin(two * y) ** 2)
@@ -219,13 +206,13 @@ def bohachevsky1() -> Objective:
     descent comes down to them.
     """
 
-    def fn(point):
-        x, y = point
+    @of_components
+    def fn(x, y):
         waves = 0.3 * jnp.cos(3 * math.pi * x) + 0.4 * jnp.cos(4 * math.pi * y)
         return x**2 + 2 * y**2 - waves + 0.7
 
-    def gradient(point):
-        x, y = point
+    @of_components
+    def gradient(x, y):
         by_x = 2 * x + 0.9 * math.pi * jnp.sin(3 * math.pi * x)
         by_y = 4 * y + 1.6 * math.pi * jnp.sin(4 * math.pi * y)
         return jnp.stack([by_x, by_y])
@@ -252,9 +239,6 @@ def alpine1(dim: int = 2) -> Objective:
     a crease the gradient is put to the subgradient 0.
     """
 
-    def fn(point):
-        return jnp.sum(safe_abs(point * jnp.sin(point) + 0.1 * point))
-
     def gradient(point):
         side = jnp.sign(point * jnp.sin(point) + 0.1 * point)
         return side * (jnp.sin(point) + point * jnp.cos(point) + 0.1)
@@ -264,7 +248,7 @@ def alpine1(dim: int = 2) -> Objective:
     creases += [math.pi + lean, 3 * math.pi + lean, lean - math.pi, lean - 3 * math.pi]
     return Objective(
         name="alpine1",
-        fn=fn,
+        fn=lambda point: jnp.sum(safe_abs(point * jnp.sin(point) + 0.1 * point)),
         gradient=gradient,
         domain=[(-10, 10)] * dim,
         start=([7.6, -4.6] * dim)[:dim],

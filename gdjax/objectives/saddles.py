@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from gdjax.objectives.objective import Objective
-from gdjax.objectives.registry import register
+from gdjax.objectives.registry import of_components, register
 
 
 @register
@@ -13,19 +13,10 @@ def saddle() -> Objective:
     A step of plain descent multiplies x by 1 − 2α and y by 1 + 2α: whatever lies off the line
     y = 0 escapes, but only after a time that grows like log(1/|y|).
     """
-
-    def fn(point):
-        x, y = point
-        return x**2 - y**2
-
-    def gradient(point):
-        x, y = point
-        return jnp.stack([2 * x, -2 * y])
-
     return Objective(
         name="saddle",
-        fn=fn,
-        gradient=gradient,
+        fn=of_components(lambda x, y: x**2 - y**2),
+        gradient=of_components(lambda x, y: jnp.stack([2 * x, -2 * y])),
         domain=[(-2, 2)] * 2,
         start=[1.5, 0.01],
         saddles=[[0, 0]],
@@ -42,19 +33,10 @@ def monkey_saddle() -> Objective:
     In polar coordinates it is r³ cos 3θ. The Hessian vanishes at the saddle, which is
     therefore degenerate: descent nears it and leaves it slower than geometrically.
     """
-
-    def fn(point):
-        x, y = point
-        return x**3 - 3 * x * y**2
-
-    def gradient(point):
-        x, y = point
-        return jnp.stack([3 * (x**2 - y**2), -6 * x * y])
-
     return Objective(
         name="monkey_saddle",
-        fn=fn,
-        gradient=gradient,
+        fn=of_components(lambda x, y: x**3 - 3 * x * y**2),
+        gradient=of_components(lambda x, y: jnp.stack([3 * (x**2 - y**2), -6 * x * y])),
         domain=[(-2, 2)] * 2,
         start=[1.5, 0.1],
         saddles=[[0, 0]],

@@ -53,11 +53,11 @@ class Structure:
         """What the components are called."""
         if self._paths == ("",) and len(self._shapes[0]) <= 1:
             return component_names(self.size)
-        found = []
-        for path, shape in zip(self._paths, self._shapes, strict=True):
-            for index in np.ndindex(*shape):
-                found.append(path + (f"[{','.join(map(str, index))}]" if shape else ""))
-        return tuple(found)
+        return tuple(
+            path + (f"[{','.join(map(str, index))}]" if shape else "")
+            for path, shape in zip(self._paths, self._shapes, strict=True)
+            for index in np.ndindex(*shape)
+        )
 
     @property
     def is_vector(self) -> bool:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from gdjax._util.errors import ArgumentError
 from gdjax.objectives.objective import Objective
-from gdjax.objectives.registry import register
+from gdjax.objectives.registry import of_components, register
 
 
 @register
@@ -59,12 +59,12 @@ def beale() -> Objective:
     follows y → 1 down to f → 0.452, so a descent on the left runs away.
     """
 
-    def fn(point):
-        x, y = point
+    @of_components
+    def fn(x, y):
         return (1.5 - x + x * y) ** 2 + (2.25 - x + x * y**2) ** 2 + (2.625 - x + x * y**3) ** 2
 
-    def gradient(point):
-        x, y = point
+    @of_components
+    def gradient(x, y):
         first, second, third = 1.5 - x + x * y, 2.25 - x + x * y**2, 2.625 - x + x * y**3
         return 2 * jnp.stack(
             [
@@ -139,18 +139,14 @@ def leon() -> Objective:
     collections print x² for x³, which is Rosenbrock's function.
     """
 
-    def fn(point):
-        x, y = point
-        return 100 * (y - x**3) ** 2 + (1 - x) ** 2
-
-    def gradient(point):
-        x, y = point
+    @of_components
+    def gradient(x, y):
         gap = y - x**3
         return jnp.stack([-600 * x**2 * gap - 2 * (1 - x), 200 * gap])
 
     return Objective(
         name="leon",
-        fn=fn,
+        fn=of_components(lambda x, y: 100 * (y - x**3) ** 2 + (1 - x) ** 2),
         gradient=gradient,
         domain=[(-1.5, 1.5)] * 2,
         start=[-1.2, -1],
@@ -171,13 +167,13 @@ def wood() -> Objective:
     plain descent from the customary start creeps past it. The second, f = 35.09, has two ways down.
     """
 
-    def fn(point):
-        a, b, c, d = point
+    @of_components
+    def fn(a, b, c, d):
         valleys = 100 * (b - a**2) ** 2 + (1 - a) ** 2 + 90 * (d - c**2) ** 2 + (1 - c) ** 2
         return valleys + 10 * (b + d - 2) ** 2 + (b - d) ** 2 / 10
 
-    def gradient(point):
-        a, b, c, d = point
+    @of_components
+    def gradient(a, b, c, d):
         first, second, tie, twist = b - a**2, d - c**2, 20 * (b + d - 2), (b - d) / 5
         return jnp.stack(
             [
@@ -215,12 +211,12 @@ def powell_singular() -> Objective:
     and descent slower than geometric.
     """
 
-    def fn(point):
-        a, b, c, d = point
+    @of_components
+    def fn(a, b, c, d):
         return (a + 10 * b) ** 2 + 5 * (c - d) ** 2 + (b - 2 * c) ** 4 + 10 * (a - d) ** 4
 
-    def gradient(point):
-        a, b, c, d = point
+    @of_components
+    def gradient(a, b, c, d):
         first, second = 2 * (a + 10 * b), 10 * (c - d)
         third, fourth = 4 * (b - 2 * c) ** 3, 40 * (a - d) ** 3
         return jnp.stack([first + fourth, 10 * first + third, second - 2 * third, -second - fourth])
@@ -247,18 +243,14 @@ def brown_badly_scaled() -> Objective:
     learning rate below 1e-12, with which x hardly moves. Only for double precision.
     """
 
-    def fn(point):
-        x, y = point
-        return (x - 1e6) ** 2 + (y - 2e-6) ** 2 + (x * y - 2) ** 2
-
-    def gradient(point):
-        x, y = point
+    @of_components
+    def gradient(x, y):
         gap = x * y - 2
         return 2 * jnp.stack([x - 1e6 + y * gap, y - 2e-6 + x * gap])
 
     return Objective(
         name="brown_badly_scaled",
-        fn=fn,
+        fn=of_components(lambda x, y: (x - 1e6) ** 2 + (y - 2e-6) ** 2 + (x * y - 2) ** 2),
         gradient=gradient,
         domain=[(-1e7, 1e7), (-10, 10)],
         start=[1, 1],
@@ -280,10 +272,6 @@ def powell_badly_scaled() -> Objective:
     of its own, f = 1.04. Only for double precision.
     """
 
-    def fn(point):
-        x, y = point
-        return (1e4 * x * y - 1) ** 2 + (jnp.exp(-x) + jnp.exp(-y) - 1.0001) ** 2
-
     def gradient(point):
         across = 1e4 * point[0] * point[1] - 1
         decay = jnp.exp(-point)
@@ -292,7 +280,9 @@ def powell_badly_scaled() -> Objective:
     near, far = 1.0981593296998175e-05, 9.106146739866524
     return Objective(
         name="powell_badly_scaled",
-        fn=fn,
+        fn=of_components(
+            lambda x, y: (1e4 * x * y - 1) ** 2 + (jnp.exp(-x) + jnp.exp(-y) - 1.0001) ** 2
+        ),
         gradient=gradient,
         domain=[(-1, 20)] * 2,
         start=[0, 1],
@@ -315,8 +305,8 @@ def freudenstein_roth() -> Objective:
     saddle on the way to the global one, with +√22 in both places, lies outside the domain.
     """
 
-    def residuals(point):
-        x, y = point
+    @of_components
+    def residuals(x, y):
         return x - 13 + ((5 - y) * y - 2) * y, x - 29 + ((y + 1) * y - 14) * y
 
     def fn(point):

@@ -5,7 +5,7 @@ import math
 import jax.numpy as jnp
 
 from gdjax.objectives.objective import Objective
-from gdjax.objectives.registry import register
+from gdjax.objectives.registry import of_components, register
 from gdjax.objectives.safe import cos_sqrt, safe_sqrt
 
 
@@ -14,7 +14,7 @@ def drop_wave() -> Objective:
     """f(x, y) = −(1 + cos 12r)/(r²/2 + 2): the rings around a drop that fell into water.
 
     It is smooth in r², with Hessian 72.5 I at 0, though its formula in r is not: the cosine is
-    computed from r² by ``guards.cosine_of_root``, which gives autodiff all derivatives there.
+    computed from r² by ``safe.cos_sqrt``, which gives autodiff all derivatives there.
     Every ring's trough is a whole circle of minima.
     """
 
@@ -77,6 +77,26 @@ def salomon(dim: int = 2) -> Objective:
     )
 
 
+def _schaffer(wave, slope):
+    """½ + (w − ½)/(1 + r²/1000)² with a wave w of x² − y², and the gradient, by w's slope."""
+
+    @of_components
+    def parts(x, y):
+        return x**2 - y**2, 1 + (x**2 + y**2) / 1000
+
+    def fn(point):
+        angle, fading = parts(point)
+        return 0.5 + (wave(angle) - 0.5) / fading**2
+
+    def gradient(point):
+        angle, fading = parts(point)
+        across = slope(angle) / fading**2
+        decay = 0.004 * (wave(angle) - 0.5) / fading**3
+        return jnp.stack([(across - decay) * point[0], (-across - decay) * point[1]])
+
+    return fn, gradient
+
+
 @register
 def schaffer2() -> Objective:
     """f(x, y) = ½ + (sin²(x² − y²) − ½)/(1 + r²/1000)²: hyperbolas of troughs, the cross deepest.
@@ -84,21 +104,9 @@ def schaffer2() -> Objective:
     The Hessian at 0 is only 0.002 I, with quartic walls: near the end the cross |x| = |y| is
     almost level.
     """
-
-    def parts(point):
-        x, y = point
-        return x**2 - y**2, 1 + (x**2 + y**2) / 1000
-
-    def fn(point):
-        angle, fading = parts(point)
-        return 0.5 + (jnp.sin(angle) ** 2 - 0.5) / fading**2
-
-    def gradient(point):
-        angle, fading = parts(point)
-        wave = 2 * jnp.sin(2 * angle) / fading**2
-        decay = 0.004 * (jnp.sin(angle) ** 2 - 0.5) / fading**3
-        return jnp.stack([(wave - decay) * point[0], (-wave - decay) * point[1]])
-
+    fn, gradient = _schaffer(
+        wave=lambda angle: jnp.sin(angle) ** 2, slope=lambda angle: 2 * jnp.sin(2 * angle)
+    )
     return Objective(
         name="schaffer2",
         fn=fn,
@@ -120,21 +128,10 @@ def schaffer4() -> Objective:
     eigenvalues 0.0017 and 5.7. The customary |x² − y²| changes nothing, since the function is even
     in it, and is left out.
     """
-
-    def parts(point):
-        x, y = point
-        return x**2 - y**2, 1 + (x**2 + y**2) / 1000
-
-    def fn(point):
-        angle, fading = parts(point)
-        return 0.5 + (jnp.cos(jnp.sin(angle)) ** 2 - 0.5) / fading**2
-
-    def gradient(point):
-        angle, fading = parts(point)
-        wave = -2 * jnp.sin(2 * jnp.sin(angle)) * jnp.cos(angle) / fading**2
-        decay = 0.004 * (jnp.cos(jnp.sin(angle)) ** 2 - 0.5) / fading**3
-        return jnp.stack([(wave - decay) * point[0], (-wave - decay) * point[1]])
-
+    fn, gradient = _schaffer(
+        wave=lambda angle: jnp.cos(jnp.sin(angle)) ** 2,
+        slope=lambda angle: -2 * jnp.sin(2 * jnp.sin(angle)) * jnp.cos(angle),
+    )
     at = 1.2531318314637332
     return Objective(
         name="schaffer4",

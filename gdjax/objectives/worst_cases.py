@@ -5,7 +5,7 @@ import numpy as np
 
 from gdjax._util.errors import ArgumentError
 from gdjax.objectives.objective import Objective
-from gdjax.objectives.registry import register
+from gdjax.objectives.registry import of_components, register
 
 
 @register
@@ -62,13 +62,10 @@ def huber_worst_gd(steps: int = 10) -> Objective:
         x = jnp.abs(point[0])
         return jnp.where(x <= knee, x**2 / 2, knee * x - knee**2 / 2)
 
-    def gradient(point):
-        return jnp.clip(point, -knee, knee)
-
     return Objective(
         name="huber_worst_gd",
         fn=fn,
-        gradient=gradient,
+        gradient=lambda point: jnp.clip(point, -knee, knee),
         domain=[(-1, 1)],
         start=[1],
         minima=[[0]],
@@ -88,8 +85,8 @@ def lessard_heavy_ball() -> Objective:
     2592 → 792 → −2208, over 1225, though 0 attracts every start close to it.
     """
 
-    def fn(point):
-        (x,) = point
+    @of_components
+    def fn(x):
         steep = 12.5 * x**2
         return jnp.where(
             x < 1, steep, jnp.where(x < 2, x**2 / 2 + 24 * x - 12, steep - 24 * x + 36)

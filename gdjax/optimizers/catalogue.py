@@ -6,7 +6,7 @@ from types import ModuleType
 
 from jaxtyping import PyTree
 
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.plugins import Plugins
 from gdjax.optimizers.tree import REQUIRED, Factory, checked, signature
 
@@ -39,8 +39,7 @@ class Catalogue:
         """
         if self.plugins is not None and name in self._added():
             return self.plugins.load(name)
-        if name not in self._find():
-            raise unknown(self.kind, name, self.names())
+        check_known(self.kind, name, self.names())
         return self._find()[name]
 
     def _added(self) -> tuple[str, ...]:
@@ -68,8 +67,7 @@ def arguments(factory: Factory, given: Mapping[str, PyTree]) -> dict[str, PyTree
     """
     name, known = getattr(factory, "__name__", repr(factory)), parameters_of(factory)
     for key in given:
-        if key not in known:
-            raise unknown(f"hyperparameter of {name}", key, known, every="it takes")
+        check_known(f"hyperparameter of {name}", key, known, every="it takes")
     arguments = known | dict(given)
     for key, value in arguments.items():
         if value is REQUIRED:

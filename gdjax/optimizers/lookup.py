@@ -12,11 +12,11 @@ import jax
 import optax
 from jaxtyping import ArrayLike, PyTree
 
-from gdjax._util.errors import ArgumentError, first_line, unknown
+from gdjax._util.errors import ArgumentError, check_known, first_line
 from gdjax._util.plugins import Plugins
 from gdjax.optimizers import momentum, noise, schedules
 from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions, parameters_of
-from gdjax.optimizers.optimizer import Optimizer, random_key, trial_update
+from gdjax.optimizers.optimizer import Optimizer, random_key, trial_step
 from gdjax.optimizers.tree import REQUIRED, Factory, is_own, signature
 
 _OWN: dict[str, Factory] = {
@@ -228,8 +228,7 @@ def make(factory: Factory, **given: PyTree) -> Optimizer:
         raise ArgumentError(f"{factory.__name__}: {error}".splitlines()[0]) from error
     known = [*made.numbers, *made.stuck, *made.seeds]
     for key in inside:
-        if key not in known:
-            raise unknown(f"hyperparameter of {factory.__name__}", key, known)
+        check_known(f"hyperparameter of {factory.__name__}", key, known)
     return made.replace(**inside) if inside else made
 
 
@@ -350,7 +349,7 @@ def chain(optimizer: object, **before: optax.GradientTransformation) -> Optimize
 def why_not(optimizer: Optimizer) -> str | None:
     """Why an optimizer cannot descend from a point, or None if it can; nothing is compiled."""
     try:
-        update = jax.eval_shape(lambda: trial_update(optimizer))
+        update = jax.eval_shape(lambda: trial_step(optimizer)[0])
     except Exception as error:  # whatever optax raises is the reason
         return first_line(error)
     shape = jax.tree.map(lambda leaf: leaf.shape, update)

@@ -31,13 +31,13 @@ def _scale_by_momentum(momentum: Scalar, *, look_ahead: bool) -> optax.GradientT
         return Velocity(jax.tree.map(jnp.zeros_like, params))
 
     def update(updates: PyTree, state: PyTree, params: PyTree = None) -> tuple[PyTree, Velocity]:
-        del params
         velocity = jax.tree.map(lambda v, u: momentum * v + u, state.velocity, updates)
-        if look_ahead:
-            updates = jax.tree.map(lambda v, u: momentum * v + u, velocity, updates)
-        else:
-            updates = velocity
-        return updates, Velocity(velocity)
+        ahead = (
+            jax.tree.map(lambda v, u: momentum * v + u, velocity, updates)
+            if look_ahead
+            else velocity
+        )
+        return ahead, Velocity(velocity)
 
     return optax.GradientTransformation(init, update)
 
@@ -215,7 +215,6 @@ def nesterov_textbook(
         grad_fn: Factory | None = None,
         **extra: object,
     ) -> tuple[PyTree, tuple[TextbookVelocity, PyTree]]:
-        del updates, extra
         if grad_fn is None:
             raise ArgumentError("nesterov_textbook.update needs grad_fn: point → gradient")
         ahead = jax.tree.map(lambda x, v: x + momentum * v, params, state[0].velocity)

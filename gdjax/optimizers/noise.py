@@ -45,11 +45,9 @@ def gradient_noise(
     """
 
     def init(params: PyTree) -> NoiseState:
-        del params
         return NoiseState(random_key(seed))
 
     def update(updates: PyTree, state: PyTree, params: PyTree = None) -> tuple[PyTree, NoiseState]:
-        del params
         key, now = jax.random.split(state.key)
         size = additive + relative * optax.tree.norm(updates)
         noise = optax.tree.random_like(now, updates, jax.random.normal)

@@ -68,7 +68,7 @@ class Optimizer(Tree, optax.GradientTransformationExtraArgs):
         return self._built
 
     def _step(self) -> PyTree:
-        return trial_update(self)
+        return trial_step(self)[0]
 
 
 class Schedule(Tree):
@@ -152,16 +152,24 @@ def tolerant(transformation: optax.GradientTransformation) -> optax.GradientTran
     return optax.GradientTransformationExtraArgs(transformation.init, update)
 
 
-def trial_update(transformation: optax.GradientTransformation) -> PyTree:
-    """The first update on a bowl in two dimensions, with everything that a descent hands over."""
+def trial_bowl(point: Array) -> Array:
+    """The objective of ``trial_step``: the squared length of a point."""
+    return jnp.sum(point**2)
 
-    def bowl(point: Array) -> Array:
-        return jnp.sum(point**2)
 
+def trial_step(
+    transformation: optax.GradientTransformation, bowl: PointFunction = trial_bowl
+) -> tuple[PyTree, PyTree]:
+    """The first update and state on a bowl in two dimensions, with all that a descent hands over.
+
+    Args:
+        transformation: whose step it is.
+        bowl: the objective, which an optimizer may evaluate by itself.
+    """
     point, slope = jnp.ones(2), 2 * jnp.ones(2)
     extra = extra_arguments(jnp.zeros(()), slope, bowl, jax.grad(bowl))
     taking = optax.with_extra_args_support(transformation)
-    return taking.update(slope, taking.init(point), point, **extra)[0]
+    return taking.update(slope, taking.init(point), point, **extra)
 
 
 def extra_arguments(
@@ -177,11 +185,9 @@ def extra_arguments(
     """
 
     def value_fn(point: PyTree, obj_fn: object = None, grad_fn: object = None) -> Array:
-        del obj_fn, grad_fn  # line searches hand on what they do not take themselves
-        return fn(point)
+        return fn(point)  # line searches hand on the other two without a use for them
 
     def grad_fn(point: PyTree, inner_step: object = None) -> Array:
-        del inner_step
         return gradient(point)
 
     return {"value": value, "grad": slope, "value_fn": value_fn, "obj_fn": fn, "grad_fn": grad_fn}

@@ -13,9 +13,9 @@ from gdjax._descent.trajectory import Trajectory
 from gdjax._inputs import ObjectiveLike
 from gdjax._util.errors import ArgumentError
 from gdjax.plotting import given, landscape, style
-from gdjax.plotting.figure import Figure
+from gdjax.plotting.figure import Figure, one_panel
 
-HEADROOM = 0.35  # of the data's height, above and below: a curve that went astray is cut there
+HEADROOM = 0.35  # room above and below the data, in their height; curves are cut off beyond it
 TANGENTS = 8  # more would cover the curve
 
 
@@ -39,9 +39,8 @@ def curve(objective: ObjectiveLike, paths: Any) -> Figure:
     objective, paths = given.described(objective, paths)
     if objective.dim != 1:
         raise ArgumentError(f"curve needs 1 dimension, {objective.name} has {objective.dim}")
-    figure = Figure(figsize=(8.5, 5), layout="constrained")
-    axes = figure.add_subplot()
-    points = {k: np.asarray(t.points, float)[: max(t.finite, 1)] for k, t in paths.items()}
+    figure, axes = one_panel(8.5, 5)
+    points = {label: finite_points(path) for label, path in paths.items()}
     window = landscape.frame(objective, list(points.values()), axes=(0,))
     low, high = window.low[0], window.high[0]
     x = np.linspace(low, high, 601)
@@ -77,6 +76,11 @@ def curve(objective: ObjectiveLike, paths: Any) -> Figure:
     return figure
 
 
+def finite_points(path: Trajectory) -> np.ndarray:
+    """The points of a path up to its last finite one, ``(m, d)``; at least the start."""
+    return np.asarray(path.points, dtype=float)[: max(path.finite, 1)]
+
+
 def legend_entry(label: str, path: Trajectory, whole: bool) -> str:
     """What a legend says of a path: its label, and its outcome where the end is not to be seen."""
     outcome = Outcome(int(path.outcome))
@@ -107,8 +111,7 @@ def convergence(objective: ObjectiveLike, paths: Any) -> Figure:
         A matplotlib figure; nothing is shown or saved.
     """
     objective, paths = given.described(objective, paths)
-    figure = Figure(figsize=(8.5, 4.6), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = one_panel(8.5, 4.6)
     values = {k: np.asarray(t.values, float)[: max(t.finite, 1)] for k, t in paths.items()}
     best = objective.fmin
     if best is None:
@@ -172,8 +175,7 @@ def fit(objective: ObjectiveLike, paths: Any) -> Figure:
             f"fit needs data with one independent column, and {objective.name} has {has}"
         )
     ((column, x),) = data.columns.items()
-    figure = Figure(figsize=(8.5, 5), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = one_panel(8.5, 5)
     low, high = x.min(), x.max()
     margin = 0.04 * (high - low or 1.0)
     along = np.linspace(low - margin, high + margin, 401)
@@ -182,7 +184,7 @@ def fit(objective: ObjectiveLike, paths: Any) -> Figure:
         y = data.predict(jnp.asarray(point, dtype=float), {column: along})
         axes.plot(along, np.broadcast_to(y, along.shape), **how)
 
-    points = {k: np.asarray(t.points, float)[: max(t.finite, 1)] for k, t in paths.items()}
+    points = {label: finite_points(path) for label, path in paths.items()}
     first = next(iter(points.values()))[0]
     draw(first, color="0.45", linewidth=1.4, linestyle="--", label="start", zorder=2)
     for (label, path), colour in zip(points.items(), style.colours(points).values(), strict=True):

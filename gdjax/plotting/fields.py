@@ -11,7 +11,7 @@ from gdjax._inputs import ObjectiveLike, as_count, as_objective
 from gdjax._util.errors import ArgumentError
 from gdjax.objectives import GradientSide, Objective
 from gdjax.plotting import landscape, style
-from gdjax.plotting.figure import Figure
+from gdjax.plotting.figure import Figure, one_panel
 
 
 def gradient_field(
@@ -38,8 +38,7 @@ def gradient_field(
         raise ArgumentError(f"gradient_field needs at least 2 dimensions, {objective.name} has 1")
     low, high = objective.needs_domain("gradient_field").T[:, :2]
     window = landscape.Window(low, high, (0, 1), np.asarray(objective.start, dtype=float))
-    figure = Figure(figsize=(7.6, 6.2), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = one_panel(7.6, 6.2)
     landscape.contours(axes, landscape.grid(objective, window), objective, window)
     inset = (high - low) / (2 * arrows)
     x, y = np.meshgrid(*np.linspace(low + inset, high - inset, arrows).T)

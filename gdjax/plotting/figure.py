@@ -7,6 +7,7 @@ import io
 import sys
 
 import matplotlib.figure
+from matplotlib.axes import Axes
 
 
 class Figure(matplotlib.figure.Figure):
@@ -40,6 +41,12 @@ class Figure(matplotlib.figure.Figure):
                 "there is no display to show it on; save it: figure.savefig('figure.png')",
                 file=sys.stderr,
             )
+
+
+def one_panel(width: float | int, height: float | int) -> tuple[Figure, Axes]:
+    """A figure with one pair of axes, and these."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
 
 
 class Figures(dict[str, Figure]):

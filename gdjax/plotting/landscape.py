@@ -11,13 +11,13 @@ from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d import Axes3D
 
 from gdjax import objectives
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known
 from gdjax.objectives import Objective
 from gdjax.plotting import style
 
-CLIFF = 1e3  # heights above the lowest point that a picture shows, in those of the middle one
+CLIFF = 1e3  # how high above the lowest point a picture shows, in heights of the middle point
 MARGIN = 0.12  # of the window, around what it must show
-IN_SLICE = 1e-3  # widths of the domain between a slice and the minima that are drawn in it
+IN_SLICE = 1e-3  # how far from a slice a minimum may lie to be drawn, in widths of the domain
 
 
 class Window(NamedTuple):
@@ -81,7 +81,7 @@ def frame(
 def in_sight(path: np.ndarray, window: Window) -> tuple[np.ndarray, bool]:
     """A path up to where it leaves the window for good, and whether it ends inside instead.
 
-    One that leaves has its way to the border as its last piece.
+    The last piece of a path that leaves goes to the border.
     """
     at = path[:, list(window.axes)]
     inside = np.all((at >= window.low) & (at <= window.high), axis=1)
@@ -218,8 +218,7 @@ def pick(objective: Objective, axes: Sequence[int | str] | None) -> tuple[int, i
     found = []
     for axis in axes:
         if isinstance(axis, str):
-            if axis not in objective.variables:
-                raise unknown(f"component of {objective.name}", axis, objective.variables)
+            check_known(f"component of {objective.name}", axis, objective.variables)
             axis = objective.variables.index(axis)
         if not 0 <= axis < objective.dim:
             raise ArgumentError(

@@ -11,7 +11,7 @@ from gdjax._descent.trajectory import Trajectory
 from gdjax._inputs import ObjectiveLike
 from gdjax.objectives import Objective
 from gdjax.plotting import given, landscape, style
-from gdjax.plotting.curves import curve, legend_entry, mark_ends
+from gdjax.plotting.curves import curve, finite_points, legend_entry, mark_ends
 from gdjax.plotting.figure import Figure
 
 DRAPE = 12  # samples a step, so that a path lies on the surface instead of cutting through it
@@ -99,11 +99,6 @@ def comparison(
         title += f"\n$\\nabla f = {objective.gradient_latex}$"
     figure.suptitle(title, fontsize=13)
     return figure
-
-
-def finite_points(path: Trajectory) -> np.ndarray:
-    """The points of a path up to its last finite one, ``(m, d)``; at least the start."""
-    return np.asarray(path.points, dtype=float)[: max(path.finite, 1)]
 
 
 def _face(axes: Axes3D, start: np.ndarray, window: landscape.Window) -> None:

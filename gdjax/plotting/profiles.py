@@ -13,7 +13,7 @@ from gdjax._util.errors import ArgumentError
 from gdjax.comparison.ranking import Profile, Ranking
 from gdjax.plotting import style
 from gdjax.plotting.datasets import readable
-from gdjax.plotting.figure import Figure
+from gdjax.plotting.figure import Figure, one_panel
 
 DASHED = 7  # an optimizer whose colour is of the palette's darker half is dashed as well
 BANDS = 5  # more bands than that hide each other
@@ -80,8 +80,7 @@ def runtime_ecdf(ranking: Ranking) -> Figure:
     Returns:
         A matplotlib figure; nothing is shown or saved.
     """
-    figure = Figure(figsize=(9.5, 5.2), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = one_panel(9.5, 5.2)
     profile = ranking.runtime()
     _curves(axes, ranking, profile)
     axes.set(xlabel="evaluations", ylabel="share of targets met", xlim=(1, ranking.budget))
@@ -91,8 +90,7 @@ def runtime_ecdf(ranking: Ranking) -> Figure:
         f"{last:.0e} of f(x₀) − f*",
         fontsize=12,
     )
-    final = profile.shares.mean(axis=1)[:, -1]
-    _legend(figure, ranking, np.argsort(-final, kind="stable"))
+    _legend(figure, ranking, _best_first(profile))
     return figure
 
 
@@ -107,8 +105,7 @@ def rank_table(ranking: Ranking) -> Figure:
     """
     order, ranks = ranking.order, ranking.ranks
     p, o = ranks.shape
-    figure = Figure(figsize=(max(2.6 + 0.62 * o, 5.2), 2.1 + 0.3 * p), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = one_panel(max(2.6 + 0.62 * o, 5.2), 2.1 + 0.3 * p)
     shown = np.vstack([ranks.mean(axis=0), ranks])[:, order]
     axes.imshow(shown, cmap=RANKS, vmin=1, vmax=max(o, 2), aspect="auto")
     for (i, j), value in np.ndenumerate(shown):
@@ -199,18 +196,21 @@ def _profiles(
     count = len(ranking.tau)
     figure = Figure(figsize=(3.6 * count + 2.4, 4.4), layout="constrained")
     panels = figure.subplots(1, count, sharey=True, squeeze=False)[0]
-    final = np.zeros(len(ranking.optimizers))
-    for t, (panel, tau) in enumerate(zip(panels, ranking.tau, strict=True)):
-        found = profile(t)
-        _curves(panel, ranking, found)
-        panel.set_xlim(found.x[0], found.x[-1])
+    found = [profile(t) for t in range(count)]
+    for panel, tau, each in zip(panels, ranking.tau, found, strict=True):
+        _curves(panel, ranking, each)
+        panel.set_xlim(each.x[0], each.x[-1])
         panel.set_title(f"τ = {tau:g}", fontsize=11)
-        final = found.shares.mean(axis=1)[:, -1]
     panels[0].set_ylabel("share of problems solved")
     figure.supxlabel(xlabel, fontsize=11)
     figure.suptitle(title, fontsize=12)
-    _legend(figure, ranking, np.argsort(-final, kind="stable"))
+    _legend(figure, ranking, _best_first(found[-1]))
     return figure
+
+
+def _best_first(profile: Profile) -> np.ndarray:
+    """The optimizers, those with the largest share in the end first, ``(o,)``."""
+    return np.argsort(-profile.shares.mean(axis=1)[:, -1], kind="stable")
 
 
 def _curves(axes: Axes, ranking: Ranking, profile: Profile) -> None:
@@ -243,7 +243,7 @@ def _legend(figure: Figure, ranking: Ranking, order: np.ndarray) -> None:
 
 
 def _colours(ranking: Ranking, labels: Sequence[str]) -> list[str]:
-    """Of these labels, as all optimizers of the ranking are coloured."""
+    """The colours of these labels, the same in every picture of the ranking."""
     colours = style.colours(ranking.optimizers)
     return [colours[label] for label in labels]
 

@@ -10,7 +10,7 @@ from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.ticker import PercentFormatter
 
 from gdjax import metrics
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known
 from gdjax.plotting import style
 from gdjax.plotting.datasets import (
     SYMBOLS,
@@ -27,7 +27,7 @@ from gdjax.plotting.datasets import (
     setting,
     statuses,
 )
-from gdjax.plotting.figure import Figure
+from gdjax.plotting.figure import Figure, one_panel
 
 LINES = 7  # as many as the palette tells apart
 
@@ -163,8 +163,7 @@ def _chosen(dataset: Dataset, argument: str, axis: str | None) -> str:
     axes = axes_of(dataset)
     if axis is None:
         return max(axes, key=lambda axis: (dataset.sizes[axis], axis == "momentum"))
-    if axis not in axes:
-        raise unknown(f"axis for {argument}", axis, axes)
+    check_known(f"axis for {argument}", axis, axes)
     return axis
 
 
@@ -183,8 +182,7 @@ def _colours(dataset: Dataset, by: str | None, number: int) -> Sequence:
 
 
 def _panel(dataset: Dataset, height: float = 4.8) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(8.5, height), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = one_panel(8.5, height)
     style.quiet(axes)
     title = style.title(str(dataset.attrs["objective"]), str(dataset.attrs["formula"]))
     figure.suptitle(f"{title}\n{heading(dataset)}", fontsize=12)

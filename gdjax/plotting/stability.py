@@ -27,7 +27,7 @@ from gdjax.plotting.datasets import (
 )
 from gdjax.plotting.figure import Figure
 
-COLOURS = {  # the first two mix to greens, which are nobody else's
+COLOURS = {  # the first two mix to greens, that stand for nothing else
     Status.GLOBAL: "#0072B2",
     Status.LOCAL: "#F0E442",
     Status.STALLED: "#CC79A7",
@@ -39,7 +39,7 @@ NEVER: dict[str, Any] = {
     "facecolor": "white",
     "edgecolor": "0.7",
     "hatch": "////",
-}  # nobody else is hatched
+}  # nothing else is hatched
 LIMITS = {
     "heavy_ball": "α L = 2 (1 + μ)",
     "nesterov": "α L = 2 (1 + μ) / (1 + 2 μ)",

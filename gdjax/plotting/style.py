@@ -14,7 +14,7 @@ from matplotlib.colors import ListedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known
 
 FORMATS = ("png", "svg", "pdf")
 # Okabe & Ito 2008, Color Universal Design: told apart under every common colour blindness.
@@ -108,7 +108,7 @@ def title(name: str, latex: str) -> str:
 
 
 def fits(latex: str) -> bool:
-    """Whether there is a formula, and a line of a title can hold it."""
+    """Whether there is a formula, short enough for a line of a title."""
     glyphs = re.sub(r"\\[a-zA-Z]+", "xx", latex)
     return 0 < len(re.sub(r"[\\{}^_ ]", "", glyphs)) <= LINE
 
@@ -156,8 +156,7 @@ def check_output(format: str, dpi: int) -> None:
     Raises:
         ArgumentError: a format other than ``png``, ``svg`` and ``pdf``, or no positive ``dpi``.
     """
-    if format not in FORMATS:
-        raise unknown("plot.format", format, FORMATS)
+    check_known("plot.format", format, FORMATS)
     if not dpi > 0:
         raise ArgumentError(f"plot.dpi must be positive, got {dpi}")
 

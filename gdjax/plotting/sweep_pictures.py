@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from gdjax._inputs import ObjectiveLike
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known
 from gdjax.objectives import Objective
 from gdjax.plotting import given
 from gdjax.plotting.basin_map import basin_map
@@ -43,8 +43,7 @@ def sweep_pictures(
     check_finished(dataset)
     objective = given.swept(objective, dataset)
     for name in names or ():
-        if name not in PICTURES:
-            raise unknown("picture", name, PICTURES)
+        check_known("picture", name, PICTURES)
     if names is not None:
         return Figures({name: PICTURES[name](dataset, objective) for name in names})
     figures = Figures()
