@@ -3,7 +3,7 @@
 import functools
 import math
 import warnings
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -256,7 +256,7 @@ def tune_by_gradient(
             if losses[-1] < best_loss:
                 best, best_loss = free, losses[-1]
             moves, state = search.update(slopes, state)
-            updates: Any = moves
+            updates = cast(dict[str, Array], moves)
             free = {name: x + size * updates[name] for name, x in free.items()}
     if not np.isfinite(best_loss):
         what = "have a finite derivative" if np.isfinite(losses).any() else "end at a finite value"
@@ -339,12 +339,12 @@ def _differentiated(
     steps: int,
     gradient: GradientSide,
     optimizer: optimizers.Optimizer,
-    chosen: dict[str, Any],
+    chosen: dict[str, Array],
     start: Array,
 ) -> tuple[Array, dict[str, Array], Array]:
     """The last value, its derivatives, and the largest growth of a displacement of the start."""
 
-    def end(chosen: dict[str, Any], start: Array) -> tuple[Array, Array]:
+    def end(chosen: dict[str, Array], start: Array) -> tuple[Array, Array]:
         return _end(objective, steps, gradient, _with(optimizer, chosen), start)
 
     slopes = jax.jacfwd(lambda chosen: end(chosen, start)[0])(chosen)

@@ -6,7 +6,6 @@ steps of a descent.
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import jax
 import numpy as np
@@ -17,6 +16,7 @@ from gdjax._compiler.interpreter import aval, equations, walk
 from gdjax._compiler.operations import MOVING
 from gdjax._compiler.program import Program, Scalar
 from gdjax._compiler.rules import UnsupportedError, constant, filled, unrolled
+from gdjax._util.types import Function, PyTree
 
 LARGEST = 4000  # operations; a longer program no longer fits the registers and caches it is for
 WORTH_TRYING = 4 * LARGEST  # before equal ones are found; a tenth of a second of unrolling
@@ -24,7 +24,7 @@ Functions = Mapping[str, Callable[..., Scalar]]
 _DTYPES = tuple(map(np.dtype, ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"]))
 
 
-def lower(fn: Callable, *arguments: Any, functions: Functions = elementary.FUNCTIONS) -> Program:
+def lower(fn: Function, *arguments: PyTree, functions: Functions = elementary.FUNCTIONS) -> Program:
     """Trace a function and unroll it into scalars; see ``unroll``.
 
     Args:

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 
@@ -25,7 +25,7 @@ def compiled(
     setting: Setting,
     data: tuple[tuple[tuple[int, ...], str], ...],
     point: tuple[int, str],
-    asked: tuple[Any, ...],
+    asked: tuple[object, ...],
     choice: KernelChoice,
     record: bool,
 ) -> tuple[Kernel, str]:

@@ -8,7 +8,7 @@ gradient, they would make the same step. That one rule converts between velociti
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,16 @@ from jaxtyping import Array
 from gdjax import optimizers
 from gdjax._descent.loop import Descent
 from gdjax._descent.outcomes import DEFAULT_RULE, Judge
-from gdjax._inputs import DType, ObjectiveLike, as_count, as_optimizer, default_dtype, objective_at
+from gdjax._inputs import (
+    DType,
+    ObjectiveLike,
+    OptimizerLike,
+    as_count,
+    as_optimizer,
+    default_dtype,
+    objective_at,
+)
+from gdjax._util.types import Flat, PyTree
 from gdjax.certificates.equivalence_report import EquivalenceReport, Trial
 from gdjax.certificates.filters import (
     Filter,
@@ -38,10 +47,10 @@ LIMITS = {"state": 8.0, "history": 64.0}
 
 
 def certify_equivalence(
-    a: Any,
-    b: Any,
+    a: OptimizerLike,
+    b: OptimizerLike,
     objective: ObjectiveLike,
-    starts: Any = 3,
+    starts: PyTree = 3,
     steps: int = 50,
     *,
     seed: int = 0,
@@ -229,10 +238,10 @@ def _rounded(optimizer: optimizers.Optimizer, dtype: np.dtype) -> optimizers.Opt
 class _Along(NamedTuple):
     """For each start, step and component, what was seen along the path of a."""
 
-    apart: Any
-    carried: Any
-    scale: Any
-    drift: Any
+    apart: Flat
+    carried: Flat
+    scale: Flat
+    drift: Flat
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
@@ -251,12 +260,12 @@ def _along(
     first, second = (Descent(objective, at_gradients(o), gradient) for o in (a, b))
     oracle = objective.value_and_gradient(gradient)
 
-    def memory(state: Any) -> Array:
+    def memory(state: PyTree) -> Array:
         index = memory_leaf(state, points.shape[1:]) if forced == "state" else -1
         leaves = jax.tree.leaves(state)
         return leaves[index] if index is not None and index >= 0 else jnp.zeros(points.shape[1])
 
-    def body(width: Any, carry: Any, step: Any) -> tuple[Any, _Along]:
+    def body(width: Flat, carry: PyTree, step: PyTree) -> tuple[PyTree, _Along]:
         point, state_a, state_b, free, state_free = carry
         factor_now, (carry_a, _), (next_a, next_b) = step
         seen = oracle(point)

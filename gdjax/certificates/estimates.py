@@ -6,10 +6,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
 
 from gdjax._inputs import DType, default_dtype
 from gdjax._util.errors import ArgumentError
+from gdjax._util.types import PyTree
 from gdjax.certificates.arithmetic import NotAnalyticError, Unit, in_complex, trace, with_noise
 from gdjax.certificates.problem import OnFlat, Problem
 
@@ -28,7 +28,7 @@ COMPILER_OPTIONS: dict[str, int | bool] = {
 }
 CHUNK = 4_000_000  # numbers held at a time
 
-Compiled = Callable[..., PyTree[jax.Array]]  # (points, what else each needs) → arrays
+Compiled = Callable[..., PyTree]  # (points, what else each needs) → arrays
 
 
 class Differences(NamedTuple):
@@ -230,7 +230,7 @@ def _pull_back(value: OnFlat, at: jax.Array) -> tuple[jax.Array, jax.Array]:
 def _compile(fn: Compiled) -> Compiled:
     """``fn`` of a point, its noise and a unit that all share; compiled for many points."""
 
-    def many(*given: PyTree) -> PyTree[jax.Array]:
+    def many(*given: PyTree) -> PyTree:
         return jax.vmap(fn, in_axes=(0, 0, None)[: len(given)])(*given)
 
     return jax.jit(many, compiler_options=COMPILER_OPTIONS)

@@ -1,7 +1,7 @@
 """Momentum methods as linear filters, measured by what they answer to single inputs."""
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from jaxtyping import Array
 
 from gdjax import optimizers
 from gdjax._inputs import default_dtype
+from gdjax._util.types import PyTree
 from gdjax.optimizers import momentum
 
 PROBES = np.array([[0.75, -1.5], [1.25, 0.5]])  # a memory and a gradient that are not parallel
@@ -55,12 +56,14 @@ def at_gradients(made: optimizers.Optimizer) -> optax.GradientTransformationExtr
         return made
     mu = made.hyperparameters["momentum"]
 
-    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+    def update(
+        updates: PyTree, state: PyTree, params: PyTree = None, **extra: PyTree
+    ) -> tuple[PyTree, PyTree]:
         ahead = mu * state[0].velocity
         point = params - ahead
         apart = 8 * jnp.finfo(params.dtype).eps * (jnp.abs(params) + jnp.abs(ahead))
 
-        def known(at: Any) -> Any:
+        def known(at: Array) -> Array:
             """The gradient at ``params``, the only point at which it is known."""
             return jnp.where(jnp.abs(at - params) <= apart, updates, jnp.nan)
 
@@ -71,7 +74,7 @@ def at_gradients(made: optimizers.Optimizer) -> optax.GradientTransformationExtr
     return optax.GradientTransformationExtraArgs(made.init, update)
 
 
-def memory_leaf(state: Any, shape: tuple[int, ...]) -> int | None:
+def memory_leaf(state: PyTree, shape: tuple[int, ...]) -> int | None:
     """Which leaf of a state is the memory: the only float one, shaped like the point; −1 if none.
 
     None if there are several, or others that count.
@@ -86,7 +89,7 @@ def memory_leaf(state: Any, shape: tuple[int, ...]) -> int | None:
     return floats[0][0] if len(floats) == 1 and floats[0][1] == shape else None
 
 
-def with_leaf(state: Any, index: int, memory: Array) -> Any:
+def with_leaf(state: PyTree, index: int, memory: Array) -> PyTree:
     """The state with another memory; unchanged where the index is −1."""
     leaves, tree = jax.tree.flatten(state)
     if index >= 0:
@@ -106,18 +109,20 @@ def measured_filter(optimizer: optimizers.Optimizer, steps: int) -> Filter | Non
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
-def _measure(optimizer: optimizers.Optimizer, steps: int, index: int) -> Any:
+def _measure(optimizer: optimizers.Optimizer, steps: int, index: int) -> tuple[Array, Array]:
     transformation = at_gradients(optimizer)
     ones, zeros = jnp.ones(2), jnp.zeros(2)
 
-    def respond(state: Any, memory: Any, slope: Any, point: Any) -> tuple[Any, Any, Any]:
+    def respond(
+        state: PyTree, memory: Array, slope: Array, point: Array
+    ) -> tuple[PyTree, PyTree, PyTree]:
         extra = optimizers.extra_arguments(jnp.ones(()), slope, jnp.sum, lambda point: slope)
         before = with_leaf(state, index, memory)
         update, after = transformation.update(slope, before, point, **extra)
         leaves = jax.tree.leaves(after)
         return update, leaves[index] if index >= 0 else zeros, after
 
-    def body(state: Any, _: None) -> tuple[Any, Any]:
+    def body(state: PyTree, _: None) -> tuple[PyTree, tuple[Array, Array]]:
         carry, decay, _after = respond(state, ones, zeros, zeros)
         rate, gain, after = respond(state, zeros, ones, zeros)
         memory, slope = jnp.asarray(PROBES)
