@@ -7,7 +7,7 @@ polynomials, which XLA fuses and vectorises like any other arithmetic.
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, SupportsIndex
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -89,7 +89,7 @@ def _kind(eqn: JaxprEqn) -> str:
     return str(getattr(eqn.outvars[0].aval, "dtype", "")) if len(eqn.outvars) == 1 else ""
 
 
-def _sum(x: jax.Array, axes: tuple[SupportsIndex, ...]) -> jax.Array:
+def _sum(x: jax.Array, axes: tuple[Any, ...]) -> jax.Array:
     """A sum as a product with ones, which XLA computes in a faster loop."""
     ones = jnp.ones([x.shape[axis] for axis in axes], x.dtype)
     along = (axes, range(len(axes))), ((), ())

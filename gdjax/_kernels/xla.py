@@ -4,6 +4,8 @@ It runs everything that JAX runs, on any device. A tile whose cells have all sto
 tile is padded, so that every cell is computed in the same shape, to the same bits.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -57,7 +59,7 @@ class Kernel:
                 array[...] = np.asarray(values)[..., :kept]
 
     def _descend(
-        self, starts: jax.Array, numbers: list[jax.Array], data: list[jax.Array],
+        self, starts: jax.Array, numbers: Sequence[jax.Array], data: Sequence[jax.Array],
         steps: jax.Array, every: jax.Array, when: jax.Array,
     ) -> tuple[Summary, tuple[jax.Array, jax.Array]]:  # fmt: skip
         step = jax.vmap(self._cells.step, in_axes=(0, 0, None))
