@@ -2,7 +2,7 @@
 
 import contextlib
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, NoReturn
 
 import jax
@@ -11,12 +11,13 @@ import numpy as np
 import optax
 
 from gdjax._util.errors import ArgumentError, first_line, unknown
+from gdjax._util.types import Function
 from gdjax.objectives import Objective, as_objective
 from gdjax.objectives.structure import is_flat
 from gdjax.optimizers import Optimizer, as_optimizer
 
-ObjectiveLike = Objective | Callable | str  # what ``as_objective`` takes
-OptimizerLike = optax.GradientTransformation | Callable | str  # what ``as_optimizer`` takes
+ObjectiveLike = Objective | Function | str  # what ``as_objective`` takes
+OptimizerLike = optax.GradientTransformation | Function | str  # what ``as_optimizer`` takes
 DType = Literal["float32", "float64"]
 
 __all__ = [
@@ -73,7 +74,7 @@ def as_dtype(dtype: Any) -> Any:
     return name
 
 
-def default_dtype(dtype: Any) -> contextlib.AbstractContextManager:
+def default_dtype(dtype: Any) -> contextlib.AbstractContextManager[object]:
     """A context in which floats have that dtype; None leaves JAX as it is configured."""
     dtype = as_dtype(dtype)
     return contextlib.nullcontext() if dtype is None else jax.enable_x64(dtype == "float64")
@@ -142,7 +143,7 @@ def objective_at(given: ObjectiveLike, starts: Any) -> Objective:
     return as_objective(fn, start)
 
 
-def _is_scalar(fn: Callable, shape: tuple[int, ...]) -> bool:
+def _is_scalar(fn: Function, shape: tuple[int, ...]) -> bool:
     """Whether a function makes a scalar of such an array."""
     at = jax.ShapeDtypeStruct(shape, jnp.result_type(float))
     try:  # of a function that is new, for JAX keeps what it has traced of others

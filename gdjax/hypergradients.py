@@ -358,12 +358,12 @@ def _differentiated(
     steps: int,
     gradient: GradientSide,
     optimizer: optimizers.Optimizer,
-    chosen: dict[str, Any],
+    chosen: dict[str, Array],
     start: Array,
 ) -> tuple[Array, dict[str, Array], Array]:
     """The last value, its derivatives, and the largest growth of a displacement of the start."""
 
-    def end(chosen: dict[str, Any], start: Array) -> tuple[Array, Array]:
+    def end(chosen: dict[str, Array], start: Array) -> tuple[Array, Array]:
         return _end(objective, steps, gradient, _with(optimizer, chosen), start)
 
     slopes = jax.jacfwd(lambda chosen: end(chosen, start)[0])(chosen)

@@ -4,6 +4,7 @@ Where steps or costs are counted, a descent that never arrived counts as infinit
 censored, not left out, so that failing often cannot look like being fast.
 """
 
+from collections.abc import Callable
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ __all__ = [
     "wilson",
 ]
 
-__dir__ = lazy.listing(globals())
+__dir__: Callable[[], list[str]] = lazy.listing(globals())
 
 Axes = int | tuple[int, ...] | None
 Counts = int | np.integer | np.ndarray

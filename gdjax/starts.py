@@ -1,7 +1,7 @@
 """Where the descents of a sweep begin: given points, a grid, or a sample of the domain."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from gdjax._util.errors import ArgumentError, check_known
 from gdjax.objectives import Objective
 
 __all__ = ["Starts", "grid", "latin_hypercube", "make", "sobol", "uniform"]
-__dir__ = lazy.listing(globals())
+__dir__: Callable[[], list[str]] = lazy.listing(globals())
 
 Kind = Literal["array", "grid", "uniform", "sobol", "latin_hypercube"]
 BLOCK = 2**16  # points drawn from one seed: any part of a sample can be made without the rest
@@ -146,7 +146,12 @@ def latin_hypercube(number: int, seed: int = 0) -> Starts:
     return _sample("latin_hypercube", number, seed)
 
 
-MAKERS = {"grid": grid, "uniform": uniform, "sobol": sobol, "latin_hypercube": latin_hypercube}
+MAKERS: dict[str, Callable[..., Starts]] = {
+    "grid": grid,
+    "uniform": uniform,
+    "sobol": sobol,
+    "latin_hypercube": latin_hypercube,
+}
 
 
 def make(kind: str, **options: Any) -> Starts:

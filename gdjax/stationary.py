@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Array
 
 from gdjax._inputs import ObjectiveLike, as_count, as_points, is_count, objective_at
 from gdjax._util.display import Card, brief, shown
@@ -135,8 +136,8 @@ def _look(objective: Objective, points: np.ndarray) -> _Look:
 
 
 @jax.jit
-def _seen(objective: Objective, points: Any) -> Any:
-    def one(point: Any) -> Any:
+def _seen(objective: Objective, points: Any) -> tuple[Array, Array, Array]:
+    def one(point: Array) -> tuple[Array, Array, Array]:
         slope = jax.grad(objective.value)
         return objective.value(point), slope(point), jax.jacfwd(slope)(point)
 

@@ -12,12 +12,13 @@ a recurrence of second order, e ← b e − c e₋, and converges like the large
 The forms are those of ``gdjax.optimizers``; Nesterov's is that of the look-ahead points.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from gdjax._util import lazy
 from gdjax._util.errors import ArgumentError, check_known
@@ -34,11 +35,11 @@ __all__ = [
     "stability_limit",
 ]
 
-__dir__ = lazy.listing(globals())
+__dir__: Callable[[], list[str]] = lazy.listing(globals())
 
-Numbers = float | int | np.number | np.ndarray | jax.Array | Sequence
+Numbers = float | int | np.number | np.ndarray | jax.Array | Sequence[object]
 
-METHODS = ("gradient_descent", "heavy_ball", "nesterov")
+METHODS: tuple[str, ...] = ("gradient_descent", "heavy_ball", "nesterov")
 
 
 class OptimalParameters(NamedTuple):
@@ -202,7 +203,7 @@ def curvatures(objective: Objective, point: Numbers) -> np.ndarray:
 
 
 @jax.jit
-def _hessian(objective: Objective, point: Any) -> Any:
+def _hessian(objective: Objective, point: Array) -> Array:
     return jax.hessian(objective.value)(point)
 
 

@@ -2,17 +2,16 @@
 
 import hashlib
 import re
-from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from gdjax._compiler.interpreter import constants
+from gdjax._util.types import Function, PyTree
 
 
-def fingerprint(function: Callable, *arguments: Any) -> str:
+def fingerprint(function: Function, *arguments: PyTree) -> str:
     """A digest of the program that ``function`` is for such arguments, the same in any process.
 
     Arrays that the function closes over count by their bytes, for the program does not print them.
@@ -34,7 +33,7 @@ def fingerprint(function: Callable, *arguments: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def _plain(array: Any) -> np.ndarray:
+def _plain(array: object) -> np.ndarray:
     if isinstance(array, jax.Array) and jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
         array = jax.random.key_data(array)
     return np.asarray(array)

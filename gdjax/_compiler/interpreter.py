@@ -1,22 +1,24 @@
 """Traced programs: what constants they hold, and carrying them out, equation by equation."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import jax
 import numpy as np
 from jax.core import ShapedArray
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 
 # Primitives that run another program and do nothing else.
 CALLS = frozenset({
     "checkpoint", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "jit", "pjit",
     "remat", "remat2",
 })  # fmt: skip
-Rule = Callable[[JaxprEqn, list[Any]], Sequence[Any] | None]
+T = TypeVar("T")  # what is computed with: arrays, arrays of scalars of a program, and the like
+Atom: TypeAlias = Var | Literal
+Rule: TypeAlias = Callable[[JaxprEqn, list[T]], Sequence[T] | None]
 
 
-def constants(part: Any) -> Iterator[Any]:
+def constants(part: object) -> Iterator[object]:
     """The constants inside a traced program, in the order in which they are met.
 
     Example:
@@ -54,7 +56,7 @@ def aval(var: Any) -> ShapedArray:
     return var.aval
 
 
-def bind(eqn: JaxprEqn, operands: Sequence[Any], **changed: Any) -> Sequence[Any]:
+def bind(eqn: JaxprEqn, operands: Sequence[object], **changed: object) -> Sequence[Any]:
     """The results of one equation as JAX itself computes them, with some parameters changed."""
     params = eqn.primitive.get_bind_params({**eqn.params, **changed})
     results = eqn.primitive.bind(*operands, **params)
@@ -63,11 +65,11 @@ def bind(eqn: JaxprEqn, operands: Sequence[Any], **changed: Any) -> Sequence[Any
 
 def walk(
     program: ClosedJaxpr | Jaxpr,
-    args: Sequence[Any],
-    rule: Rule,
-    constant: Callable[[Any, ShapedArray], Any] = lambda value, aval: value,
+    args: Sequence[T],
+    rule: Rule[T],
+    constant: Callable[[Any, ShapedArray], T] = lambda value, aval: value,
     inline: bool = True,
-) -> list[Any]:
+) -> list[T]:
     """Carry out a traced program, equation by equation.
 
     Args:
@@ -84,7 +86,7 @@ def walk(
         2.0
     """
 
-    def read(var: Any) -> Any:
+    def read(var: Atom) -> T:
         return constant(var.val, aval(var)) if isinstance(var, Literal) else known[var]
 
     jaxpr = getattr(program, "jaxpr", program)
@@ -104,8 +106,8 @@ def walk(
 
 
 def evaluate(
-    closed: ClosedJaxpr, args: Sequence[Any], rule: Rule = lambda eqn, operands: None
-) -> list[Any]:
+    closed: ClosedJaxpr, args: Sequence[T], rule: Rule[T] = lambda eqn, operands: None
+) -> list[T]:
     """The results of a traced program; NumPy arrays in it are copied, however deep they are.
 
     Calls, loops and conditions stay what they are, and the rule reaches into them.
@@ -121,7 +123,7 @@ def evaluate(
         1.0
     """
 
-    def inside(value: Any) -> Any:
+    def inside(value: object) -> object:
         """What a call, a loop or a condition computes, run again; another parameter as it is."""
         if type(value) is tuple:
             return tuple(map(inside, value))
@@ -129,7 +131,7 @@ def evaluate(
             return jax.make_jaxpr(lambda *args: evaluate(value, args, rule))(*value.in_avals)
         return value
 
-    def carry_out(eqn: JaxprEqn, operands: list[Any]) -> Sequence[Any]:
+    def carry_out(eqn: JaxprEqn, operands: list[T]) -> Sequence[T]:
         results = rule(eqn, operands)
         if results is not None:
             return results

@@ -5,12 +5,14 @@ takes more than one operation, or more than one number, has a rule in ``rules`` 
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+
+from gdjax._util.types import Function
 
 Rounding = Literal["never", "once", "inside"]
 
@@ -35,7 +37,7 @@ class Operation(NamedTuple):
     """
 
     name: str
-    numpy: Callable[..., Any] | None = None
+    numpy: Function | None = None
     jnp: Callable[..., jax.Array] | None = None
     llvm: str = ""
     integer: str = ""
@@ -47,14 +49,14 @@ class Operation(NamedTuple):
     primitives: tuple[str, ...] | None = None
 
 
-def _divide(x: Any, y: Any) -> Any:
+def _divide(x: np.generic, y: np.generic) -> np.generic:
     """The quotient; of integers towards 0, and by 0 what XLA makes of it."""
     if x.dtype.kind == "f":
         return np.divide(x, y)
     return (x - np.fmod(x, y)) // y if y else np.invert(x.dtype.type(0))
 
 
-def _remainder(x: Any, y: Any) -> Any:
+def _remainder(x: np.generic, y: np.generic) -> np.generic:
     return np.fmod(x, y) if x.dtype.kind == "f" or y else x
 
 

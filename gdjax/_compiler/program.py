@@ -6,13 +6,14 @@ a program holds each term once, however it was written.
 
 import collections
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from jaxtyping import DTypeLike
 
 from gdjax._compiler.operations import OPERATIONS, Operation
 
-Scalar = Any  # a Node or a NumPy scalar
+Scalar: TypeAlias = Any  # a Node or a NumPy scalar
 
 
 _NAMELESS = Operation("")  # what an operation is that has no row
@@ -23,7 +24,7 @@ class Node:
 
     __slots__ = ("args", "dtype", "index", "op")
 
-    def __init__(self, op: str, args: tuple, dtype: np.dtype, index: int):
+    def __init__(self, op: str, args: tuple[Scalar, ...], dtype: np.dtype, index: int):
         self.op, self.args, self.dtype, self.index = op, args, dtype, index
 
 
@@ -40,15 +41,15 @@ class Program:
         self.nodes: list[Node] = []
         self.inputs: list[Node] = []
         self.outputs: list[Scalar] = []
-        self._known: dict[Any, Node] = {}
+        self._known: dict[object, Node] = {}
 
-    def input(self, dtype: Any) -> Node:
+    def input(self, dtype: DTypeLike) -> Node:
         """A new input."""
         node = self._append("input", (len(self.inputs),), np.dtype(dtype))
         self.inputs.append(node)
         return node
 
-    def emit(self, op: str, *args: Scalar, dtype: Any = None) -> Scalar:
+    def emit(self, op: str, *args: Scalar, dtype: DTypeLike | None = None) -> Scalar:
         """The node of an operation; an equal one that exists, or a constant where all are known.
 
         Python numbers take the dtype of the node beside them. ``dtype`` is the result's, where it
@@ -112,12 +113,14 @@ class Program:
                     node.op, node.args = fused, (*product.args, node.args[1 - i])
                     break
 
-    def _append(self, op: str, args: tuple, dtype: np.dtype) -> Node:
+    def _append(self, op: str, args: tuple[Scalar, ...], dtype: np.dtype) -> Node:
         node = Node(op, args, dtype, len(self.nodes))
         self.nodes.append(node)
         return node
 
-    def _simplify(self, op: str, args: tuple, dtype: Any) -> Scalar | None:
+    def _simplify(
+        self, op: str, args: tuple[Scalar, ...], dtype: DTypeLike | None
+    ) -> Scalar | None:
         """A constant, or an argument that the result is equal to; None if there is none."""
         constant = [not isinstance(a, Node) for a in args]
         if op == "select":

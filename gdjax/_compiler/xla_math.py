@@ -17,7 +17,8 @@ from jax.extend.core import JaxprEqn
 from gdjax._compiler import elementary
 from gdjax._compiler.interpreter import evaluate
 from gdjax._compiler.operations import ON_ARRAYS
-from gdjax._compiler.program import Program
+from gdjax._compiler.program import Program, Scalar
+from gdjax._util.types import Function, PyTree
 
 # What was measured to be 2.5 to 15 times faster, a power in float32 is not; and what is right for
 # subnormal numbers though XLA's arithmetic takes them for 0, which log and atan2 are not.
@@ -27,7 +28,7 @@ REPLACED = {"float32": ("sin", "cos", "tan", "atan"), "float64": ("sin", "cos", 
 class Arrays(Program):
     """A program that is not written down: what is emitted is computed at once, with arrays."""
 
-    def emit(self, op: str, *args: Any, dtype: Any = None) -> Any:
+    def emit(self, op: str, *args: Scalar, dtype: Any = None) -> Scalar:
         """The result of an operation; see ``Program.emit``."""
         if op == "bitcast":
             return lax.bitcast_convert_type(args[0], dtype)
@@ -41,7 +42,7 @@ class Arrays(Program):
         return ON_ARRAYS[op](*args)
 
 
-def _aside(far: jax.Array, function: Callable, near: jax.Array) -> jax.Array:
+def _aside(far: jax.Array, function: Callable[[], jax.Array], near: jax.Array) -> jax.Array:
     """XLA's own function where numbers are marked, computed only if any is.
 
     What comes out of a condition lies in memory, so that nothing that uses it computes it again.
@@ -49,7 +50,7 @@ def _aside(far: jax.Array, function: Callable, near: jax.Array) -> jax.Array:
     return lax.cond(jnp.any(far), lambda: jnp.where(far, function(), near), lambda: near)
 
 
-def substituted(fn: Callable) -> Callable:
+def substituted(fn: Function) -> Function:
     """The same function of arrays, with ``elementary``'s functions where XLA's are slow.
 
     It belongs outside of ``vmap``, which would compute both sides of every condition.
@@ -65,7 +66,7 @@ def substituted(fn: Callable) -> Callable:
         True
     """
 
-    def substitute(*args: Any) -> Any:
+    def substitute(*args: PyTree) -> PyTree:
         closed, shapes = jax.make_jaxpr(fn, return_shape=True)(*args)
         results = evaluate(closed, jax.tree.leaves(args), _own)
         return jax.tree.unflatten(jax.tree.structure(shapes), results)
@@ -88,7 +89,7 @@ def _kind(eqn: JaxprEqn) -> str:
     return str(getattr(eqn.outvars[0].aval, "dtype", "")) if len(eqn.outvars) == 1 else ""
 
 
-def _sum(x: jax.Array, axes: tuple) -> jax.Array:
+def _sum(x: jax.Array, axes: tuple[Any, ...]) -> jax.Array:
     """A sum as a product with ones, which XLA computes in a faster loop."""
     ones = jnp.ones([x.shape[axis] for axis in axes], x.dtype)
     along = (axes, range(len(axes))), ((), ())

@@ -1,17 +1,21 @@
 """The functions of the cells of a sweep, traced once: every kernel runs what is traced here."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple, TypeAlias
 
 import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
-from jaxtyping import Array
+from jaxtyping import Array, ArrayLike
 
 from gdjax import optimizers
 from gdjax._descent.loop import Descent, State, Summary
 from gdjax._descent.outcomes import StoppingRule
+from gdjax._util.types import PyTree
 from gdjax.objectives import GradientSide, Objective
+
+Data: TypeAlias = Array | np.ndarray  # what all cells share
+Numbers: TypeAlias = Sequence[ArrayLike | None]  # one a cell; None where none is known
 
 
 class Setting(NamedTuple):
@@ -23,13 +27,13 @@ class Setting(NamedTuple):
             that all cells share.
     """
 
-    tree: Any
+    tree: Hashable
     scalars: tuple[bool, ...]
 
     @classmethod
     def of(
         cls, optimizer: optimizers.Optimizer, objective: Objective
-    ) -> tuple["Setting", list[Any], list[Any]]:
+    ) -> tuple["Setting", list[ArrayLike], list[Data]]:
         """A setting with its numbers and its data."""
         leaves, tree = jax.tree.flatten((optimizer, objective))
         count = len(jax.tree.leaves(optimizer))
@@ -39,7 +43,7 @@ class Setting(NamedTuple):
         return cls(tree, scalars), numbers, data
 
     def filled(
-        self, numbers: Sequence[Any], data: Sequence[Any]
+        self, numbers: Numbers, data: Sequence[Data | None]
     ) -> tuple[optimizers.Optimizer, Objective]:
         """The optimizer and the objective with these numbers and data."""
         one, other = iter(numbers), iter(data)
@@ -56,9 +60,9 @@ class Function(NamedTuple):
     """
 
     traced: ClosedJaxpr
-    result: Any
+    result: PyTree
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: PyTree) -> PyTree:
         """The results, whether the arguments are weakly typed or not."""
         results = jaxpr_as_fun(self.traced)(*jax.tree.leaves(args))
         return jax.tree.unflatten(jax.tree.structure(self.result), results)
@@ -125,26 +129,26 @@ def trace(
     given = start, [number] * sum(setting.scalars), list(data)
     shared = () if carry_data else given[2:]
 
-    def bound(numbers: Sequence[Any], data: Sequence[Any]) -> Descent:
+    def bound(numbers: Numbers, data: Sequence[Data | None]) -> Descent:
         optimizer, objective = setting.filled(numbers, data)
         return Descent(objective, optimizer, gradient, stopping, tolerance, stops)
 
-    def of(state: State, numbers: Sequence[Any], shared: Sequence[Any]) -> Descent:
+    def of(state: State, numbers: Numbers, shared: Sequence[PyTree]) -> Descent:
         return bound(numbers, state.data if carry_data else shared[0])
 
-    def init(start: Array, numbers: Sequence[Any], data: Sequence[Any]) -> State:
+    def init(start: Array, numbers: Numbers, data: Sequence[Data | None]) -> State:
         state = bound(numbers, data).init_cell(start)
         return state._replace(data=tuple(data) if carry_data else ())
 
-    def step(state: State, numbers: Sequence[Any], *shared: Any) -> tuple[State, Array]:
+    def step(state: State, numbers: Numbers, *shared: PyTree) -> tuple[State, Array]:
         return of(state, numbers, shared).step(state)
 
     def terminate(
-        state: State, numbers: Sequence[Any], steps: Array, *shared: Any
+        state: State, numbers: Numbers, steps: Array, *shared: PyTree
     ) -> tuple[State, Array]:
         return of(state, numbers, shared).step(state, steps)
 
-    def postprocess(state: State, *shared: Any) -> Summary:
+    def postprocess(state: State, *shared: PyTree) -> Summary:
         return of(state, unknown, shared).postprocess(state)
 
     def inside(point: Array) -> Array:
@@ -175,7 +179,7 @@ def stride(steps: int, every: int) -> int:
     return next(k for k in range(min(every, max(steps, 1)), 0, -1) if steps % k == 0)
 
 
-def _traced(function: Callable, *args: Any) -> Function:
+def _traced(function: Callable[..., PyTree], *args: PyTree) -> Function:
     return Function(*jax.make_jaxpr(function, return_shape=True)(*args))
 
 

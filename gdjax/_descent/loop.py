@@ -20,6 +20,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gdjax import optimizers
 from gdjax._descent.outcomes import DEFAULT_RULE, Judge, StoppingRule, classify
+from gdjax._util.types import PyTree
 from gdjax.objectives import GradientSide, Objective
 
 
@@ -58,10 +59,10 @@ class State(NamedTuple):
     """
 
     point: Float[Array, "d"]
-    optimizer: Any
+    optimizer: PyTree
     failed: Int[Array, ""] | None = None
     progress: Progress | None = None
-    data: Sequence[Any] = ()
+    data: Sequence[PyTree] = ()
 
     @property
     def cell(self) -> Progress:
@@ -204,9 +205,9 @@ class Descent(NamedTuple):
         return judge if width is None else judge._replace(width=width)
 
     def update(
-        self, point: Float[Array, "d"], optimizer: Any, value: Float[Array, ""],
+        self, point: Float[Array, "d"], optimizer: PyTree, value: Float[Array, ""],
         gradient: Float[Array, "d"],
-    ) -> tuple[Any, Any]:  # fmt: skip
+    ) -> tuple[PyTree, PyTree]:  # fmt: skip
         """What the optimizer adds to a point, and its next state."""
         extra = optimizers.extra_arguments(
             value, gradient, self.objective.value, lambda point: self._seen(point)[1]
@@ -221,7 +222,7 @@ class Descent(NamedTuple):
 
     def _moved(
         self, state: State, value: Float[Array, ""], gradient: Float[Array, "d"]
-    ) -> tuple[Float[Array, "d"], Any]:
+    ) -> tuple[Float[Array, "d"], PyTree]:
         updates, optimizer = self.update(state.point, state.optimizer, value, gradient)
         return jnp.asarray(optax.apply_updates(state.point, updates)), optimizer
 

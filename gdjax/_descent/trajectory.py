@@ -2,12 +2,12 @@
 
 import functools
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from gdjax import optimizers
 from gdjax._descent.loop import Descent, State
@@ -24,7 +24,9 @@ from gdjax._inputs import (
 from gdjax._util.display import Card, shown
 from gdjax._util.errors import ArgumentError
 from gdjax._util.memory import NEGLIGIBLE_BYTES, SHARE, available_memory, size
+from gdjax._util.types import PointLike, PyTree
 from gdjax.objectives import GradientSide, Objective, validate
+from gdjax.optimizers.tree import Kind
 
 
 @shown
@@ -40,7 +42,7 @@ class Trajectory(NamedTuple):
             first), or −1.
     """
 
-    points: Any
+    points: PyTree
     values: Float[Array, "n"]
     outcome: Int[Array, ""]
     minimum: Int[Array, ""]
@@ -94,8 +96,8 @@ class Trajectory(NamedTuple):
 def descend(
     objective: ObjectiveLike,
     optimizer: OptimizerLike,
-    start: Any = None,
-    steps: Any = 100,
+    start: PointLike = None,
+    steps: object = 100,
     *,
     gradient: GradientSide = "autodiff",
     stopping: StoppingRule = DEFAULT_RULE,
@@ -183,8 +185,8 @@ def _descend(
     objective: Objective,
     steps: int,
     gradient: GradientSide,
-    kind: Any,
-    numbers: list[Any],
+    kind: Kind,
+    numbers: list[ArrayLike],
     start: Float[Array, "d"],
     stopping: StoppingRule,
 ) -> Trajectory:

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 
@@ -25,7 +25,7 @@ def compiled(
     setting: Setting,
     data: tuple[jax.ShapeDtypeStruct, ...],
     start: jax.ShapeDtypeStruct,
-    asked: tuple[Any, ...],
+    asked: tuple[object, ...],
     choice: KernelChoice,
     record: bool,
 ) -> tuple[Kernel, str]:

@@ -5,7 +5,7 @@ of cells runs all its steps in one kernel, over the same scalar programs that th
 CPU runs. What cannot be unrolled is left to XLA.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -15,11 +15,12 @@ from jax.experimental import pallas
 
 from gdjax._compiler.lower import unroll
 from gdjax._compiler.operations import ON_ARRAYS
-from gdjax._compiler.program import Node, Program
+from gdjax._compiler.program import Node, Program, Scalar
 from gdjax._descent.cells import Cells, stride
 from gdjax._kernels.call import Call
+from gdjax._util.types import Function
 
-WHOLE: dict[str, Callable[..., Any]] = {}  # elementary functions are left to the GPU's own library
+WHOLE: dict[str, Function] = {}  # elementary functions are left to the GPU's own library
 
 
 def evaluate(program: Program, inputs: Sequence[jax.Array]) -> list[Any]:
@@ -28,7 +29,7 @@ def evaluate(program: Program, inputs: Sequence[jax.Array]) -> list[Any]:
         node.index: value for node, value in zip(program.inputs, inputs, strict=True)
     }
 
-    def read(scalar: Any) -> Any:
+    def read(scalar: Scalar) -> Scalar:
         return values[scalar.index] if isinstance(scalar, Node) else scalar
 
     for node in program.live():
@@ -97,13 +98,13 @@ class Kernel:
             numbers = inputs[self._numbers]
             state = [jnp.broadcast_to(x, (self.tile,)) for x in evaluate(init, inputs)]
 
-            def one(_: Any, state: list[Any]) -> list[Any]:
+            def one(_: object, state: list[jax.Array]) -> list[Any]:
                 return evaluate(step, [*state, *numbers])[:-1]
 
-            def runs(state: list[Any]) -> jax.Array:
+            def runs(state: list[jax.Array]) -> jax.Array:
                 return jnp.max(state[self._running].astype(jnp.int32)) > 0
 
-            def segment(state: list[Any]) -> list[Any]:
+            def segment(state: list[jax.Array]) -> list[Any]:
                 state = evaluate(terminate, [*state, *numbers, limit])[:-1]
                 return jax.lax.fori_loop(0, every - 1, one, state)
 

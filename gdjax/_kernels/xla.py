@@ -4,7 +4,7 @@ It runs everything that JAX runs, on any device. A tile whose cells have all sto
 tile is padded, so that every cell is computed in the same shape, to the same bits.
 """
 
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ import numpy as np
 
 from gdjax._compiler.xla_math import substituted
 from gdjax._descent.cells import Cells, stride
-from gdjax._descent.loop import State
+from gdjax._descent.loop import State, Summary
 from gdjax._kernels.call import Call
 
 
@@ -59,9 +59,9 @@ class Kernel:
                 array[...] = np.asarray(values)[..., :kept]
 
     def _descend(
-        self, starts: jax.Array, numbers: Any, data: Any, steps: jax.Array, every: jax.Array,
-        when: jax.Array,
-    ) -> tuple[Any, Any]:  # fmt: skip
+        self, starts: jax.Array, numbers: Sequence[jax.Array], data: Sequence[jax.Array],
+        steps: jax.Array, every: jax.Array, when: jax.Array,
+    ) -> tuple[Summary, tuple[jax.Array, jax.Array]]:  # fmt: skip
         step = jax.vmap(self._cells.step, in_axes=(0, 0, None))
         terminate = jax.vmap(self._cells.terminate, in_axes=(0, 0, None, None))
         state = jax.vmap(self._cells.init, in_axes=(0, 0, None))(starts, numbers, data)
@@ -78,7 +78,9 @@ class Kernel:
             k, state = carry
             return k + 1, one(k, state)[0]
 
-        def keep(carry: Any, wanted: jax.Array) -> tuple[Any, Any]:
+        def keep(
+            carry: tuple[jax.Array, State], wanted: jax.Array
+        ) -> tuple[tuple[jax.Array, State], tuple[jax.Array, jax.Array]]:
             k, state = jax.lax.while_loop(lambda c: c[0] < wanted, following, carry)
             after, values = one(k, state)
             return (k + 1, after), (state.point.T, values)

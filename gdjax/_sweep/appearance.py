@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
 
 from gdjax import optimizers, results
 from gdjax._compiler.fingerprint import fingerprint
@@ -15,6 +14,7 @@ from gdjax._descent.cells import stride
 from gdjax._inputs import DType, default_dtype
 from gdjax._sweep.plan import Plan
 from gdjax._sweep.runner import Runner
+from gdjax._util.types import PyTree
 from gdjax.objectives import GradientSide, Objective
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from jaxtyping import ArrayLike, PyTree
 
 from gdjax import results
 from gdjax._descent.outcomes import StoppingRule
@@ -22,6 +21,7 @@ from gdjax._sweep.runner import Runner
 from gdjax._util import signals
 from gdjax._util.errors import ArgumentError
 from gdjax._util.memory import NEGLIGIBLE_BYTES, SHARE, available_memory, size
+from gdjax._util.types import PyTree
 from gdjax.objectives import GradientSide
 from gdjax.starts import Starts
 
@@ -29,7 +29,7 @@ from gdjax.starts import Starts
 def sweep(
     objective: ObjectiveLike,
     optimizer: OptimizerLike,
-    starts: PyTree[ArrayLike] | Starts | None = None,
+    starts: PyTree | Starts | None = None,
     hyperparameters: Axes | None = None,
     steps: int = 100,
     *,

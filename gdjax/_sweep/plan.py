@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import ArrayLike, PyTree
+from jaxtyping import ArrayLike
 
 from gdjax import optimizers
 from gdjax._descent.outcomes import DEFAULT_RULE, StoppingRule
@@ -22,6 +22,7 @@ from gdjax._inputs import (
     objective_at,
 )
 from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.types import PyTree
 from gdjax.objectives import GradientSide, Objective, validate
 from gdjax.starts import Starts, as_starts
 
@@ -91,7 +92,7 @@ def axis_length(axis: Axis) -> int:
 def plan(
     objective: ObjectiveLike,
     optimizer: OptimizerLike,
-    starts: PyTree[ArrayLike] | Starts | None = None,
+    starts: PyTree | Starts | None = None,
     hyperparameters: Axes | None = None,
     steps: int = 100,
     *,

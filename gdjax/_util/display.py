@@ -21,6 +21,7 @@ ITEMS = 6  # of a point, a list or a dictionary
 LEFT = ' style="text-align: left; vertical-align: top"'
 
 Class = TypeVar("Class", bound=type)
+Described = TypeVar("Described")
 
 
 class Card(NamedTuple):
@@ -33,7 +34,7 @@ class Card(NamedTuple):
     """
 
     title: str
-    facts: Mapping[str, Any] = {}
+    facts: Mapping[str, object] = {}
     table: Sequence[Sequence[str]] = ()
 
 
@@ -55,7 +56,7 @@ def shown(cls: Class) -> Class:
     """
     card, words = getattr(cls, "_card", _fields), cls.__dict__.get("__str__")
 
-    def safe(self: Any) -> Card:
+    def safe(self: object) -> Card:
         return _or_else(card, _fields, self)
 
     # A class is of any type here, and these are attributes of every one.
@@ -67,14 +68,16 @@ def shown(cls: Class) -> Class:
     return cls
 
 
-def _or_else(describe: Callable, other: Callable, it: Any) -> Any:
+def _or_else(
+    describe: Callable[[object], Described], other: Callable[[object], Described], it: object
+) -> Described:
     try:
         return describe(it)
     except Exception:  # a pytree's fields may hold anything, and a repr never fails
         return other(it)
 
 
-def _fields(it: Any) -> Card:
+def _fields(it: object) -> Card:
     names = getattr(it, "_fields", None) or [n for n in vars(it) if not n.startswith("_")]
     return Card(type(it).__name__, {name: brief(getattr(it, name)) for name in names})
 
@@ -156,7 +159,7 @@ def as_html(card: Card) -> str:
     return f"<div>{''.join(parts)}</div>"
 
 
-def _said(facts: Mapping[str, Any]) -> dict[str, str]:
+def _said(facts: Mapping[str, object]) -> dict[str, str]:
     """The facts that say something, as text."""
     known = {label: brief(value) for label, value in facts.items() if value is not None}
     return {_cut(_words(label), LABEL): text for label, text in known.items() if text}

@@ -4,7 +4,7 @@ import contextlib
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 try:
     import fcntl
@@ -15,7 +15,7 @@ WINDOWS = os.name == "nt"
 PATIENCE = 2.0  # seconds that another program may keep a file open
 
 
-def flush(file: Any) -> None:
+def flush(file: IO[Any]) -> None:
     """Have what was written to an open file on the disk before returning.
 
     On macOS ``fsync`` leaves it in the drive's own memory, where a power cut loses it, and

@@ -7,8 +7,9 @@ from collections.abc import Callable, Container
 from importlib.metadata import EntryPoint
 
 from gdjax._util.errors import ArgumentError, first_line
+from gdjax._util.types import Function
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 
 class Plugins:
@@ -27,8 +28,10 @@ class Plugins:
         ()
     """
 
-    def __init__(self, group: str, kind: str, prepare: Callable[[Callable], Callable]) -> None:
-        self.group, self.kind, self._prepare = group, kind, prepare
+    def __init__(self, group: str, kind: str, prepare: Callable[[Function], Function]) -> None:
+        self.group: str = group
+        self.kind: str = kind
+        self._prepare = prepare
         self._told: set[str] = set()
 
     @functools.cached_property
@@ -46,7 +49,7 @@ class Plugins:
                 self.tell(_refusal(points, f"gdjax has an {self.kind} of that name"))
         return tuple(name for name in self.found if name not in taken)
 
-    def load(self, name: str) -> Callable:
+    def load(self, name: str) -> Function:
         """The function of that name, imported and prepared.
 
         Args:

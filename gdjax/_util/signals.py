@@ -10,7 +10,6 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 _pressed = threading.Event()
 
@@ -27,11 +26,11 @@ def catch_sigint() -> Iterator[None]:
         yield
         return
 
-    def press(*_: Any) -> None:
+    def press(*_: object) -> None:
         _pressed.set()
         raise KeyboardInterrupt
 
-    def quiet(lost: Any) -> None:
+    def quiet(lost: sys.UnraisableHookArgs) -> None:
         if not issubclass(lost.exc_type, KeyboardInterrupt):
             complain(lost)
 
@@ -57,7 +56,7 @@ def exit_on_sigint(called: str) -> Iterator[None]:
     is lost in a callback. Where SIGINT cannot be handled, it does nothing.
     """
 
-    def leave(*_: Any) -> None:
+    def leave(*_: object) -> None:
         with contextlib.suppress(OSError):
             os.write(2, f"{called}: interrupted\n".encode())
         os._exit(130)
@@ -73,7 +72,7 @@ def exit_on_sigint(called: str) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _may_handle(before: Any) -> bool:
+def _may_handle(before: object) -> bool:
     """Whether Python lets this thread replace a handler, and put it back."""
     return before is not None and threading.current_thread() is threading.main_thread()
 

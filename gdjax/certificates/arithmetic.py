@@ -10,10 +10,13 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import ShapedArray
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
+from jaxtyping import Array, ArrayLike
 
-from gdjax._compiler.interpreter import aval, bind, called, walk
+from gdjax._compiler.interpreter import Atom, aval, bind, called, walk
 from gdjax._compiler.operations import ANALYTIC, ELEMENTWISE, EXACT
+from gdjax._util.types import PointFunction
 
 WORDS = {
     "lt": "a comparison", "le": "a comparison", "gt": "a comparison", "ge": "a comparison",
@@ -51,7 +54,10 @@ class Unit(NamedTuple):
         return cls(float(info.eps) / 2, float(info.tiny), float(info.max))
 
 
-def in_complex(traced: ClosedJaxpr) -> Callable:
+Noisy = Callable[[Array, Array, ArrayLike, Unit], list[Array]]  # see ``with_noise``
+
+
+def in_complex(traced: ClosedJaxpr) -> PointFunction:
     """The traced function of one array, with complex numbers in place of real ones.
 
     The returned function raises ``NotAnalyticError`` where an operation that depends on the
@@ -73,14 +79,14 @@ def in_complex(traced: ClosedJaxpr) -> Callable:
         preferred = {"preferred_element_type": None} if name == "dot_general" else {}
         return bind(eqn, operands, **preferred)
 
-    def fn(point: Any) -> Any:
+    def fn(point: Array) -> Array:
         (result,) = walk(traced, [point], rule)
         return result
 
     return fn
 
 
-def with_noise(traced: ClosedJaxpr) -> tuple[Callable, int]:
+def with_noise(traced: ClosedJaxpr) -> tuple[Noisy, int]:
     """The traced function of one array, with a relative error put on every operation's result.
 
     This is Monte Carlo arithmetic: how far the result spreads under random errors of a few
@@ -99,7 +105,7 @@ def with_noise(traced: ClosedJaxpr) -> tuple[Callable, int]:
         Parker 1997, Monte Carlo Arithmetic, UCLA CSD-970002.
     """
 
-    def fn(point: Any, numbers: Any, scale: Any, unit: Unit) -> list[Any]:
+    def fn(point: Array, numbers: Array, scale: ArrayLike, unit: Unit) -> list[Array]:
         errors = numbers * (scale * unit.rounding * math.sqrt(3) / 127)
         noise = _Noise(errors, unit)
         return walk(traced, [point], noise.rule, noise.constant)
@@ -110,17 +116,17 @@ def with_noise(traced: ClosedJaxpr) -> tuple[Callable, int]:
 class _Noise:
     """Rounding errors from a stock, one for each number that rounds. In ``lax``, to trace fast."""
 
-    def __init__(self, errors: Any, unit: Unit) -> None:
+    def __init__(self, errors: Array, unit: Unit) -> None:
         self.errors, self.unit = errors, unit
         self.floor = unit.tiny / unit.rounding
         self.used = 0
 
-    def perturb(self, x: Any, factor: float = 1.0) -> Any:
+    def perturb(self, x: Any, factor: float = 1.0) -> Array:
         x = jnp.asarray(x)
         if not jnp.issubdtype(x.dtype, np.floating) or not x.size:
             return x
 
-        def full(number: Any) -> Any:
+        def full(number: Any) -> Array:
             return lax.broadcast(lax.convert_element_type(number, x.dtype), x.shape)
 
         error = lax.slice_in_dim(self.errors, self.used, self.used + x.size)
@@ -136,7 +142,7 @@ class _Noise:
         beyond = lax.gt(lax.abs(x), full(self.unit.largest)) & lax.ne(error, full(0))
         return lax.select(beyond, lax.mul(x, full(np.inf)), moved)
 
-    def constant(self, x: Any, _: Any) -> Any:
+    def constant(self, x: Any, _: ShapedArray) -> Any:
         return jnp.where(mask, self.perturb(x), x) if (mask := _inexact(x)).any() else x
 
     def rule(self, eqn: JaxprEqn, operands: list[Any]) -> Sequence[Any]:
@@ -169,7 +175,7 @@ def _count(program: ClosedJaxpr | Jaxpr) -> int:
     return sum(map(_size, variables)) + sum(map(_count, inner))
 
 
-def _size(v: Any) -> int:
+def _size(v: Atom) -> int:
     return math.prod(getattr(v.aval, "shape", ()))
 
 

@@ -8,7 +8,7 @@ one rule converts between velocities kept as steps (the textbook, Keras), as sum
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,16 @@ from jaxtyping import Array
 from gdjax import optimizers
 from gdjax._descent.loop import Descent
 from gdjax._descent.outcomes import DEFAULT_RULE, Judge
-from gdjax._inputs import DType, ObjectiveLike, as_count, as_optimizer, default_dtype, objective_at
+from gdjax._inputs import (
+    DType,
+    ObjectiveLike,
+    OptimizerLike,
+    as_count,
+    as_optimizer,
+    default_dtype,
+    objective_at,
+)
+from gdjax._util.types import Flat, PyTree
 from gdjax.certificates.equivalence_report import EquivalenceReport, Trial
 from gdjax.certificates.filters import (
     Filter,
@@ -39,10 +48,10 @@ LIMITS = {"state": 8.0, "history": 64.0}
 
 
 def certify_equivalence(
-    a: Any,
-    b: Any,
+    a: OptimizerLike,
+    b: OptimizerLike,
     objective: ObjectiveLike,
-    starts: Any = 3,
+    starts: PyTree = 3,
     steps: int = 50,
     *,
     seed: int = 0,
@@ -245,7 +254,7 @@ def _along(
     first, second = (Descent(objective, at_gradients(o), gradient) for o in (a, b))
     oracle = objective.value_and_gradient(gradient)
 
-    def body(width: Any, carry: Any, step: Any) -> tuple[Any, tuple[Array, ...]]:
+    def body(width: Flat, carry: PyTree, step: PyTree) -> tuple[PyTree, tuple[Array, ...]]:
         point, state_a, state_b, free, state_free = carry
         factor_now, (carry_a, _), (next_a, next_b) = step
         seen = oracle(point)

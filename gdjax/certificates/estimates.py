@@ -7,10 +7,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PyTree
 
 from gdjax._inputs import DType, default_dtype
 from gdjax._util.errors import ArgumentError
+from gdjax._util.types import PyTree
 from gdjax.certificates.arithmetic import NotAnalyticError, Unit, in_complex, with_noise
 from gdjax.certificates.problem import OnFlat, Problem
 
@@ -29,7 +29,7 @@ COMPILER_OPTIONS: dict[str, int | bool] = {
 }
 CHUNK = 4_000_000  # numbers held at a time
 
-Compiled = Callable[..., PyTree[jax.Array]]  # (points, what else each needs) → arrays
+Compiled = Callable[..., PyTree]  # (points, what else each needs) → arrays
 
 
 class Differences(NamedTuple):

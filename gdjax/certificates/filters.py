@@ -1,7 +1,7 @@
 """Momentum methods as linear filters, measured by their answers to a memory and to a gradient."""
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ from jaxtyping import Array
 
 from gdjax import optimizers
 from gdjax._inputs import default_dtype
+from gdjax._util.types import PyTree
 from gdjax.optimizers import momentum
 
 PROBES = np.array([[0.75, -1.5], [1.25, 0.5]])  # a memory and a gradient that are not parallel
@@ -62,12 +63,14 @@ def at_gradients(made: optimizers.Optimizer) -> optax.GradientTransformationExtr
         return made
     mu = made.hyperparameters["momentum"]
 
-    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
+    def update(
+        updates: PyTree, state: PyTree, params: PyTree = None, **extra: PyTree
+    ) -> tuple[PyTree, PyTree]:
         ahead = mu * state[0].velocity
         point = params - ahead
         apart = 8 * jnp.finfo(params.dtype).eps * (jnp.abs(params) + jnp.abs(ahead))
 
-        def known(at: Any) -> Any:
+        def known(at: Array) -> Array:
             """The gradient at ``params``; NaN elsewhere, where it is not known."""
             return jnp.where(jnp.abs(at - params) <= apart, updates, jnp.nan)
 
@@ -78,7 +81,7 @@ def at_gradients(made: optimizers.Optimizer) -> optax.GradientTransformationExtr
     return optax.GradientTransformationExtraArgs(made.init, update)
 
 
-def _place_of_memory(state: Any, shape: tuple[int, ...]) -> int | None:
+def _place_of_memory(state: PyTree, shape: tuple[int, ...]) -> int | None:
     """Which leaf of a state is the memory: its only array of floats, shaped like the point.
 
     −1 if the state holds no floats; None if it holds others than the memory.
@@ -93,12 +96,12 @@ def _place_of_memory(state: Any, shape: tuple[int, ...]) -> int | None:
     return floats[0][0] if len(floats) == 1 and floats[0][1] == shape else None
 
 
-def memory_in(state: Any, place: int, like: Array) -> Array:
+def memory_in(state: PyTree, place: int, like: Array) -> Array:
     """The memory that a state holds at a place; where it holds none, zeros like another array."""
     return jax.tree.leaves(state)[place] if place >= 0 else jnp.zeros_like(like)
 
 
-def with_memory(state: Any, place: int, memory: Array) -> Any:
+def with_memory(state: PyTree, place: int, memory: Array) -> PyTree:
     """The state with another memory; unchanged where it holds none."""
     leaves, tree = jax.tree.flatten(state)
     if place >= 0:
@@ -121,18 +124,20 @@ def measured_filter(optimizer: optimizers.Optimizer, steps: int) -> Filter | Non
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
-def _measure(optimizer: optimizers.Optimizer, steps: int, place: int) -> Any:
+def _measure(optimizer: optimizers.Optimizer, steps: int, place: int) -> tuple[Array, Array]:
     """p, q, r and s of each step, and the largest error of the filter that they make."""
     transformation = at_gradients(optimizer)
     ones, zeros = jnp.ones(2), jnp.zeros(2)
 
-    def respond(state: Any, memory: Any, slope: Any, point: Any) -> tuple[Any, Any, Any]:
+    def respond(
+        state: PyTree, memory: Array, slope: Array, point: Array
+    ) -> tuple[PyTree, PyTree, PyTree]:
         extra = optimizers.extra_arguments(jnp.ones(()), slope, jnp.sum, lambda point: slope)
         before = with_memory(state, place, memory)
         update, after = transformation.update(slope, before, point, **extra)
         return update, memory_in(after, place, zeros), after
 
-    def body(state: Any, _: None) -> tuple[Any, Any]:
+    def body(state: PyTree, _: None) -> tuple[PyTree, tuple[Array, Array]]:
         carry, decay, _after = respond(state, ones, zeros, zeros)
         rate, gain, after = respond(state, zeros, ones, zeros)
         memory, slope = jnp.asarray(PROBES)

@@ -4,9 +4,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import ArrayLike, PyTree
 
 from gdjax._inputs import DType, ObjectiveLike, as_count, as_dtype
+from gdjax._util.types import PyTree
 from gdjax.certificates.conclusion import conclude
 from gdjax.certificates.estimates import Estimators
 from gdjax.certificates.gradient_report import GradientReport
@@ -16,10 +16,10 @@ from gdjax.certificates.problem import Bounds, Derivative, pose
 def check_gradient(
     function: ObjectiveLike,
     gradient: Derivative | None = None,
-    points: PyTree[ArrayLike] = 1000,
+    points: PyTree = 1000,
     *,
     domain: Bounds | None = None,
-    around: PyTree[ArrayLike] | None = None,
+    around: PyTree | None = None,
     dtype: DType = "float64",
     seed: int = 0,
 ) -> GradientReport:
@@ -68,10 +68,10 @@ def check_gradient(
 def check_hessian(
     function: ObjectiveLike,
     hessian: Derivative | None = None,
-    points: PyTree[ArrayLike] = 1000,
+    points: PyTree = 1000,
     *,
     domain: Bounds | None = None,
-    around: PyTree[ArrayLike] | None = None,
+    around: PyTree | None = None,
     dtype: DType = "float64",
     seed: int = 0,
 ) -> GradientReport:
@@ -105,7 +105,7 @@ def check_hessian(
 def assert_gradient(
     function: ObjectiveLike,
     gradient: Derivative | None = None,
-    points: PyTree[ArrayLike] = 1000,
+    points: PyTree = 1000,
     **options: Any,
 ) -> None:
     """Fail with the table of ``check_gradient`` if a gradient is wrong: for a user's own tests.

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import PyTree
 
 from gdjax._inputs import DType
 from gdjax._util.display import Card, brief, shown
+from gdjax._util.types import PyTree
 
 
 @shown

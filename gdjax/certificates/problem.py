@@ -6,10 +6,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import ArrayLike, PyTree
 
 from gdjax._inputs import ObjectiveLike, as_count, as_objective, as_points, is_count
 from gdjax._util.errors import ArgumentError, first_line
+from gdjax._util.types import PyTree
 from gdjax.objectives import Objective
 from gdjax.objectives.closures import unshared
 from gdjax.objectives.structure import Structure, is_flat
@@ -90,9 +90,9 @@ def pose(
     function: ObjectiveLike,
     derivative: Derivative | None,
     kind: str,
-    points: PyTree[ArrayLike],
+    points: PyTree,
     domain: Bounds | None,
-    around: PyTree[ArrayLike] | None,
+    around: PyTree | None,
     seed: int,
 ) -> Problem:
     """The problem that a user's arguments pose; see ``gdjax.check_gradient`` for them.
@@ -227,9 +227,9 @@ def _box(domain: Bounds) -> np.ndarray:
 
 
 def _where(
-    points: PyTree[ArrayLike],
+    points: PyTree,
     box: np.ndarray | None,
-    around: PyTree[ArrayLike] | None,
+    around: PyTree | None,
     rng: np.random.Generator,
     objective: Objective | None,
 ) -> tuple[Structure, np.ndarray, int]:
@@ -288,7 +288,7 @@ def _check_finite(points: np.ndarray, structure: Structure, argument: str) -> No
         )
 
 
-def _given(points: PyTree[ArrayLike]) -> list[PyTree[ArrayLike]]:
+def _given(points: PyTree) -> list[PyTree]:
     """Points as a list: from ``(n, d)``, ``(d,)``, one pytree, or a list of points."""
     if isinstance(points, list | tuple):
         numbers = all(np.ndim(x) == 0 and not isinstance(x, dict) for x in points)

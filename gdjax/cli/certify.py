@@ -13,7 +13,7 @@ from gdjax.cli.output_folder import OutputFolder
 from gdjax.objectives import Objective
 from gdjax.starts import given_or_drawn
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 
 def certify(config: DictConfig, folder: OutputFolder) -> int:

@@ -10,7 +10,7 @@ from gdjax.certificates import GradientReport, check_gradient, check_hessian
 from gdjax.cli.config import make_objectives, settings
 from gdjax.cli.output_folder import OutputFolder
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 
 def check(config: DictConfig, folder: OutputFolder) -> int:

@@ -17,7 +17,7 @@ from gdjax.comparison.comparison import Rates, rate_text
 from gdjax.objectives import Objective
 from gdjax.plotting import landscape
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 ASKED = ("start", "steps", "gradient", "dtype")  # what a config says of a descent
 

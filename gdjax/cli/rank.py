@@ -19,7 +19,7 @@ from gdjax.comparison.ranking import Profile, Ranking
 from gdjax.comparison.tuning import rank as ranked
 from gdjax.plotting.profiles import RATIOS, simplex_gradients
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 TUNING = (
     "budget", "trials", "starts", "held_out", "seeds", "seed", "tau", "ranges", "together",

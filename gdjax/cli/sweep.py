@@ -21,7 +21,7 @@ from gdjax.cli.config import make_axes, make_objective, make_optimizer, make_sta
 from gdjax.cli.output_folder import OutputFolder
 from gdjax.objectives import Objective
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 ASKED = ("steps", "save_at", "tolerance", "gradient", "dtype", "chunk")
 

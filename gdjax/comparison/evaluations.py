@@ -4,7 +4,7 @@ One evaluation is one visit: the value at a point, and the gradient there if the
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from gdjax._inputs import DType, default_dtype
 from gdjax._sweep.plan import plan
 from gdjax._sweep.runner import Runner
 from gdjax._util.errors import ArgumentError
+from gdjax._util.types import PyTree
 from gdjax.comparison import external
 from gdjax.comparison.external import ExternalSolver
 from gdjax.objectives import GradientSide, Objective
@@ -117,7 +118,7 @@ def searches_line(optimizer: optimizers.Optimizer) -> bool:
     """
     calls = []
 
-    def bowl(point: Any) -> Any:
+    def bowl(point: jax.Array) -> jax.Array:
         calls.append(point)
         return trial_bowl(point)
 
@@ -132,7 +133,7 @@ def searches_line(optimizer: optimizers.Optimizer) -> bool:
     return True
 
 
-def _searched(state: Any) -> Any:
+def _searched(state: PyTree) -> PyTree:
     return optax.tree_utils.tree_get(state, "num_linesearch_steps")
 
 
@@ -150,7 +151,9 @@ def _line_search(
     A step costs what its line search evaluates: the last of these serves the next step.
     """
 
-    def descend(objective: Objective, start: jax.Array, given: Any) -> tuple[jax.Array, jax.Array]:
+    def descend(
+        objective: Objective, start: jax.Array, given: dict[str, jax.Array]
+    ) -> tuple[jax.Array, jax.Array]:
         made = optimizer.replace(**given)
         descent = Descent(objective, made, gradient)
 

@@ -4,7 +4,8 @@ import contextlib
 import functools
 import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +13,10 @@ import numpy as np
 
 from gdjax._inputs import DType, default_dtype
 from gdjax._util.errors import ArgumentError, check_known
+from gdjax._util.types import PointFunction
 from gdjax.objectives import GradientSide, Objective
+
+Visit = Callable[[jax.Array], tuple[jax.Array, jax.Array | None]]
 
 # Methods of scipy.optimize.minimize that need neither Hessian nor constraints.
 SCIPY = {
@@ -138,7 +142,7 @@ def lowest(objective: Objective, starts: np.ndarray, budget: int = 1000) -> floa
 
 
 @functools.lru_cache(maxsize=32)
-def _compiled(objective: Objective, gradient: GradientSide, alone: bool) -> Callable:
+def _compiled(objective: Objective, gradient: GradientSide, alone: bool) -> Visit:
     """Point → its value, and the gradient there unless the value alone is wanted."""
 
     def visit(f: Objective, point: jax.Array) -> tuple[jax.Array, jax.Array | None]:
@@ -155,7 +159,7 @@ def _scipy_run(
     alone = method in VALUES_ALONE
     visit, met = _compiled(objective, gradient, alone), []
 
-    def visited(point: np.ndarray) -> Any:
+    def visited(point: np.ndarray) -> float | tuple[float, np.ndarray]:
         if len(met) >= budget:
             raise _Spent
         height, slope = visit(jnp.asarray(point, dtype=float))
@@ -171,7 +175,7 @@ def _scipy_run(
     return met, 0 if alone else len(met)
 
 
-def _optimistix() -> Any:
+def _optimistix() -> ModuleType:
     try:
         import optimistix
     except ImportError:
@@ -208,8 +212,8 @@ _LOGS: list[_Log] = []  # the run under way is the last
 
 @functools.lru_cache(maxsize=32)
 def _minimiser(
-    method: str, objective: Objective, gradient: GradientSide, budget: int, dtype: Any
-) -> Callable:
+    method: str, objective: Objective, gradient: GradientSide, budget: int, dtype: np.dtype
+) -> PointFunction:
     """Start → where optimistix ends; every evaluation calls back, and so does every gradient.
 
     A gradient is counted where optimistix transposes the linearised function, as it does for
@@ -220,10 +224,10 @@ def _minimiser(
     solver = getattr(library, OPTIMISTIX[method])(rtol=TOLERANCE, atol=TOLERANCE)
     value_and_gradient = objective.value_and_gradient(gradient)
 
-    def count_value(value: Any) -> None:
+    def count_value(value: jax.Array) -> None:
         _LOGS[-1].values.append(float(value))
 
-    def count_gradient(_: Any) -> None:
+    def count_gradient(_: object) -> None:
         _LOGS[-1].gradients += 1
 
     @jax.custom_jvp
@@ -240,7 +244,7 @@ def _minimiser(
         return cotangent * slope
 
     @counted.defjvp
-    def _(points: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
+    def _(points: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
         slope = value_and_gradient(points[0])[1]
         moved = jax.custom_derivatives.linear_call(push, pull, slope, tangents[0])
         return counted(points[0]), moved

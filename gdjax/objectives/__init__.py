@@ -1,5 +1,7 @@
 """Objectives: functions worth descending, with their gradients, minima and references."""
 
+from collections.abc import Callable
+
 from gdjax._util import lazy
 from gdjax.objectives import (  # noqa: F401  (importing a family registers it)
     basins,
@@ -50,4 +52,4 @@ __all__ = [
     "working",
 ]
 
-__dir__ = lazy.listing(globals())
+__dir__: Callable[[], list[str]] = lazy.listing(globals())

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 
@@ -9,7 +10,7 @@ from gdjax.objectives.objective import Objective
 from gdjax.objectives.registry import of_components, register
 
 
-def mirrored(points):
+def mirrored(points: Sequence[Sequence[float]]) -> list[list[float]]:
     """Each point and its reflection in the origin."""
     return [[sign * x for x in point] for point in points for sign in (1, -1)]
 

@@ -8,20 +8,21 @@ with two dtypes in one product. So the arrays of a user's function are copied ou
 
 import inspect
 import warnings
-from collections.abc import Callable
-from typing import Any
 
 import jax
 import numpy as np
+from jax.extend.core import ClosedJaxpr
+from jaxtyping import ArrayLike
 
 from gdjax._compiler.interpreter import constants, evaluate
 from gdjax._util.errors import ArgumentError
+from gdjax._util.types import Function, PyTree
 from gdjax.objectives.structure import is_traced
 
 _JITTED = type(jax.jit(abs))
 
 
-def unshared(fn: Callable) -> Callable:
+def unshared(fn: Function) -> Function:
     """The same function; what is traced of it holds none of the NumPy arrays that it closes over.
 
     Args:
@@ -44,18 +45,20 @@ def unshared(fn: Callable) -> Callable:
 
 
 class _Unshared:
-    def __init__(self, fn: Callable) -> None:
+    def __init__(self, fn: Function) -> None:
         self._fn = fn
         self._plain = False  # whether it is known to close over no such array
         self._narrow: list[int] | None = None  # which of them are of single precision by birth
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: PyTree) -> PyTree:
         if self._plain or not is_traced(args):
             return self._fn(*args)
         leaves, tree = jax.tree.flatten(args)
         arrays = {i: leaf for i, leaf in enumerate(leaves) if hasattr(leaf, "dtype")}
 
-        def fn(arrays: dict[int, Any]) -> Any:  # new each time, for JAX keeps traces by function
+        def fn(
+            arrays: dict[int, ArrayLike],
+        ) -> PyTree:  # new each time, for JAX knows it
             return self._fn(*tree.unflatten([arrays.get(i, x) for i, x in enumerate(leaves)]))
 
         closed, shapes = self._traced(fn, arrays)
@@ -65,7 +68,7 @@ class _Unshared:
             return self._fn(*args)
         return jax.tree.unflatten(jax.tree.structure(shapes), evaluate(closed, [*arrays.values()]))
 
-    def _traced(self, fn: Callable, arrays: dict[int, Any]) -> tuple[Any, Any]:
+    def _traced(self, fn: Function, arrays: dict[int, ArrayLike]) -> tuple[ClosedJaxpr, PyTree]:
         """The function, traced once more if something else has decided on the dtypes in it."""
         trace = jax.make_jaxpr(fn, return_shape=True)
         try:
@@ -90,7 +93,7 @@ class _Unshared:
         return found
 
 
-def _sees_a_scalar(fn: Any, depth: int = 3) -> bool:
+def _sees_a_scalar(fn: Function, depth: int = 3) -> bool:
     """Whether a function names a NumPy array without dimensions: in a program it is a literal."""
     fn = getattr(inspect.unwrap(fn), "func", fn)
     if not inspect.isfunction(fn) or not depth:
@@ -106,7 +109,7 @@ def _wide() -> bool:
     return jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _odd(closed: Any) -> list[int]:
+def _odd(closed: ClosedJaxpr) -> list[int]:
     """Which NumPy constants of a program have a dtype that they rarely have in this precision."""
     rare = {*map(np.dtype, ("f4", "c8") if _wide() else ("f8", "c16", "i8", "u8"))}
     held = [value for value in constants(closed) if isinstance(value, np.ndarray)]

@@ -3,12 +3,14 @@
 import ast
 import functools
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike
 
 from gdjax._util.errors import ArgumentError, check_known
+from gdjax._util.types import Function
 from gdjax.objectives.loading import DEFAULT_SIDE
 from gdjax.objectives.objective import Objective
 from gdjax.objectives.parser import (
@@ -26,11 +28,16 @@ from gdjax.objectives.parser import (
 )
 from gdjax.objectives.registry import maker
 
+if TYPE_CHECKING:
+    from sympy import Expr, Symbol
+else:
+    Expr = Symbol = Any  # sympy is loaded where a formula is derived
+
 
 class Formula(Parsed):
     """A formula that has passed the whitelist, with its value and its derivatives."""
 
-    def __call__(self, values: Mapping[str, Any]) -> Any:
+    def __call__(self, values: Mapping[str, ArrayLike]) -> ArrayLike:
         """The value where the names have these values, with ``jax.numpy``."""
         return evaluate(self.tree, CONSTANTS | dict(values), functions_of("jax.numpy"), float)
 
@@ -75,7 +82,7 @@ class Formula(Parsed):
         calls = (node for node in nodes(self.tree) if isinstance(node, ast.Call))
         return [call for call in calls if call.func.id in ("abs", "max", "min")]  # type: ignore[attr-defined]
 
-    def _symbolic(self) -> tuple[Any, dict[str, Any]]:
+    def _symbolic(self) -> tuple[Expr, dict[str, Symbol]]:
         """The formula in sympy, over the real numbers, and its symbols by name."""
         import sympy
 
@@ -185,19 +192,19 @@ def symbol(name: str) -> str:
     return sympy.latex(sympy.Symbol(name)) if name.isidentifier() else "y"
 
 
-def _as(point: Any, value: Any) -> Any:
+def _as(point: Array, value: ArrayLike) -> Array:
     return jnp.asarray(value, point.dtype)
 
 
 @functools.cache
-def _symbolic_functions() -> dict[str, Callable]:
+def _symbolic_functions() -> dict[str, Function]:
     """The functions in sympy."""
     import sympy
 
     class Absolute(sympy.Function):  # sympy's own Abs makes real and imaginary parts of log(x)
         nargs = 1
 
-        def fdiff(self, argindex: int = 1) -> Any:
+        def fdiff(self, argindex: int = 1) -> sympy.Basic:
             return sympy.sign(self.args[0])
 
         def _latex(self, printer: Any, exp: str = "") -> str:
@@ -218,30 +225,30 @@ def _symbolic_functions() -> dict[str, Callable]:
     return {name: own.get(name) or getattr(sympy, name) for name in FUNCTIONS | DERIVED}
 
 
-def _exact(value: int | float) -> Any:
+def _exact(value: int | float) -> Expr:
     """A number in sympy."""
     import sympy
 
     return sympy.Integer(value) if isinstance(value, int) else sympy.Float(repr(value))
 
 
-def _in_python(expression: Any) -> str:
+def _in_python(expression: Expr) -> str:
     """A sympy expression in the notation of formulas."""
     from sympy.printing.str import StrPrinter
 
     class Printer(StrPrinter):
-        def _print_Exp1(self, expr: Any) -> Any:  # noqa: N802  (sympy's names)
+        def _print_Exp1(self, expr: Expr) -> Any:  # noqa: N802  (sympy's names)
             return "e"
 
-        def _print_Float(self, expr: Any) -> str:  # noqa: N802
+        def _print_Float(self, expr: Expr) -> str:  # noqa: N802
             return repr(float(expr))
 
-        def _print_call(self, expr: Any) -> str:
+        def _print_call(self, expr: Expr) -> str:
             return f"{type(expr).__name__.lower()}({', '.join(map(self._print, expr.args))})"
 
         _print_Abs = _print_Max = _print_Min = _print_call  # noqa: N815
 
-        def _print_Heaviside(self, expr: Any) -> str:  # noqa: N802
+        def _print_Heaviside(self, expr: Expr) -> str:  # noqa: N802
             return f"heaviside({self._print(expr.args[0])}, 0.5)"
 
     return Printer().doprint(expression)

@@ -8,7 +8,6 @@ import importlib.util
 import pkgutil
 import sys
 import traceback
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +16,7 @@ import jax
 import numpy as np
 
 from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.types import Function
 from gdjax.objectives.objective import Objective
 from gdjax.objectives.registry import get, maker
 from gdjax.objectives.structure import Structure, is_flat, is_traced
@@ -74,7 +74,7 @@ def _function(fn: Any, domain: Any, start: Any, **chosen: Any) -> Objective:
     return Objective(fn=fn, **chosen)
 
 
-def as_objective(given: Objective | Callable | str, start: Any = None) -> Objective:
+def as_objective(given: Objective | Function | str, start: Any = None) -> Objective:
     """An objective of whatever stands for one.
 
     The same function gives the same objective, so nothing compiles twice.
@@ -130,7 +130,7 @@ class _Start:
 
 
 @functools.lru_cache(maxsize=256)
-def _bare(fn: Callable, structure: Any, start: _Start) -> Objective:
+def _bare(fn: Function, structure: Structure | int, start: _Start) -> Objective:
     del structure  # part of the key
     return Objective(fn=fn, start=start.point)
 

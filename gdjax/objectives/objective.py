@@ -5,19 +5,27 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, DTypeLike, Float
 
 from gdjax._util.display import Card, brief, shown
 from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.types import Flat, Function, PointFunction, PointLike, PyTree
 from gdjax.objectives.closures import unshared
-from gdjax.objectives.structure import Structure, component_names, is_flat, is_traced, named
+from gdjax.objectives.structure import (
+    Structure,
+    component_names,
+    is_flat,
+    is_traced,
+    named,
+)
 
 GradientSide = Literal["autodiff", "hand"]
+ValueAndGradient = Callable[[Array], tuple[Array, Array]]
 _MADE = ("value", "hand_gradient", "hand_hessian", "_autodiff", "_by_dtype", "_fns")
 
 
@@ -35,7 +43,7 @@ class Fit(NamedTuple):
     columns: Mapping[str, np.ndarray]
     response: str
     observed: np.ndarray
-    predict: Callable
+    predict: Function
 
 
 @shown
@@ -93,20 +101,20 @@ class Objective:
     """
 
     name: str = ""
-    fn: Callable
-    gradient: Callable | None = None
-    domain: Any = None
-    start: Any = None
-    args: Any = ()
-    minima: Any = ()
+    fn: Function
+    gradient: Function | None = None
+    domain: PyTree = None
+    start: PointLike = None
+    args: PyTree = ()
+    minima: PyTree = ()
     fmin: float | None = None
-    local_minima: Any = ()
-    saddles: Any = ()
-    maxima: Any = ()
+    local_minima: PyTree = ()
+    saddles: PyTree = ()
+    maxima: PyTree = ()
     complete: bool = False
     smoothness: Literal["smooth", "removable", "kink", "smooth_at_min"] = "smooth"
-    kink: Callable | None = None
-    hessian: Callable | None = None
+    kink: Function | None = None
+    hessian: Function | None = None
     float32: bool = True
     latex: str = ""
     gradient_latex: str = ""
@@ -156,13 +164,13 @@ class Objective:
             known = () if points is None else points
             put(self, kind, tuple(self.check_point(point, kind) for point in known))
 
-    def __call__(self, point: Any) -> Float[Array, ""]:
+    def __call__(self, point: PointLike) -> Float[Array, ""]:
         """The value at one point, ``(d,)`` or of the structure of the start."""
         if self.structure is not None and not is_flat(point):
             return self.fn(point, *self.args)
         return self.value(jnp.asarray(point, dtype=float) if isinstance(point, Sequence) else point)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """What is copied and pickled: all but the functions that were made of it on the way."""
         return {key: value for key, value in self.__dict__.items() if key not in _MADE}
 
@@ -225,7 +233,7 @@ class Objective:
             )
         return np.asarray(self.domain)
 
-    def check_point(self, point: Any, argument: str = "start") -> tuple[float, ...]:
+    def check_point(self, point: PointLike, argument: str = "start") -> tuple[float, ...]:
         """``point`` as a tuple of d finite floats, or an ArgumentError naming ``argument``."""
         point = self._as_flat(point, argument)
         try:  # an array gives its numbers one by one, but slowly
@@ -247,7 +255,7 @@ class Objective:
             raise ArgumentError(f"{argument} must be finite, got {values}")
         return values
 
-    def flat(self, point: Any, argument: str = "start") -> Any:
+    def flat(self, point: PointLike, argument: str = "start") -> Flat:
         """A point as one vector ``(d,)``: NumPy's of finite floats, or JAX's where it is traced.
 
         Raises:
@@ -260,25 +268,25 @@ class Objective:
             raise ArgumentError(f"{argument} must have shape ({self.dim},), got {vector.shape}")
         return vector
 
-    def _as_flat(self, point: Any, argument: str) -> Any:
+    def _as_flat(self, point: PointLike, argument: str) -> PointLike:
         if self.structure is not None and not is_flat(point):
             return self.structure.flatten(point, argument)
         if type(point) is not tuple and isinstance(point, Mapping):
             return named(point, self.variables, argument)
         return point
 
-    def shaped(self, points: Any) -> Any:
+    def shaped(self, points: Flat) -> PyTree:
         """Flat points ``(…, d)`` in the structure of the start; as they are if it is a vector."""
         return points if self.structure is None else self.structure.unflatten(points)
 
-    def flattened(self, points: Any) -> Any:
+    def flattened(self, points: PyTree) -> PyTree:
         """Points ``(n, d)`` of what ``shaped`` gives; as they are if they are flat already."""
         flat = isinstance(points, np.ndarray | jax.Array) and points.ndim == 2
         if self.structure is None or flat:
             return points
         return self.structure.flatten(points, "points", batched=True)
 
-    def with_args(self, *args: Any) -> "Objective":
+    def with_args(self, *args: PyTree) -> "Objective":
         """The same objective over other data; of equal shapes, nothing is compiled again.
 
         Example:
@@ -288,7 +296,7 @@ class Objective:
         """
         return _unflatten(self._origin, _leaves(args, self.name))
 
-    def cast(self, dtype: Any) -> "Objective":
+    def cast(self, dtype: DTypeLike) -> "Objective":
         """The same with the floats among its data in that dtype, and integers no wider."""
         if not self.args:
             return self
@@ -307,12 +315,12 @@ class Objective:
         return self.__dict__.get("_shared", self)
 
     @functools.cached_property
-    def value(self) -> Callable:
+    def value(self) -> PointFunction:
         """Flat point ``(d,)`` → value, with the data in place."""
         return self._on_flat(self.fn)
 
     @functools.cached_property
-    def hand_gradient(self) -> Callable | None:
+    def hand_gradient(self) -> PointFunction | None:
         """Flat point ``(d,)`` → hand-derived gradient ``(d,)``, with the data in place."""
         if self.gradient is None or self.structure is None:
             return self.gradient and self._on_flat(self.gradient)
@@ -320,11 +328,11 @@ class Objective:
         return lambda point: structure.flatten(derived(point), f"the gradient of {self.name}")
 
     @functools.cached_property
-    def hand_hessian(self) -> Callable | None:
+    def hand_hessian(self) -> PointFunction | None:
         """Flat point ``(d,)`` → hand-derived Hessian ``(d, d)``, with the data in place."""
         return self.hessian and self._on_flat(self.hessian)
 
-    def _on_flat(self, fn: Callable) -> Callable:
+    def _on_flat(self, fn: Function) -> PointFunction:
         args, structure, kept = (
             self.args,
             self.structure,
@@ -336,11 +344,11 @@ class Objective:
         return (lambda point: fn(point, *args)) if args else fn
 
     @functools.cached_property
-    def _autodiff(self) -> Callable:
+    def _autodiff(self) -> ValueAndGradient:
         """Made once: making it takes a tenth of a whole short descent."""
         return jax.value_and_grad(self.value)
 
-    def value_and_gradient(self, side: GradientSide = "autodiff") -> Callable:
+    def value_and_gradient(self, side: GradientSide = "autodiff") -> ValueAndGradient:
         """A function point → (value, gradient), the gradient by ``autodiff`` or by ``hand``.
 
         Raises:
@@ -359,15 +367,15 @@ class Objective:
         return lambda point: (value(point), hand(point))
 
 
-def _flatten(objective: Objective) -> tuple[tuple, Objective]:
+def _flatten(objective: Objective) -> tuple[tuple[PyTree, ...], Objective]:
     return (objective.args,), objective._origin
 
 
-def _flatten_with_keys(objective: Objective) -> tuple[tuple, Objective]:
+def _flatten_with_keys(objective: Objective) -> tuple[tuple[PyTree, ...], Objective]:
     return ((jax.tree_util.GetAttrKey("args"), objective.args),), objective._origin
 
 
-def _unflatten(origin: Objective, args: Any) -> Objective:
+def _unflatten(origin: Objective, args: PyTree) -> Objective:
     made = copy.copy(origin)
     made.__dict__.update(args=args, _shared=origin)
     return made
@@ -378,11 +386,11 @@ jax.tree_util.register_pytree_with_keys(
 )
 
 
-def _leaves(args: Any, name: str) -> tuple:
+def _leaves(args: PyTree, name: str) -> tuple[PyTree, ...]:
     """What is handed over after the point, as a tuple of pytrees of arrays."""
     args = args if isinstance(args, tuple | list) else () if args is None else (args,)
 
-    def array(leaf: Any) -> Any:
+    def array(leaf: PyTree) -> Flat:
         found = leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
         if np.dtype(found.dtype).kind not in "fiubc":
             raise ArgumentError(f"args of {name} must be arrays of numbers, got {leaf!r:.100}")
@@ -391,7 +399,7 @@ def _leaves(args: Any, name: str) -> tuple:
     return jax.tree.map(array, tuple(args))
 
 
-def _as_wide(array: Any, dtype: np.dtype) -> Any:
+def _as_wide(array: Flat, dtype: np.dtype) -> Flat:
     """An array of floats in that dtype, and of others as JAX has them beside it."""
     kind = np.dtype(array.dtype)
     if kind.kind == "f":
@@ -401,12 +409,12 @@ def _as_wide(array: Any, dtype: np.dtype) -> Any:
     return array
 
 
-def _plain(start: Any) -> bool:
+def _plain(start: PointLike) -> bool:
     """Whether a start is a vector, or what a message is for, and no pytree of another shape."""
     return start is None or isinstance(start, str) or is_flat(start) or not jax.tree.leaves(start)
 
 
-def _pairs(domain: Any) -> tuple[tuple[float, float], ...]:
+def _pairs(domain: PyTree) -> tuple[tuple[float, float], ...]:
     try:
         pairs = tuple((float(low), float(high)) for low, high in domain)
     except (TypeError, ValueError):
@@ -431,7 +439,7 @@ def sides_in_words(domain: Sequence[Sequence[float | int]]) -> str:
     return " × ".join(sides)
 
 
-def _few(points: Sequence[Any] | None) -> str:
+def _few(points: PyTree) -> str:
     points = points or ()
     shown = ", ".join(map(brief, points[:2]))
     return f"{shown}, … {len(points)} in all" if len(points) > 2 else shown

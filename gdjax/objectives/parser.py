@@ -6,12 +6,13 @@ import importlib
 import math
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.types import Function
 
 LARGEST_POWER = 100
 LARGEST_SIZE = 500  # names, numbers and operations
@@ -32,7 +33,7 @@ DERIVED: dict[str, tuple[str, int | None]] = {  # only derivatives have these
     "heaviside": ("heaviside", 2),
 }
 RESERVED = {*CONSTANTS, *FUNCTIONS, *DERIVED}
-OPERATORS: dict[type, Callable] = {
+OPERATORS: dict[type, Function] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -50,6 +51,8 @@ INSTEAD: dict[type, str] = {
     ast.IfExp: "there are no conditions; max, min and abs make kinks",
 }
 
+Number = TypeVar("Number")  # of any arithmetic
+
 
 class Parsed(NamedTuple):
     """A formula that has passed the whitelist.
@@ -65,7 +68,7 @@ class Parsed(NamedTuple):
     names: tuple[str, ...]
 
 
-def check(text: str, argument: str, functions: Mapping[str, tuple]) -> Parsed:
+def check(text: str, argument: str, functions: Mapping[str, tuple[str, int | None]]) -> Parsed:
     """A formula whose every node is on the whitelist."""
     if not isinstance(text, str) or not text.strip():
         raise ArgumentError(f"{argument} must be a formula, got {text!r}")
@@ -168,8 +171,11 @@ def _constant(node: ast.AST) -> float | None:
 
 
 def evaluate(
-    node: ast.AST, names: Mapping[str, Any], functions: Mapping[str, Callable], number: Callable
-) -> Any:
+    node: ast.AST,
+    names: Mapping[str, Number],
+    functions: Mapping[str, Function],
+    number: Callable[..., Number],
+) -> Number:
     """The value of a tree that has passed the whitelist, in any arithmetic."""
     match node:
         case ast.Constant(value=value):
@@ -189,10 +195,10 @@ def evaluate(
 
 
 @functools.cache
-def functions_of(library: str) -> dict[str, Callable]:
+def functions_of(library: str) -> dict[str, Function]:
     """The functions in numpy or jax.numpy."""
 
-    def find(called: str, count: int | None) -> Callable:
+    def find(called: str, count: int | None) -> Function:
         fn = getattr(importlib.import_module(library), called)
         return fn if count else lambda *values: functools.reduce(fn, values)
 
@@ -204,7 +210,7 @@ def nodes(tree: ast.AST) -> Iterator[ast.expr]:
     return (node for node in ast.walk(tree) if isinstance(node, ast.expr))
 
 
-def _refusal(text: str, argument: str, node: Any, problem: str, hint: str) -> ArgumentError:
+def _refusal(text: str, argument: str, node: ast.expr, problem: str, hint: str) -> ArgumentError:
     column = len(text.encode()[: node.col_offset].decode()) + 1
     return ArgumentError(f"{argument}: {problem}, at column {column} of {short(text)}; {hint}")
 
@@ -214,7 +220,7 @@ def short(text: str) -> str:
     return repr(text if len(text) <= 60 else f"{text[:57]}...")
 
 
-def check_names(names: Any, argument: str) -> tuple[str, ...]:
+def check_names(names: str | Iterable[str], argument: str) -> tuple[str, ...]:
     """Names as a tuple, if each can stand in a formula and none does so twice."""
     names = (names,) if isinstance(names, str) else tuple(names)
     for name in names:
@@ -227,6 +233,6 @@ def check_names(names: Any, argument: str) -> tuple[str, ...]:
     return names
 
 
-def natural(name: str) -> list[Any]:
+def natural(name: str) -> list[int | str]:
     """A key that sorts x2 before x10."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]

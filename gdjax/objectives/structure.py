@@ -11,6 +11,7 @@ import numpy as np
 from jax.core import Tracer
 
 from gdjax._util.errors import ArgumentError
+from gdjax._util.types import Flat, PointLike, PyTree
 
 
 class Structure:
@@ -36,7 +37,7 @@ class Structure:
         (('b', 'w[0,0]', 'w[0,1]'), [6.0, 4.0, 5.0])
     """
 
-    def __init__(self, point: Any, argument: str = "start") -> None:
+    def __init__(self, point: PointLike, argument: str = "start") -> None:
         pairs, self._structure = jax.tree_util.tree_flatten_with_path(_arrays(point))
         self._moving = tuple(_is_number(leaf) for _, leaf in pairs)
         self._fixed = tuple(None if _is_number(leaf) else leaf for _, leaf in pairs)
@@ -44,7 +45,7 @@ class Structure:
         self._paths = tuple(path for path, _ in self._wanted)
         self._shapes = tuple(shape for _, shape in self._wanted)
         self._ends = np.cumsum([math.prod(shape) for shape in self._shapes], dtype=int).tolist()
-        self.size = self._ends[-1] if self._ends else 0
+        self.size: int = self._ends[-1] if self._ends else 0
         if not self.size:
             raise ArgumentError(f"{argument} must hold at least one number, got {point!r:.200}")
 
@@ -64,7 +65,7 @@ class Structure:
         """Whether it is a plain vector, whose components are known by number."""
         return self._paths == ("",) and len(self._shapes[0]) == 1
 
-    def unflatten(self, flat: Any) -> Any:
+    def unflatten(self, flat: Flat) -> PyTree:
         """The point of a flat vector ``(d,)``; of several, ``(n, d)``, with n before each shape."""
         first, before = 0, flat.shape[:-1]
         leaves = []
@@ -75,7 +76,7 @@ class Structure:
         pairs = zip(self._moving, self._fixed, strict=True)
         return jax.tree.unflatten(self._structure, [next(given) if m else x for m, x in pairs])
 
-    def flatten(self, point: Any, argument: str = "start", batched: bool = False) -> Any:
+    def flatten(self, point: PointLike, argument: str = "start", batched: bool = False) -> Any:
         """The flat vector of a point, NumPy's unless something in it is traced.
 
         Args:
@@ -92,7 +93,7 @@ class Structure:
             raise ArgumentError(f"{argument} must be {self}, got {_describe(point)}")
         lead = np.shape(numbers[0])[:1] if batched else ()
         if any(isinstance(x, jax.Array) for x in numbers):
-            xp: Any = jnp
+            xp = jnp
         else:
             xp, numbers = np, [np.asarray(x) for x in numbers]
         try:
@@ -108,7 +109,7 @@ class Structure:
         return hash((self._structure, self._shapes))
 
     @property
-    def _key(self) -> tuple:
+    def _key(self) -> tuple[object, ...]:
         return self._structure, self._shapes, self._moving, self._fixed
 
     def __str__(self) -> str:
@@ -128,7 +129,7 @@ def component_names(dim: int) -> tuple[str, ...]:
     return ("x", "y")[:dim] if dim <= 2 else tuple(f"x{i + 1}" for i in range(dim))
 
 
-def is_flat(point: Any) -> bool:
+def is_flat(point: PointLike) -> bool:
     """Whether a point is a plain vector: an array ``(d,)``, or a list or tuple of numbers."""
     if isinstance(point, np.ndarray | jax.Array):
         return point.ndim == 1
@@ -140,28 +141,28 @@ def is_flat(point: Any) -> bool:
     )
 
 
-def is_traced(point: Any) -> bool:
+def is_traced(point: PyTree) -> bool:
     """Whether anything in a point is a tracer of JAX's."""
     if type(point) in (tuple, list) and {*map(type, point)} <= {float, int}:
         return False  # the usual start, told in a third of a microsecond
     return isinstance(point, Tracer) or any(isinstance(x, Tracer) for x in jax.tree.leaves(point))
 
 
-def _numbers(point: Any) -> tuple[list[Any], tuple[tuple[str, tuple[int, ...]], ...]]:
+def _numbers(point: PointLike) -> tuple[list[PyTree], tuple[tuple[str, tuple[int, ...]], ...]]:
     """The leaves of a point that hold numbers, and the paths and shapes of each."""
     pairs = jax.tree_util.tree_flatten_with_path(_arrays(point))[0]
     found = [(_path(path), leaf) for path, leaf in pairs if _is_number(leaf)]
     return [leaf for _, leaf in found], tuple((path, np.shape(leaf)) for path, leaf in found)
 
 
-def _describe(point: Any) -> str:
+def _describe(point: PointLike) -> str:
     try:
         return str(Structure(point))
     except ArgumentError:
         return f"{point!r:.200}"
 
 
-def _arrays(point: Any) -> Any:
+def _arrays(point: PointLike) -> PyTree:
     """A point with its innermost lists of numbers as arrays, as an array of such lists is."""
     if isinstance(point, list):
         try:
@@ -174,13 +175,13 @@ def _arrays(point: Any) -> Any:
     return tuple(_arrays(x) for x in point) if type(point) is tuple else point
 
 
-def _is_number(leaf: Any) -> bool:
+def _is_number(leaf: object) -> bool:
     if isinstance(leaf, np.ndarray | np.generic | jax.Array | jax.ShapeDtypeStruct):
         return np.dtype(leaf.dtype).kind in "fiu" if hasattr(leaf.dtype, "kind") else False
     return isinstance(leaf, float | int) and not isinstance(leaf, bool)
 
 
-def _path(path: Any) -> str:
+def _path(path: tuple[object, ...]) -> str:
     """A path through a pytree, as its user writes it: ``layers[0].weight``."""
     text = ""
     for entry in path:
@@ -190,7 +191,7 @@ def _path(path: Any) -> str:
     return text
 
 
-def named(point: Mapping[str, Any], variables: Sequence[str], argument: str) -> list[Any]:
+def named(point: Mapping[str, PyTree], variables: Sequence[str], argument: str) -> list[PyTree]:
     """The numbers of a mapping in the order of the variables.
 
     Raises:

@@ -3,14 +3,15 @@
 import functools
 import traceback
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from gdjax._util.errors import ArgumentError, said
+from gdjax._util.types import PointFunction, PointLike
 from gdjax.objectives.objective import Objective
 from gdjax.objectives.structure import is_traced
 
@@ -25,10 +26,12 @@ UNTRACEABLE = (
     jax.errors.UnexpectedTracerError,
 )
 
-_VALID: weakref.WeakKeyDictionary[Objective, set] = weakref.WeakKeyDictionary()
+_VALID: weakref.WeakKeyDictionary[Objective, set[tuple[np.dtype, bool]]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
-def validate(objective: Objective, *, numbers: bool = True, at: Any = None) -> Objective:
+def validate(objective: Objective, *, numbers: bool = True, at: PointLike = None) -> Objective:
     """Refuse an objective that cannot be descended, in the precision JAX is set to.
 
     The value must be a scalar of the point's dtype, the gradient (and the Hessian) must have
@@ -75,7 +78,13 @@ def validate(objective: Objective, *, numbers: bool = True, at: Any = None) -> O
 
 
 def _check_result(
-    what: str, fn: Callable, shape: tuple[int, ...], dim: int, dtype: Any, own: Any, lifted: bool
+    what: str,
+    fn: PointFunction,
+    shape: tuple[int, ...],
+    dim: int,
+    dtype: np.dtype,
+    own: object,
+    lifted: bool,
 ) -> None:
     """Trace a function on a point, and hold what it returns against what it should.
 
@@ -120,7 +129,7 @@ def _check_result(
         )
 
 
-def _check_numbers(objective: Objective, dtype: Any, start: Any) -> None:
+def _check_numbers(objective: Objective, dtype: np.dtype, start: PointLike) -> None:
     points = np.asarray([start, *objective.known_minima])
     if objective.bounded:
         low, high = np.asarray(objective.domain).T
@@ -140,14 +149,14 @@ def _check_numbers(objective: Objective, dtype: Any, start: Any) -> None:
 
 
 @functools.partial(jax.jit, static_argnums=2)
-def evaluate(objective: Objective, points: Any, one_by_one: bool = False) -> Any:
+def evaluate(objective: Objective, points: Any, one_by_one: bool = False) -> Array:
     """The values at points ``(n, d)``; one by one, large data are not held in memory n times."""
     if one_by_one:
         return jax.lax.map(objective.value, points)
     return jax.vmap(objective.value)(points)
 
 
-def _kind(result: Any) -> str:
+def _kind(result: object) -> str:
     return f"a {type(result).__name__}" if result is not None else "None (is a `return` missing?)"
 
 
@@ -155,7 +164,7 @@ def _first_sentence(error: Exception) -> str:
     return said(error).removesuffix(".").split(". ")[0].rstrip(":")
 
 
-def _line_of(error: Exception, fn: Callable) -> str:
+def _line_of(error: Exception, fn: object) -> str:
     """The line of the user's file at which it happened, where there is one."""
     code = getattr(fn, "__code__", None)
     lines = [

@@ -1,5 +1,7 @@
 """Optimizers: gdjax's own as optax transformations, and every one of optax by name."""
 
+from collections.abc import Callable
+
 from gdjax._util import lazy
 from gdjax.optimizers import schedules
 from gdjax.optimizers.lookup import (
@@ -59,4 +61,4 @@ __all__ = [
     "why_not",
 ]
 
-__dir__ = lazy.listing(globals())
+__dir__: Callable[[], list[str]] = lazy.listing(globals())

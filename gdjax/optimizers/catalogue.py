@@ -4,10 +4,9 @@ import inspect
 from collections.abc import Callable, Mapping
 from types import ModuleType
 
-from jaxtyping import PyTree
-
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.plugins import Plugins
+from gdjax._util.types import PyTree
 from gdjax.optimizers.tree import REQUIRED, Factory, checked, signature
 
 

@@ -3,9 +3,8 @@
 import inspect
 import warnings
 
-from jaxtyping import PyTree
-
 from gdjax._util.errors import ArgumentError
+from gdjax._util.types import PyTree
 from gdjax.optimizers import lookup
 from gdjax.optimizers.optimizer import Optimizer
 from gdjax.optimizers.tree import REQUIRED

@@ -10,10 +10,11 @@ from typing import cast
 
 import jax
 import optax
-from jaxtyping import ArrayLike, PyTree
+from jaxtyping import ArrayLike
 
 from gdjax._util.errors import ArgumentError, check_known, first_line
 from gdjax._util.plugins import Plugins
+from gdjax._util.types import PyTree
 from gdjax.optimizers import momentum, noise, schedules
 from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions, parameters_of
 from gdjax.optimizers.optimizer import Optimizer, random_key, trial_step
@@ -122,8 +123,8 @@ class Given(_Wrapper):
     def __init__(self, transformation: optax.GradientTransformation) -> None:
         self._parts = (transformation,)
         self.__name__ = getattr(transformation.update, "__qualname__", "optax").partition(".")[0]
-        self.written = f"{self.__name__}(…)"
-        self.__signature__ = inspect.Signature()
+        self.written: str = f"{self.__name__}(…)"
+        self.__signature__: inspect.Signature = inspect.Signature()
 
     def __call__(self) -> optax.GradientTransformation:
         """What was given."""

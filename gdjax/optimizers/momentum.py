@@ -13,9 +13,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import PyTree
 
 from gdjax._util.errors import ArgumentError
+from gdjax._util.types import PyTree
 from gdjax.optimizers.optimizer import LearningRate, Scalar, own
 from gdjax.optimizers.tree import Factory
 

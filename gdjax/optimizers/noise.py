@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import jax
 import optax
-from jaxtyping import Array, PyTree
+from jaxtyping import Array
 
+from gdjax._util.types import PyTree
 from gdjax.optimizers.optimizer import Scalar, own, random_key
 
 

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import tree_util
-from jaxtyping import Array, ArrayLike, PyTree
+from jaxtyping import Array, ArrayLike
 
-from gdjax._util.types import PointFunction
+from gdjax._util.types import PointFunction, PyTree
 from gdjax.optimizers.tree import IN_PYTHON, Factory, Kind, Tree, checked, is_own, signature
 
 Scalar = float | int | Array

@@ -4,8 +4,8 @@ import functools
 from collections.abc import Callable, Mapping
 
 import optax
-from jaxtyping import PyTree
 
+from gdjax._util.types import PyTree
 from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions
 from gdjax.optimizers.optimizer import Schedule
 from gdjax.optimizers.tree import Factory

@@ -10,10 +10,10 @@ import jax
 import numpy as np
 from jax import tree_util
 from jax.core import Tracer
-from jaxtyping import PyTree
 
 from gdjax._util.errors import ArgumentError
 from gdjax._util.types import Function as Factory
+from gdjax._util.types import PyTree
 
 REQUIRED = inspect.Parameter.empty  # stands where a hyperparameter has no default
 

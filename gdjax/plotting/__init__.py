@@ -1,5 +1,7 @@
 """Pictures: data in, matplotlib ``Figure`` out; nothing here runs a descent or opens a window."""
 
+from collections.abc import Callable
+
 from gdjax._util import lazy
 from gdjax.plotting.basin_map import basin_map
 from gdjax.plotting.certificate import certificate
@@ -45,4 +47,4 @@ __all__ = [
     "trajectory",
 ]
 
-__dir__ = lazy.listing(globals())
+__dir__: Callable[[], list[str]] = lazy.listing(globals())

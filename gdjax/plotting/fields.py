@@ -6,9 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from gdjax._inputs import ObjectiveLike, as_count, as_objective
 from gdjax._util.errors import ArgumentError
+from gdjax._util.types import Flat
 from gdjax.objectives import GradientSide, Objective
 from gdjax.plotting import landscape, style
 from gdjax.plotting.figure import Figure, one_panel
@@ -65,5 +67,5 @@ def gradient_field(
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def _slopes(objective: Objective, gradient: GradientSide, points: Any) -> Any:
+def _slopes(objective: Objective, gradient: GradientSide, points: Flat) -> Array:
     return jax.vmap(lambda point: objective.value_and_gradient(gradient)(point)[1])(points)

@@ -1,5 +1,7 @@
 """Labelled results of a sweep: in memory, on disk, and as a table."""
 
+from collections.abc import Callable
+
 from gdjax._util import lazy
 from gdjax.results.folder import open_results
 from gdjax.results.layout import (
@@ -27,4 +29,4 @@ __all__ = [
     "to_parquet",
 ]
 
-__dir__ = lazy.listing(globals())
+__dir__: Callable[[], list[str]] = lazy.listing(globals())

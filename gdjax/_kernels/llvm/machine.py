@@ -2,13 +2,13 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from llvmlite import ir
 
 from gdjax._kernels.call import ALIGNED
 
-Value = Any  # llvmlite types few of the values that its builders return
+Value: TypeAlias = Any  # llvmlite types few of the values that its builders return
 State = Callable[[], None]
 
 I1, I32, I64 = (ir.IntType(n) for n in (1, 32, 64))
@@ -16,8 +16,8 @@ WORDS = I64.as_pointer()
 VOID = ir.VoidType()
 
 
-def _operator(name: str, *relation: str) -> Callable[["Integer", Any], "Integer"]:
-    def write(x: "Integer", y: Any) -> "Integer":
+def _operator(name: str, *relation: str) -> Callable[["Integer", Value], "Integer"]:
+    def write(x: "Integer", y: Value) -> "Integer":
         other = x.type(y) if isinstance(y, int) else y
         return Integer(x.b, getattr(x.b, name)(*relation, x, other))
 
@@ -33,7 +33,7 @@ class Integer(ir.Value):
     def __init__(self, b: ir.IRBuilder, value: Value) -> None:
         self.b, self.value = b, value
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> Value:
         return getattr(self.value, name)
 
     __add__, __sub__, __mul__ = map(_operator, ("add", "sub", "mul"))
@@ -66,7 +66,7 @@ class Integer(ir.Value):
 class Variable:
     """An integer that lasts from state to state, read and assigned to as an attribute."""
 
-    def __get__(self, machine: "Machine", owner: Any = None) -> Integer:
+    def __get__(self, machine: "Machine", owner: type["Machine"] | None = None) -> Integer:
         return machine.integer(machine.b.load(machine.variables[self]))
 
     def __set__(self, machine: "Machine", value: Integer) -> None:
@@ -92,7 +92,7 @@ class Machine:
 
     def begin_function(
         self, name: str, result: ir.Type, kinds: Sequence[ir.Type], *attributes: str
-    ) -> Sequence[Any]:
+    ) -> Sequence[Value]:
         """A new function, internal where it has attributes: its arguments."""
         function = ir.Function(self.module, ir.FunctionType(result, kinds), name)
         if attributes:

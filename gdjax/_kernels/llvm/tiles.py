@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -139,7 +139,7 @@ class TileWriter(Writer):
         self.kept = [i for i, node in inputs if node.index in live]
         self.done = Area(self, [self.carried[i] for i in self.kept])
 
-    def begin(self, name: str, result: ir.Type, *own: ir.Type) -> Sequence[Any]:
+    def begin(self, name: str, result: ir.Type, *own: ir.Type) -> Sequence[Value]:
         """A new function: its own arguments, which come before the kernel's."""
         kinds = [*own, *ARGUMENTS]
         given = self.begin_function(name, result, kinds, *["noinline"] * bool(own))

@@ -3,9 +3,9 @@
 import functools
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
+from jaxtyping import DTypeLike
 from llvmlite import ir
 
 from gdjax._compiler import elementary
@@ -31,7 +31,7 @@ class Writer(Machine):
         super().__init__()
         self.lanes = lanes
 
-    def type(self, dtype: Any) -> Any:
+    def type(self, dtype: DTypeLike) -> ir.VectorType:
         """The vector of a dtype."""
         dtype = np.dtype(dtype)
         floats = {2: ir.HalfType, 4: ir.FloatType, 8: ir.DoubleType}
@@ -39,7 +39,7 @@ class Writer(Machine):
         scalar = integer if dtype.kind in "biu" else floats[dtype.itemsize]()
         return ir.VectorType(scalar, self.lanes)
 
-    def constant(self, value: Any) -> Value:
+    def constant(self, value: np.generic) -> Value:
         """A NumPy scalar in every lane."""
         kind = self.type(value.dtype)
         return ir.Constant(kind, [ir.Constant(kind.element, value.item())] * self.lanes)
@@ -183,7 +183,7 @@ class Writer(Machine):
                         b.store(value, slot)
         return [[b.load(slot) for slot in slots] for slots in merged]
 
-    def _cold(self, node: Node, kind: Any) -> Value:
+    def _cold(self, node: Node, kind: ir.VectorType) -> Value:
         """A function (marks, arguments…, result): the C library's, lane by lane, or a program."""
         where, _, name = node.op.partition(":")
         full = f"{where}_{name}_{node.dtype}"
