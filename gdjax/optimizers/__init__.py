@@ -25,7 +25,14 @@ from gdjax.optimizers.momentum import (
     scale_by_nesterov,
 )
 from gdjax.optimizers.noise import gradient_noise
-from gdjax.optimizers.optimizer import LearningRate, Optimizer, Scalar, Schedule, extra_arguments
+from gdjax.optimizers.optimizer import (
+    LearningRate,
+    Optimizer,
+    Scalar,
+    Schedule,
+    extra_arguments,
+    has_line_search,
+)
 from gdjax.optimizers.tree import REQUIRED, cannot_trace, signature
 
 __all__ = [
@@ -45,6 +52,7 @@ __all__ = [
     "get",
     "gradient_descent",
     "gradient_noise",
+    "has_line_search",
     "heavy_ball",
     "make",
     "names",
