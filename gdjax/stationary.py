@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array
 
+from gdjax import curvature
 from gdjax._inputs import ObjectiveLike, as_count, as_points, is_count, objective_at
 from gdjax._util.display import Card, brief, shown
 from gdjax.objectives import Objective, validate
@@ -15,7 +15,6 @@ STEPS = 100  # Newton doubles the digits; at a degenerate point each step gains 
 STEP_TOLERANCE = 1e-10  # of the domain's width: a last Newton step below this has arrived
 SAME = 1e-6  # of the domain's width: two arrivals closer than this are one point
 SAME_DEGENERATE = 1e-3  # the same where the curvature vanishes and arrivals scatter
-FLAT = 1e-8  # of the largest curvature: below this a direction counts as without curvature
 STUCK = 1e8  # the damping beyond which a point is given up
 ON_A_KINK = 1e-9  # of the typical distance from one
 
@@ -53,8 +52,36 @@ class StationaryPoints(NamedTuple):
         return Card(f"StationaryPoints: {', '.join(found) or 'none found'}", {}, rows)
 
 
+class Arrivals(NamedTuple):
+    """Where damped Newton steps on the slope came to from each of n points.
+
+    Args:
+        point: the last one, ``(n, d)``.
+        value: of the objective there, ``(n,)``.
+        curvature: the Hessian there, with widths as the units of length, ``(n, d, d)``.
+        first: the same at the point where they began.
+        left: the length of the next Newton step, in widths, ``(n,)``.
+    """
+
+    point: np.ndarray
+    value: np.ndarray
+    curvature: np.ndarray
+    first: np.ndarray
+    left: np.ndarray
+
+    @property
+    def arrived(self) -> np.ndarray:
+        """Whether the next step is as good as none, ``(n,)``."""
+        return np.isfinite(self.value) & (self.left <= STEP_TOLERANCE)
+
+    def kinds(self, typical: np.ndarray | float) -> np.ndarray:
+        """What the Hessian says there; see ``curvature.kinds``."""
+        eigenvalues = np.linalg.eigvalsh(_finite(self.curvature))
+        return curvature.kinds(eigenvalues[:, 0], eigenvalues[:, -1], typical)
+
+
 class _Look(NamedTuple):
-    """What is seen at each of n points, with the domain's width as the unit of length."""
+    """What is seen at each of n points, with widths as the units of length."""
 
     point: np.ndarray
     value: np.ndarray
@@ -108,19 +135,17 @@ def stationary_points(
         unlimited = np.full((f.dim, 2), (-np.inf, np.inf))
         low, high = (unlimited if f.domain is None else np.asarray(f.domain)).T
     objective = f.cast(float)
-    with jax.enable_x64(True), np.errstate(all="ignore"):
+    with jax.enable_x64(True):
         validate(f, numbers=False)
-        begin = _look(objective, first)
-        last = _search(objective, begin)
-        left = np.linalg.norm(_newton_step(last, 0.0), axis=1)
-        arrived = np.isfinite(last.value) & (left <= STEP_TOLERANCE)
-        slack = SAME * objective.width
-        arrived &= np.all((last.point >= low - slack) & (last.point <= high + slack), axis=1)
-        arrived &= ~_on_a_kink(objective, last.point, first)
-    typical = np.median(np.abs(_finite(begin.curvature)).max(axis=(1, 2)))
-    points, values, _, curvatures = (field[arrived] for field in last)
-    kinds = _classify(curvatures, typical)
-    chosen = _merge(points / objective.width, kinds == "degenerate", left[arrived])
+        last = newton(objective, first, objective.width)
+        on_a_kink = _on_a_kink(objective, last.point, first)
+    slack = SAME * objective.width
+    inside = np.all((last.point >= low - slack) & (last.point <= high + slack), axis=1)
+    arrived = last.arrived & inside & ~on_a_kink
+    typical = np.median(np.abs(_finite(last.first)).max(axis=(1, 2)))
+    points, values, curvatures, _, left = (field[arrived] for field in last)
+    kinds = last.kinds(typical)[arrived]
+    chosen = _merge(points / objective.width, kinds == "degenerate", left)
     chosen = chosen[np.argsort(values[chosen], kind="stable")]
     eigenvalues = np.linalg.eigvalsh(
         curvatures[chosen] / np.outer(objective.width, objective.width)
@@ -128,34 +153,45 @@ def stationary_points(
     return StationaryPoints(points[chosen], values[chosen], kinds[chosen], eigenvalues)
 
 
-def _look(objective: Objective, points: np.ndarray) -> _Look:
-    """What is seen at points ``(n, d)``."""
-    value, slope, curvature = map(np.asarray, _seen(objective, points))
-    width = objective.width
-    return _Look(points, value, slope * width, curvature * np.outer(width, width))
+def newton(
+    objective: Objective, points: np.ndarray, width: np.ndarray, damping: float = 1e-2
+) -> Arrivals:
+    """Follow damped Newton steps from many points at once; see ``stationary_points``.
+
+    Call it where floats are of 64 bits.
+
+    Args:
+        objective: with its data in float64.
+        points: where to begin, ``(n, d)``.
+        width: the units of length, ``(d,)``, or ``(n, d)`` with others for each point.
+        damping: the first μ, in units of the largest eigenvalue squared.
+    """
+
+    def look(points: np.ndarray) -> _Look:
+        value, slope, hessian = map(np.asarray, curvature.second_order(objective, points))
+        return _Look(points, value, slope * width, hessian * units)
+
+    width = np.asarray(width)
+    units = width[..., :, None] * width[..., None, :]
+    with np.errstate(all="ignore"):
+        first = here = look(points)
+        mu = np.full(len(points), damping)
+        for _ in range(STEPS):
+            going = (mu < STUCK) & (_left(here) > STEP_TOLERANCE / 10)
+            if not going.any():
+                break
+            there = look(here.point + np.where(going[:, None], _newton_step(here, mu), 0) * width)
+            better = going & np.isfinite(there.value) & (there.steepness < here.steepness)
+            here = _Look(
+                *(np.where(_along(better, a), a, b) for a, b in zip(there, here, strict=True))
+            )
+            mu = np.where(better, mu / 10, mu * 4)
+        return Arrivals(here.point, here.value, here.curvature, first.curvature, _left(here))
 
 
-@jax.jit
-def _seen(objective: Objective, points: Any) -> tuple[Array, Array, Array]:
-    def one(point: Array) -> tuple[Array, Array, Array]:
-        slope = jax.grad(objective.value)
-        return objective.value(point), slope(point), jax.jacfwd(slope)(point)
-
-    return jax.vmap(one)(points)
-
-
-def _search(objective: Objective, here: _Look) -> _Look:
-    """Damped Newton steps from every point at once, until all have arrived or are stuck."""
-    damping = np.full(len(here.value), 1e-2)
-    for _ in range(STEPS):
-        step = _newton_step(here, damping)
-        there = _look(objective, here.point + step * objective.width)
-        better = np.isfinite(there.value) & (there.steepness < here.steepness)
-        here = _Look(*(np.where(_along(better, a), a, b) for a, b in zip(there, here, strict=True)))
-        damping = np.where(better, damping / 10, damping * 4)
-        if not np.any(better | (damping < STUCK)):
-            break
-    return here
+def _left(here: _Look) -> np.ndarray:
+    """The length of the Newton step that would follow."""
+    return np.linalg.norm(_newton_step(here, 0.0), axis=1)
 
 
 def _newton_step(here: _Look, damping: np.ndarray | float) -> np.ndarray:
@@ -166,16 +202,6 @@ def _newton_step(here: _Look, damping: np.ndarray | float) -> np.ndarray:
     damping = np.broadcast_to(damping, len(largest))[:, None] * largest**2
     shrunk = np.where(along == 0, 0.0, along * eigenvalues / (eigenvalues**2 + damping))
     return -np.einsum("nij,nj->ni", vectors, shrunk)
-
-
-def _classify(curvature: np.ndarray, typical: float) -> np.ndarray:
-    """What each Hessian says; too flat to say is what is flat beside the typical curvature."""
-    eigenvalues = np.linalg.eigvalsh(curvature)
-    size = np.abs(eigenvalues)
-    flat = size.min(axis=1) <= FLAT * size.max(axis=1)
-    flat |= size.max(axis=1) <= FLAT * typical
-    up, down = np.all(eigenvalues > 0, axis=1), np.all(eigenvalues < 0, axis=1)
-    return np.select([flat, up, down], ["degenerate", "minimum", "maximum"], "saddle")
 
 
 def _finite(curvature: np.ndarray) -> np.ndarray:

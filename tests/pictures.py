@@ -19,11 +19,12 @@ from gdjax.certificates.gradient_report import Details
 from gdjax.comparison.ranking import Ranking
 
 QFSP = objectives.get("qfsp")
-GLOBAL, LOCAL, STALLED, MOVING, LOST = range(5)
+GLOBAL, LOCAL, UNLISTED, STALLED, MOVING, LOST = range(6)
 CODES = {  # outcome and minimum, as a sweep of QFSP would have them
     GLOBAL: (Outcome.CONVERGED, 1),
     LOCAL: (Outcome.CONVERGED, 3),
-    STALLED: (Outcome.STALLED, -1),
+    UNLISTED: (Outcome.CONVERGED, -1),
+    STALLED: (Outcome.SADDLE, -1),
     MOVING: (Outcome.MAX_STEPS, -1),
     LOST: (Outcome.DIVERGED, -1),
 }

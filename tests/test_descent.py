@@ -84,7 +84,7 @@ def test_an_overflow_is_lost_and_a_value_of_nan_ends_what_is_finite():
 
 def test_the_saddle_at_the_origin_is_no_minimum():
     path = gdjax.descend(QFSP, gdjax.gradient_descent(0.1), (0, 0), 300)
-    assert (path.outcome, path.minimum) == (Outcome.STALLED, -1)
+    assert (path.outcome, path.minimum) == (Outcome.SADDLE, -1)
 
 
 def test_the_final_value_can_be_differentiated_in_the_hyperparameters():

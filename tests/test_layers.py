@@ -10,7 +10,7 @@ import gdjax
 ROOT = Path(gdjax.__file__).parent
 LAYERS = (
     ("_util", "_compiler"),
-    ("objectives", "optimizers", "theory", "metrics"),
+    ("objectives", "optimizers", "theory", "metrics", "curvature"),
     ("_inputs", "starts"),
     ("_descent", "stationary", "certificates"),
     ("_kernels", "results"),

@@ -13,9 +13,9 @@ import pytest
 import gdjax
 from gdjax._descent.outcomes import Outcome, StoppingRule
 
-CONVERGED, STALLED, DIVERGED, NONFINITE, MAX_STEPS = Outcome
+CONVERGED, STALLED, DIVERGED, NONFINITE, MAX_STEPS = (Outcome(code) for code in range(5))
 TINY = 2**-10  # enough to be beyond a limit
-RULE = StoppingRule(gradient=1 / 8, step=1 / 64, radius=1 / 64, bound=8, every=2)
+RULE = StoppingRule(gradient=1 / 8, step=1 / 64, radius=1 / 64, value=1 / 8, bound=8, every=2)
 TOLERANCE = 1 / 8
 
 
@@ -151,9 +151,10 @@ def test_a_sweep_that_is_not_to_stop_at_rest_still_stops_where_it_is_lost():
     )  # fmt: skip
     assert found.steps.values[..., 0].tolist() == [[6, 6], [6, 6], [6, 4], [1, 2]]
     assert found.final_point.values[0, 0, 0].tolist() == [2**-6, 0]
-    # By the default rule: (0, 0) is at rest, but far from every minimum that is said to be known.
+    # By the default rule: (0, 0) is far from every minimum that is said to be known, and is one.
     assert found.outcome.values[..., 0].tolist() == [
-        [MAX_STEPS, MAX_STEPS], [STALLED, STALLED], [MAX_STEPS, DIVERGED], [NONFINITE, NONFINITE],
+        [MAX_STEPS, MAX_STEPS], [CONVERGED, CONVERGED],
+        [MAX_STEPS, DIVERGED], [NONFINITE, NONFINITE],
     ]  # fmt: skip
 
 
@@ -186,12 +187,13 @@ def test_by_default_a_minimum_is_reached_at_a_thousandth_and_lost_beyond_a_hundr
     ]  # fmt: skip
 
 
-def test_where_no_minimum_is_known_none_is_reached():
+def test_where_no_minimum_is_known_one_may_be_proven():
     path = gdjax.descend(lambda p: p[0] ** 2, gdjax.gradient_descent(0.5), [1.0], 1)
-    assert (path.outcome, path.minimum) == (STALLED, -1)
+    assert (path.outcome, path.minimum) == (CONVERGED, -1)
 
 
 def test_the_name_of_an_outcome_is_what_pictures_and_tables_say():
     assert [f"{outcome} {outcome.value}" for outcome in Outcome] == [
         "converged 0", "stalled 1", "diverged 2", "nonfinite 3", "max_steps 4",
+        "saddle 5", "maximum 6", "plateau 7", "degenerate 8", "stuck 9",
     ]  # fmt: skip

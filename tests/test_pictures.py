@@ -12,7 +12,19 @@ import pytest
 from matplotlib import colormaps
 from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.patches import Patch
-from pictures import BALL, BLUE, GLOBAL, LOCAL, LOST, MOVING, PINK, STALLED, WELLS, same_colour
+from pictures import (
+    BALL,
+    BLUE,
+    GLOBAL,
+    LOCAL,
+    LOST,
+    MOVING,
+    PINK,
+    STALLED,
+    UNLISTED,
+    WELLS,
+    same_colour,
+)
 
 import gdjax
 from gdjax import plotting
@@ -494,7 +506,7 @@ def percents(mask, z, digits=0):
     return f"{share:.{digits}f} % ({low:.{digits}f}–{high:.{digits}f})"
 
 
-FATES = np.array([0, 1, 2, 3, 4, 0, 1, 1, 0, 2, 3, 4, 0, 0, 1])  # on five columns of three
+FATES = np.array([0, 1, 3, 4, 5, 0, 1, 1, 0, 2, 4, 5, 0, 0, 1])  # on five columns of three
 
 
 def on_a_grid():
@@ -523,7 +535,7 @@ def a_pixel_for_each_start_of_a_grid():
     steps = data["steps"].values
     low, high = np.quantile(steps[(FATES <= LOCAL) & (np.arange(15) != 7)], [0.02, 0.98])
     white = 0.65 * np.clip(np.log(steps / low) / np.log(high / low), 0, 1)
-    plain = {STALLED: "0.55", MOVING: "0.85", LOST: "0.2"}
+    plain = {UNLISTED: "0.7", STALLED: "0.55", MOVING: "0.85", LOST: "0.2"}
     for i, fate in enumerate(FATES):
         column, row = divmod(i, 3)
         expected = (
@@ -531,8 +543,8 @@ def a_pixel_for_each_start_of_a_grid():
         )  # fmt: skip
         np.testing.assert_allclose(pixels[row, column], expected, atol=1e-6)
     hatched = {c.hatches[0]: c.get_paths()[0] for c in axes.collections if hasattr(c, "hatches")}
-    assert list(hatched) == ["....", "////"]
-    for fate, path in zip((STALLED, MOVING), hatched.values(), strict=True):
+    assert list(hatched) == [r"\\\\", "....", "////"]
+    for fate, path in zip((UNLISTED, STALLED, MOVING), hatched.values(), strict=True):
         within = [path.contains_points(starts, radius=r) for r in (-1e-3, 1e-3)]
         np.testing.assert_array_equal(np.any(within, axis=0), fate == FATES)
     np.testing.assert_allclose([axes.get_xlim(), axes.get_ylim()], [[-3, 6], [-1, 2.5]])
@@ -541,7 +553,8 @@ def a_pixel_for_each_start_of_a_grid():
     assert p.entries(figure) == [
         f"{name}  {percents(fate == FATES, HALF)}"
         for fate, name in enumerate((
-            "(−1.11, 0.85)", "(2.86, 0.75)", "at rest at no known minimum", "still moving",
+            "(−1.11, 0.85)", "(2.86, 0.75)", "local minimum, not listed",
+            "at rest or stuck at no minimum", "still moving",
             "diverged",
         ))
     ]  # fmt: skip
@@ -581,9 +594,9 @@ def the_minima_as_stars_and_rings_in_the_colours_of_their_basins():
             assert same_colour(one.get_color(), colour)
     assert len(drawn) == 2
     greys = [h.get_facecolor()[:3] for h in figure.legends[0].legend_handles[2:]]
-    np.testing.assert_allclose(greys, [[0.55] * 3, [0.85] * 3, [0.2] * 3])
+    np.testing.assert_allclose(greys, [[0.7] * 3, [0.55] * 3, [0.85] * 3, [0.2] * 3])
     assert [h.get_hatch() or "" for h in figure.legends[0].legend_handles[2:]] == [
-        "....", "////", "",
+        r"\\\\", "....", "////", "",
     ]  # fmt: skip
 
 
@@ -614,7 +627,7 @@ def a_panel_for_each_setting_in_one_scale():
     assert [panel.get_ylabel() for panel in panels] == [theta, "", ""] * 2 + [theta, ""]
     assert not figure.axes[8].axison
     assert p.entries(figure)[:3] == [
-        "(−1.11, 0.85)", "(2.86, 0.75)", "at rest at no known minimum"
+        "(−1.11, 0.85)", "(2.86, 0.75)", "local minimum, not listed"
     ]  # fmt: skip
     np.testing.assert_allclose(key.get_ylim(), [10, 1000])
     assert key.get_yscale() == "log"
@@ -633,7 +646,7 @@ def scattered_starts_as_dots_over_the_whole_domain():
     (axes,) = figure.axes  # without a key, since all take equally many steps
     (dots,) = p.dots(axes)
     np.testing.assert_allclose(dots.get_offsets(), starts)
-    colours = np.array([pale(c, 0.0) for c in (ORANGE, BLUE, "0.55", "0.85", "0.2")])
+    colours = np.array([pale(c, 0.0) for c in (ORANGE, BLUE, "0.7", "0.55", "0.85", "0.2")])
     np.testing.assert_allclose(dots.get_facecolor()[:, :3], colours[FATES])
     np.testing.assert_allclose([axes.get_xlim(), axes.get_ylim()], [[-3, 6], [-1, 2.5]])
 
@@ -646,7 +659,7 @@ MOMENTA = np.array([0.0, 0.3, 0.6])
 def over_rate_and_momentum():
     """Fates ``(start, momentum, rate)`` and steps, with no two settings alike."""
     drawn = np.random.default_rng(2)
-    statuses = drawn.choice(5, (12, 3, 5), p=[0.5, 0.2, 0.1, 0.1, 0.1])
+    statuses = drawn.choice(6, (12, 3, 5), p=[0.4, 0.2, 0.1, 0.1, 0.1, 0.1])
     statuses[:, 1, 4] = LOST
     first = np.where(statuses == GLOBAL, drawn.integers(3, 190, statuses.shape), -1)
     points = drawn.uniform(p.LOW, p.HIGH, (12, 3, 5, 4, 2))
@@ -667,7 +680,9 @@ def fates_mixed_by_share_over_rate_and_momentum():
     figure = drawn_stability()
     left = figure.axes[0]
     (mesh,) = left.collections
-    colours = np.array([to_rgb(c) for c in (BLUE, "#F0E442", PINK, "#E0E0E0", "#333333")])
+    colours = np.array(
+        [to_rgb(c) for c in (BLUE, "#F0E442", "#E69F00", PINK, "#E0E0E0", "#333333")]
+    )
     np.testing.assert_allclose(mesh.get_array(), colours[statuses].mean(axis=0), atol=1e-6)
     half = np.sqrt(RATES[1] / RATES[0])
     np.testing.assert_allclose(
@@ -685,8 +700,9 @@ def fates_mixed_by_share_over_rate_and_momentum():
     assert left.get_title() == "where 12 starts end, colours mixed by share"
     sharpest = f"{p.sharpness(p.MINIMA[0, 0]):.4g}"
     assert p.entries(figure) == [
-        "global minimum", "another minimum", "at rest at no known minimum", "still moving",
-        "diverged", "fewer than half arrive", f"stability limit α L = 2 (1 + μ),  L = {sharpest}",
+        "global minimum", "another minimum", "local minimum, not listed",
+        "at rest or stuck at no minimum", "still moving", "diverged", "fewer than half arrive",
+        f"stability limit α L = 2 (1 + μ),  L = {sharpest}",
     ]  # fmt: skip
     patches = [h for h in figure.legends[0].legend_handles if isinstance(h, Patch)]
     for patch, colour in zip(patches, [*colours, (1, 1, 1)], strict=True):
@@ -827,7 +843,7 @@ def paths_of_evenly_picked_settings():
     rates = [4, 3, 1, 0]  # upwards, four of five; momentum to the right
     settings = list(itertools.product(rates, range(3)))
     assert len(figure.axes) == len(settings)
-    inks = (BLUE, ORANGE, PINK, "0.35", "#000000")
+    inks = (BLUE, ORANGE, GREEN, PINK, "0.35", "#000000")
     seen = points[:, :, rates].reshape(-1, 2)
     low, high = np.nanmin(seen, axis=0), np.nanmax(seen, axis=0)
     for panel, (j, i) in zip(figure.axes, settings, strict=True):
@@ -850,8 +866,8 @@ def paths_of_evenly_picked_settings():
     window = np.stack([middle - half, middle + half], axis=1)
     assert_contours(figure.axes[0], window, resolution=121)
     assert p.entries(figure) == [
-        "global minimum", "another minimum", "at rest at no known minimum", "still moving",
-        "diverged",
+        "global minimum", "another minimum", "local minimum, not listed",
+        "at rest or stuck at no minimum", "still moving", "diverged",
     ]  # fmt: skip
     handles = figure.legends[0].legend_handles
     assert all(map(same_colour, [h.get_color() for h in handles], inks))

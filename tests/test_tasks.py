@@ -130,12 +130,14 @@ def test_a_comparison_is_told_in_a_table_and_written_as_numbers(told, saved, tmp
     assert saved == [("comparison.png", 30), ("convergence.png", 30)]
     assert written["results"]["trapped"] == {
         "outcome": "stalled", "minimum": 1, "reached": "local", "final_value": 2.0,
-        "best_value": 1.0, "final_point": [1.0, 1.0], "finite_steps": 2,
+        "best_value": 1.0, "final_point": [1.0, 1.0], "finite_steps": 2, "best_step": 1,
+        "best_point": [1.0, 1.0], "remark": "",
         "rate_predicted": None, "rate_measured": 0.25,
     }  # fmt: skip
     assert written["results"]["lost"] == {
         "outcome": "nonfinite", "minimum": -1, "reached": None, "final_value": 41.0,
-        "best_value": 5.0, "final_point": [4.0, 5.0], "finite_steps": 1,
+        "best_value": 5.0, "best_step": 0, "best_point": [1.0, 2.0], "remark": "",
+        "final_point": [4.0, 5.0], "finite_steps": 1,
         "rate_predicted": None, "rate_measured": None,
     }  # fmt: skip
     assert {key: written[key] for key in ("start", "variables", "gradient", "pictures")} == {

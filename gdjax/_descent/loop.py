@@ -169,7 +169,8 @@ class Descent(NamedTuple):
     def postprocess(self, state: State) -> Summary:
         """What is kept of a cell that has stopped; ``terminate`` came last."""
         judge, cell, value = self.judge(state), state.cell, self.objective.value(state.point)
-        minimum = judge.nearest_minimum(state.point)
+        minimum, close = judge.nearest_minimum(state.point, value)
+        stuck = self._stuck(state, value, cell.best)
         failed = judge.failed(jnp.int32(-1), state.point, value)
         never = self._within is None or cell.best > self._within
         return Summary(
@@ -179,24 +180,30 @@ class Descent(NamedTuple):
             steps_to_tolerance=jnp.where(never, jnp.int32(-1), cell.steps_to_tolerance),
             steps=cell.step,
             evaluations=cell.step + 1,
-            outcome=classify(failed, cell.converged, minimum).astype(jnp.int8),
+            outcome=classify(failed, cell.converged, close, stuck).astype(jnp.int8),
             minimum=minimum.astype(jnp.int16),
         )
 
     def end(
-        self, state: State, start: Float[Array, "d"]
+        self, state: State, start: Float[Array, "d"], best: Float[Array, ""]
     ) -> tuple[Float[Array, ""], Int[Array, ""], Int[Array, ""]]:
-        """Value, outcome and minimum at the last point of a path from a start.
+        """Value, outcome and minimum at the last point of a path.
 
         Whether it is at rest is told by the step that would follow.
+
+        Args:
+            state: the last one.
+            start: the first point.
+            best: the smallest value met before the last point.
         """
         judge = Judge.of(self.objective, start, self.stopping)
         value, gradient = self._seen(state.point)
         following = self._moved(state, value, gradient)[0]
-        flat, minimum = judge.flat(self._seen(start)[1]), judge.nearest_minimum(state.point)
+        flat = judge.flat(self._seen(start)[1])
+        minimum, close = judge.nearest_minimum(state.point, value)
         converged = judge.converged(gradient, following - state.point, flat)
-        failed = self._failed(state, value)
-        return value, classify(failed, converged, minimum), minimum
+        failed, stuck = self._failed(state, value), self._stuck(state, value, best)
+        return value, classify(failed, converged, close, stuck), minimum
 
     def judge(self, state: State) -> Judge:
         """What a state is judged by."""
@@ -213,6 +220,12 @@ class Descent(NamedTuple):
             value, gradient, self.objective.value, lambda point: self._seen(point)[1]
         )
         return self.optimizer.update(gradient, optimizer, point, **extra)
+
+    def _stuck(
+        self, state: State, value: Float[Array, ""], best: Float[Array, ""]
+    ) -> Bool[Array, ""] | bool:
+        """Whether the optimizer has a line search whose last step found no lower point."""
+        return (value >= best) if optimizers.has_line_search(state.optimizer) else False
 
     def _failed(self, state: State, value: Float[Array, ""]) -> Any:
         """What has failed by this point of a path, where that is kept."""

@@ -13,9 +13,13 @@ from gdjax.objectives import Objective
 class Outcome(enum.IntEnum):
     """How a descent ended.
 
-    ``CONVERGED`` came to rest at a known minimum, global or local; ``STALLED`` came to rest
-    at a stationary point that is no known minimum; ``DIVERGED`` left every sensible bound;
-    ``NONFINITE`` met NaN or infinity; ``MAX_STEPS`` was still moving after the last step.
+    At rest: ``CONVERGED`` at a minimum, a known one or one that the Hessian shows to be one;
+    ``SADDLE`` and ``MAXIMUM`` likewise; ``PLATEAU`` where value and gradient stay level all around;
+    ``DEGENERATE`` where the Hessian is singular, or not there, and decides nothing; ``STALLED``
+    where the next stationary point is out of reach, or nobody asked the Hessian.
+
+    Else: ``STUCK`` has a line search that found no lower point; ``DIVERGED`` left every sensible
+    bound; ``NONFINITE`` met NaN or infinity; ``MAX_STEPS`` was still moving after the last step.
     """
 
     CONVERGED = 0
@@ -23,6 +27,11 @@ class Outcome(enum.IntEnum):
     DIVERGED = 2
     NONFINITE = 3
     MAX_STEPS = 4
+    SADDLE = 5
+    MAXIMUM = 6
+    PLATEAU = 7
+    DEGENERATE = 8
+    STUCK = 9
 
     def __str__(self) -> str:
         return self.name.lower()
@@ -37,7 +46,8 @@ class StoppingRule(NamedTuple):
     Args:
         gradient: at rest needs ‖∇f(x)‖ ≤ gradient · (1 + ‖∇f(x₀)‖) …
         step: … and a next step of at most this many widths on every axis.
-        radius: a minimum is reached within this many widths on every axis.
+        radius: a minimum is reached within this many widths on every axis …
+        value: … and within this much of its value, in units of max(1, |value|).
         bound: lost is farther than this many widths from the middle of the domain.
         every: a sweep judges its descents after at most this many steps (after as many as divide
             all its steps), since judging costs as much as a step of a simple objective.
@@ -46,11 +56,14 @@ class StoppingRule(NamedTuple):
     gradient: float = 1e-6
     step: float = 1e-6
     radius: float = 1e-3
+    value: float = 1e-2
     bound: float = 100.0
     every: int = 10
 
 
 DEFAULT_RULE = StoppingRule()
+
+CLOSE = 1e-2  # of the radius: closer to a known minimum nobody looks for a saddle beside it
 
 
 class Judge(NamedTuple):
@@ -60,6 +73,7 @@ class Judge(NamedTuple):
         center: middle of the domain, ``(d,)``.
         width: side lengths of the domain, ``(d,)``; without a domain max(1, |start|).
         minima: known minimizers ``(k, d)``, the global ones first.
+        levels: the largest value that counts as that of each minimum, ``(k,)``.
         bounded: whether anybody gave a domain; without one only NaN and infinity are lost.
         stopping: the rule.
     """
@@ -67,17 +81,21 @@ class Judge(NamedTuple):
     center: Float[Array | np.ndarray, "d"]
     width: Float[Array | np.ndarray, "d"]
     minima: Float[Array | np.ndarray, "k d"]
+    levels: Float[Array | np.ndarray, "k"]
     bounded: bool
     stopping: StoppingRule
 
     @classmethod
     def of(cls, objective: Objective, start: Array, stopping: StoppingRule) -> "Judge":
         """The judge of descents from a start, in the start's dtype."""
+        values = objective.minimum_values
         minima = jnp.asarray(objective.known_minima, start.dtype)
+        levels = jnp.asarray(values + stopping.value * abs(values).clip(1), start.dtype)
         if not objective.bounded:
-            return cls(start, jnp.maximum(1, jnp.abs(start)), minima, False, stopping)
+            width = jnp.maximum(1, jnp.abs(start))
+            return cls(start, width, minima, levels, False, stopping)
         center, width = (jnp.asarray(x, start.dtype) for x in (objective.center, objective.width))
-        return cls(center, width, minima, True, stopping)
+        return cls(center, width, minima, levels, True, stopping)
 
     def flat(self, first_gradient: Float[Array, "d"]) -> Float[Array, ""]:
         """The square of the gradient norm that counts as flat: (gradient · (1 + ‖∇f(x₀)‖))²."""
@@ -118,21 +136,38 @@ class Judge(NamedTuple):
         now = jnp.where(self.diverged(point), Outcome.DIVERGED, now)
         return jnp.where(before < 0, now, before).astype(jnp.int32)
 
-    def nearest_minimum(self, point: Float[Array, "d"]) -> Int[Array, ""]:
-        """Index of the nearest known minimum within ``stopping.radius`` of the point, or −1."""
+    def nearest_minimum(
+        self, point: Float[Array, "d"], value: Float[Array, ""]
+    ) -> tuple[Int[Array, ""], Bool[Array, ""]]:
+        """Index of the nearest known minimum that is reached, or −1; and whether it is close.
+
+        Reached is what is within ``stopping.radius`` of it and within ``stopping.value`` of its
+        value; close, within ``CLOSE`` of that radius, no stationary point can be told from it.
+        """
         if len(self.minima) == 0:
-            return jnp.int32(-1)
+            return jnp.int32(-1), jnp.array(False)
         away = jnp.abs((point - self.minima) / self.width)
-        nearest = jnp.argmin(jnp.max(away, axis=1)).astype(jnp.int32)
+        low = value <= self.levels
         # Each axis is compared by itself: XLA's maximum of numbers with a NaN may be −∞.
-        within = jnp.any(jnp.all(away <= self.stopping.radius, axis=1))
-        return jnp.where(within, nearest, jnp.int32(-1))
+        within = jnp.all(away <= self.stopping.radius, axis=1) & low
+        close = jnp.all(away <= CLOSE * self.stopping.radius, axis=1) & low
+        distance = jnp.where(within, jnp.max(away, axis=1), jnp.inf)
+        nearest = jnp.argmin(distance).astype(jnp.int32)
+        return jnp.where(jnp.any(within), nearest, jnp.int32(-1)), jnp.any(close)
 
 
 def classify(
-    failed: Int[Array, ""], converged: Bool[Array, ""], minimum: Int[Array, ""]
+    failed: Int[Array, ""],
+    converged: Bool[Array, ""],
+    close: Bool[Array, ""],
+    stuck: Bool[Array, ""] | bool,
 ) -> Int[Array, ""]:
-    """The outcome of a descent, by what ``Judge`` says of its last point."""
-    still = jnp.where(minimum >= 0, Outcome.CONVERGED, Outcome.STALLED)
-    ended = jnp.where(converged, still, Outcome.MAX_STEPS)
+    """The outcome of a descent, by what ``Judge`` says of its last point.
+
+    What is at rest, and not close to a known minimum, is ``STALLED`` until ``rest.settled`` has
+    looked at it.
+    """
+    still = jnp.where(close, Outcome.CONVERGED, Outcome.STALLED)
+    going = jnp.where(stuck, Outcome.STUCK, Outcome.MAX_STEPS)
+    ended = jnp.where(converged, still, going)
     return jnp.where(failed < 0, ended, failed).astype(jnp.int32)

@@ -12,6 +12,7 @@ from jaxtyping import Array, ArrayLike, Float, Int
 from gdjax import optimizers
 from gdjax._descent.loop import Descent, State
 from gdjax._descent.outcomes import DEFAULT_RULE, Outcome, StoppingRule
+from gdjax._descent.rest import settled
 from gdjax._inputs import (
     DType,
     ObjectiveLike,
@@ -26,6 +27,7 @@ from gdjax._util.errors import ArgumentError
 from gdjax._util.memory import NEGLIGIBLE_BYTES, SHARE, available_memory, size
 from gdjax._util.types import PointLike, PyTree
 from gdjax.objectives import GradientSide, Objective, validate
+from gdjax.objectives.structure import is_traced
 from gdjax.optimizers.tree import Kind
 
 
@@ -37,7 +39,8 @@ class Trajectory(NamedTuple):
         points: every point, the start included, ``(steps + 1, d)``; in the structure of the start
             where that is no vector.
         values: the objective at each point, ``(steps + 1,)``.
-        outcome: an ``Outcome`` code.
+        outcome: an ``Outcome`` code; inside a ``jit`` or ``vmap`` what is at rest far from every
+            known minimum is ``STALLED``, since the Hessian is asked afterwards.
         minimum: index into ``objective.known_minima`` of the one reached (the global ones come
             first), or −1.
     """
@@ -60,6 +63,34 @@ class Trajectory(NamedTuple):
         leaves = [np.asarray(x) for x in jax.tree.leaves(self.points) if hasattr(x, "shape")]
         return np.concatenate([leaf.reshape(count, -1) for leaf in leaves], axis=1)
 
+    @property
+    def best_step(self) -> np.ndarray:
+        """The step with the lowest value, the first one of several; of NaN none is lowest."""
+        values = np.asarray(self.values)
+        return np.asarray(np.argmin(np.where(np.isnan(values), np.inf, values), axis=-1))
+
+    @property
+    def best_value(self) -> np.ndarray:
+        """The lowest value."""
+        return self._at_best(self.values)
+
+    @property
+    def best_point(self) -> PyTree:
+        """The point with the lowest value, in the structure of the start."""
+        return jax.tree.map(self._at_best, self.points)
+
+    def _at_best(self, array: Array | np.ndarray) -> np.ndarray:
+        lead = np.ndim(self.values) - 1  # the dims of a vmap
+        step = np.expand_dims(self.best_step, tuple(range(lead, np.ndim(array))))
+        return np.take_along_axis(np.asarray(array), step, axis=lead).squeeze(lead)
+
+    @property
+    def remark(self) -> str:
+        """What a person must be told beside the outcome, or an empty string."""
+        if self.outcome != Outcome.STUCK:
+            return ""
+        return f"the line search found no lower point from step {int(self.best_step):,}"
+
     def __str__(self) -> str:
         last = max(self.finite - 1, 0)
         point = self._flat[last]
@@ -67,6 +98,7 @@ class Trajectory(NamedTuple):
         return (
             f"{Outcome(int(self.outcome))} after {len(self.values) - 1} steps: "
             f"f({shown}) = {float(self.values[last]):.6g}"
+            + (f"; {self.remark}" if self.remark else "")
         )
 
     def _card(self) -> Card:
@@ -79,6 +111,7 @@ class Trajectory(NamedTuple):
         path, values = self._flat[:known], np.asarray(self.values)[:known]
         outcome, steps = Outcome(int(self.outcome)), len(self.values) - 1
         lowest, minimum = int(np.argmin(values)), int(self.minimum)
+        listed = "not listed" if outcome == Outcome.CONVERGED else "none that is known"
         return Card(
             f"Trajectory: {outcome} after {steps:,} steps",
             {
@@ -86,7 +119,8 @@ class Trajectory(NamedTuple):
                 "end": path[-1],
                 "value": f"{values[0]:.6g} → {values[-1]:.6g}",
                 "lowest": f"{values[lowest]:.6g} at step {lowest:,}",
-                "minimum": "none that is known" if minimum < 0 else f"known_minima[{minimum}]",
+                "minimum": listed if minimum < 0 else f"known_minima[{minimum}]",
+                "remark": self.remark or None,
                 "finite": None if self.finite > steps else f"the first {self.finite:,} points",
                 "points": self.points,
             },
@@ -154,7 +188,18 @@ def descend(
             path = _descend(given, steps, gradient, kind, numbers, first, stopping)
         except Exception as error:
             cannot_descend(f, chosen, error)
+    if not is_traced((path.outcome, first)) and path.outcome == Outcome.STALLED:
+        path = _settled(f, stopping, path)
     return path if f.structure is None else path._replace(points=f.shaped(path.points))
+
+
+def _settled(objective: Objective, stopping: StoppingRule, path: Trajectory) -> Trajectory:
+    """The path with what the Hessian says of its last point."""
+    ends = np.asarray(path.points)[[0, -1]].astype(float)
+    width = objective.width if objective.bounded else np.maximum(1, np.abs(ends[:1]))
+    codes = np.asarray(path.outcome)[None], np.asarray(path.minimum)[None]
+    (outcome,), (minimum,) = settled(objective, stopping, *codes, ends[1:], width)
+    return path._replace(outcome=jnp.asarray(outcome), minimum=jnp.asarray(minimum))
 
 
 @functools.lru_cache(maxsize=256)
@@ -199,6 +244,7 @@ def _descend(
         return after, (state.point, value)
 
     last, (points, values) = jax.lax.scan(body, descent.init(start), length=steps)
-    value, outcome, minimum = descent.end(last, start)
+    best = jnp.min(jnp.where(jnp.isfinite(values), values, jnp.inf), initial=jnp.inf)
+    value, outcome, minimum = descent.end(last, start, best)
     points = jnp.concatenate([points, last.point[None]])
     return Trajectory(points, jnp.append(values, value), outcome, minimum)

@@ -105,6 +105,7 @@ def _config(asked: Plan, runner: Runner, in_memory: bool) -> dict[str, Any]:
         "save_at": asked.save_at,
         "gradient": asked.gradient,
         "stops": asked.stops,
+        "classify_rest": asked.classify_rest,
         "stopping": {name: float(value) for name, value in asked.stopping._asdict().items()},
         "tolerance": asked.tolerance,
         "dtype": asked.dtype,

@@ -35,6 +35,7 @@ def sweep(
     *,
     save_at: str | int | Sequence[int] | None = None,
     stopping: StoppingRule | bool = True,
+    classify_rest: bool = True,
     tolerance: float = 1e-4,
     gradient: GradientSide = "autodiff",
     dtype: DType | None = None,
@@ -62,6 +63,8 @@ def sweep(
         stopping: whether a descent at rest stops; or the rule that says when it is at rest, and
             after how many steps that is judged. One that diverges or meets NaN always stops at
             once.
+        classify_rest: whether to ask the Hessian, in float64, what a descent came to rest at where
+            no known minimum is close by; without it such a descent is ``STALLED``.
         tolerance: ``steps_to_tolerance`` is the first step with f ≤ f* + tolerance.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
         dtype: ``float32`` or ``float64``; by default as JAX is configured.
@@ -98,7 +101,8 @@ def sweep(
     return Sweep(
         plan(
             objective, optimizer, starts, hyperparameters, steps, save_at=save_at,
-            stopping=stopping, tolerance=tolerance, gradient=gradient, dtype=dtype, chunk=chunk,
+            stopping=stopping, classify_rest=classify_rest, tolerance=tolerance,
+            gradient=gradient, dtype=dtype, chunk=chunk,
         ),
         devices,
         kernel,

@@ -46,6 +46,7 @@ class Plan(NamedTuple):
         gradient: which gradient is followed.
         stopping: when a cell is at rest, lost, or at a known minimum.
         stops: whether a cell at rest stops.
+        classify_rest: whether the Hessian is asked what a cell came to rest at.
         tolerance: on f − f*, for ``steps_to_tolerance``.
         dtype: ``float32`` or ``float64``.
         chunk: cells in a chunk.
@@ -60,6 +61,7 @@ class Plan(NamedTuple):
     gradient: GradientSide
     stopping: StoppingRule
     stops: bool
+    classify_rest: bool
     tolerance: float
     dtype: DType
     chunk: int
@@ -98,6 +100,7 @@ def plan(
     *,
     save_at: str | int | Sequence[int] | None = None,
     stopping: StoppingRule | bool = True,
+    classify_rest: bool = True,
     tolerance: float = 1e-4,
     gradient: GradientSide = "autodiff",
     dtype: DType | None = None,
@@ -137,6 +140,7 @@ def plan(
         gradient=gradient,
         stopping=rule,
         stops=stopping is not False,
+        classify_rest=classify_rest,
         tolerance=float(tolerance),
         dtype=dtype,
         chunk=min(as_count("chunk", chunk, 1), cells),

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from gdjax._descent.cells import Setting
+from gdjax._descent.rest import settled
 from gdjax._inputs import cannot_descend, default_dtype
 from gdjax._kernels.call import ALIGNED, Call, Column, Paths, aligned
 from gdjax._kernels.choice import KernelChoice, compiled
@@ -157,7 +158,16 @@ class Runner:
             work()
             for other in others:
                 other.result()
-        return {name: array[at : at + count] for name, array in arrays.items()}
+        found = {name: array[at : at + count] for name, array in arrays.items()}
+        width = plan.objective.width
+        if not plan.objective.bounded:
+            cells = (offset + np.arange(count)) // self._every
+            width = np.maximum(1, np.abs(starts[cells]))
+        found["outcome"][:], found["minimum"][:] = settled(
+            plan.objective, plan.stopping, found["outcome"], found["minimum"],
+            found["final_point"], width, plan.classify_rest,
+        )  # fmt: skip
+        return found
 
     def _block(self, count: int) -> int:
         """Cells in a call: enough for every processor, few enough to answer an interrupt soon."""

@@ -71,6 +71,9 @@ def _described(objective: Objective, path: Trajectory, rates: Rates) -> dict[str
         "reached": reached,
         "final_value": float(values[-1]),
         "best_value": float(values.min()),
+        "best_step": int(path.best_step),
+        "best_point": np.asarray(path.points, dtype=float)[path.best_step].tolist(),
+        "remark": path.remark,
         "final_point": np.asarray(path.points, dtype=float)[last].tolist(),
         "finite_steps": last,
         "rate_predicted": rates.predicted,
@@ -118,6 +121,8 @@ def _table(summary: Mapping[str, Any]) -> str:
         point = [f"{name}={x:.6g}" for name, x in list(named)[:4]]
         point += ["…"] * (len(result["final_point"]) > 4)
         minimum = f"{result['reached']} #{result['minimum']}" if result["reached"] else "none"
+        if result["outcome"] == str(Outcome.CONVERGED) and not result["reached"]:
+            minimum = "not listed"
         rates = rate_text(result["rate_predicted"]), rate_text(result["rate_measured"])
         value = f"{result['final_value']:.8g}"
         rows.append((label, result["outcome"], minimum, value, f"({', '.join(point)})", *rates))
@@ -125,6 +130,7 @@ def _table(summary: Mapping[str, Any]) -> str:
         [
             f"{summary['objective']} from ({start}), {summary['steps']} steps, {summary['dtype']}",
             aligned(rows),
+            *(f"{label}: {r['remark']}" for label, r in summary["results"].items() if r["remark"]),
             *(
                 f"largest distance between {' and '.join(pair['between'])}: "
                 f"{pair['largest']:.3g} at step {pair['step']}"

@@ -23,7 +23,7 @@ from gdjax.objectives import Objective
 
 log: logging.Logger = logging.getLogger(__name__)
 
-ASKED = ("steps", "save_at", "tolerance", "gradient", "dtype", "chunk")
+ASKED = ("steps", "save_at", "classify_rest", "tolerance", "gradient", "dtype", "chunk")
 
 
 def sweep(config: DictConfig, folder: OutputFolder) -> int:

@@ -52,7 +52,8 @@ class Comparison(NamedTuple):
         return rows
 
     def __str__(self) -> str:
-        return aligned(self._rows())
+        remarks = (f"{k}: {path.remark}" for k, path in self.paths.items() if path.remark)
+        return "\n".join([aligned(self._rows()), *remarks])
 
     def _card(self) -> Card:
         first = next(iter(self.paths.values()))

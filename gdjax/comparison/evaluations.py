@@ -75,8 +75,8 @@ def curves(
         axis = {tuple(settings): tuple(settings.values())} if settings else {}
         asked = plan(
             objective, entrant, starts, axis,
-            budget - 1, save_at="all", stopping=False, gradient=gradient, dtype=dtype,
-            chunk=max(BLOCK // each, 1),
+            budget - 1, save_at="all", stopping=False, classify_rest=False, gradient=gradient,
+            dtype=dtype, chunk=max(BLOCK // each, 1),
         )  # fmt: skip
         runner = Runner(asked)
         for index in range(asked.chunks):

@@ -26,7 +26,9 @@ from gdjax.objectives.structure import (
 
 GradientSide = Literal["autodiff", "hand"]
 ValueAndGradient = Callable[[Array], tuple[Array, Array]]
-_MADE = ("value", "hand_gradient", "hand_hessian", "_autodiff", "_by_dtype", "_fns")
+_MADE = (
+    "value", "hand_gradient", "hand_hessian", "minimum_values", "_autodiff", "_by_dtype", "_fns",
+)  # fmt: skip
 
 
 @shown
@@ -223,6 +225,23 @@ class Objective:
     def known_minima(self) -> np.ndarray:
         """Every known minimizer ``(k, d)``: the global ones first, then the local ones."""
         return np.asarray([*self.minima, *self.local_minima], dtype=float).reshape(-1, self.dim)
+
+    @functools.cached_property
+    def minimum_values(self) -> Flat:
+        """The value at every known minimizer, ``(k,)``, in float64 unless the data are traced.
+
+        Like the minimizers, they belong to the data that the objective was made with.
+        """
+        if self is not self._origin:
+            return self._origin.minimum_values
+        local = self.known_minima if self.fmin is None else self.known_minima[len(self.minima) :]
+        known = np.full(len(self.known_minima) - len(local), self.fmin, float)
+        if not len(local):
+            return known
+        if is_traced(self.args):
+            return jnp.append(known, jax.vmap(self.value)(jnp.asarray(local)))
+        with jax.enable_x64(True), jax.ensure_compile_time_eval():
+            return np.append(known, jax.jit(jax.vmap(self.cast(float).value))(local))
 
     def needs_domain(self, what: str) -> np.ndarray:
         """The domain as pairs ``(d, 2)``, or an ArgumentError that says what needs one."""

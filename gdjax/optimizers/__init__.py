@@ -27,7 +27,14 @@ from gdjax.optimizers.momentum import (
     scale_by_nesterov,
 )
 from gdjax.optimizers.noise import gradient_noise
-from gdjax.optimizers.optimizer import LearningRate, Optimizer, Scalar, Schedule, extra_arguments
+from gdjax.optimizers.optimizer import (
+    LearningRate,
+    Optimizer,
+    Scalar,
+    Schedule,
+    extra_arguments,
+    has_line_search,
+)
 from gdjax.optimizers.tree import REQUIRED, cannot_trace, signature
 
 __all__ = [
@@ -47,6 +54,7 @@ __all__ = [
     "get",
     "gradient_descent",
     "gradient_noise",
+    "has_line_search",
     "heavy_ball",
     "make",
     "names",

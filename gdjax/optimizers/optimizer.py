@@ -172,6 +172,16 @@ def trial_step(
     return taking.update(slope, taking.init(point), point, **extra)
 
 
+def has_line_search(state: PyTree) -> bool:
+    """Whether an optimizer with such a state searches along a line for a lower point.
+
+    Example:
+        >>> has_line_search(optax.lbfgs().init(jnp.zeros(2)))
+        True
+    """
+    return bool(optax.tree_utils.tree_get_all_with_path(state, "num_linesearch_steps"))
+
+
 def extra_arguments(
     value: Array, slope: Array, fn: PointFunction, gradient: PointFunction
 ) -> dict[str, Array | Factory]:

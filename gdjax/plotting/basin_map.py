@@ -23,7 +23,8 @@ OTHERS = "#F0E442"  # minima beyond the palette
 DOT = 0.35  # diameter, in distances of starts that lie evenly
 MARGIN = 0.04  # around the starts of a function that has no domain, in sides
 PALEST = 0.65  # share of white in the colour of the slowest start
-GREYS = {  # what reached no known minimum: colour, hatch
+GREYS = {  # what reached no listed minimum: colour, hatch
+    Status.UNLISTED: ("0.7", "\\\\\\\\"),
     Status.STALLED: ("0.55", "...."),
     Status.MOVING: ("0.85", "////"),
     Status.LOST: ("0.2", ""),
@@ -124,7 +125,9 @@ def _colours(dataset: Dataset, objective: Objective) -> dict[int, str]:
 
 def _norm(dataset: Dataset) -> LogNorm | None:
     """How steps become paleness; None where every start takes equally many."""
-    steps = dataset["steps"].values[dataset["outcome"].values == Outcome.CONVERGED]
+    coloured = dataset["minimum"].values >= 0
+    at_rest = dataset["outcome"].values == Outcome.CONVERGED
+    steps = dataset["steps"].values[coloured & at_rest]
     if not steps.size:
         return None
     low, high = np.quantile(np.maximum(steps, 1), [0.02, 0.98])

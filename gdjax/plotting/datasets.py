@@ -25,9 +25,10 @@ class Status(enum.IntEnum):
 
     GLOBAL = 0
     LOCAL = 1
-    STALLED = 2
-    MOVING = 3
-    LOST = 4
+    UNLISTED = 2
+    STALLED = 3
+    MOVING = 4
+    LOST = 5
 
     @property
     def label(self) -> str:
@@ -38,7 +39,8 @@ class Status(enum.IntEnum):
 _LABELS = (
     "global minimum",
     "another minimum",
-    "at rest at no known minimum",
+    "local minimum, not listed",
+    "at rest or stuck at no minimum",
     "still moving",
     "diverged",
 )
@@ -65,6 +67,7 @@ def statuses(dataset: Dataset) -> np.ndarray:
     is_global = np.append(dataset["is_global"].values.astype(bool), False)  # −1 picks the last
     ended = np.full(outcome.shape, Status.STALLED)
     ended[outcome == Outcome.MAX_STEPS] = Status.MOVING
+    ended[outcome == Outcome.CONVERGED] = Status.UNLISTED
     ended[minimum >= 0] = Status.LOCAL
     ended[is_global[minimum]] = Status.GLOBAL
     ended[(outcome == Outcome.DIVERGED) | (outcome == Outcome.NONFINITE)] = Status.LOST

@@ -17,6 +17,7 @@ PATHS = 12  # in one panel
 INKS = {
     Status.GLOBAL: "#0072B2",
     Status.LOCAL: "#D55E00",
+    Status.UNLISTED: "#009E73",
     Status.STALLED: "#CC79A7",
     Status.MOVING: "0.35",
     Status.LOST: "#000000",

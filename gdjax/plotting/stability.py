@@ -30,6 +30,7 @@ from gdjax.plotting.figure import Figure
 COLOURS = {  # the first two mix to greens, that stand for nothing else
     Status.GLOBAL: "#0072B2",
     Status.LOCAL: "#F0E442",
+    Status.UNLISTED: "#E69F00",
     Status.STALLED: "#CC79A7",
     Status.MOVING: "#E0E0E0",
     Status.LOST: "#333333",

@@ -1,0 +1,207 @@
+"""What a descent came to rest at, by the Hessian at its last point; in float64, after the descent.
+
+at rest ─┬─ a known minimum close by ─────────────────────────→ CONVERGED
+         └─ else Newton steps to the stationary point nearby ─┬→ CONVERGED, SADDLE, MAXIMUM
+                                                              ├→ DEGENERATE: a singular Hessian
+                                                              ├→ PLATEAU: level all around
+                                                              └→ STALLED: none is within reach
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from gdjax import curvature, stationary
+from gdjax._descent.outcomes import Outcome, StoppingRule
+from gdjax.objectives import Objective
+
+FEW = 32  # dimensions up to which the whole Hessian is looked at
+GRID = 2.0**-17  # widths: points closer than that are one, so that a million cells share few looks
+BATCH = 2**14  # numbers of Hessians looked at together; a fixed shape is compiled once
+REACH = 30  # radii within which a singular point is what a descent was creeping to
+LEVEL = 0.5  # of its length: by how much a gradient may change in a level neighbourhood
+RITZ = 64  # products with the Hessian that a point in many dimensions may cost
+
+KINDS = {
+    "minimum": Outcome.CONVERGED,
+    "saddle": Outcome.SADDLE,
+    "maximum": Outcome.MAXIMUM,
+    "degenerate": Outcome.DEGENERATE,
+}
+
+
+def settled(
+    objective: Objective,
+    stopping: StoppingRule,
+    outcome: np.ndarray,
+    minimum: np.ndarray,
+    point: np.ndarray,
+    width: np.ndarray,
+    classify: bool = True,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Outcomes and minima, where those that came to rest are told apart.
+
+    A cell is looked at by itself: what becomes of it does not depend on its neighbours.
+
+    Args:
+        objective: what was descended.
+        stopping: the rule, of which the radius counts.
+        outcome: codes, ``(n,)``; only ``STALLED`` is looked at.
+        minimum: the known minimum nearby, or −1, ``(n,)``.
+        point: where they came to rest, ``(n, d)``.
+        width: the units of length, ``(d,)``, or ``(n, d)``.
+        classify: whether to ask the Hessian; else what is near a known minimum is at it.
+    """
+    still = np.flatnonzero(outcome == Outcome.STALLED)
+    if not still.size:
+        return outcome, minimum
+    outcome, minimum = outcome.copy(), minimum.copy()
+    known = minimum[still] >= 0
+    if classify and known.any():
+        known &= _surely_minima(objective, stopping.radius)[minimum[still]]
+    outcome[still[known]] = Outcome.CONVERGED
+    asked = still[~known]
+    if classify and asked.size:
+        units = np.broadcast_to(width, point.shape)[asked]
+        found = _kinds(objective, point[asked].astype(float), units, stopping.radius)
+        beside = minimum[asked] >= 0  # of a known minimum, whose Hessian may be singular, too
+        found[beside & (found >= Outcome.PLATEAU)] = Outcome.CONVERGED
+        found[beside & (found == Outcome.STALLED)] = Outcome.CONVERGED
+        outcome[asked] = found
+        minimum[asked] = np.where(found == Outcome.CONVERGED, minimum[asked], -1)
+    elif asked.size:
+        outcome[asked[minimum[asked] >= 0]] = Outcome.CONVERGED
+    return outcome, minimum
+
+
+@functools.lru_cache(maxsize=64)
+def _surely_minima(objective: Objective, radius: float) -> np.ndarray:
+    """Which known minima have no saddle or maximum within the radius, as far as samples show.
+
+    A minimum at a kink has none: no Hessian is asked there.
+    """
+    minima, width = objective.known_minima, objective.width
+    if objective.smoothness == "kink" or objective.dim > FEW:
+        return np.full(len(minima), objective.smoothness == "kink")
+    around = np.random.default_rng(0).uniform(-radius, radius, (32, objective.dim))
+    around = np.concatenate([np.zeros((1, objective.dim)), around])
+    points = (minima[:, None] + around * width).reshape(-1, objective.dim)
+    with jax.enable_x64(True):
+        hessians = np.asarray(curvature.second_order(objective.cast(float), points)[2])
+    eigenvalues = np.linalg.eigvalsh(np.nan_to_num(hessians * np.outer(width, width)))
+    curved_up = eigenvalues[:, 0] >= -curvature.FLAT * np.abs(eigenvalues[:, -1])
+    return np.all(curved_up.reshape(len(minima), -1), axis=1)
+
+
+def _kinds(objective: Objective, point: np.ndarray, width: np.ndarray, radius: float) -> np.ndarray:
+    """The outcomes of descents at rest at these points, ``(n,)``."""
+    from pandas import DataFrame  # takes long to import, and is asked for seldom
+
+    rounded = np.round(point / width / GRID)
+    rows = DataFrame(np.concatenate([rounded, width], axis=1))
+    of = rows.groupby([*rows], sort=False).ngroup().to_numpy()
+    _, first = np.unique(of, return_index=True)
+    places = rounded[first] * GRID * width[first]
+    look = _by_newton if objective.dim <= FEW else _by_lanczos
+    with jax.enable_x64(True), np.errstate(all="ignore"):
+        return look(objective.cast(float), places, width[first], radius)[of]
+
+
+def _by_newton(
+    objective: Objective, point: np.ndarray, width: np.ndarray, radius: float
+) -> np.ndarray:
+    size = max(BATCH // objective.dim**2, 16)
+    found = []
+    for first in range(0, len(point), size):
+        rows = np.minimum(np.arange(first, first + size), len(point) - 1)  # one shape for all
+        at, unit = point[rows], width[rows]
+        last = stationary.newton(objective, at, unit, damping=1e-8)
+        curved = np.abs(np.nan_to_num(last.first)).max(axis=(1, 2))
+        kind = np.array([KINDS[name] for name in last.kinds(curved)])
+        away = np.abs((last.point - at) / unit).max(axis=1)
+        singular = kind == Outcome.DEGENERATE
+        near = last.arrived & (away <= np.where(singular, REACH * radius, radius))
+        kind = np.where(near, kind, Outcome.STALLED)
+        undecided = np.isin(kind, (Outcome.STALLED, Outcome.DEGENERATE))
+        if undecided.any():
+            level, kinked = _around(objective, at, unit, radius)
+            kind = np.where(undecided & level, Outcome.PLATEAU, kind)
+            kind = np.where(kinked, Outcome.DEGENERATE, kind)
+        found.append(kind[: len(point) - first])
+    return np.concatenate(found)
+
+
+def _by_lanczos(
+    objective: Objective, point: np.ndarray, width: np.ndarray, radius: float
+) -> np.ndarray:
+    level, kinked = _around(objective, point, width, radius)
+    found = []
+    for at, unit in zip(point, width, strict=True):
+        low, high, slope = _extremes(objective, at, unit)
+        (kind,) = curvature.kinds(np.array([low]), np.array([high]))
+        reached = slope <= radius * min(abs(low), abs(high))
+        found.append(KINDS[kind] if reached or kind == "degenerate" else Outcome.STALLED)
+    kind = np.array(found)
+    undecided = np.isin(kind, (Outcome.STALLED, Outcome.DEGENERATE))
+    kind = np.where(undecided & level, Outcome.PLATEAU, kind)
+    return np.where(kinked, Outcome.DEGENERATE, kind)
+
+
+def _extremes(
+    objective: Objective, point: np.ndarray, width: np.ndarray
+) -> tuple[float, float, float]:
+    """The smallest and the largest eigenvalue, and the length of the gradient, by widths.
+
+    An eigenvalue that Lanczos has not told from 0 is 0.
+    """
+    at, unit = jnp.asarray(point), jnp.asarray(width)
+
+    def product(vector: Array) -> Array:
+        return unit * curvature.hessian_vector_product(objective.value, at, unit * vector)
+
+    start = jax.random.normal(jax.random.key(0), at.shape, at.dtype)
+    values, residuals = curvature.lanczos(product, start, RITZ)
+    told = np.where(np.abs(values) > residuals, values, 0.0)
+    slope = jnp.linalg.norm(unit * jax.grad(objective.value)(at))
+    return float(told[0]), float(told[-1]), float(slope)
+
+
+def _around(
+    objective: Objective, point: np.ndarray, width: np.ndarray, radius: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Whether value and gradient stay level around each point; whether a kink is within reach."""
+    value, slope, bends = map(np.asarray, _neighbourhood(objective, point, radius * width))
+    slope = slope * width[:, None]
+    steep = np.linalg.norm(slope[:, 0], axis=-1)
+    change = np.linalg.norm(slope - slope[:, :1], axis=-1).max(axis=1)
+    level = change <= LEVEL * steep + np.finfo(float).eps
+    rise = np.abs(value - value[:, :1]).max(axis=1)
+    level &= rise <= 1e-6 * np.maximum(1, np.abs(value[:, 0]))
+    kinked = np.any(bends * bends[:, :1] <= 0, axis=(1, 2))
+    return level, kinked
+
+
+@jax.jit
+def _neighbourhood(
+    objective: Objective, points: Float[Array, "n d"], reach: Float[Array, "n d"]
+) -> tuple[Array, Array, Array]:
+    """Values, gradients and distances from kinks at points and so far around them."""
+    dim = objective.dim
+    if dim <= FEW:
+        ways = jnp.concatenate([jnp.eye(dim), -jnp.eye(dim)])
+    else:
+        ways = jax.random.rademacher(jax.random.key(0), (FEW, dim), float)
+    ways = jnp.concatenate([jnp.zeros((1, dim)), ways])
+
+    def one(point: Array, reach: Array) -> tuple[Array, Array, Array]:
+        around = point + reach * ways
+        value, slope = jax.vmap(jax.value_and_grad(objective.value))(around)
+        bends = jnp.ones((len(ways), 1))
+        if objective.kink is not None:
+            bends = jax.vmap(objective.kink)(around)
+        return value, slope, bends
+
+    return jax.vmap(one)(points, reach)

@@ -1,0 +1,144 @@
+"""Second derivatives: all of them in few dimensions, the extreme ones by Lanczos in many."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from gdjax._util import lazy
+from gdjax._util.display import shown
+from gdjax.objectives import Objective
+
+__all__ = ["Ritz", "hessian_vector_product", "kinds", "lanczos", "second_order"]
+
+__dir__: Callable[[], list[str]] = lazy.listing(globals())
+
+FLAT = 1e-8  # of the largest curvature: below this a direction counts as without curvature
+
+
+@shown
+class Ritz(NamedTuple):
+    """Approximate eigenvalues of a symmetric matrix.
+
+    Args:
+        values: ascending, ``(k,)``.
+        residuals: each value is within so much of an eigenvalue, ``(k,)``.
+    """
+
+    values: np.ndarray
+    residuals: np.ndarray
+
+
+@jax.jit
+def second_order(
+    objective: Objective, points: Float[Array, "n d"]
+) -> tuple[Float[Array, "n"], Float[Array, "n d"], Float[Array, "n d d"]]:
+    """Value, gradient and Hessian of an objective at many points.
+
+    Example:
+        >>> import gdjax
+        >>> f = gdjax.objectives.get("sphere")
+        >>> value, gradient, hessian = second_order(f, jnp.array([[1.0, 2.0]]))
+        >>> value.tolist(), gradient.tolist(), hessian.tolist()
+        ([5.0], [[2.0, 4.0]], [[[2.0, 0.0], [0.0, 2.0]]])
+    """
+
+    def one(point: Array) -> tuple[Array, Array, Array]:
+        slope = jax.grad(objective.value)
+        return objective.value(point), slope(point), jax.jacfwd(slope)(point)
+
+    return jax.vmap(one)(points)
+
+
+def hessian_vector_product(
+    fn: Callable[[Array], Array], point: Float[Array, "d"], vector: Float[Array, "d"]
+) -> Float[Array, "d"]:
+    """The Hessian of a function times a vector, without the Hessian: ``d/dt ∇f(x + t v)``.
+
+    Costs about as much as four values.
+
+    Example:
+        >>> hessian_vector_product(lambda p: p[0] ** 2 * p[1], jnp.array([1.0, 3.0]),
+        ...                        jnp.array([1.0, 0.0])).tolist()
+        [6.0, 2.0]
+
+    Reference:
+        Pearlmutter 1994, Fast exact multiplication by the Hessian, Neural Computation 6, 147–160.
+    """
+    return jax.jvp(jax.grad(fn), (point,), (vector,))[1]
+
+
+def lanczos(matvec: Callable[[Array], Array], start: Float[Array, "d"], num_steps: int) -> Ritz:
+    r"""Approximate eigenvalues of a symmetric matrix that is known by its products alone.
+
+    With Q the orthonormal basis of :math:`\{v, A v, …, A^{k-1} v\}` and :math:`T = Q^T A Q`, the
+    eigenvalues θ of T, with eigenvectors s, approximate those of A: one of these is within
+    :math:`\beta_k |s_k|` of θ. The extreme ones come first. Every new vector is made orthogonal to
+    all earlier ones twice, so that no eigenvalue appears again and again.
+
+    Args:
+        matvec: v → A v, in JAX.
+        start: any vector that is not 0, ``(d,)``; a random one meets every eigenvector.
+        num_steps: products to spend, at most d.
+
+    Returns:
+        As many values as steps, or fewer where the vectors span all that the start can reach;
+        the residuals are then 0.
+
+    Example:
+        >>> found = lanczos(lambda v: jnp.array([1.0, 2.0, 5.0]) * v, jnp.ones(3), 3)
+        >>> found.values.round(5).tolist()
+        [1.0, 2.0, 5.0]
+
+    Reference:
+        Parlett 1998, The Symmetric Eigenvalue Problem, sec. 13.2 (the residual) and 13.7.
+    """
+    num_steps = min(num_steps, start.size)
+
+    def body(carry: tuple[Array, Array], k: Array) -> tuple[tuple[Array, Array], tuple]:
+        basis, vector = carry
+        basis = basis.at[k].set(vector)
+        product = matvec(vector)
+        alpha = vector @ product
+        for _ in range(2):
+            product = product - basis.T @ (basis @ product)
+        beta = jnp.linalg.norm(product)
+        return (basis, product / jnp.where(beta > 0, beta, 1)), (alpha, beta)
+
+    first = start / jnp.linalg.norm(start)
+    empty = jnp.zeros((num_steps, start.size), start.dtype)
+    _, rows = jax.lax.scan(body, (empty, first), jnp.arange(num_steps))
+    alpha, beta = (np.asarray(row, float) for row in rows)
+    size = np.abs(alpha).max() + np.abs(beta).max()
+    small = beta <= 10 * start.size * jnp.finfo(start.dtype).eps * size
+    count = int(small.argmax()) + 1 if small.any() else num_steps
+    between = beta[: count - 1]
+    matrix = np.diag(alpha[:count]) + np.diag(between, 1) + np.diag(between, -1)
+    values, vectors = np.linalg.eigh(matrix)
+    return Ritz(values, np.where(small[count - 1], 0.0, beta[count - 1] * np.abs(vectors[-1])))
+
+
+def kinds(low: np.ndarray, high: np.ndarray, typical: np.ndarray | float = 0.0) -> np.ndarray:
+    """What the Hessian says of stationary points, by its smallest and its largest eigenvalue.
+
+    ``minimum`` and ``maximum`` where all are of one sign and none is as good as 0, ``saddle`` where
+    there are both signs, else ``degenerate``: the Hessian is singular, and decides nothing.
+
+    Args:
+        low: the smallest eigenvalues.
+        high: the largest ones.
+        typical: what counts as curved; by default the point's own largest curvature alone.
+
+    Example:
+        >>> kinds(np.array([1.0, -1, -2, 0]), np.array([2.0, 1, -1, 1])).tolist()
+        ['minimum', 'saddle', 'maximum', 'degenerate']
+    """
+    limit = FLAT * np.maximum(np.maximum(np.abs(low), np.abs(high)), typical)
+    found = np.full(np.shape(low), "degenerate", dtype="<U10")
+    found[low > limit] = "minimum"
+    found[high < -limit] = "maximum"
+    found[(low < -limit) & (high > limit)] = "saddle"
+    return found
