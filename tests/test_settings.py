@@ -267,8 +267,8 @@ TUNING = {
 SWEEP = {
     "objective": "qfsp", "optimizer": ball(0.02),
     "starts": ("grid", 201, 0), "hyperparameters": {}, "steps": 1000, "save_at": None,
-    "stopping": {"every": 1}, "tolerance": 1e-4, "gradient": "autodiff", "dtype": "float32",
-    "chunk": None, "devices": None, "kernel": "auto", "store": "stores/qfsp-digest.zarr",
+    "stopping": {"every": 1}, "classify_rest": True, "tolerance": 1e-4, "gradient": "autodiff",
+    "dtype": "float32", "chunk": None, "devices": None, "kernel": "auto", "store": "stores/qfsp-digest.zarr",
     "plots": None, "pictures": ["basins.png"], "dpi": 150, "distance": False,
 }  # fmt: skip
 
@@ -416,6 +416,7 @@ CALLS = {
             "save_at": ("all", {"save_at": "all"}),
             "stopping": (False, {"stopping": False}),
             "every": (5, {"stopping": {"every": 5}}),
+            "classify_rest": (False, {"classify_rest": False}),
             "tolerance": (0.01, {"tolerance": 0.01}),
             "gradient": ("hand", {"gradient": "hand"}),
             "dtype": ("float64", {"dtype": "float64"}),

@@ -126,7 +126,7 @@ static inline real rastrigin(const real *x, real *g) {
 
 typedef struct { /* what one descent is asked for, and the rule that ends it */
     real learning_rate, momentum, within, gradient, step, radius, bound;
-    const real *centre, *width, *minima;
+    const real *centre, *width, *minima, *levels; /* the values that count as a minimum's */
     int64_t known;
     int32_t steps, stop, stride; /* rest is looked for after every stride */
 } task;
@@ -154,7 +154,7 @@ static void keep(lanes *w, int now, int l, int32_t k, int code, const task *t, c
             real gap = FABS(w->x[now][d][l] - t->minima[m * DIM + d]) / t->width[d];
             far = gap <= far ? far : gap;
         }
-        if (far <= t->radius && far < least) { least = far; nearest = m; }
+        if (far <= t->radius && far < least && w->f[l] <= t->levels[m]) { least = far; nearest = m; }
     }
     for (int d = 0; d < DIM; d++) out->final_point[i * DIM + d] = w->x[now][d][l];
     out->final_value[i] = w->f[l];

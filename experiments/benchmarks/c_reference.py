@@ -57,15 +57,18 @@ class CReference(NamedTuple):
             if variant == "sweep" or name in ("final_point", "final_value")
         }
         frame = [np.ascontiguousarray(a, self.dtype) for a in (f.center, f.width)]
-        frame.append(np.ascontiguousarray(f.known_minima, self.dtype))
+        values = np.asarray(f.minimum_values)
+        levels = values + rule.value * np.abs(values).clip(1)
+        frame += [np.ascontiguousarray(a, self.dtype) for a in (f.known_minima, levels)]
         real = ctypes.c_double if self.dtype == "float64" else ctypes.c_float
         within = -np.inf if f.fmin is None else f.fmin + tolerance
-        numbers = [learning_rate, momentum, within, *rule[:4]]
+        numbers = [learning_rate, momentum, within]
+        numbers += [rule.gradient, rule.step, rule.radius, rule.bound]
 
         class Task(ctypes.Structure):
             _fields_ = (
                 [(f"number{i}", real) for i in range(len(numbers))]
-                + [(f"frame{i}", ctypes.c_void_p) for i in range(3)]
+                + [(f"frame{i}", ctypes.c_void_p) for i in range(len(frame))]
                 + [("known", ctypes.c_int64), ("steps", ctypes.c_int32), ("stop", ctypes.c_int32)]
                 + [("stride", ctypes.c_int32)]
             )

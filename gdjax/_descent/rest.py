@@ -79,13 +79,10 @@ def settled(
 
 @functools.lru_cache(maxsize=64)
 def _surely_minima(objective: Objective, radius: float) -> np.ndarray:
-    """Which known minima have no saddle or maximum within the radius, as far as samples show.
-
-    A minimum at a kink has none: no Hessian is asked there.
-    """
+    """Which known minima have no saddle or maximum within the radius, as far as samples show."""
     minima, width = objective.known_minima, objective.width
-    if objective.smoothness == "kink" or objective.dim > FEW:
-        return np.full(len(minima), objective.smoothness == "kink")
+    if objective.dim > FEW:
+        return np.full(len(minima), False)
     around = np.random.default_rng(0).uniform(-radius, radius, (32, objective.dim))
     around = np.concatenate([np.zeros((1, objective.dim)), around])
     points = (minima[:, None] + around * width).reshape(-1, objective.dim)

@@ -84,6 +84,7 @@ def _config(asked: Plan, runner: Runner, in_memory: bool) -> dict[str, Any]:
     return {
         "objective": f.name,
         "function": _function(f, asked.gradient, asked.dtype),
+        "kink": _kink(f),
         "domain": f.domain,
         "bounded": f.bounded,  # a domain that was guessed decides nothing
         "minima": f.minima,
@@ -124,6 +125,13 @@ def _function(objective: Objective, gradient: GradientSide, dtype: DType) -> str
     with default_dtype(dtype):
         at = jax.ShapeDtypeStruct((objective.dim,), dtype)
         return fingerprint(objective.cast(dtype).value_and_gradient(gradient), at)
+
+
+@functools.lru_cache(maxsize=64)
+def _kink(objective: Objective) -> str:
+    """A digest of where no Hessian is asked."""
+    at = jax.ShapeDtypeStruct((objective.dim,), np.float32)
+    return "" if objective.kink is None else fingerprint(objective.kink, at)
 
 
 @functools.lru_cache(maxsize=64)

@@ -30,7 +30,7 @@ def catch_sigint() -> Iterator[None]:
         _pressed.set()
         raise KeyboardInterrupt
 
-    def quiet(lost: sys.UnraisableHookArgs) -> None:
+    def quiet(lost: "sys.UnraisableHookArgs") -> None:
         if not issubclass(lost.exc_type, KeyboardInterrupt):
             complain(lost)
 
