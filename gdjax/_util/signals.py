@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 _pressed = threading.Event()
 
@@ -30,7 +31,7 @@ def catch_sigint() -> Iterator[None]:
         _pressed.set()
         raise KeyboardInterrupt
 
-    def quiet(lost: sys.UnraisableHookArgs) -> None:
+    def quiet(lost: Any) -> None:
         if not issubclass(lost.exc_type, KeyboardInterrupt):
             complain(lost)
 
