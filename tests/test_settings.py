@@ -268,7 +268,8 @@ SWEEP = {
     "objective": "qfsp", "optimizer": ball(0.02),
     "starts": ("grid", 201, 0), "hyperparameters": {}, "steps": 1000, "save_at": None,
     "stopping": {"every": 1}, "classify_rest": True, "tolerance": 1e-4, "gradient": "autodiff",
-    "dtype": "float32", "chunk": None, "devices": None, "kernel": "auto", "store": "stores/qfsp-digest.zarr",
+    "dtype": "float32", "chunk": None, "devices": None, "kernel": "auto",
+    "store": "stores/qfsp-digest.zarr",
     "plots": None, "pictures": ["basins.png"], "dpi": 150, "distance": False,
 }  # fmt: skip
 
