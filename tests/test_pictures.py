@@ -551,7 +551,7 @@ def a_pixel_for_each_start_of_a_grid():
     assert axes.get_aspect() == 1
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("$a_{1}$", r"$\theta$")
     assert p.entries(figure) == [
-        f"{name}  {percents(fate == FATES, HALF, digits=np.sum(fate == FATES) == 1)}"
+        f"{name}  {percents(fate == FATES, HALF, digits=int(np.sum(fate == FATES) == 1))}"
         for fate, name in enumerate((
             "(−1.11, 0.85)", "(2.86, 0.75)", "local minimum, not listed",
             "at rest or stuck at no minimum", "still moving", "diverged",

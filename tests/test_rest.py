@@ -158,7 +158,7 @@ def test_a_line_search_that_gives_up_is_told(f, optimizer, start, first):
     assert path.best_value == values[first] < values[-1]
     np.testing.assert_array_equal(path.best_point, points[first])
     starts = [f.start if start is None else start]
-    swept = gdjax.sweep(f, optimizer, starts, steps=3, dtype="float64")
+    swept = gdjax.sweep(f, optimizer, starts, steps=3, dtype="float64", kernel="xla")
     assert swept.outcome.item() == Outcome.STUCK
     assert swept.best_value.item() == pytest.approx(path.best_value, rel=1e-12)
     told = str(gdjax.compare(f, {"searcher": optimizer}, start, 3, dtype="float64"))
