@@ -43,7 +43,7 @@ class Hypergradient(NamedTuple):
     Args:
         value: the final value.
         gradient: its derivative in each hyperparameter, by autodiff through all steps.
-        difference: the difference quotient over a change of one in a thousand.
+        difference: the difference quotient over a change of one in a thousand, in float64.
         growth: how many times larger a small displacement of the start becomes at most, on the
             way; the measure of chaos.
         unreliable: the hyperparameters whose derivative is not that quotient, even roughly.
@@ -95,7 +95,7 @@ def hypergradient(
     *,
     wrt: tuple[str, ...] | None = None,
     gradient: GradientSide = "autodiff",
-    dtype: DType = "float64",
+    dtype: DType | None = None,
 ) -> Hypergradient:
     """Differentiate the final value of a descent in its hyperparameters.
 
@@ -110,7 +110,7 @@ def hypergradient(
         wrt: which hyperparameters; by default the learning rate and the momentum, as far as the
             optimizer has them.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
-        dtype: ``float32`` or ``float64``.
+        dtype: ``float32`` or ``float64``; by default as JAX is configured.
 
     Raises:
         ArgumentError: an unknown hyperparameter or one that cannot be traced, no steps, a start
@@ -141,20 +141,21 @@ def hypergradient(
             found = _differentiated(objective, steps, gradient, optimizer, chosen, at)
         except Exception as error:
             cannot_descend(objective, optimizer, error)
-        value, slopes, growth = jax.tree.map(float, found)
-        difference, unreliable = {}, []
-        for name, number in chosen.items():
-            move = COARSE * (abs(number) or 1.0)
-            low, high = (
-                float(_end(objective, steps, gradient, _with(optimizer, {name: x}), at)[0])
-                for x in (number - move, number + move)
-            )
-            difference[name] = (high - low) / (2 * move)
-            sizes = abs(slopes[name]), abs(difference[name])
-            # Below this the value does not change in all but its last four digits.
-            rounding = 1e4 * float(jnp.finfo(at.dtype).eps) * max(abs(value), 1) / move
-            if not abs(slopes[name] - difference[name]) <= max(AGREEMENT * max(sizes), rounding):
-                unreliable.append(name)
+    value, slopes, growth = jax.tree.map(float, found)
+    eps, difference, unreliable = float(jnp.finfo(at.dtype).eps), {}, []
+    for name, number in chosen.items():
+        move = COARSE * (abs(number) or 1.0)
+        low, high = (
+            _end_in_float64(objective, steps, gradient, _with(optimizer, {name: x}), point)
+            for x in (number - move, number + move)
+        )
+        difference[name] = (high - low) / (2 * move)
+        sizes = abs(slopes[name]), abs(difference[name])
+        # Below these the quotient is rounding but for four digits, and the derivative for two.
+        rounding = max(1e4 * np.finfo(float).eps / move, 1e2 * eps / (abs(number) or 1.0))
+        limit = max(AGREEMENT * max(sizes), rounding * max(abs(value), 1))
+        if not abs(slopes[name] - difference[name]) <= limit:
+            unreliable.append(name)
     found = Hypergradient(value, slopes, difference, growth, tuple(unreliable))
     if unreliable:
         warnings.warn(found.warning, RuntimeWarning, stacklevel=2)
@@ -201,7 +202,7 @@ def tune_by_gradient(
     rate: float = 0.1,
     seed: int = 0,
     gradient: GradientSide = "autodiff",
-    dtype: DType = "float64",
+    dtype: DType | None = None,
 ) -> TuningResult:
     """Tune hyperparameters by following their own gradient, from a few starts.
 
@@ -219,7 +220,7 @@ def tune_by_gradient(
         rate: learning rate of the search.
         seed: of the draw.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
-        dtype: ``float32`` or ``float64``.
+        dtype: ``float32`` or ``float64``; by default as JAX is configured.
 
     Raises:
         ArgumentError: as ``hypergradient`` does, or a number where no search can begin.
@@ -350,6 +351,19 @@ def _end(
     first = State(start, optimizer.init(start))
     last, points = jax.lax.scan(body, first, length=steps)
     return objective.value(last.point), points
+
+
+def _end_in_float64(
+    objective: Objective,
+    steps: int,
+    gradient: GradientSide,
+    optimizer: optimizers.Optimizer,
+    start: tuple[float, ...],
+) -> float:
+    """The last value, as exactly as a difference of two needs it."""
+    with default_dtype("float64"):
+        given = objective.cast(jnp.result_type(float))
+        return float(_end(given, steps, gradient, optimizer, jnp.asarray(start, float))[0])
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))

@@ -1,5 +1,6 @@
 """Held against closed forms: bowls on which where a descent ends is a formula in its numbers."""
 
+import functools
 import warnings
 
 import jax.numpy as jnp
@@ -11,6 +12,8 @@ import gdjax
 from gdjax import objectives, optimizers
 from gdjax.starts import given_or_drawn
 
+hypergradient = functools.partial(gdjax.hypergradient, dtype="float64")
+tune_by_gradient = functools.partial(gdjax.tune_by_gradient, dtype="float64")
 QFSP = objectives.get("qfsp")
 CURVATURES = np.array([1.0, 4.0])
 START = np.array([3.0, -2.0])
@@ -36,7 +39,7 @@ def final(alpha, curvatures=CURVATURES, steps=5):
 @pytest.mark.parametrize(("side", "seen"), [("autodiff", 1.0), ("hand", 0.5)])
 def test_value_derivative_quotient_and_growth_are_those_of_the_closed_form(side, seen):
     alpha, steps, curvatures = 0.7, 5, seen * CURVATURES
-    found = gdjax.hypergradient(bowl(), gdjax.gradient_descent(alpha), steps=steps, gradient=side)
+    found = hypergradient(bowl(), gdjax.gradient_descent(alpha), steps=steps, gradient=side)
     assert found.value == pytest.approx(final(alpha, curvatures), rel=1e-12)
     shrunk = 1 - alpha * curvatures
     slope = (-steps * curvatures * CURVATURES * START**2 * shrunk ** (2 * steps - 1)).sum()
@@ -64,7 +67,7 @@ def test_momentum_has_its_derivative_too():
             point = point + velocity
         return 0.5 * (CURVATURES * point**2).sum()
 
-    found = gdjax.hypergradient(bowl(), gdjax.heavy_ball(0.1, 0.5), steps=10)
+    found = hypergradient(bowl(), gdjax.heavy_ball(0.1, 0.5), steps=10)
     assert found.value == pytest.approx(last(0.1, 0.5), rel=1e-12)
     h = 1e-6  # the error is h² f‴ and rounding over h, both below 1e-8 here
     assert found.gradient == {
@@ -111,7 +114,7 @@ def test_a_derivative_is_of_use_if_it_is_about_what_a_small_change_does(
     f, descent = kinked(before, after, height), gdjax.gradient_descent(1.0)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        found = gdjax.hypergradient(f, descent, [1.0], 1, gradient="hand")
+        found = hypergradient(f, descent, [1.0], 1, gradient="hand")
     assert found.gradient["learning_rate"] == pytest.approx(before, rel=1e-6)
     expected = pytest.approx((before + after) / 2, rel=1e-3, abs=max(abs(height), 1) * 1e-12)
     assert found.difference["learning_rate"] == expected
@@ -129,13 +132,13 @@ def test_a_derivative_is_of_use_if_it_is_about_what_a_small_change_does(
 def test_what_a_warning_says_depends_on_how_far_displacements_grow(growth, why):
     f = kinked(1.0, -1.0, pull=1 - growth)
     with pytest.warns(RuntimeWarning, match=f"the path {why}"):
-        found = gdjax.hypergradient(f, gdjax.gradient_descent(1.0), [1.0], 1, gradient="hand")
+        found = hypergradient(f, gdjax.gradient_descent(1.0), [1.0], 1, gradient="hand")
     assert found.growth == pytest.approx(growth)
 
 
 def test_a_chaotic_path_warns_and_shows_how_far_displacements_grow():
     with pytest.warns(RuntimeWarning, match="the path is chaotic, a displacement of its start"):
-        found = gdjax.hypergradient(QFSP, gdjax.heavy_ball(0.1, 0.95), steps=100)
+        found = hypergradient(QFSP, gdjax.heavy_ball(0.1, 0.95), steps=100)
     assert found.growth > 1e6
     assert abs(found.gradient["learning_rate"]) > 1e3 * abs(found.difference["learning_rate"])
     assert "chaotic" in str(found)
@@ -143,7 +146,7 @@ def test_a_chaotic_path_warns_and_shows_how_far_displacements_grow():
 
 def test_a_lost_path_warns_too():
     with pytest.warns(RuntimeWarning, match="ends nowhere finite"):
-        gdjax.hypergradient(objectives.get("rosenbrock"), gdjax.heavy_ball(1.0), steps=50)
+        hypergradient(objectives.get("rosenbrock"), gdjax.heavy_ball(1.0), steps=50)
 
 
 def test_any_traced_number_can_be_chosen_and_by_default_learning_rates_and_momentum():
@@ -157,11 +160,11 @@ def test_any_traced_number_can_be_chosen_and_by_default_learning_rates_and_momen
         ("max_learning_rate", "scaling", "f_min", "eps"): (optimizers.get("polyak_sgd"), None),
     }  # fmt: skip
     for names, (made, of) in cases.items():
-        assert {*gdjax.hypergradient(bowl(), made, steps=3, wrt=of).gradient} == {*names}
+        assert {*hypergradient(bowl(), made, steps=3, wrt=of).gradient} == {*names}
 
 
 def test_a_number_that_is_zero_is_moved_by_a_thousandth_of_one():
-    found = gdjax.hypergradient(bowl(), gdjax.heavy_ball(0.1, 0.0), steps=2, wrt=("momentum",))
+    found = hypergradient(bowl(), gdjax.heavy_ball(0.1, 0.0), steps=2, wrt=("momentum",))
 
     def last(momentum):
         first = START * (1 - 0.1 * CURVATURES)
@@ -173,13 +176,20 @@ def test_a_number_that_is_zero_is_moved_by_a_thousandth_of_one():
 
 
 def test_the_precision_asked_for_is_that_of_the_descent():
-    """A value of single precision is one that float32 holds; double is what nothing asks for."""
+    """A value of single precision is one that float32 holds, as is what nothing asks for."""
     f, made = bowl(), gdjax.gradient_descent(0.1)
     for asked in ({}, {"dtype": "float32"}, {"dtype": "float64"}):
         value = gdjax.hypergradient(f, made, steps=3, **asked).value
         loss = float(gdjax.tune_by_gradient(f, made, [START], 3, rounds=0, **asked).losses[0])
         for number in (value, loss):
-            assert (float(np.float32(number)) == number) == ("float32" in asked.values())
+            assert (float(np.float32(number)) == number) == ("float64" not in asked.values())
+
+
+def test_chaos_is_told_in_either_precision():
+    for dtype in ("float32", "float64"):
+        with pytest.warns(RuntimeWarning, match="chaotic"):
+            found = gdjax.hypergradient("qfsp", gdjax.heavy_ball(0.1, 0.95), steps=100, dtype=dtype)
+        assert set(found.unreliable) == {"learning_rate", "momentum"}
 
 
 EPS = np.finfo(float).eps
@@ -229,7 +239,7 @@ def own_search(points, alpha, steps, rounds, rate):
 def test_a_round_that_diverges_is_taken_back_and_the_next_is_shorter(alpha, steps, rate, lost):
     """Every round of the search, by NumPy's own Adam: after a bad one it begins at the best."""
     points = np.array([START, [1.0, 2.5]])
-    tuned = gdjax.tune_by_gradient(
+    tuned = tune_by_gradient(
         bowl(minima=[(0, 0)], fmin=0.0), gdjax.gradient_descent(alpha), points, steps,
         rounds=11, rate=rate,
     )  # fmt: skip
@@ -247,7 +257,7 @@ def test_a_round_is_taken_back_where_the_loss_alone_is_infinite():
     f = gdjax.Objective(
         name="pit", fn=lambda p: jnp.where(abs(p[0]) > 10, jnp.inf, p[0] ** 2), domain=[(-4, 4)]
     )
-    tuned = gdjax.tune_by_gradient(f, gdjax.gradient_descent(0.25), [[1.0]], 1, rounds=5, rate=9.0)
+    tuned = tune_by_gradient(f, gdjax.gradient_descent(0.25), [[1.0]], 1, rounds=5, rate=9.0)
     rates = 0.25 * np.exp([0, 9, 0, 4.5, 0, 2.25])
     np.testing.assert_allclose(tuned.history["learning_rate"], rates, rtol=1e-6)
     ends = (1 - 2 * rates) ** 2
@@ -257,7 +267,7 @@ def test_a_round_is_taken_back_where_the_loss_alone_is_infinite():
 def test_each_number_is_searched_on_the_scale_of_its_kind():
     """Adam's first step is its rate, whatever the slope: in log α, in logit μ, or as it is."""
     made = optimizers.get("adam", learning_rate=0.01, b1=0.6, eps_root=0.0)
-    found = gdjax.tune_by_gradient(
+    found = tune_by_gradient(
         bowl(), made, [START], 4, wrt=("learning_rate", "b1", "eps_root"), rounds=1, rate=0.05
     ).history
     scales = {
@@ -282,9 +292,7 @@ def test_each_number_is_searched_on_the_scale_of_its_kind():
 @pytest.mark.parametrize(("side", "seen"), [("autodiff", 1.0), ("hand", 0.5)])
 def test_the_loss_is_the_mean_over_the_starts(facts, loss, side, seen):
     f, points = bowl(7.0, **facts), [START, np.array([1.0, 2.5])]
-    tuned = gdjax.tune_by_gradient(
-        f, gdjax.gradient_descent(0.1), points, 3, rounds=0, gradient=side
-    )
+    tuned = tune_by_gradient(f, gdjax.gradient_descent(0.1), points, 3, rounds=0, gradient=side)
     ends = [
         7 + 0.5 * (CURVATURES * (p * (1 - 0.1 * seen * CURVATURES) ** 3) ** 2).sum() for p in points
     ]
@@ -294,7 +302,7 @@ def test_the_loss_is_the_mean_over_the_starts(facts, loss, side, seen):
 def test_starts_that_are_counted_are_drawn_by_the_seed():
     def first_loss(**asked):
         made = gdjax.gradient_descent(0.1)
-        return gdjax.tune_by_gradient(bowl(), made, steps=3, rounds=0, **asked).losses[0]
+        return tune_by_gradient(bowl(), made, steps=3, rounds=0, **asked).losses[0]
 
     low, high = np.transpose([(-4, 4), (-3, 3)])
     for seed in (0, 5):
@@ -307,9 +315,9 @@ def test_starts_that_are_counted_are_drawn_by_the_seed():
 
 def test_how_much_is_done_where_nothing_is_said():
     f, alpha = bowl(), 0.01
-    found = gdjax.hypergradient(f, gdjax.gradient_descent(alpha))
+    found = hypergradient(f, gdjax.gradient_descent(alpha))
     assert found.value == pytest.approx(final(alpha, steps=100), rel=1e-9)
-    tuned = gdjax.tune_by_gradient(f, gdjax.gradient_descent(alpha), [START])
+    tuned = tune_by_gradient(f, gdjax.gradient_descent(alpha), [START])
     assert tuned.losses.shape == (51,)
     assert tuned.losses[0] == pytest.approx(final(alpha, steps=50), rel=1e-9)
     assert tuned.history["learning_rate"][1] == pytest.approx(alpha * np.exp(0.1), rel=1e-6)
@@ -319,7 +327,7 @@ def test_it_is_said_from_how_many_starts_the_derivative_means_nothing():
     """From 1 a step ends at the kink, and from 2 far from it."""
     f = kinked(1.0, -1.0)
     with pytest.warns(RuntimeWarning, match=r"from 1 of 2 starts .*crosses a kink") as caught:
-        tuned = gdjax.tune_by_gradient(
+        tuned = tune_by_gradient(
             f, gdjax.gradient_descent(1.0), [[2.0], [1.0]], 1, rounds=0, gradient="hand"
         )
     assert (tuned.unreliable, len(caught)) == (1, 1)
@@ -330,7 +338,7 @@ def test_tuning_is_as_good_as_theory_on_a_quadratic():
     # Heavy ball on eigenvalues 1…κ is fastest in the long run at α = 4/(√κ + 1)², μ = ρ².
     f = objectives.get("ill_conditioned_quadratic", kappa=25.0)
     theory = gdjax.heavy_ball(4 / 6**2, (4 / 6) ** 2)
-    tuned = gdjax.tune_by_gradient(f, gdjax.heavy_ball(0.01, 0.2), 3, 40, rounds=80)
+    tuned = tune_by_gradient(f, gdjax.heavy_ball(0.01, 0.2), 3, 40, rounds=80)
     losses = [
         np.mean(
             [
@@ -350,37 +358,33 @@ def test_tuning_is_as_good_as_theory_on_a_quadratic():
     ("call", "message"),
     [
         (
-            lambda: gdjax.hypergradient(QFSP, optax.adam(0.1)),
+            lambda: hypergradient(QFSP, optax.adam(0.1)),
             "optimizer must have numbers to differentiate in, and chain(…) has none; a name, a ",
         ),
         (
-            lambda: gdjax.hypergradient(QFSP, gdjax.heavy_ball(0.1), wrt=("momentun",)),
+            lambda: hypergradient(QFSP, gdjax.heavy_ball(0.1), wrt=("momentun",)),
             "unknown hyperparameter of heavy_ball 'momentun'; did you mean 'momentum'?",
         ),
         (
-            lambda: gdjax.hypergradient(
-                QFSP, gdjax.heavy_ball(0.1), wrt=("learning_rate", "momentun")
-            ),
+            lambda: hypergradient(QFSP, gdjax.heavy_ball(0.1), wrt=("learning_rate", "momentun")),
             "unknown hyperparameter of heavy_ball 'momentun'; did you mean 'momentum'?",
         ),
         (
-            lambda: gdjax.hypergradient(
+            lambda: hypergradient(
                 QFSP, optimizers.get("lbfgs", learning_rate=0.1), wrt=("memory_size",)
             ),
             "memory_size of lbfgs cannot be traced",
         ),
         (
-            lambda: gdjax.hypergradient(QFSP, gdjax.heavy_ball(0.1), steps=0),
+            lambda: hypergradient(QFSP, gdjax.heavy_ball(0.1), steps=0),
             "steps must be a whole number, at least 1, got 0",
         ),
         (
-            lambda: gdjax.tune_by_gradient(QFSP, gdjax.heavy_ball(0.1, 0.0)),
+            lambda: tune_by_gradient(QFSP, gdjax.heavy_ball(0.1, 0.0)),
             "momentum must lie between 0 and 1 to be tuned, got 0",
         ),
         (
-            lambda: gdjax.tune_by_gradient(
-                objectives.get("rosenbrock"), gdjax.heavy_ball(9.0), rounds=2
-            ),
+            lambda: tune_by_gradient(objectives.get("rosenbrock"), gdjax.heavy_ball(9.0), rounds=2),
             "starts must let heavy_ball(learning_rate=9, momentum=0.9) end at a finite value",
         ),
     ],
