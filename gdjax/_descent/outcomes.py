@@ -164,7 +164,7 @@ def classify(
 ) -> Int[Array, ""]:
     """The outcome of a descent, by what ``Judge`` says of its last point.
 
-    What is at rest, and not close to a known minimum, is ``STALLED`` until ``rest.settled`` has
+    What is at rest, and not close to a known minimum, is ``STALLED`` until ``rest.settle`` has
     looked at it.
     """
     still = jnp.where(close, Outcome.CONVERGED, Outcome.STALLED)

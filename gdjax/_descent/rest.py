@@ -20,7 +20,8 @@ from gdjax.objectives import Objective
 
 FEW = 32  # dimensions up to which the whole Hessian is looked at
 GRID = 2.0**-17  # widths: points closer than that are one, so that a million cells share few looks
-BATCH = 2**14  # numbers of Hessians looked at together; a fixed shape is compiled once
+BATCH = 2**14  # numbers in Hessians looked at together; a fixed shape is compiled once
+AT_ONCE = 16  # points at least
 REACH = 30  # radii within which a singular point is what a descent was creeping to
 LEVEL = 0.5  # of its length: by how much a gradient may change in a level neighbourhood
 RITZ = 64  # products with the Hessian that a point in many dimensions may cost
@@ -33,7 +34,7 @@ KINDS = {
 }
 
 
-def settled(
+def settle(
     objective: Objective,
     stopping: StoppingRule,
     outcome: np.ndarray,
@@ -41,8 +42,8 @@ def settled(
     point: np.ndarray,
     width: np.ndarray,
     classify: bool = True,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Outcomes and minima, where those that came to rest are told apart.
+) -> None:
+    """Tell those apart that came to rest: their outcomes and minima change in place.
 
     A cell is looked at by itself: what becomes of it does not depend on its neighbours.
 
@@ -55,26 +56,23 @@ def settled(
         width: the units of length, ``(d,)``, or ``(n, d)``.
         classify: whether to ask the Hessian; else what is near a known minimum is at it.
     """
-    still = np.flatnonzero(outcome == Outcome.STALLED)
-    if not still.size:
-        return outcome, minimum
-    outcome, minimum = outcome.copy(), minimum.copy()
-    known = minimum[still] >= 0
+    still = outcome == Outcome.STALLED
+    if not still.any():
+        return
+    known = still & (minimum >= 0)
+    sure = known
     if classify and known.any():
-        known &= _surely_minima(objective, stopping.radius)[minimum[still]]
-    outcome[still[known]] = Outcome.CONVERGED
-    asked = still[~known]
-    if classify and asked.size:
+        surely = _surely_minima(objective, stopping.radius)
+        sure = known if surely.all() else known & surely[minimum]
+    np.copyto(outcome, np.int8(Outcome.CONVERGED), where=sure)
+    asked = np.flatnonzero(still & ~sure) if classify else ()
+    if len(asked):
         units = np.broadcast_to(width, point.shape)[asked]
         found = _kinds(objective, point[asked].astype(float), units, stopping.radius)
-        beside = minimum[asked] >= 0  # of a known minimum, whose Hessian may be singular, too
-        found[beside & (found >= Outcome.PLATEAU)] = Outcome.CONVERGED
-        found[beside & (found == Outcome.STALLED)] = Outcome.CONVERGED
+        undecided = np.isin(found, (Outcome.PLATEAU, Outcome.DEGENERATE, Outcome.STALLED))
+        found[undecided & known[asked]] = Outcome.CONVERGED  # nothing speaks against the minimum
         outcome[asked] = found
         minimum[asked] = np.where(found == Outcome.CONVERGED, minimum[asked], -1)
-    elif asked.size:
-        outcome[asked[minimum[asked] >= 0]] = Outcome.CONVERGED
-    return outcome, minimum
 
 
 @functools.lru_cache(maxsize=64)
@@ -95,12 +93,14 @@ def _surely_minima(objective: Objective, radius: float) -> np.ndarray:
 
 def _kinds(objective: Objective, point: np.ndarray, width: np.ndarray, radius: float) -> np.ndarray:
     """The outcomes of descents at rest at these points, ``(n,)``."""
-    from pandas import DataFrame  # takes long to import, and is asked for seldom
-
     rounded = np.round(point / width / GRID)
-    rows = DataFrame(np.concatenate([rounded, width], axis=1))
-    of = rows.groupby([*rows], sort=False).ngroup().to_numpy()
-    _, first = np.unique(of, return_index=True)
+    of = first = np.arange(len(point))
+    if len(point) > AT_ONCE:
+        from pandas import DataFrame  # takes long to import, and is asked for seldom
+
+        rows = DataFrame(np.concatenate([rounded, width], axis=1))
+        of = rows.groupby([*rows], sort=False).ngroup().to_numpy()
+        _, first = np.unique(of, return_index=True)
     places = rounded[first] * GRID * width[first]
     look = _by_newton if objective.dim <= FEW else _by_lanczos
     with jax.enable_x64(True), np.errstate(all="ignore"):
@@ -110,7 +110,8 @@ def _kinds(objective: Objective, point: np.ndarray, width: np.ndarray, radius: f
 def _by_newton(
     objective: Objective, point: np.ndarray, width: np.ndarray, radius: float
 ) -> np.ndarray:
-    size = max(BATCH // objective.dim**2, 16)
+    few = len(point) <= AT_ONCE
+    size = AT_ONCE if few else max(BATCH // objective.dim**2, AT_ONCE)
     found = []
     for first in range(0, len(point), size):
         rows = np.minimum(np.arange(first, first + size), len(point) - 1)  # one shape for all

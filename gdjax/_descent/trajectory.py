@@ -7,12 +7,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, ArrayLike, Float, Int
 
 from gdjax import optimizers
 from gdjax._descent.loop import Descent, State
 from gdjax._descent.outcomes import DEFAULT_RULE, Outcome, StoppingRule
-from gdjax._descent.rest import settled
+from gdjax._descent.rest import settle
 from gdjax._inputs import (
     DType,
     ObjectiveLike,
@@ -27,7 +28,6 @@ from gdjax._util.errors import ArgumentError
 from gdjax._util.memory import NEGLIGIBLE_BYTES, SHARE, available_memory, size
 from gdjax._util.types import PointLike, PyTree
 from gdjax.objectives import GradientSide, Objective, validate
-from gdjax.objectives.structure import is_traced
 from gdjax.optimizers.tree import Kind
 
 
@@ -188,7 +188,7 @@ def descend(
             path = _descend(given, steps, gradient, kind, numbers, first, stopping)
         except Exception as error:
             cannot_descend(f, chosen, error)
-    if not is_traced((path.outcome, first)) and path.outcome == Outcome.STALLED:
+    if not isinstance(path.outcome, Tracer) and path.outcome.item() == Outcome.STALLED:
         path = _settled(f, stopping, path)
     return path if f.structure is None else path._replace(points=f.shaped(path.points))
 
@@ -197,9 +197,9 @@ def _settled(objective: Objective, stopping: StoppingRule, path: Trajectory) -> 
     """The path with what the Hessian says of its last point."""
     ends = np.asarray(path.points)[[0, -1]].astype(float)
     width = objective.width if objective.bounded else np.maximum(1, np.abs(ends[:1]))
-    codes = np.asarray(path.outcome)[None], np.asarray(path.minimum)[None]
-    (outcome,), (minimum,) = settled(objective, stopping, *codes, ends[1:], width)
-    return path._replace(outcome=jnp.asarray(outcome), minimum=jnp.asarray(minimum))
+    outcome, minimum = np.array([path.outcome]), np.array([path.minimum])
+    settle(objective, stopping, outcome, minimum, ends[1:], width)
+    return path._replace(outcome=jnp.asarray(outcome[0]), minimum=jnp.asarray(minimum[0]))
 
 
 @functools.lru_cache(maxsize=256)

@@ -198,18 +198,23 @@ def _hyperparameters(
         )
     factory, fixed = optimizers.as_factory(optimizer)
     made = optimizers.make(factory, **fixed | first).with_arrays_for_seeds()
-    numbers = made.numbers
-    defaults = optimizers.signature(made.factory).parameters
+    traced = _traced(made)
     for name, values in columns.items():
-        default = defaults[name].default if name in defaults else None
-        if name not in numbers or (name != "seed" and isinstance(default, bool | int)):
+        if name not in traced:
             raise ArgumentError(
-                f"hyperparameter {name} of {made.factory.__name__} cannot be swept: it is not a "
-                f"float; those that can are {', '.join(sorted(numbers)) or 'none'}"
+                f"hyperparameter {name} of {made.factory.__name__} cannot be swept: the optimizer "
+                f"decides on it in Python; those that can are {', '.join(traced) or 'none'}"
             )
         for value in sorted({float(values.min()), float(values.max())} - {first[name]}):
             optimizers.make(factory, **fixed | first | {name: value})  # rules are on the range
     return tuple(axes), made
+
+
+def _traced(optimizer: optimizers.Optimizer) -> list[str]:
+    """The hyperparameters whose values can differ from cell to cell: floats, and seeds."""
+    parameters = optimizers.signature(optimizer.factory).parameters
+    counts = {n for n, p in parameters.items() if isinstance(p.default, bool | int)} - {"seed"}
+    return sorted(optimizer.numbers.keys() - counts)
 
 
 def _values(name: str, values: ArrayLike | Sequence[ArrayLike]) -> np.ndarray:

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from gdjax._descent.cells import Setting
-from gdjax._descent.rest import settled
+from gdjax._descent.rest import settle
 from gdjax._inputs import cannot_descend, default_dtype
 from gdjax._kernels.call import ALIGNED, Call, Column, Paths, aligned
 from gdjax._kernels.choice import KernelChoice, compiled
@@ -163,7 +163,7 @@ class Runner:
         if not plan.objective.bounded:
             cells = (offset + np.arange(count)) // self._every
             width = np.maximum(1, np.abs(starts[cells]))
-        found["outcome"][:], found["minimum"][:] = settled(
+        settle(
             plan.objective, plan.stopping, found["outcome"], found["minimum"],
             found["final_point"], width, plan.classify_rest,
         )  # fmt: skip
