@@ -619,7 +619,12 @@ def test_a_hyperparameter_given_with_the_optimizer_stays_unless_it_is_swept():
         ({"optimizer": "lbfgs", "kernel": "llvm"}, "kernel llvm cannot compute this sweep: "),
         ({"optimizer": optax.adam(0.1), "hyperparameters": {"b1": [0.9]}}, "is made already"),
         ({"optimizer": "sgd", "hyperparameters": {"learning_rate": [0.1], "nesterov": [0.0]}},
-         "nesterov of sgd cannot be swept"),
+         "nesterov of sgd cannot be swept: the optimizer decides on it in Python; those that can "
+         "are learning_rate"),
+        ({"optimizer": "muon", "hyperparameters": {"learning_rate": [0.1], "ns_steps": [3]}},
+         "beta, eps, learning_rate, ns_coeffs.0, ns_coeffs.1, ns_coeffs.2, weight_decay"),
+        ({"optimizer": optax.lookahead(optax.sgd(0.1), 5, 0.5), "hyperparameters": {}},
+         "lookahead cannot descend from a point: it descends a pair of points"),
     ],
 )  # fmt: skip
 def test_bad_calls_say_what_is_wrong(untyped, arguments, message):

@@ -181,7 +181,7 @@ def get(name: str, *, transforms: Mapping[str, PyTree] | None = None, **given: P
         optimizer = make(OPTIMIZERS.factory(name), **resolved)
         reason = why_not(optimizer)
     if reason is not None or optimizer is None:
-        raise ArgumentError(f"{name} cannot descend from a point: {reason}")
+        raise ArgumentError(_refusal(name, reason))
     before = {
         label: node if isinstance(node, optax.GradientTransformation) else transform(**node)
         for label, node in (transforms or {}).items()
@@ -317,7 +317,14 @@ def as_factory(given: object) -> tuple[Factory, dict[str, PyTree]]:
 @functools.lru_cache(maxsize=256)
 def _given(transformation: optax.GradientTransformation) -> Optimizer:
     """The same object for the same transformation, so that nothing compiles twice."""
-    return Optimizer(Given(transformation), {}, transformation)
+    factory = Given(transformation)
+    if factory.__name__ in _REASONS:
+        raise ArgumentError(_refusal(factory.__name__, _REASONS[factory.__name__]))
+    return Optimizer(factory, {}, transformation)
+
+
+def _refusal(name: str, reason: str | None) -> str:
+    return f"{name} cannot descend from a point: {reason}"
 
 
 def chain(optimizer: object, **before: optax.GradientTransformation) -> Optimizer:
