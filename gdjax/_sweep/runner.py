@@ -131,15 +131,22 @@ class Runner:
 
         def block(a: int) -> None:
             b = min(a + size, count)
-            rows = [arrays[name][at + a : at + b] for name in kernel.summary._fields]
+            rows = {name: arrays[name][at + a : at + b] for name in kernel.summary._fields}
             recorded = None
             if paths is not None:
                 wide = slice(at + a, at + a + -(-(b - a) // kernel.tile) * kernel.tile)
                 recorded = Paths(paths.when, paths.points[..., wide], paths.values[..., wide])
             with default_dtype(plan.dtype):
-                kernel(
-                    Call(offset + a, offset + b, plan.steps, columns, self._data, rows, recorded)
-                )
+                out = [*rows.values()]
+                kernel(Call(offset + a, offset + b, plan.steps, columns, self._data, out, recorded))
+            width = plan.objective.width
+            if not plan.objective.bounded:
+                cells = (offset + np.arange(a, b)) // self._every
+                width = np.maximum(1, np.abs(starts[cells]))
+            settle(
+                plan.objective, plan.stopping, rows["outcome"], rows["minimum"],
+                rows["final_point"], width, plan.classify_rest,
+            )  # fmt: skip
             done(b - a)
 
         blocks = range(0, count, size)
@@ -158,16 +165,7 @@ class Runner:
             work()
             for other in others:
                 other.result()
-        found = {name: array[at : at + count] for name, array in arrays.items()}
-        width = plan.objective.width
-        if not plan.objective.bounded:
-            cells = (offset + np.arange(count)) // self._every
-            width = np.maximum(1, np.abs(starts[cells]))
-        settle(
-            plan.objective, plan.stopping, found["outcome"], found["minimum"],
-            found["final_point"], width, plan.classify_rest,
-        )  # fmt: skip
-        return found
+        return {name: array[at : at + count] for name, array in arrays.items()}
 
     def _block(self, count: int) -> int:
         """Cells in a call: enough for every processor, few enough to answer an interrupt soon."""
