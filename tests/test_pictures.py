@@ -543,7 +543,7 @@ def a_pixel_for_each_start_of_a_grid():
         )  # fmt: skip
         np.testing.assert_allclose(pixels[row, column], expected, atol=1e-6)
     hatched = {c.hatches[0]: c.get_paths()[0] for c in axes.collections if hasattr(c, "hatches")}
-    assert list(hatched) == [r"\\\\", "....", "////"]
+    assert list(hatched) == [r"\\", "....", "////"]
     for fate, path in zip((UNLISTED, STALLED, MOVING), hatched.values(), strict=True):
         within = [path.contains_points(starts, radius=r) for r in (-1e-3, 1e-3)]
         np.testing.assert_array_equal(np.any(within, axis=0), fate == FATES)
@@ -595,7 +595,7 @@ def the_minima_as_stars_and_rings_in_the_colours_of_their_basins():
     greys = [h.get_facecolor()[:3] for h in figure.legends[0].legend_handles[2:]]
     np.testing.assert_allclose(greys, [[0.7] * 3, [0.55] * 3, [0.85] * 3, [0.2] * 3])
     assert [h.get_hatch() or "" for h in figure.legends[0].legend_handles[2:]] == [
-        r"\\\\", "....", "////", "",
+        r"\\", "....", "////", "",
     ]  # fmt: skip
 
 

@@ -24,7 +24,7 @@ DOT = 0.35  # diameter, in distances of starts that lie evenly
 MARGIN = 0.04  # around the starts of a function that has no domain, in sides
 PALEST = 0.65  # share of white in the colour of the slowest start
 GREYS = {  # what reached no listed minimum: colour, hatch
-    Status.UNLISTED: ("0.7", "\\\\\\\\"),
+    Status.UNLISTED: ("0.7", r"\\"),
     Status.STALLED: ("0.55", "...."),
     Status.MOVING: ("0.85", "////"),
     Status.LOST: ("0.2", ""),
