@@ -154,7 +154,11 @@ def stationary_points(
 
 
 def newton(
-    objective: Objective, points: np.ndarray, width: np.ndarray, damping: float = 1e-2
+    objective: Objective,
+    points: np.ndarray,
+    width: np.ndarray,
+    damping: float = 1e-2,
+    enough: float = 0.0,
 ) -> Arrivals:
     """Follow damped Newton steps from many points at once; see ``stationary_points``.
 
@@ -165,6 +169,7 @@ def newton(
         points: where to begin, ``(n, d)``.
         width: the units of length, ``(d,)``, or ``(n, d)`` with others for each point.
         damping: the first μ, in units of the largest eigenvalue squared.
+        enough: the length of a next step, in widths, that ends the search; 0 takes all there are.
     """
 
     def look(points: np.ndarray) -> _Look:
@@ -177,15 +182,14 @@ def newton(
         first = here = look(points)
         mu = np.full(len(points), damping)
         for _ in range(STEPS):
-            going = (mu < STUCK) & (_left(here) > STEP_TOLERANCE / 10)
-            if not going.any():
-                break
-            there = look(here.point + np.where(going[:, None], _newton_step(here, mu), 0) * width)
-            better = going & np.isfinite(there.value) & (there.steepness < here.steepness)
+            there = look(here.point + _newton_step(here, mu) * width)
+            better = np.isfinite(there.value) & (there.steepness < here.steepness)
             here = _Look(
                 *(np.where(_along(better, a), a, b) for a, b in zip(there, here, strict=True))
             )
             mu = np.where(better, mu / 10, mu * 4)
+            if not np.any((better | (mu < STUCK)) & ~(_left(here) < enough)):
+                break
         return Arrivals(here.point, here.value, here.curvature, first.curvature, _left(here))
 
 

@@ -116,7 +116,9 @@ def _by_newton(
     for first in range(0, len(point), size):
         rows = np.minimum(np.arange(first, first + size), len(point) - 1)  # one shape for all
         at, unit = point[rows], width[rows]
-        last = stationary.newton(objective, at, unit, damping=1e-8)
+        last = stationary.newton(
+            objective, at, unit, damping=1e-8, enough=stationary.STEP_TOLERANCE
+        )
         curved = np.abs(np.nan_to_num(last.first)).max(axis=(1, 2))
         kind = np.array([KINDS[name] for name in last.kinds(curved)])
         away = np.abs((last.point - at) / unit).max(axis=1)
