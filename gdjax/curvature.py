@@ -130,13 +130,14 @@ def kinds(low: np.ndarray, high: np.ndarray, typical: np.ndarray | float = 0.0) 
     Args:
         low: the smallest eigenvalues.
         high: the largest ones.
-        typical: what counts as curved; by default the point's own largest curvature alone.
+        typical: a usual curvature, beside which all of a point's may be as good as 0.
 
     Example:
         >>> kinds(np.array([1.0, -1, -2, 0]), np.array([2.0, 1, -1, 1])).tolist()
         ['minimum', 'saddle', 'maximum', 'degenerate']
     """
-    limit = FLAT * np.maximum(np.maximum(np.abs(low), np.abs(high)), typical)
+    size = np.maximum(np.abs(low), np.abs(high))
+    limit = np.where(size > FLAT * np.asarray(typical), FLAT * size, np.inf)
     found = np.full(np.shape(low), "degenerate", dtype="<U10")
     found[low > limit] = "minimum"
     found[high < -limit] = "maximum"
