@@ -81,7 +81,7 @@ class Hypergradient(NamedTuple):
     def _card(self) -> Card:
         rows = [("hyperparameter", "derivative", "over 0.1 %", "")]
         for name, slope in self.gradient.items():
-            doubt = "unreliable" * (name in self.unreliable)
+            doubt = "unreliable" if name in self.unreliable else ""
             rows.append((name, f"{slope:.6g}", f"{self.difference[name]:.6g}", doubt))
         facts = {"growth": f"{self.growth:.3g}", "warning": self.warning}
         return Card(f"Hypergradient of the final value {self.value:.6g}", facts, rows)

@@ -95,6 +95,19 @@ def test_a_saddle_beside_a_known_minimum_is_not_that_minimum():
         )  # fmt: skip
 
 
+def test_what_becomes_of_a_cell_does_not_depend_on_its_neighbours():
+    """One rests at a kink, where no Hessian is asked, and one on a plain."""
+
+    def fn(p):
+        return jnp.where(p[0] > 2, 0.0, p[0] ** 2 + p[1] ** 2)
+
+    f = gdjax.Objective(fn=fn, domain=[(-4, 4), (-4, 4)], kink=lambda p: p[:1])
+    starts = [(0.0, 0.0), (3.0, 1.0)]
+    together = gdjax.sweep(f, gd(0.1), starts, kernel="xla").outcome.values.ravel()
+    alone = [gdjax.sweep(f, gd(0.1), [one], kernel="xla").outcome.item() for one in starts]
+    assert together.tolist() == alone == [Outcome.DEGENERATE, Outcome.PLATEAU]
+
+
 FAR_ABOVE = [  # within a thousandth of the domain from the minimum, and high above it
     ("brown_badly_scaled", (999999.0, 1e-3), 1e5), ("powell_badly_scaled", (0.0, 9.1), 0.5),
 ]  # fmt: skip

@@ -57,8 +57,7 @@ class CReference(NamedTuple):
             if variant == "sweep" or name in ("final_point", "final_value")
         }
         frame = [np.ascontiguousarray(a, self.dtype) for a in (f.center, f.width)]
-        values = np.asarray(f.minimum_values)
-        levels = values + rule.value * np.abs(values).clip(1)
+        levels = rule.levels(f.minimum_values)
         frame += [np.ascontiguousarray(a, self.dtype) for a in (f.known_minima, levels)]
         real = ctypes.c_double if self.dtype == "float64" else ctypes.c_float
         within = -np.inf if f.fmin is None else f.fmin + tolerance

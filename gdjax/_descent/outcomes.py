@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from gdjax._util.types import Flat
 from gdjax.objectives import Objective
 
 
@@ -60,6 +61,10 @@ class StoppingRule(NamedTuple):
     bound: float = 100.0
     every: int = 10
 
+    def levels(self, values: Flat) -> Flat:
+        """The largest values that count as those of minima, ``(k,)``."""
+        return values + self.value * abs(values).clip(1)
+
 
 DEFAULT_RULE = StoppingRule()
 
@@ -88,14 +93,12 @@ class Judge(NamedTuple):
     @classmethod
     def of(cls, objective: Objective, start: Array, stopping: StoppingRule) -> "Judge":
         """The judge of descents from a start, in the start's dtype."""
-        values = objective.minimum_values
-        minima = jnp.asarray(objective.known_minima, start.dtype)
-        levels = jnp.asarray(values + stopping.value * abs(values).clip(1), start.dtype)
-        if not objective.bounded:
-            width = jnp.maximum(1, jnp.abs(start))
-            return cls(start, width, minima, levels, False, stopping)
-        center, width = (jnp.asarray(x, start.dtype) for x in (objective.center, objective.width))
-        return cls(center, width, minima, levels, True, stopping)
+        center = objective.center if objective.bounded else start
+        width, levels = objective.width_from(start), stopping.levels(objective.minimum_values)
+        center, width, minima, levels = (
+            jnp.asarray(x, start.dtype) for x in (center, width, objective.known_minima, levels)
+        )
+        return cls(center, width, minima, levels, objective.bounded, stopping)
 
     def flat(self, first_gradient: Float[Array, "d"]) -> Float[Array, ""]:
         """The square of the gradient norm that counts as flat: (gradient · (1 + ‖∇f(x₀)‖))²."""

@@ -8,6 +8,7 @@ at rest ─┬─ a known minimum close by ────────────�
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +21,8 @@ from gdjax.objectives import Objective
 
 FEW = 32  # dimensions up to which the whole Hessian is looked at
 GRID = 2.0**-17  # widths: points closer than that are one, so that a million cells share few looks
-BATCH = 2**14  # numbers in Hessians looked at together; a fixed shape is compiled once
-AT_ONCE = 16  # points at least
+BATCH = 2**14  # numbers in the Hessians that are looked at together
+AT_ONCE = 16  # points that are looked at together at least
 REACH = 30  # radii within which a singular point is what a descent was creeping to
 LEVEL = 0.5  # of its length: by how much a gradient may change in a level neighbourhood
 RITZ = 64  # products with the Hessian that a point in many dimensions may cost
@@ -40,7 +41,7 @@ def settle(
     outcome: np.ndarray,
     minimum: np.ndarray,
     point: np.ndarray,
-    width: np.ndarray,
+    starts: Callable[[np.ndarray], np.ndarray],
     classify: bool = True,
 ) -> None:
     """Tell those apart that came to rest: their outcomes and minima change in place.
@@ -53,7 +54,7 @@ def settle(
         outcome: codes, ``(n,)``; only ``STALLED`` is looked at.
         minimum: the known minimum nearby, or −1, ``(n,)``.
         point: where they came to rest, ``(n, d)``.
-        width: the units of length, ``(d,)``, or ``(n, d)``.
+        starts: numbers of cells → where they began, ``(n, d)``.
         classify: whether to ask the Hessian; else what is near a known minimum is at it.
     """
     still = outcome == Outcome.STALLED
@@ -65,10 +66,11 @@ def settle(
         surely = _surely_minima(objective, stopping.radius)
         sure = known if surely.all() else known & surely[minimum]
     np.copyto(outcome, np.int8(Outcome.CONVERGED), where=sure)
-    asked = np.flatnonzero(still & ~sure) if classify else ()
-    if len(asked):
-        units = np.broadcast_to(width, point.shape)[asked]
-        found = _kinds(objective, point[asked].astype(float), units, stopping.radius)
+    asked = np.flatnonzero(still & ~sure)
+    if classify and asked.size:
+        at = point[asked].astype(float)
+        width = np.asarray(objective.width_from(starts(asked).astype(float)))
+        found = _kinds(objective, at, np.broadcast_to(width, at.shape), stopping.radius)
         undecided = np.isin(found, (Outcome.PLATEAU, Outcome.DEGENERATE, Outcome.STALLED))
         found[undecided & known[asked]] = Outcome.CONVERGED  # nothing speaks against the minimum
         outcome[asked] = found
@@ -101,53 +103,60 @@ def _kinds(objective: Objective, point: np.ndarray, width: np.ndarray, radius: f
         rows = DataFrame(np.concatenate([rounded, width], axis=1))
         of = rows.groupby([*rows], sort=False).ngroup().to_numpy()
         _, first = np.unique(of, return_index=True)
-    places = rounded[first] * GRID * width[first]
-    look = _by_newton if objective.dim <= FEW else _by_lanczos
+    places, units = rounded[first] * GRID * width[first], width[first]
+    size = _at_once(len(places), objective.dim)
+    found = []
     with jax.enable_x64(True), np.errstate(all="ignore"):
-        return look(objective.cast(float), places, width[first], radius)[of]
+        given = objective.cast(float)
+        for begin in range(0, len(places), size):
+            rows = np.minimum(np.arange(begin, begin + size), len(places) - 1)  # one shape for all
+            found.append(_looked_at(given, places[rows], units[rows], radius))
+    return np.concatenate(found)[of]
+
+
+def _at_once(count: int, dim: int) -> int:
+    """How many points are looked at together: always in the same shape, which is compiled once."""
+    if dim > FEW:
+        return 1
+    return AT_ONCE if count <= AT_ONCE else max(BATCH // dim**2, AT_ONCE)
+
+
+def _looked_at(
+    objective: Objective, point: np.ndarray, width: np.ndarray, radius: float
+) -> np.ndarray:
+    """Outcomes by the Hessian, or by the neighbourhood where the Hessian does not decide."""
+    look = _by_newton if objective.dim <= FEW else _by_lanczos
+    kind = look(objective, point, width, radius)
+    undecided = np.isin(kind, (Outcome.STALLED, Outcome.DEGENERATE))
+    if undecided.any() or objective.kink is not None:
+        level, kinked = _around(objective, point, width, radius)
+        kind = np.where(undecided & level, Outcome.PLATEAU, kind)
+        kind = np.where(kinked, Outcome.DEGENERATE, kind)
+    return kind
 
 
 def _by_newton(
     objective: Objective, point: np.ndarray, width: np.ndarray, radius: float
 ) -> np.ndarray:
-    few = len(point) <= AT_ONCE
-    size = AT_ONCE if few else max(BATCH // objective.dim**2, AT_ONCE)
-    found = []
-    for first in range(0, len(point), size):
-        rows = np.minimum(np.arange(first, first + size), len(point) - 1)  # one shape for all
-        at, unit = point[rows], width[rows]
-        last = stationary.newton(
-            objective, at, unit, damping=1e-8, enough=stationary.STEP_TOLERANCE
-        )
-        curved = np.abs(np.nan_to_num(last.first)).max(axis=(1, 2))
-        kind = np.array([KINDS[name] for name in last.kinds(curved)])
-        away = np.abs((last.point - at) / unit).max(axis=1)
-        singular = kind == Outcome.DEGENERATE
-        near = last.arrived & (away <= np.where(singular, REACH * radius, radius))
-        kind = np.where(near, kind, Outcome.STALLED)
-        undecided = np.isin(kind, (Outcome.STALLED, Outcome.DEGENERATE))
-        if undecided.any():
-            level, kinked = _around(objective, at, unit, radius)
-            kind = np.where(undecided & level, Outcome.PLATEAU, kind)
-            kind = np.where(kinked, Outcome.DEGENERATE, kind)
-        found.append(kind[: len(point) - first])
-    return np.concatenate(found)
+    enough = stationary.STEP_TOLERANCE
+    last = stationary.newton(objective, point, width, damping=1e-8, enough=enough)
+    curved = np.abs(np.nan_to_num(last.first)).max(axis=(1, 2))
+    kind = np.array([KINDS[name] for name in last.kinds(curved)])
+    away = np.abs((last.point - point) / width).max(axis=1)
+    reach = np.where(kind == Outcome.DEGENERATE, REACH * radius, radius)
+    return np.where(last.arrived & (away <= reach), kind, Outcome.STALLED)
 
 
 def _by_lanczos(
     objective: Objective, point: np.ndarray, width: np.ndarray, radius: float
 ) -> np.ndarray:
-    level, kinked = _around(objective, point, width, radius)
     found = []
     for at, unit in zip(point, width, strict=True):
         low, high, slope = _extremes(objective, at, unit)
         (kind,) = curvature.kinds(np.array([low]), np.array([high]))
         reached = slope <= radius * min(abs(low), abs(high))
         found.append(KINDS[kind] if reached or kind == "degenerate" else Outcome.STALLED)
-    kind = np.array(found)
-    undecided = np.isin(kind, (Outcome.STALLED, Outcome.DEGENERATE))
-    kind = np.where(undecided & level, Outcome.PLATEAU, kind)
-    return np.where(kinked, Outcome.DEGENERATE, kind)
+    return np.array(found)
 
 
 def _extremes(

@@ -195,10 +195,9 @@ def descend(
 
 def _settled(objective: Objective, stopping: StoppingRule, path: Trajectory) -> Trajectory:
     """The path with what the Hessian says of its last point."""
-    ends = np.asarray(path.points)[[0, -1]].astype(float)
-    width = objective.width if objective.bounded else np.maximum(1, np.abs(ends[:1]))
+    points = np.asarray(path.points)
     outcome, minimum = np.array([path.outcome]), np.array([path.minimum])
-    settle(objective, stopping, outcome, minimum, ends[1:], width)
+    settle(objective, stopping, outcome, minimum, points[-1:], lambda which: points[:1])
     return path._replace(outcome=jnp.asarray(outcome[0]), minimum=jnp.asarray(minimum[0]))
 
 

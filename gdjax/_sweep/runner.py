@@ -139,13 +139,10 @@ class Runner:
             with default_dtype(plan.dtype):
                 out = [*rows.values()]
                 kernel(Call(offset + a, offset + b, plan.steps, columns, self._data, out, recorded))
-            width = plan.objective.width
-            if not plan.objective.bounded:
-                cells = (offset + np.arange(a, b)) // self._every
-                width = np.maximum(1, np.abs(starts[cells]))
             settle(
                 plan.objective, plan.stopping, rows["outcome"], rows["minimum"],
-                rows["final_point"], width, plan.classify_rest,
+                rows["final_point"], lambda which: starts[(offset + a + which) // self._every],
+                plan.classify_rest,
             )  # fmt: skip
             done(b - a)
 

@@ -125,7 +125,7 @@ def searches_line(optimizer: optimizers.Optimizer) -> bool:
     _, state = jax.eval_shape(lambda: trial_step(optimizer, bowl))
     if not calls:
         return False
-    if _searched(state) is None:
+    if not optimizers.has_line_search(state):
         raise ArgumentError(
             f"{optimizer.factory.__name__} cannot be ranked: it evaluates the objective more than "
             f"once a step, and does not tell how often"

@@ -219,7 +219,14 @@ class Objective:
     @property
     def width(self) -> np.ndarray:
         """The unit of length on each axis, ``(d,)``: the domain's side, else max(1, |start|)."""
-        return np.ptp(self.domain, axis=1) if self.bounded else np.maximum(1.0, np.abs(self.start))
+        return np.asarray(self.width_from(np.asarray(self.start)))
+
+    def width_from(self, start: Flat) -> Flat:
+        """The unit of length of descents from one start ``(d,)``, or from each of ``(n, d)``."""
+        if self.bounded:
+            return np.ptp(self.domain, axis=1)
+        xp = np if isinstance(start, np.ndarray) else jnp
+        return xp.maximum(1, xp.abs(start))
 
     @property
     def known_minima(self) -> np.ndarray:
