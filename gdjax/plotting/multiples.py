@@ -14,6 +14,7 @@ from gdjax.plotting.figure import Figure
 
 SIDE = 4  # panels along a side, and values drawn of an axis
 PATHS = 12  # in one panel
+ENTRY = 2.5  # inches that the longest entry of the legend takes
 INKS = {
     Status.GLOBAL: "#0072B2",
     Status.LOCAL: "#D55E00",
@@ -76,7 +77,10 @@ def paths_grid(dataset: Dataset, objective: ObjectiveLike) -> Figure:
     handles = [
         Line2D([], [], color=INKS[fate], linewidth=2, label=fate.label) for fate in sorted(seen)
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=10)
+    fit = max(int(figure.get_figwidth() / ENTRY), 1)
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=min(fit, 5), frameon=False, fontsize=10
+    )
     figure.suptitle(
         f"{style.title(objective.name, objective.latex)}\n{heading(dataset)}", fontsize=12
     )
