@@ -43,9 +43,9 @@ def breaks_a_trace(patch):
 
 @pytest.fixture
 def fresh():
-    choice.compiled.cache_clear()
+    choice._kernel.cache_clear(), choice._of_tile.cache_clear()
     yield
-    choice.compiled.cache_clear()
+    choice._kernel.cache_clear(), choice._of_tile.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from gdjax._descent.cells import Setting, stride, trace
 from gdjax._descent.outcomes import Outcome, StoppingRule
 from gdjax._inputs import default_dtype
 from gdjax._kernels import pallas
-from gdjax._kernels.choice import CPU_TILE, compiled
+from gdjax._kernels.choice import CPU_TILE, _kernel
 from gdjax._kernels.llvm import kernel
 from gdjax._sweep.plan import plan
 from gdjax._sweep.runner import Runner, processors
@@ -278,9 +278,9 @@ def test_results_do_not_depend_on_how_wide_a_processors_vectors_are(monkeypatch,
     )  # fmt: skip
     own, _ = run(asked)
     monkeypatch.setattr(kernel, "_prepare", lambda: ("haswell", "+avx2,+fma,-avx512f"))
-    compiled.cache_clear()
+    _kernel.cache_clear()
     narrow, runner = run(asked)
-    compiled.cache_clear()
+    _kernel.cache_clear()
     assert runner.kernel.name == "llvm"
     same(own, narrow)
 

@@ -16,12 +16,14 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gdjax import curvature, stationary
+from gdjax._compiler.interpreter import widest
 from gdjax._descent.outcomes import Outcome, StoppingRule
 from gdjax.objectives import Objective
 
 FEW = 32  # dimensions up to which the whole Hessian is looked at
 GRID = 2.0**-17  # widths: points closer than that are one, so that a million cells share few looks
 BATCH = 2**14  # numbers in the Hessians that are looked at together
+WIDE = 2**14  # bytes of a result within an objective from which on points are looked at one by one
 AT_ONCE = 16  # points that are looked at together at least
 REACH = 30  # radii within which a singular point is what a descent was creeping to
 LEVEL = 0.5  # of its length: by how much a gradient may change in a level neighbourhood
@@ -96,29 +98,36 @@ def _surely_minima(objective: Objective, radius: float) -> np.ndarray:
 def _kinds(objective: Objective, point: np.ndarray, width: np.ndarray, radius: float) -> np.ndarray:
     """The outcomes of descents at rest at these points, ``(n,)``."""
     rounded = np.round(point / width / GRID)
-    of = first = np.arange(len(point))
+    rows = np.concatenate([rounded, width], axis=1)
     if len(point) > AT_ONCE:
         from pandas import DataFrame  # takes long to import, and is asked for seldom
 
-        rows = DataFrame(np.concatenate([rounded, width], axis=1))
-        of = rows.groupby([*rows], sort=False).ngroup().to_numpy()
-        _, first = np.unique(of, return_index=True)
+        table = DataFrame(rows)
+        rows = table.groupby([*table], sort=False).ngroup().to_numpy()[:, None]
+    _, first, of = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     places, units = rounded[first] * GRID * width[first], width[first]
-    size = _at_once(len(places), objective.dim)
+    size = _at_once(objective, len(places))
     found = []
     with jax.enable_x64(True), np.errstate(all="ignore"):
         given = objective.cast(float)
         for begin in range(0, len(places), size):
             rows = np.minimum(np.arange(begin, begin + size), len(places) - 1)  # one shape for all
             found.append(_looked_at(given, places[rows], units[rows], radius))
-    return np.concatenate(found)[of]
+    return np.concatenate(found)[of.reshape(-1)]
 
 
-def _at_once(count: int, dim: int) -> int:
+def _at_once(objective: Objective, count: int) -> int:
     """How many points are looked at together: always in the same shape, which is compiled once."""
-    if dim > FEW:
+    if objective.dim > FEW or _width_of(objective) > WIDE:
         return 1
-    return AT_ONCE if count <= AT_ONCE else max(BATCH // dim**2, AT_ONCE)
+    return AT_ONCE if count <= AT_ONCE else max(BATCH // objective.dim**2, AT_ONCE)
+
+
+@functools.lru_cache(maxsize=64)
+def _width_of(objective: Objective) -> int:
+    """The most bytes that a result takes within the objective."""
+    at = jax.ShapeDtypeStruct((objective.dim,), float)
+    return widest(jax.make_jaxpr(objective.value)(at))
 
 
 def _looked_at(

@@ -1,12 +1,11 @@
 """Which kernel computes the cells of a sweep: the first that can, or the one that is asked for."""
 
 import functools
-import math
-from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 
+from gdjax._compiler.interpreter import widest
 from gdjax._compiler.lower import UnsupportedError
 from gdjax._descent.cells import Cells, Setting, trace
 from gdjax._kernels import xla
@@ -14,82 +13,115 @@ from gdjax._kernels.call import Kernel
 from gdjax._util.errors import ArgumentError, first_line
 
 CPU_TILE, ACCELERATOR_TILE = 2**11, 2**17  # the most cells that XLA is handed at once
-CACHED = 3 * 2**16  # bytes that the points of a tile take on a CPU: its state stays in the caches
+# Bytes on a CPU, so that what a tile computes with stays in the caches: its points, and its widest
+# intermediate result. A tile whose widest result takes fewer than the last is not worth a thread.
+POINTS, WIDEST, NARROWEST = 3 * 2**16, 2**21, 2**16
 MOST_DATA = 64  # numbers that a cell of an unrolled kernel can carry beside its state
 
 KernelChoice = Literal["auto", "llvm", "pallas", "xla", "xla_math"]
 
 
-@functools.lru_cache(maxsize=64)
-def compiled(
-    setting: Setting,
-    data: tuple[jax.ShapeDtypeStruct, ...],
-    start: jax.ShapeDtypeStruct,
-    asked: tuple[object, ...],
-    choice: KernelChoice,
-    record: bool,
-) -> tuple[Kernel, str]:
-    """The first kernel that can be had, and why those before it cannot.
+class Case(NamedTuple):
+    """What decides a kernel, but for how many cells there are.
+
+    Args:
+        setting: the optimizer and the objective.
+        data: shapes and dtypes of the arrays that all cells share.
+        start: those of a start.
+        asked: what ``trace`` is told besides.
+        record: whether paths are kept.
+    """
+
+    setting: Setting
+    data: tuple[jax.ShapeDtypeStruct, ...]
+    start: jax.ShapeDtypeStruct
+    asked: tuple[object, ...]
+    record: bool
+
+
+def compiled(case: Case, choice: KernelChoice, count: int) -> tuple[Kernel, str]:
+    """The first kernel that can be had for so many cells, and why those before it cannot.
 
     Whatever goes wrong in a kernel of ours, the next one takes over: the last is plain XLA, whose
     mistakes are those of what it was given.
     """
-    on_cpu = jax.default_backend() == "cpu"
-    tile = _tile(start.size * start.dtype.itemsize) if on_cpu else ACCELERATOR_TILE
-    traced = functools.partial(trace, setting, data, start, *asked)
-
-    def unrolled() -> Cells:
-        count = sum(array.size for array in data)
-        if count > MOST_DATA:  # there is no room for more in a cell
-            raise UnsupportedError(f"its {count:,} data are too many to be unrolled into scalars")
-        return traced(carry_data=True)
-
-    def by_llvm() -> Kernel:
-        if not on_cpu:
-            raise UnsupportedError("it runs on a CPU")
-        from gdjax._kernels import llvm
-
-        return llvm.Kernel(unrolled(), record)
-
-    def by_pallas() -> Kernel:
-        if record:
-            raise UnsupportedError("it keeps no paths")
-        from gdjax._kernels import pallas
-
-        return pallas.Kernel(unrolled())
-
-    ways: dict[str, Callable[[], Kernel]] = {
-        "llvm": by_llvm,
-        "pallas": by_pallas,
-        "xla_math": lambda: xla.Kernel(traced(), tile, own_math=True),
-        "xla": lambda: xla.Kernel(traced(), tile),
-    }
     if choice != "auto":
         names = [choice]
-    elif on_cpu:
+    elif jax.default_backend() == "cpu":
         names = ["llvm", "xla_math", "xla"]
     else:
-        names = ["pallas", "xla"] if jax.default_backend() == "gpu" and not record else ["xla"]
+        names = ["pallas", "xla"] if jax.default_backend() == "gpu" else ["xla"]
     reasons = []
     for name in names:
         try:
-            return ways[name](), "; ".join(reasons)
-        except ImportError:
-            reasons.append("llvmlite is not installed: pip install 'gdjax[fast]'")
-        except UnsupportedError as error:
-            reasons.append(str(error))
+            found = _kernel(case, name) if name in UNROLLED else _by_xla(case, name, count)
         except Exception as error:
             if name == "xla":
                 raise
-            reasons.append(f"the {name} kernel fails with {first_line(error)}")
+            found = f"the {name} kernel fails with {first_line(error)}"
+        if not isinstance(found, str):
+            return found, "; ".join(reasons)
+        reasons.append(found)
     raise ArgumentError(f"kernel {choice} cannot compute this sweep: {reasons[0]}")
 
 
-def _tile(point: int) -> int:
-    """Cells that XLA is handed at once on a CPU, where a point takes so many bytes.
+UNROLLED = "llvm", "pallas"  # these take cells as they come, whatever their number
 
-    Example:
-        >>> [_tile(4 * dim) for dim in (2, 100, 1000, 10**6)]
-        [2048, 256, 32, 8]
+
+@functools.lru_cache(maxsize=64)
+def _kernel(case: Case, name: str) -> Kernel | str:
+    """A kernel that unrolls a cell into scalars, or why there is none."""
+    try:
+        if name == "llvm" and jax.default_backend() != "cpu":
+            raise UnsupportedError("it runs on a CPU")
+        if name == "pallas" and case.record:
+            raise UnsupportedError("it keeps no paths")
+        count = sum(array.size for array in case.data)
+        if count > MOST_DATA:  # there is no room for more in a cell
+            raise UnsupportedError(f"its {count:,} data are too many to be unrolled into scalars")
+        cells = _traced(case, carry_data=True)
+        if name == "llvm":
+            from gdjax._kernels import llvm
+
+            return llvm.Kernel(cells, case.record)
+        from gdjax._kernels import pallas
+
+        return pallas.Kernel(cells)
+    except ImportError:
+        return "llvmlite is not installed: pip install 'gdjax[fast]'"
+    except UnsupportedError as error:
+        return str(error)
+
+
+def _by_xla(case: Case, name: str, count: int) -> Kernel:
+    return _of_tile(case, name, tile_for(_traced(case), count))
+
+
+@functools.lru_cache(maxsize=64)
+def _of_tile(case: Case, name: str, tile: int) -> Kernel:
+    return xla.Kernel(_traced(case), tile, own_math=name == "xla_math")
+
+
+@functools.lru_cache(maxsize=64)
+def _traced(case: Case, carry_data: bool = False) -> Cells:
+    return trace(case.setting, case.data, case.start, *case.asked, carry_data=carry_data)
+
+
+def tile_for(cells: Cells, count: int) -> int:
+    """How many of so many cells XLA is handed at once.
+
+    A tile stays in the caches, and two threads have one each where that is worth a thread. Three
+    bits say how many it holds: numbers of cells that are alike share a compiled program, and
+    few are computed to fill the last tile.
     """
-    return max(8, min(CPU_TILE, 2 ** int(math.log2(max(CACHED // point, 1)))))
+    start, numbers, data = cells.given
+    own = [True] * len(jax.tree.leaves((cells.state, numbers))) + [False] * len(data)
+    wide = max(widest(cells.step.traced, own), 1)
+    most = ACCELERATOR_TILE
+    if jax.default_backend() == "cpu":
+        most = min(CPU_TILE, POINTS // (start.size * start.dtype.itemsize), WIDEST // wide)
+        most = min(most, max(-(-count // 2), NARROWEST // wide))
+    tiles = -(-count // max(most, 1))
+    least = -(-count // tiles)
+    unit = 2 ** max(least.bit_length() - 3, 0)
+    return -(-least // unit) * unit

@@ -66,6 +66,10 @@ class Kernel:
         terminate = jax.vmap(self._cells.terminate, in_axes=(0, 0, None, None))
         state = jax.vmap(self._cells.init, in_axes=(0, 0, None))(starts, numbers, data)
 
+        def stretch(state: State) -> State:
+            state, _ = terminate(state, numbers, steps, data)
+            return jax.lax.fori_loop(1, every, lambda _, s: step(s, numbers, data)[0], state)
+
         def one(k: jax.Array, state: State) -> tuple[State, jax.Array]:
             return jax.lax.cond(
                 k % every == 0,
@@ -74,17 +78,19 @@ class Kernel:
                 state,
             )
 
-        def following(carry: tuple[jax.Array, State]) -> tuple[jax.Array, State]:
-            k, state = carry
-            return k + 1, one(k, state)[0]
-
         def keep(
             carry: tuple[jax.Array, State], wanted: jax.Array
         ) -> tuple[tuple[jax.Array, State], tuple[jax.Array, jax.Array]]:
-            k, state = jax.lax.while_loop(lambda c: c[0] < wanted, following, carry)
+            k, state = jax.lax.while_loop(
+                lambda c: c[0] < wanted, lambda c: (c[0] + 1, one(*c)[0]), carry
+            )
             after, values = one(k, state)
             return (k + 1, after), (state.point.T, values)
 
-        carry, recorded = jax.lax.scan(keep, (jnp.int32(0), state), when)
-        _, state = jax.lax.while_loop(lambda c: jnp.any(c[1].cell.running), following, carry)
+        recorded = jnp.zeros(()), jnp.zeros(())
+        if when.size:
+            (k, state), recorded = jax.lax.scan(keep, (jnp.int32(0), state), when)
+            left = -k % every
+            state = jax.lax.fori_loop(0, left, lambda i, s: one(k + i, s)[0], state)
+        state = jax.lax.while_loop(lambda s: jnp.any(s.cell.running), stretch, state)
         return jax.vmap(self._cells.postprocess, in_axes=(0, None))(state, data), recorded

@@ -14,7 +14,7 @@ from gdjax._descent.cells import Setting
 from gdjax._descent.rest import settle
 from gdjax._inputs import cannot_descend, default_dtype
 from gdjax._kernels.call import ALIGNED, Call, Column, Paths, aligned
-from gdjax._kernels.choice import KernelChoice, compiled
+from gdjax._kernels.choice import Case, KernelChoice, compiled
 from gdjax._sweep.plan import Plan, axis_length
 from gdjax._util.errors import unknown
 
@@ -59,9 +59,8 @@ class Runner:
             self._data = [np.asarray(x, dtype if x.dtype.kind == "f" else None) for x in data]
             kinds = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in self._data)
             with default_dtype(plan.dtype):
-                self.kernel, self.reason = compiled(
-                    setting, kinds, start, asked, choice, bool(plan.save_at)
-                )
+                case = Case(setting, kinds, start, asked, bool(plan.save_at))
+                self.kernel, self.reason = compiled(case, choice, plan.cells)
         except Exception as error:
             cannot_descend(plan.objective, plan.optimizer, error)
         one = jax.default_backend() != "cpu"  # an accelerator takes one call at a time
