@@ -111,6 +111,7 @@ def trace(
     stopping: StoppingRule,
     tolerance: float,
     stops: bool,
+    keep: tuple[str, ...] = Summary._fields,
     carry_data: bool = False,
 ) -> Cells:
     """Trace the functions of a cell, with numbers weakly typed as ``descend`` has them.
@@ -123,6 +124,7 @@ def trace(
         stopping: when a cell is at rest, lost, or at a known minimum.
         tolerance: on f − f* for ``steps_to_tolerance``.
         stops: whether a cell at rest stops.
+        keep: which fields of the summary are kept.
         carry_data: whether a cell carries the data, for kernels that share nothing between cells.
     """
     number = jax.ShapeDtypeStruct((), start.dtype, weak_type=True)
@@ -131,7 +133,7 @@ def trace(
 
     def bound(numbers: Numbers, data: Sequence[Data | None]) -> Descent:
         optimizer, objective = setting.filled(numbers, data)
-        return Descent(objective, optimizer, gradient, stopping, tolerance, stops)
+        return Descent(objective, optimizer, gradient, stopping, tolerance, stops, keep)
 
     def of(state: State, numbers: Numbers, shared: Sequence[PyTree]) -> Descent:
         return bound(numbers, state.data if carry_data else shared[0])

@@ -29,9 +29,9 @@ class Progress(NamedTuple):
 
     Args:
         step: how many steps it has taken.
-        best: the smallest value met before this point, where it was not lost.
+        best: the smallest value met before this point, where it was not lost; None if not kept.
         steps_to_tolerance: how many points before this one came before the first value within
-            tolerance.
+            tolerance; None if not kept.
         flat: the square of the gradient norm that counts as flat.
         converged: whether it was at rest when it was last judged.
         running: whether it has not been seen to stop.
@@ -39,8 +39,8 @@ class Progress(NamedTuple):
     """
 
     step: Int[Array, ""]
-    best: Float[Array, ""]
-    steps_to_tolerance: Int[Array, ""]
+    best: Float[Array, ""] | None
+    steps_to_tolerance: Int[Array, ""] | None
     flat: Float[Array, ""]
     converged: Bool[Array, ""]
     running: Bool[Array, ""]
@@ -79,16 +79,19 @@ class State(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """What is kept of one cell: one number a field, but for the point ``(d,)``."""
+    """What is kept of one cell: one number a field, but for the point ``(d,)``; else None."""
 
-    final_point: Float[Array, "d"]
-    final_value: Float[Array, ""]
-    best_value: Float[Array, ""]
-    steps_to_tolerance: Int[Array, ""]
-    steps: Int[Array, ""]
-    evaluations: Int[Array, ""]
-    outcome: Int[Array, ""]
-    minimum: Int[Array, ""]
+    final_point: Float[Array, "d"] | None = None
+    final_value: Float[Array, ""] | None = None
+    best_value: Float[Array, ""] | None = None
+    steps_to_tolerance: Int[Array, ""] | None = None
+    steps: Int[Array, ""] | None = None
+    evaluations: Int[Array, ""] | None = None
+    outcome: Int[Array, ""] | None = None
+    minimum: Int[Array, ""] | None = None
+
+
+AT_THE_END = frozenset({"final_point", "final_value"})  # these need nothing on the way
 
 
 class Descent(NamedTuple):
@@ -101,6 +104,8 @@ class Descent(NamedTuple):
         stopping: when it is at rest, lost, or at a known minimum.
         tolerance: of a cell, on f − f* for ``steps_to_tolerance``.
         stops: whether a cell at rest stops; lost and broken ones always do.
+        keep: which fields of the summary are kept of a cell. Where these are ``AT_THE_END`` alone,
+            whether it is lost or broken is looked at when it is judged, not at every step.
     """
 
     objective: Objective
@@ -109,6 +114,7 @@ class Descent(NamedTuple):
     stopping: StoppingRule = DEFAULT_RULE
     tolerance: float = 0.0
     stops: bool = True
+    keep: tuple[str, ...] = Summary._fields
 
     def init(self, start: Float[Array, "d"]) -> State:
         """A path at its start: all steps will be taken, and what fails is noted."""
@@ -117,16 +123,19 @@ class Descent(NamedTuple):
     def init_cell(self, start: Float[Array, "d"]) -> State:
         """A cell at its start: it will stop by itself."""
         judge = Judge.of(self.objective, start, self.stopping)
+        optimizer, timed = self.optimizer.init(start), "steps_to_tolerance" in self.keep
+        searches = "outcome" in self.keep and optimizers.has_line_search(optimizer)
+        best = timed or searches or "best_value" in self.keep
         progress = Progress(
             step=jnp.int32(0),
-            best=jnp.full_like(start[0], jnp.inf),
-            steps_to_tolerance=jnp.int32(0),
+            best=jnp.full_like(start[0], jnp.inf) if best else None,
+            steps_to_tolerance=jnp.int32(0) if timed else None,
             flat=judge.flat(self._seen(start)[1]),
             converged=jnp.array(False),
             running=jnp.array(True),
             width=None if judge.bounded else jnp.asarray(judge.width),
         )
-        return State(start, self.optimizer.init(start), progress=progress)
+        return State(start, optimizer, progress=progress)
 
     def step(
         self, state: State, steps: Int[Array, ""] | None = None
@@ -144,45 +153,49 @@ class Descent(NamedTuple):
             return state._replace(point=point, optimizer=optimizer, failed=failed), value
         judge = self.judge(state)
         there = judge.inside(state.point)
-        running = cell.running & there & jnp.isfinite(value)
-        converged = cell.converged
+        running = cell.running
+        if steps is not None or not AT_THE_END.issuperset(self.keep):
+            running = running & there & jnp.isfinite(value)
         if steps is not None:
             now = judge.converged(gradient, point - state.point, cell.flat)
-            converged = jnp.where(cell.running, now, converged)
+            converged = jnp.where(cell.running, now, cell.converged)
             running = running & (cell.step < steps) & ~(self.stops & converged)
-        counts = jnp.where(there, value, jnp.inf)
-        best = jnp.where(counts < cell.best, counts, cell.best)
-        waited = cell.steps_to_tolerance
-        if self._within is not None:  # one that has stopped sees its last value again: no new best
-            waited = waited + (best > self._within)
-        progress = cell._replace(
-            step=jnp.where(running, cell.step + 1, cell.step),
-            best=best,
-            steps_to_tolerance=waited,
-            converged=converged,
-            running=running,
-        )
+            cell = cell._replace(converged=converged)
+        if cell.best is not None:
+            counts = jnp.where(there, value, jnp.inf)
+            best = jnp.where(counts < cell.best, counts, cell.best)
+            cell = cell._replace(best=best)
+            # One that has stopped sees its last value again: no new best.
+            if cell.steps_to_tolerance is not None and self._within is not None:
+                waited = cell.steps_to_tolerance + (best > self._within)
+                cell = cell._replace(steps_to_tolerance=waited)
+        step = jnp.where(running, cell.step + 1, cell.step)
         # Of a cell that has stopped the optimizer's state no longer matters.
         point = jnp.where(running, point, state.point)
-        return state._replace(point=point, optimizer=optimizer, progress=progress), value
+        cell = cell._replace(step=step, running=running)
+        return state._replace(point=point, optimizer=optimizer, progress=cell), value
 
     def postprocess(self, state: State) -> Summary:
         """What is kept of a cell that has stopped; ``terminate`` came last."""
         judge, cell, value = self.judge(state), state.cell, self.objective.value(state.point)
         minimum, close = judge.nearest_minimum(state.point, value)
-        stuck = self._stuck(state, value, cell.best)
+        stuck = cell.best is not None and self._stuck(state, value, cell.best)
         failed = judge.failed(jnp.int32(-1), state.point, value)
-        never = self._within is None or cell.best > self._within
-        return Summary(
+        waited = cell.steps_to_tolerance
+        if waited is not None and cell.best is not None:
+            never = self._within is None or cell.best > self._within
+            waited = jnp.where(never, jnp.int32(-1), waited)
+        whole = Summary(
             final_point=state.point,
             final_value=value,
             best_value=cell.best,
-            steps_to_tolerance=jnp.where(never, jnp.int32(-1), cell.steps_to_tolerance),
+            steps_to_tolerance=waited,
             steps=cell.step,
             evaluations=cell.step + 1,
             outcome=classify(failed, cell.converged, close, stuck).astype(jnp.int8),
             minimum=minimum.astype(jnp.int16),
         )
+        return Summary(**{name: getattr(whole, name) for name in self.keep})
 
     def end(
         self, state: State, start: Float[Array, "d"], best: Float[Array, ""]

@@ -50,7 +50,7 @@ class Call(NamedTuple):
         steps: the most steps that a cell takes.
         columns: one for each scalar of the start, then of the numbers.
         data: the arrays that all cells share.
-        out: one array for each field of the summary, ``(end - begin, …)``; filled.
+        out: one array for each field of the summary that is kept, ``(end - begin, …)``; filled.
         paths: where to keep recorded points and values; filled.
     """
 

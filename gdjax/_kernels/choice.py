@@ -1,7 +1,7 @@
 """Which kernel computes the cells of a sweep: the first that can, or the one that is asked for."""
 
 import functools
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 
@@ -35,7 +35,7 @@ class Case(NamedTuple):
     setting: Setting
     data: tuple[jax.ShapeDtypeStruct, ...]
     start: jax.ShapeDtypeStruct
-    asked: tuple[object, ...]
+    asked: tuple[Any, ...]
     record: bool
 
 

@@ -51,7 +51,7 @@ class Kernel:
         when = np.asarray(call.paths.when if call.paths else (), np.int32)
         counts = np.int32(call.steps), np.int32(stride(call.steps, self._cells.every))
         summary, recorded = self._run(starts, rows[dim:], call.data, *counts, when)
-        for array, values in zip(call.out, summary, strict=True):
+        for array, values in zip(call.out, jax.tree.leaves(summary), strict=True):
             array[...] = np.asarray(values)[: len(array)]
         if call.paths:
             kept = call.paths.values.shape[1]

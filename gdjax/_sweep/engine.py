@@ -36,6 +36,7 @@ def sweep(
     save_at: str | int | Sequence[int] | None = None,
     stopping: StoppingRule | bool = True,
     classify_rest: bool = True,
+    keep: Sequence[str] | None = None,
     tolerance: float = 1e-4,
     gradient: GradientSide = "autodiff",
     dtype: DType | None = None,
@@ -65,6 +66,9 @@ def sweep(
             once.
         classify_rest: whether to ask the Hessian, in float64, what a descent came to rest at where
             no known minimum is close by; without it such a descent is ``STALLED``.
+        keep: which variables of the summary to keep, such as ``["final_point", "outcome"]``; by
+            default all. What is left out costs nothing. Where the last point and its value alone
+            are kept, a descent that diverges or meets NaN stops when it is next judged.
         tolerance: ``steps_to_tolerance`` is the first step with f ≤ f* + tolerance.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
         dtype: ``float32`` or ``float64``; by default as JAX is configured.
@@ -79,7 +83,8 @@ def sweep(
 
     Returns:
         Final point, final and best value, first step within tolerance, steps taken, gradient
-        evaluations, outcome and known minimum of every descent, with the dims ``start`` and one
+        evaluations, outcome and known minimum of every descent, or those of them that ``keep``
+        names, with the dims ``start`` and one
         an axis; with ``save_at`` also ``points`` and ``values``. The results are the same bits
         however many devices computed them, and whether or not they were interrupted.
 
@@ -101,7 +106,7 @@ def sweep(
     return Sweep(
         plan(
             objective, optimizer, starts, hyperparameters, steps, save_at=save_at,
-            stopping=stopping, classify_rest=classify_rest, tolerance=tolerance,
+            stopping=stopping, classify_rest=classify_rest, keep=keep, tolerance=tolerance,
             gradient=gradient, dtype=dtype, chunk=chunk,
         ),
         devices,
@@ -165,7 +170,7 @@ class Sweep:
             with _bar(asked, 0, progress) as done:
                 for index in range(asked.chunks):
                     runner(index, buffers, done)
-            return results.dataset(layout, buffers.arrays)
+            return results.dataset(layout, {n: buffers.arrays[n] for n in layout.variables})
         if not Path(store).exists():
             _check_disk(asked, layout, Path(store))
         folder = results.Store.open_or_create(store, layout)
@@ -201,7 +206,7 @@ def _bar(asked: Plan, ready: int, shown: bool) -> Iterator[Callable[[int], None]
 def _check_memory(asked: Plan, in_memory: bool) -> None:
     """Refuse a sweep that would not fit, before it starts."""
     variables = results.standard_variables(
-        asked.dtype, asked.objective.dim, len(asked.save_at)
+        asked.dtype, asked.objective.dim, len(asked.save_at), asked.computed
     ).values()
     each = sum(variable.nbytes for variable in variables)
     descents = asked.cells if in_memory else 2 * asked.chunk  # one is written, one computed

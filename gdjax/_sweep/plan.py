@@ -10,6 +10,7 @@ import optax
 from jaxtyping import ArrayLike
 
 from gdjax import optimizers
+from gdjax._descent.loop import Summary
 from gdjax._descent.outcomes import DEFAULT_RULE, StoppingRule
 from gdjax._inputs import (
     DType,
@@ -21,7 +22,7 @@ from gdjax._inputs import (
     is_count,
     objective_at,
 )
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, check_known, unknown
 from gdjax._util.types import PyTree
 from gdjax.objectives import GradientSide, Objective, validate
 from gdjax.starts import Starts, as_starts
@@ -47,6 +48,7 @@ class Plan(NamedTuple):
         stopping: when a cell is at rest, lost, or at a known minimum.
         stops: whether a cell at rest stops.
         classify_rest: whether the Hessian is asked what a cell came to rest at.
+        keep: the variables of the summary that are kept.
         tolerance: on f − f*, for ``steps_to_tolerance``.
         dtype: ``float32`` or ``float64``.
         chunk: cells in a chunk.
@@ -62,6 +64,7 @@ class Plan(NamedTuple):
     stopping: StoppingRule
     stops: bool
     classify_rest: bool
+    keep: tuple[str, ...]
     tolerance: float
     dtype: DType
     chunk: int
@@ -70,6 +73,15 @@ class Plan(NamedTuple):
     def shape(self) -> tuple[int, ...]:
         """How many starts there are, and how many values along each axis."""
         return (self.starts.count(self.objective.dim), *map(axis_length, self.axes))
+
+    @property
+    def computed(self) -> tuple[str, ...]:
+        """What a kernel keeps: an outcome is settled by the last point and the minimum there."""
+        if self.save_at:
+            return Summary._fields
+        settled = not {"outcome", "minimum"}.isdisjoint(self.keep)
+        more = ("final_point", "outcome", "minimum") if settled else ()
+        return tuple(name for name in Summary._fields if name in (*self.keep, *more))
 
     @property
     def cells(self) -> int:
@@ -101,6 +113,7 @@ def plan(
     save_at: str | int | Sequence[int] | None = None,
     stopping: StoppingRule | bool = True,
     classify_rest: bool = True,
+    keep: Sequence[str] | None = None,
     tolerance: float = 1e-4,
     gradient: GradientSide = "autodiff",
     dtype: DType | None = None,
@@ -141,10 +154,23 @@ def plan(
         stopping=rule,
         stops=stopping is not False,
         classify_rest=classify_rest,
+        keep=_kept(keep),
         tolerance=float(tolerance),
         dtype=dtype,
         chunk=min(as_count("chunk", chunk, 1), cells),
     )
+
+
+def _kept(keep: Sequence[str] | None) -> tuple[str, ...]:
+    """The variables of the summary to keep, in its order."""
+    if keep is None:
+        return Summary._fields
+    chosen = [keep] if isinstance(keep, str) else list(keep)
+    for name in chosen:
+        check_known("variable to keep", name, Summary._fields)
+    if not chosen:
+        raise ArgumentError("keep must name at least one variable of the summary, got none")
+    return tuple(name for name in Summary._fields if name in chosen)
 
 
 def _saved(save_at: str | int | Sequence[int] | None, steps: int) -> tuple[int, ...]:

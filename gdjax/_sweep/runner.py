@@ -54,7 +54,7 @@ class Runner:
         self.plan, dtype = plan, np.dtype(plan.dtype)
         setting, numbers, data = Setting.of(plan.optimizer, plan.objective)
         start = jax.ShapeDtypeStruct((plan.objective.dim,), dtype)
-        asked = plan.gradient, plan.stopping, plan.tolerance, plan.stops
+        asked = plan.gradient, plan.stopping, plan.tolerance, plan.stops, plan.computed
         try:
             self._data = [np.asarray(x, dtype if x.dtype.kind == "f" else None) for x in data]
             kinds = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in self._data)
@@ -78,7 +78,7 @@ class Runner:
     def buffers(self, count: int) -> Buffers:
         """Memory for the results of so many cells."""
         plan, dim, tile = self.plan, self.plan.objective.dim, self.kernel.tile
-        kept = self.kernel.summary._asdict()
+        kept = {n: leaf for n, leaf in self.kernel.summary._asdict().items() if leaf is not None}
         sizes = [count * math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in kept.values()]
         # One piece of memory, which a system that has large pages gives in large pages.
         padded = (-(-size // ALIGNED) * ALIGNED for size in sizes)
@@ -106,7 +106,7 @@ class Runner:
         buffers: Buffers | None = None,
         done: Callable[[int], None] = lambda cells: None,
     ) -> dict[str, np.ndarray]:
-        """The results of one chunk: for each variable an array, ``(cells, …)``.
+        """The results of one chunk: for each variable that is kept an array, ``(cells, …)``.
 
         Args:
             index: of the chunk.
@@ -130,7 +130,7 @@ class Runner:
 
         def block(a: int) -> None:
             b = min(a + size, count)
-            rows = {name: arrays[name][at + a : at + b] for name in kernel.summary._fields}
+            rows = {name: arrays[name][at + a : at + b] for name in plan.computed}
             recorded = None
             if paths is not None:
                 wide = slice(at + a, at + a + -(-(b - a) // kernel.tile) * kernel.tile)
@@ -138,11 +138,12 @@ class Runner:
             with default_dtype(plan.dtype):
                 out = [*rows.values()]
                 kernel(Call(offset + a, offset + b, plan.steps, columns, self._data, out, recorded))
-            settle(
-                plan.objective, plan.stopping, rows["outcome"], rows["minimum"],
-                rows["final_point"], lambda which: starts[(offset + a + which) // self._every],
-                plan.classify_rest,
-            )  # fmt: skip
+            if "outcome" in rows:
+                settle(
+                    plan.objective, plan.stopping, rows["outcome"], rows["minimum"],
+                    rows["final_point"], lambda which: starts[(offset + a + which) // self._every],
+                    plan.classify_rest,
+                )  # fmt: skip
             done(b - a)
 
         blocks = range(0, count, size)
@@ -161,7 +162,8 @@ class Runner:
             work()
             for other in others:
                 other.result()
-        return {name: array[at : at + count] for name, array in arrays.items()}
+        asked = {*plan.keep, "points", "values"}
+        return {name: x[at : at + count] for name, x in arrays.items() if name in asked}
 
     def _block(self, count: int) -> int:
         """Cells in a call: enough for every processor, few enough to answer an interrupt soon."""

@@ -1,6 +1,7 @@
 """``gdjax sweep``: many descents; what is missing is run, counted, drawn and told."""
 
 import logging
+import math
 import re
 import sys
 import time
@@ -23,7 +24,8 @@ from gdjax.objectives import Objective
 
 log: logging.Logger = logging.getLogger(__name__)
 
-ASKED = ("steps", "save_at", "classify_rest", "tolerance", "gradient", "dtype", "chunk")
+PICTURED = ("outcome", "minimum", "steps_to_tolerance")  # what pictures read
+ASKED = ("steps", "save_at", "classify_rest", "keep", "tolerance", "gradient", "dtype", "chunk")
 
 
 def sweep(config: DictConfig, folder: OutputFolder) -> int:
@@ -42,15 +44,16 @@ def sweep(config: DictConfig, folder: OutputFolder) -> int:
     plots = _checked_plots(config, prepared)
     digest = f"{objective.name}-{prepared.digest}.zarr"
     store = Path(config.store or folder.path.parent / "stores" / digest)
-    before = _evaluations(store)
+    before = _ready(prepared, store)
     began = time.perf_counter()
     found = _completed(prepared, store)
     seconds = time.perf_counter() - began
     summary = _count(objective, found) | {"store": str(store), "seconds": round(seconds, 3)}
     summary["optimizer"] = _with_ranges(found)
-    for name, earlier in zip(("descents", "gradient_evaluations"), before, strict=True):
+    for name, earlier in before.items():
         summary[f"{name}_now"] = summary[name] - earlier
-    summary["pictures"] = folder.pictures(plotting.sweep_pictures(found, objective, plots))
+    pictures = plotting.sweep_pictures(found, objective, plots) if plots != [] else {}
+    summary["pictures"] = folder.pictures(pictures)
     names = [*summary["pictures"]]
     if config.parquet:
         names.append("results.parquet")
@@ -65,6 +68,10 @@ def sweep(config: DictConfig, folder: OutputFolder) -> int:
 def _checked_plots(config: DictConfig, prepared: Sweep) -> list[str] | None:
     """The names of the pictures that are asked for; None for all that suit."""
     plots = plain(config.plots)
+    if lacking := [name for name in PICTURED if name not in prepared.layout.variables]:
+        if plots:
+            raise ArgumentError(f"plots need {', '.join(PICTURED)}: keep {', '.join(lacking)} too")
+        return []
     for name in plots or ():
         check_known("picture", name, plotting.PICTURES)
         if name == "paths" and "points" not in prepared.layout.variables:
@@ -78,20 +85,27 @@ def _completed(prepared: Sweep, store: Path) -> xr.Dataset:
         return prepared.run(store, progress=sys.stderr.isatty())
     except KeyboardInterrupt:
         if store.is_dir():
-            done = results.open_results(store, variables=["outcome"])["outcome"].values >= 0
             log.warning(
                 "interrupted: %s of %s descents are in %s; the same command continues",
-                f"{int(done.sum()):,}", f"{done.size:,}", store,
+                f"{_ready(prepared, store)['descents']:,}", f"{prepared.layout.cells:,}", store,
             )  # fmt: skip
         raise
 
 
-def _evaluations(store: Path) -> tuple[int, int]:
+def _ready(prepared: Sweep, store: Path) -> dict[str, int]:
     """How many descents a store holds already, and the gradient evaluations that they took."""
-    if not store.is_dir() or not any(store.iterdir()):
-        return 0, 0
-    taken = results.open_results(store, variables=["evaluations"])["evaluations"].values
-    return int((taken >= 0).sum()), int(taken.sum(where=taken >= 0, dtype=np.int64))
+    layout = prepared.layout
+    missing = list(range(layout.chunks))
+    if store.is_dir() and any(store.iterdir()):
+        missing = results.Store.open(store, layout).missing()
+    left = sum(cells.stop - cells.start for cells in map(layout.bounds, missing))
+    ready = {"descents": layout.cells - left}
+    if "evaluations" in layout.variables:
+        ready["gradient_evaluations"] = 0
+        if ready["descents"]:
+            found = results.open_results(store, variables=["evaluations"])["evaluations"].values
+            ready["gradient_evaluations"] = int(found.sum(where=found >= 0, dtype=np.int64))
+    return ready
 
 
 def _with_ranges(found: xr.Dataset) -> str:
@@ -114,41 +128,49 @@ def _many(number: int, noun: str) -> str:
 
 def _time(summary: Mapping[str, Any]) -> str:
     """How long it took, and how fast what was computed now was computed."""
-    seconds, evaluations = summary["seconds"], summary["gradient_evaluations_now"]
+    seconds, evaluations = summary["seconds"], summary.get("gradient_evaluations_now")
     if not summary["descents_now"]:
         return f"{seconds:.3g} s, all read from the store"
     rest = summary["descents"] - summary["descents_now"]
     kept = f" for {_many(summary['descents_now'], 'descent')}, the others were in the store"
+    speed = ""
+    if evaluations is not None:
+        speed = f"{evaluations / max(seconds, 1e-9) / 1e6:.3g} million gradients a second, "
     return (
-        f"{seconds:.3g} s{kept if rest else ''}, "
-        f"{evaluations / max(seconds, 1e-9) / 1e6:.3g} million gradients a second, "
-        f"{summary['kernel']} kernel"
+        f"{seconds:.3g} s{kept if rest else ''}, {speed}{summary['kernel']} kernel"
         + (f" ({summary['kernel_reason']})" if summary["kernel_reason"] else "")
-    )
+    )  # fmt: skip
 
 
 def _count(objective: Objective, found: xr.Dataset) -> dict[str, Any]:
-    """What became of a sweep's descents, in numbers."""
-    outcome, minimum = found["outcome"].values, found["minimum"].values
-    reached = (minimum >= 0) & (minimum < len(objective.minima))
-    share = metrics.success_rate(reached)
-    arrived = found["steps_to_tolerance"].values
-    quartiles = np.ravel(metrics.steps_quantile(arrived, np.array([0.25, 0.5, 0.75])))
-    return {
+    """What became of a sweep's descents, in numbers: as far as they are kept."""
+    sizes = next(iter(found.values())).sizes
+    axes = {str(dim): n for dim, n in sizes.items() if dim not in ("component", "record")}
+    told: dict[str, Any] = {
         "objective": objective.name,
         "formula": objective.latex,
         "optimizer": found.attrs["optimizer"],
-        "descents": int(outcome.size),
-        "axes": {str(dim): int(found.sizes[dim]) for dim in found["outcome"].dims},
+        "descents": math.prod(axes.values()),
+        "axes": axes,
         "dtype": found.attrs["dtype"],
         "kernel": found.attrs["kernel"],
         "kernel_reason": found.attrs["kernel_reason"],
-        "outcomes": {str(o): int((outcome == o).sum()) for o in Outcome},
-        "reached_global": int(reached.sum()),
-        "share_global": [float(share.share), float(share.low), float(share.high)],
-        "steps_to_tolerance": [None if np.isinf(q) else int(q) for q in quartiles],
-        "gradient_evaluations": int(found["evaluations"].values.sum(dtype=np.int64)),
     }
+    if "outcome" in found:
+        told["outcomes"] = {str(o): int((found["outcome"].values == o).sum()) for o in Outcome}
+    if "minimum" in found:
+        minimum = found["minimum"].values
+        reached = (minimum >= 0) & (minimum < len(objective.minima))
+        share = metrics.success_rate(reached)
+        told["reached_global"] = int(reached.sum())
+        told["share_global"] = [float(share.share), float(share.low), float(share.high)]
+    if "steps_to_tolerance" in found:
+        arrived = found["steps_to_tolerance"].values
+        quartiles = np.ravel(metrics.steps_quantile(arrived, np.array([0.25, 0.5, 0.75])))
+        told["steps_to_tolerance"] = [None if np.isinf(q) else int(q) for q in quartiles]
+    if "evaluations" in found:
+        told["gradient_evaluations"] = int(found["evaluations"].values.sum(dtype=np.int64))
+    return told
 
 
 def _sweep_table(summary: Mapping[str, Any]) -> str:
@@ -158,16 +180,17 @@ def _sweep_table(summary: Mapping[str, Any]) -> str:
         [_many(starts[1], "start")]
         + [f"{_many(n, 'value')} of {name.replace('_', ' ')}" for name, n in axes]
     )
-    share, low, high = (f"{100 * x:.4g}" for x in summary["share_global"])
-    steps = ", ".join("never" if q is None else str(q) for q in summary["steps_to_tolerance"])
-    counts = "  ".join(f"{name} {n:,}" for name, n in summary["outcomes"].items() if n)
-    return "\n".join(
-        [
-            f"{summary['objective']}, {summary['optimizer']}: "
-            f"{_many(summary['descents'], 'descent')} ({size}), {summary['dtype']}",
-            f"outcomes            {counts}",
-            f"global minimum      {share} % (95 % interval {low} to {high} %)",
-            f"steps to tolerance  {steps} (quartiles of all descents)",
-            f"time                {_time(summary)}",
-        ]
-    )
+    lines = [
+        f"{summary['objective']}, {summary['optimizer']}: "
+        f"{_many(summary['descents'], 'descent')} ({size}), {summary['dtype']}"
+    ]
+    if "outcomes" in summary:
+        counts = "  ".join(f"{name} {n:,}" for name, n in summary["outcomes"].items() if n)
+        lines.append(f"outcomes            {counts}")
+    if "share_global" in summary:
+        share, low, high = (f"{100 * x:.4g}" for x in summary["share_global"])
+        lines.append(f"global minimum      {share} % (95 % interval {low} to {high} %)")
+    if "steps_to_tolerance" in summary:
+        steps = ", ".join("never" if q is None else str(q) for q in summary["steps_to_tolerance"])
+        lines.append(f"steps to tolerance  {steps} (quartiles of all descents)")
+    return "\n".join([*lines, f"time                {_time(summary)}"])

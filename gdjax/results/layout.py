@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -181,13 +181,16 @@ class Layout:
                 raise ArgumentError(f"{name} of chunk {index} must be {expected}, got {came}")
 
 
-def standard_variables(dtype: str, dim: int, records: int = 0) -> dict[str, Variable]:
-    """The results that every sweep keeps of a cell, and the paths where they are recorded.
+def standard_variables(
+    dtype: str, dim: int, records: int = 0, keep: Collection[str] | None = None
+) -> dict[str, Variable]:
+    """The results that a sweep keeps of a cell, and the paths where they are recorded.
 
     Args:
         dtype: ``float32`` or ``float64``.
         dim: dimensions of the objective.
         records: how many steps of each path are kept.
+        keep: which results; by default all.
 
     Example:
         >>> variables = standard_variables("float32", dim=2)
@@ -205,6 +208,7 @@ def standard_variables(dtype: str, dim: int, records: int = 0) -> dict[str, Vari
         "outcome": Variable("int8", "outcome", meanings=tuple(map(str, Outcome))),
         "minimum": Variable("int16", "known minimum reached"),
     }
+    variables = {name: v for name, v in variables.items() if keep is None or name in keep}
     if records:
         record = (("record", "component"), (records, dim))
         variables["points"] = Variable(dtype, "point", "1", *record)
@@ -220,6 +224,7 @@ def sweep_layout(
     chunk: int,
     config: Mapping[str, Any],
     components: Sequence[str] = (),
+    keep: Collection[str] | None = None,
     record: np.ndarray | Sequence[int] | None = None,
     minima: np.ndarray | Sequence[Sequence[float | int]] | None = None,
     global_minima: int = 0,
@@ -235,6 +240,7 @@ def sweep_layout(
         chunk: cells a chunk.
         config: everything that decides the results, the starts and hyperparameters included.
         components: their names; by default x and y, or x1, x2, ….
+        keep: which results are kept of a cell; by default all.
         record: the numbers of the recorded steps, ``(r,)``; None for the summary only.
         minima: the known minima ``(k, d)``, the global ones first.
         global_minima: how many of them are global.
@@ -259,7 +265,7 @@ def sweep_layout(
         "start_point": Coordinate(("start", "component"), starts, "first point"),
         "component": Coordinate(("component",), names, "component"),
     }
-    variables = standard_variables(dtype, dim, 0 if record is None else len(record))
+    variables = standard_variables(dtype, dim, 0 if record is None else len(record), keep)
     for axis in axes:
         name = "_and_".join(axis)
         dims[name] = len(next(iter(axis.values())))
