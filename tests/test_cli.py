@@ -676,3 +676,14 @@ def test_a_lost_interrupt_is_found_between_two_blocks():
         with pytest.raises(KeyboardInterrupt):
             sweep(objectives.get("sphere"), heavy_ball(0.1))
     signals.check()
+
+
+def test_a_sweep_that_keeps_less_tells_and_draws_less(gdjax, tmp_path):
+    code, told, _ = gdjax("sweep", "sweep=starts", "steps=5", "keep=[final_value]")
+    assert code == 0
+    assert "outcomes" not in told
+    assert "global minimum" not in told
+    assert not [*tmp_path.rglob("*.png")]
+    code, _, error = gdjax("sweep", "keep=[outcome]", "plots=[basins]")
+    assert code == 2
+    assert "keep minimum, steps_to_tolerance too" in error

@@ -338,8 +338,8 @@ def test_a_store_is_refused_when_one_input_differs(stores, inside, there, change
 def test_a_store_is_refused_when_tiles_have_another_size(tmp_path, monkeypatch):
     settings = BASE | {"objective": bowl()}  # not seen by any cache
     Store.create(tmp_path, prepare(**settings).layout)
-    monkeypatch.setattr(choice, "CPU_TILE", 16)
-    with pytest.raises(gdjax.ArgumentError, match="tile is 2048 there and 16 here"):
+    monkeypatch.setattr(choice, "CPU_TILE", 8)
+    with pytest.raises(gdjax.ArgumentError, match="tile is 16 there and 8 here"):
         gdjax.sweep(**settings | {"objective": bowl()}, store=tmp_path)
 
 

@@ -1,7 +1,7 @@
 """What a sweep is to compute: starts and axes of hyperparameters, flattened into cells."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -165,6 +165,8 @@ def _kept(keep: Sequence[str] | None) -> tuple[str, ...]:
     """The variables of the summary to keep, in its order."""
     if keep is None:
         return Summary._fields
+    if not isinstance(keep, Iterable):
+        raise ArgumentError(f"keep must be names of variables, got {keep!r}")
     chosen = [keep] if isinstance(keep, str) else list(keep)
     for name in chosen:
         check_known("variable to keep", name, Summary._fields)
