@@ -288,3 +288,36 @@ def test_processes_that_run_at_once_share_a_folder(tmp_path):
     assert "1" in counts[:2]
     (file,) = (tmp_path / "kernels").iterdir()
     assert re.fullmatch(r"[0-9a-f]{64}\.kernel", file.name)
+
+
+COMMAND = """
+import collections, jax, sys
+from gdjax._kernels.llvm import kernel
+from gdjax.cli import main
+counts, compiler = collections.Counter(), kernel._compile
+kernel._compile = lambda text: counts.update(llvm=1) or compiler(text)
+jax.monitoring.register_event_listener(lambda event, **more: counts.update([event]))
+sys.argv = ["gdjax", *sys.argv[1:]]
+main()
+print(counts["llvm"], counts["/jax/compilation_cache/cache_misses"])
+"""
+
+
+@pytest.mark.full
+def test_the_second_sweep_of_a_shape_compiles_nothing(tmp_path):
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    for name in (object_cache.VARIABLE, "JAX_COMPILATION_CACHE_DIR"):
+        environment.pop(name, None)
+
+    def compilations(*words):
+        done = subprocess.run(
+            [sys.executable, "-c", COMMAND, "sweep", f"hydra.run.dir={tmp_path / 'run'}", *words],
+            env=environment, cwd=tmp_path, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return [*map(int, done.stdout.split()[-2:])]
+
+    (llvm, xla) = compilations("steps=40", "learning_rate=0.1", f"store={tmp_path / 'a'}")
+    assert llvm == 1
+    assert xla > 0
+    again = compilations("steps=50", "learning_rate=0.2", f"store={tmp_path / 'b'}")
+    assert again == [0, 0]
