@@ -20,7 +20,16 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import hydra
-from benchmarks import goals, growth, implementations, measure, report, workloads
+from benchmarks import (
+    first_result,
+    goals,
+    gpu,
+    growth,
+    implementations,
+    measure,
+    report,
+    workloads,
+)
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
@@ -81,10 +90,18 @@ def run(settings: dict[str, Any], folder: Path) -> None:
     log.info("%s", machine)
     log.info("goals")
     reached = apart(goals.alone, effort, settings["quick"])
+    log.info("first results")
+    first = first_result.first_results(**settings["first"], processors=effort.processors)
+    if reason := apart(gpu.missing):
+        log.info("GPU skipped: %s", reason)
+        on_gpu, on_its_goals = [], gpu.skipped(reason)
+    else:
+        log.info("GPU")
+        on_gpu, on_its_goals = apart(gpu.on_gpu, settings["gpu"], effort)
     log.info("growth")
     chosen = settings["growth"]
     devices = [k for k in chosen["devices"] if k <= effort.processors]
-    found = apart(
+    found = on_gpu + apart(
         growth.growth, chosen["starts"], chosen["steps"], chosen["dimension"], devices, effort
     )
     for one in every:
@@ -92,8 +109,9 @@ def run(settings: dict[str, Any], folder: Path) -> None:
         sizes = [(n, k) for n in settings["starts"] for k in settings["steps"]]
         cases = [measure.Case(one, n, k) for n, k in sizes]
         found += apart(measure.measure, cases, names, effort)
-    reached = [*goals.compared(found), *reached]
-    short = "\n".join([f"{machine}.\n", report.ratio_table(found), report.goal_table(reached)])
+    reached = [*goals.compared(found), *reached, *on_its_goals]
+    tables = report.ratio_table(found), report.first_table(first), report.goal_table(reached)
+    short = "\n".join([f"{machine}.\n", *tables])
     text = (
         f"# Benchmark\n\n{short}\n## Growth\n\n{report.growth_table(found)}\n## Implementations\n\n"
     )

@@ -1,4 +1,4 @@
-"""Types in signatures are checked in every test; what XLA compiled is kept between runs."""
+"""Types in signatures are checked in every test; XLA programs are kept between runs, ours not."""
 
 import os
 from pathlib import Path
@@ -10,6 +10,8 @@ from jaxtyping import config, install_import_hook
 # In the environment, so that commands that tests start have it too. It is read at JAX's import.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".cache/jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+# A test that breaks a kernel on purpose must neither find nor leave one.
+os.environ["GDJAX_KERNEL_CACHE"] = "off"
 
 install_import_hook("gdjax", "beartype.beartype")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks import c_reference, report
+from benchmarks import c_reference, gpu, measure, report
 
 import gdjax
 
@@ -22,6 +22,13 @@ def test_the_small_benchmark_compares_and_says_what_it_skipped(tmp_path):
     assert "ANOTHER ANSWER" not in done.stdout + done.stderr
     assert re.search(r"\| qfsp 2-D \| gdjax \|.*\| yes \(", text)
     assert re.search(r"\| C reference \| path \| full paths are compared", text)
+    for state in ("cold", "warm"):
+        assert re.search(rf"\| gdjax, {state} \| [\d.]+ \| [\d.]+ \(1\) \|", text)
+        assert re.search(
+            rf"\| jit\(vmap\(scan\)\), {state} \| [\d.]+ \| [\d.]+ \([\d.]+\) \|", text
+        )
+    assert gpu.PEAK_GOAL in text
+    assert gpu.SCAN_GOAL in text
     assert {p.name for p in folder.iterdir()} >= {"benchmark.parquet", "speed.png", "growth.png"}
 
 
@@ -45,6 +52,17 @@ def test_the_reference_in_c_does_the_work_of_a_sweep(name, rate, dtype):
         else:  # rounding decides when one counts as at rest, every third step
             same = np.abs(values.astype(int) - wanted) <= 3 * (variable in ("steps", "evaluations"))
         assert same.mean() > 0.99, variable
+
+
+@pytest.mark.full
+def test_the_rows_of_a_gpu_can_be_computed_anywhere():
+    effort = measure.Effort(rounds=1, seconds=0.01, path_bytes=1e6, processors=1)
+    found, goals = gpu.on_gpu([(100, 10)], effort, matrix=64)
+    assert [t.series for t in found] == ["GPU, gdjax", "GPU, jit(vmap(scan))"]
+    assert all(t.steady > 0 for t in found)
+    assert [g.text for g in goals] == [g.text for g in gpu.skipped("none")]
+    # by hand: the gradient takes 8, a step of the heavy ball 8, two sines and cosines the rest
+    assert 60 < gpu.operations() < 120
 
 
 def test_the_table_goes_into_its_block_of_the_readme(tmp_path):

@@ -77,7 +77,7 @@ def run_llvm(made, columns):
                 value = b.zext(value, kind(bool))
             b.store(value, place(kept, i, output.dtype, row), align=1)
     b.ret_void()
-    engine = kernel._compile(str(writer.module))
+    engine = kernel._load(kernel._compile(str(writer.module)))
     size = -(-len(columns[0]) // LANES) * LANES
     padded = [np.ascontiguousarray(np.resize(c, size)) for c in columns]
     results = [np.zeros(size, output.dtype) for output in made.outputs]

@@ -12,6 +12,7 @@ from matplotlib.ticker import NullFormatter
 
 from gdjax.plotting import style
 
+from .first_result import FirstResult
 from .goals import Goal, of_the_goals
 from .implementations import GDJAX, IMPLEMENTATIONS, ON_CPU
 from .measure import Timing
@@ -83,6 +84,24 @@ def ratio_table(timings: Sequence[Timing]) -> str:
     kind = f"{chosen[0].dtype}, {chosen[0].keep}"
     title = f"gdjax is … times as fast as ({starts:,} starts × {steps} steps, {kind})"
     return markdown([title, *workloads], lines)
+
+
+def first_table(found: Sequence[FirstResult]) -> str:
+    """Seconds to the first result, and how many times as long as gdjax takes in the same state."""
+    workloads = list(dict.fromkeys(r.workload for r in found))
+    rows = {(r.implementation, r.state, r.workload): r for r in found}
+    lines = []
+    for name, state in dict.fromkeys((name, state) for name, state, _ in rows):
+        chosen = [rows[name, state, workload] for workload in workloads]
+        own = [rows.get((GDJAX, state, workload)) for workload in workloads]
+        cells = [
+            r.reason or f"{number(r.seconds)} ({number(r.seconds / o.seconds if o else math.nan)})"
+            for r, o in zip(chosen, own, strict=True)
+        ]
+        lines.append([f"{name}, {state}", number(chosen[0].importing), *cells])
+    one = found[0]
+    title = f"seconds to the first result in a new process ({one.starts:,} × {one.steps}, float32)"
+    return markdown([title, "imports", *(f"{w} (times gdjax's)" for w in workloads)], lines)
 
 
 def full_table(timings: Sequence[Timing]) -> str:

@@ -6,6 +6,7 @@ import re
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import ClosedJaxpr
 
 from gdjax._compiler.interpreter import constants
 from gdjax._util.types import Function, PyTree
@@ -26,11 +27,21 @@ def fingerprint(function: Function, *arguments: PyTree) -> str:
         >>> prints[0] == prints[1], prints[0] == prints[2]
         (False, True)
     """
-    traced = jax.make_jaxpr(function)(*arguments)
-    digest = hashlib.sha256(re.sub(r"0x[0-9a-f]+", "", str(traced)).encode())
+    return digest(jax.make_jaxpr(function)(*arguments))[:16]
+
+
+def digest(traced: ClosedJaxpr) -> str:
+    """A digest of a traced program and of every array in it.
+
+    Example:
+        >>> one, other = (jax.make_jaxpr(lambda x, k=k: k * x)(1.0) for k in (2, 3))
+        >>> digest(one) == digest(one), digest(one) == digest(other)
+        (True, False)
+    """
+    found = hashlib.sha256(re.sub(r"0x[0-9a-f]+", "", str(traced)).encode())
     for array in map(_plain, constants(traced)):
-        digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
-    return digest.hexdigest()[:16]
+        found.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+    return found.hexdigest()
 
 
 def _plain(array: object) -> np.ndarray:

@@ -15,6 +15,19 @@ WINDOWS = os.name == "nt"
 PATIENCE = 2.0  # seconds that another program may keep a file open
 
 
+def cache_folder() -> Path:
+    """Where this user's programs keep what can be made again; it may not exist.
+
+    Raises:
+        OSError: there is no home.
+    """
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError as error:
+        raise OSError(*error.args) from None
+    return Path(base) / "gdjax"
+
+
 def flush(file: IO[Any]) -> None:
     """Have what was written to an open file on the disk before returning.
 

@@ -1,5 +1,6 @@
 """The ``gdjax`` command: each a Hydra app, its errors in one line."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from gdjax import objectives, optimizers
 from gdjax._util import signals
 from gdjax._util.errors import ArgumentError, check_known
+from gdjax._util.files import cache_folder
 from gdjax.cli.choices import check_choices, check_options, spelled_out, store_choices
 from gdjax.cli.commands import COMMANDS, LISTS, find
 from gdjax.cli.config import check_settings
@@ -89,8 +91,8 @@ def _config_folder() -> Path:
 def _configure_jax() -> None:
     """Keep compiled programs between runs, in the user's cache folder."""
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(cache / "gdjax"))
+        with contextlib.suppress(OSError):
+            jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 

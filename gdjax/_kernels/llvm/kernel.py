@@ -10,14 +10,21 @@ import ctypes
 import ctypes.util
 import functools
 import math
+from collections.abc import Sequence
 
 import llvmlite.binding as llvm
 import numpy as np
+from jax.extend.core import ClosedJaxpr
+from llvmlite import ir
 
+from gdjax._compiler.fingerprint import digest
 from gdjax._compiler.lower import UnsupportedError, unroll
 from gdjax._compiler.program import Program
 from gdjax._descent.cells import Cells, stride
+from gdjax._descent.loop import State
 from gdjax._kernels.call import Call
+from gdjax._kernels.llvm import object_cache
+from gdjax._kernels.llvm.machine import I64
 from gdjax._kernels.llvm.recording import PathWriter
 from gdjax._kernels.llvm.summaries import SummaryWriter
 from gdjax._kernels.llvm.tiles import Programs
@@ -45,12 +52,14 @@ class Kernel:
 
     def __init__(self, cells: Cells, record: bool = False):
         functions = cells.init, cells.step, cells.terminate, cells.postprocess, cells.inside
-        programs = Programs(*(unroll(function.traced) for function in functions))
+        traced = [function.traced for function in functions]
+        state = cells.state
+        decides = *_prepare(), *map(digest, traced), state.running_at, state.point.shape, record
+        self._engine = _load(
+            object_cache.get(decides, lambda: _compile(_written(traced, state, record)))
+        )
+        self.tile = ctypes.c_int64.from_address(self._engine.get_global_value_address("tile")).value
         self.summary, self._every = cells.summary, cells.every
-        lanes, self.tile = _sizes(programs.step, len(programs.init.outputs))
-        writer = (PathWriter if record else SummaryWriter)(programs, cells.state, lanes, self.tile)
-        writer.write()
-        self._engine = _compile(str(writer.module))
         word, table = ctypes.c_int64, ctypes.c_void_p
         signature = ctypes.CFUNCTYPE(None, word, word, ctypes.c_int32, word, *[table] * 4)
         self._function = signature(self._engine.get_function_address("sweep"))
@@ -104,15 +113,37 @@ def _prepare() -> tuple[str, str]:
     return llvm.get_host_cpu_name(), features.flatten() + wide
 
 
-def _compile(text: str) -> llvm.ExecutionEngine:
+def _machine() -> llvm.TargetMachine:
+    """This processor, as code is made for it."""
     name, features = _prepare()
     target = llvm.Target.from_default_triple()
-    # A new one each time: the engine owns it, and takes it along.
-    machine = target.create_target_machine(cpu=name, features=features, opt=3, jit=True)
+    return target.create_target_machine(cpu=name, features=features, opt=3, jit=True)
+
+
+def _written(traced: Sequence[ClosedJaxpr], state: State, record: bool) -> str:
+    """The kernel of a cell's functions, in LLVM's language; it says how large its tiles are."""
+    programs = Programs(*map(unroll, traced))
+    lanes, tile = _sizes(programs.step, len(programs.init.outputs))
+    writer = (PathWriter if record else SummaryWriter)(programs, state, lanes, tile)
+    writer.write()
+    ir.GlobalVariable(writer.module, I64, "tile").initializer = I64(tile)
+    return str(writer.module)
+
+
+def _compile(text: str) -> bytes:
+    """The object code of a module."""
+    machine = _machine()
     module = llvm.parse_assembly(text)
     module.verify()
     passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=1))
     passes.getModulePassManager().run(module, passes)
-    engine = llvm.create_mcjit_compiler(module, machine)
+    return machine.emit_object(module)
+
+
+def _load(code: bytes) -> llvm.ExecutionEngine:
+    """Object code, ready to be called."""
+    # A new machine each time: the engine owns it, and takes it along.
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     return engine
