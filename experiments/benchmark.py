@@ -7,6 +7,7 @@ What can be set stands in ``benchmark.yaml`` beside it. The run's folder gets ``
 ``benchmark.parquet``, ``speed.png`` and ``growth.png``.
 """
 
+import functools
 import logging
 import os
 import sys
@@ -21,6 +22,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import hydra
 from benchmarks import (
+    data,
     first_result,
     goals,
     gpu,
@@ -92,6 +94,8 @@ def run(settings: dict[str, Any], folder: Path) -> None:
     reached = apart(goals.alone, effort, settings["quick"])
     log.info("first results")
     first = first_result.first_results(**settings["first"], processors=effort.processors)
+    log.info("data")
+    over_data = apart(functools.partial(data.over_data, effort=effort, **settings["data"]))
     if reason := apart(gpu.missing):
         log.info("GPU skipped: %s", reason)
         on_gpu, on_its_goals = [], gpu.skipped(reason)
@@ -110,7 +114,13 @@ def run(settings: dict[str, Any], folder: Path) -> None:
         cases = [measure.Case(one, n, k) for n, k in sizes]
         found += apart(measure.measure, cases, names, effort)
     reached = [*goals.compared(found), *reached, *on_its_goals]
-    tables = report.ratio_table(found), report.first_table(first), report.goal_table(reached)
+    tables = (
+        report.ratio_table(found),
+        report.ratio_table(found, implementations.GDJAX_LAST),
+        report.data_table(over_data),
+        report.first_table(first),
+        report.goal_table(reached),
+    )
     short = "\n".join([f"{machine}.\n", *tables])
     text = (
         f"# Benchmark\n\n{short}\n## Growth\n\n{report.growth_table(found)}\n## Implementations\n\n"

@@ -5,7 +5,7 @@ import functools
 import itertools
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -80,10 +80,25 @@ def against_others(found: Sequence[Timing]) -> list[Goal]:
         in_c = rates.get(implementations.C_REFERENCE, math.nan)
         made.append(Goal(f"{label}: of the C reference", 0.6 if label in CLOSE else 0.3, own / in_c,
                          note=reasons.get(implementations.C_REFERENCE, where)))  # fmt: skip
-        rivals = {name: rates[name] for name in implementations.RIVALS if name in rates}
-        best = max(rivals, key=lambda name: rivals[name], default="")
-        made.append(Goal(f"{label}: times the best rival", 8 if label.split()[0] in PERIODIC else 2,
-                         own / rivals[best] if best else math.nan, note=best))  # fmt: skip
+        made += _like_for_like(label, rates)
+    return made
+
+
+def _like_for_like(label: str, rates: Mapping[str, float]) -> list[Goal]:
+    """gdjax that keeps the last point and its value, as C without summary and all rivals do."""
+    name, kept = label.split()[0], f"{label}, last point"
+    own = rates.get(implementations.GDJAX_LAST, math.nan)
+    rivals = {name: rates[name] for name in implementations.RIVALS if name in rates}
+    best = max(rivals, key=lambda name: rivals[name], default="")
+    made = [
+        Goal(f"{kept}: of C without summary", 0.8 if name in PERIODIC else 0.6,
+             own / rates.get(implementations.BARE_C_REFERENCE, math.nan)),
+        Goal(f"{kept}: times the best rival", 8 if name in PERIODIC else 2,
+             own / rivals[best] if best else math.nan, note=best),
+    ]  # fmt: skip
+    if name in ("qfsp", "ackley"):
+        scan = rates.get(implementations.SCAN, math.nan)
+        made.append(Goal(f"{kept}: times the bare scan", 16, own / scan))
     return made
 
 

@@ -42,18 +42,21 @@ class Implementation(NamedTuple):
     note: str = ""
 
 
-def _gdjax(workload: Workload, processors: int) -> Run:
-    f = dataclasses.replace(workload.objective)  # a new object: nothing of it is compiled
-    ball = gdjax.heavy_ball(workload.learning_rate, MOMENTUM)
+def _gdjax(keep: tuple[str, ...] | None = None) -> Callable[[Workload, int], Run]:
+    def make(workload: Workload, processors: int) -> Run:
+        f = dataclasses.replace(workload.objective)  # a new object: nothing of it is compiled
+        ball = gdjax.heavy_ball(workload.learning_rate, MOMENTUM)
 
-    def run(starts: np.ndarray, steps: int) -> tuple[Any, Any]:
-        found = sweep(
-            f, ball, starts, steps=steps, dtype=workload.dtype, devices=processors,
-            save_at="all" if workload.keep == "path" else None,
-        )  # fmt: skip
-        return found.final_point.values, found.final_value.values
+        def run(starts: np.ndarray, steps: int) -> tuple[Any, Any]:
+            found = sweep(
+                f, ball, starts, steps=steps, dtype=workload.dtype, devices=processors,
+                save_at="all" if workload.keep == "path" else None, keep=keep,
+            )  # fmt: skip
+            return found.final_point.values, found.final_value.values
 
-    return run
+        return run
+
+    return make
 
 
 def _descend(workload: Workload, processors: int) -> Run:
@@ -291,18 +294,22 @@ def _no_c_reference(workload: Workload) -> str:
     return c_reference.missing(workload.name, workload.dim)
 
 
-C_REFERENCE, BARE_C_REFERENCE, GDJAX, SCAN = (
-    "C reference",
-    "C reference, no summary",
-    "gdjax",
-    "jit(vmap(scan))",
-)
+C_REFERENCE, BARE_C_REFERENCE = "C reference", "C reference, no summary"
+GDJAX, GDJAX_LAST, SCAN = "gdjax", "gdjax, last point", "jit(vmap(scan))"
 NUMPY_LOOP, DESCEND = "NumPy loop", "gdjax.descend"
 LAST, FULL = "last point and value only", "summary with outcomes"
 IMPLEMENTATIONS = {
     implementation.name: implementation
     for implementation in (
-        Implementation(GDJAX, _gdjax, pilot=2**14, patience=10, note=FULL),
+        Implementation(GDJAX, _gdjax(), pilot=2**14, patience=10, note=FULL),
+        Implementation(
+            GDJAX_LAST,
+            _gdjax(("final_point", "final_value")),
+            lambda workload: "" if workload.keep == "summary" else "it keeps no path",
+            pilot=2**14,
+            patience=10,
+            note=LAST,
+        ),
         Implementation(DESCEND, _descend, _whole_path, pilot=1),
         Implementation(
             C_REFERENCE,

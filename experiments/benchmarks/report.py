@@ -12,9 +12,10 @@ from matplotlib.ticker import NullFormatter
 
 from gdjax.plotting import style
 
+from .data import OverData
 from .first_result import FirstResult
 from .goals import Goal, of_the_goals
-from .implementations import GDJAX, IMPLEMENTATIONS, ON_CPU
+from .implementations import GDJAX, GDJAX_LAST, IMPLEMENTATIONS, LAST, ON_CPU
 from .measure import Timing
 
 BLOCK = re.compile(r"(<!-- benchmark -->\n).*?(<!-- /benchmark -->)", re.S)
@@ -68,22 +69,39 @@ def shown(timings: Sequence[Timing]) -> list[Timing]:
             if kind == kinds[0] and (t.starts, t.steps) == largest]  # fmt: skip
 
 
-def ratio_table(timings: Sequence[Timing]) -> str:
-    """How many times as fast gdjax is as each implementation."""
+def ratio_table(timings: Sequence[Timing], own: str = GDJAX) -> str:
+    """How many times as fast gdjax is as each implementation; of those that keep less, like it."""
     chosen = shown(timings)
+    if own != GDJAX:
+        chosen = [t for t in chosen if IMPLEMENTATIONS[t.implementation].note == LAST]
+    rates = {(t.implementation, t.workload): t.rate for t in chosen}
+    if own not in {t.implementation for t in chosen}:
+        return ""
     starts, steps = chosen[0].starts, chosen[0].steps
     workloads = list(dict.fromkeys(t.workload for t in chosen))
-    rates = {(t.implementation, t.workload): t.rate for t in chosen}
     lines = [
-        [name, *(number(rates.get((GDJAX, w), math.nan) / rates[name, w]) for w in workloads)]
+        [name, *(number(rates.get((own, w), math.nan) / rates[name, w]) for w in workloads)]
         for name in dict.fromkeys(t.implementation for t in chosen)
-        if name != GDJAX and any(not math.isnan(rates[name, w]) for w in workloads)
+        if name not in (GDJAX, GDJAX_LAST)
+        and any(not math.isnan(rates[name, w]) for w in workloads)
     ]
-    own = [number(rates.get((GDJAX, w), math.nan) / 1e6) for w in workloads]
-    lines.append(["*gdjax, million steps a second*", *own])
-    kind = f"{chosen[0].dtype}, {chosen[0].keep}"
+    rate = [number(rates.get((own, w), math.nan) / 1e6) for w in workloads]
+    lines.append([f"*{own}, million steps a second*", *rate])
+    kind = f"{chosen[0].dtype}, {IMPLEMENTATIONS[own].note if own != GDJAX else chosen[0].keep}"
     title = f"gdjax is … times as fast as ({starts:,} starts × {steps} steps, {kind})"
     return markdown([title, *workloads], lines)
+
+
+def data_table(found: Sequence[OverData]) -> str:
+    """Losses over data: how many times as fast as the bare scan, and the first calls."""
+    lines = [
+        [f"{r.loss}, {r.cells} × {r.rows:,}", number(1e3 * r.scan), number(r.scan / r.last),
+         number(r.scan / r.summary), f"{number(r.first_scan)}, {number(r.first)}"]
+        for r in found
+    ]  # fmt: skip
+    head = ["loss over data, descents × rows, 100 steps", "bare scan, ms",
+            "times as fast: last point", "whole summary", "first call, s: scan, gdjax"]  # fmt: skip
+    return markdown(head, lines)
 
 
 def first_table(found: Sequence[FirstResult]) -> str:
