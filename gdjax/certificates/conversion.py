@@ -49,8 +49,11 @@ def difference(a: Filter, b: Filter, convert: Conversion) -> str:
         step = int(parts.argmax())
         since = f" from step {step + 1} on" * (step > 0)
         return f"a keeps {a.decay[step]:g} of its memory a step, b {b.decay[step]:g}{since}"
-    if not np.allclose(a.rate * convert.factor, b.rate, atol=0):
-        return "the learning rates change differently"
+    odd = ~np.isclose(a.rate * convert.factor, b.rate, rtol=1e-9, atol=0)
+    if odd.any():
+        step = int(odd.argmax())
+        rates = f"{-a.rate[step] * convert.factor:.8g} and {-b.rate[step]:.8g}"
+        return f"the learning rates change differently: at step {step + 1} they are {rates}"
     if not np.allclose(convert.memory, convert.memory[0]):
         return f"the schedule changes what the past is worth: a remembers {a.memory}, b {b.memory}"
     return "they weigh a new gradient differently against the past"

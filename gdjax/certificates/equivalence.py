@@ -27,9 +27,9 @@ from gdjax._inputs import (
 from gdjax._util.types import PyTree
 from gdjax.certificates.conversion import Conversion, convention, difference
 from gdjax.certificates.equivalence_report import EquivalenceReport, Trial
-from gdjax.certificates.evidence import RESOLUTION, phases, shortage
+from gdjax.certificates.evidence import RESOLUTION, counted, shortage
 from gdjax.certificates.filters import Filter, is_textbook, measured_filter
-from gdjax.certificates.path import Seen, along, elsewhere
+from gdjax.certificates.path import Elsewhere, Seen, along, phases
 from gdjax.objectives import GradientSide, Objective, validate
 from gdjax.optimizers import schedules
 from gdjax.starts import given_or_drawn
@@ -92,9 +92,9 @@ def certify_equivalence(
     slower_a, slower_b = (_decaying(o, steps) if schedule else None for o in (a, b))
     if slower_a and slower_b:
         pairs["decaying"] = slower_a, slower_b
-    others = elsewhere(objective, points, steps, seed)
+    elsewhere = Elsewhere.drawn(objective, points, steps, seed)
     trials = tuple(
-        _trial(rate, pair, objective, points, others, gradient, np.dtype(dtype), tolerance)
+        _trial(rate, pair, objective, points, elsewhere, gradient, np.dtype(dtype), tolerance)
         for rate, pair in pairs.items()
     )
     return EquivalenceReport(repr(a), repr(b), objective.name, dtype, tolerance, trials)
@@ -117,12 +117,12 @@ def _trial(
     pair: tuple[optimizers.Optimizer, optimizers.Optimizer],
     objective: Objective,
     points: np.ndarray,
-    others: np.ndarray,
+    elsewhere: Elsewhere,
     gradient: GradientSide,
     dtype: np.dtype,
     tolerance: float,
 ) -> Trial:
-    steps = others.shape[1]
+    steps = len(elsewhere.always)
     filters = [measured_filter(_rounded(optimizer, dtype), steps) for optimizer in pair]
     if None in filters:
         forced, places, convert = "history", (-1, -1), Conversion.none(steps)
@@ -131,10 +131,9 @@ def _trial(
         convert = Conversion.between(*filters)
     units = RESOLUTION * LIMITS[forced]
     with default_dtype(dtype):
-        found = along(
-            objective.cast(dtype), gradient, places, *pair,
-            *(jnp.asarray(x, dtype) for x in (points, others, units, *convert)),
-        )  # fmt: skip
+        cast = lambda x: jnp.asarray(x, None if np.asarray(x).dtype == bool else dtype)  # noqa: E731
+        given = jax.tree.map(cast, (points, elsewhere, units, convert))
+        found = along(objective.cast(dtype), gradient, places, pair, *given)
         found = Seen(*map(np.asarray, found))
     # Smaller numbers are flushed to zero, so that no unit is finer than the smallest normal one.
     finest = np.finfo(dtype).tiny / np.finfo(dtype).eps
@@ -147,7 +146,7 @@ def _trial(
     off = (np.maximum(ulps, carried) > LIMITS[forced]).any(axis=(0, 2))
     drift = np.where(found.compared, np.nan_to_num(found.drift, nan=np.inf), 0).max(axis=-1)
     passed = (drift > tolerance).any(axis=0)
-    verdict, reason = _verdict(pair, filters, convert, off.any(), shortage(found, units))
+    verdict, reason = _verdict(pair, filters, convert, bool(off.any()), shortage(found, units))
     return Trial(
         rate=rate,
         verdict=verdict,
@@ -158,7 +157,7 @@ def _trial(
         where=(int(start), int(step) + 1, int(component)),
         first=_first(off),
         steps=int(found.compared.all(axis=-1).sum()),
-        counted=tuple(int(phase.sum()) for phase in phases(found.counts.any(axis=-1))),
+        counted=tuple(int(counted(found)[:, phase].sum()) for phase in phases(steps)),
         factor=convert.factor,
         drift=float(drift.max()),
         drift_step=_first(passed),

@@ -24,9 +24,9 @@ class Trial(NamedTuple):
         where: start, step and component of the largest difference.
         first: the first step with a difference beyond rounding, or −1.
         steps: how many steps were compared, all starts together: those that are finite.
-        counted: how many of them are evidence, in each tenth of the run. A step counts if a tenth
-            of what the gradient adds to it would be seen, in one component at least, or if both
-            stand still in spite of a gradient.
+        counted: how many of them are evidence, in each phase of the run: a tenth of it, but ten
+            steps at least. A step counts if a tenth of what the gradient adds to it would be seen,
+            in one component at least, or if both stand still in spite of a gradient.
         factor: b is a with its learning rate times this.
         drift: largest distance of the two free runs, in widths of the domain.
         drift_step: the first step at which it passes the tolerance, or −1.
@@ -59,7 +59,7 @@ class Trial(NamedTuple):
     @property
     def evidence(self) -> str:
         """How many steps count, in words."""
-        return f"{sum(self.counted)} of {self.steps}, ≥ {min(self.counted)} a tenth"
+        return f"{sum(self.counted)} of {self.steps}, ≥ {min(self.counted)} a phase"
 
     @property
     def _row(self) -> tuple[str, ...]:

@@ -83,7 +83,7 @@ def at_gradients(made: optimizers.Optimizer) -> optax.GradientTransformationExtr
 
 
 def _place_of_memory(state: PyTree, point: jax.ShapeDtypeStruct) -> int | None:
-    """Which leaf of a state is the memory: its only array of floats, of the point's shape and dtype.
+    """Which leaf of a state is the memory: its only array of floats, if it is like the point.
 
     −1 if the state holds no floats; None if it holds others than the memory. ``optax.MultiSteps``
     adds up gradients in float32 whatever the point is: they are no memory that could be converted.
