@@ -513,7 +513,7 @@ CALLS = {
             "learning_rate": (0.2, pair(ball(0.2),
                                         sgd(0.2))),
             "starts": (5, drawn(0, 5)),
-            "seed": (5, drawn(5, 3)),
+            "seed": (5, drawn(5, 3) | {"seed": 5}),
             "steps": (7, {"steps": 7}),
             "dtypes": (["float32"], {"certified": ["sphere float32"], "dtype": "float32"}),
             "decaying": (True, {"schedule": True}),

@@ -290,19 +290,7 @@ def certified(ulps, told, verdict="same method", why="", **options):
     def asked(a, b, objective, points, steps, *, seed, dtype, schedule):
         assert seed == CERTIFY["seed"]
         trial = certificates.Trial(
-            "as given",
-            verdict,
-            why,
-            "state",
-            next(given),
-            1.5,
-            (0, 1, 0),
-            -1,
-            9,
-            (5, 4),
-            1.0,
-            0,
-            -1,
+            "as given", verdict, why, "state", next(given), 1.5, (0, 1, 0), -1, 9, (5, 4), 1, 0, -1
         )
         return certificates.EquivalenceReport(a, b, objective.name, dtype, 1e-3, (trial,))
 

@@ -5,6 +5,9 @@ are put into the same state at every step of one path, and their next points are
 in the last place. Two states correspond if, without a gradient, they would make the same step. That
 one rule converts between velocities kept as steps (the textbook, Keras), as sums of gradients
 (optax, PyTorch) and as moving averages.
+
+A step below rounding proves nothing either. So a path at rest goes on elsewhere, every phase of a
+run begins at another point, and where too few steps are evidence the verdict is "undecided".
 """
 
 from collections.abc import Sequence
@@ -60,13 +63,18 @@ def certify_equivalence(
     have a plain learning rate, all this is done once more with one that decays, because
     conventions that agree under a constant rate may part there.
 
+    A step is evidence if a tenth of what the gradient adds to it would be seen beside rounding, or
+    if both stand still in spite of a gradient. Every tenth of the run, and every component whose
+    step is no evidence, goes on elsewhere in the domain, so that a schedule is seen with a live
+    gradient throughout. Undecided is what has less than half of such steps in some tenth.
+
     Args:
         a: an optimizer: any optax transformation, a factory such as ``optax.adam``, or a name.
         b: another one.
         objective: what to descend.
         starts: points ``(n, d)``, or how many: the objective's own and others drawn in the domain.
-        steps: number of steps, at least 1.
-        seed: of the draw.
+        steps: number of steps, at least 1; as many as a schedule has, to see all of it.
+        seed: of the starts drawn, and of where the paths go on.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
         dtype: in which the steps are taken.
         tolerance: from which on the free runs count as apart, in widths of the domain.
@@ -81,6 +89,10 @@ def certify_equivalence(
         >>> report = certify_equivalence(gdjax.heavy_ball(0.1), optax.sgd(0.1, momentum=0.9), f)
         >>> report.verdict
         'same method, other convention: a remembers steps, b gradients'
+        >>> halved = optax.piecewise_constant_schedule(0.1, {280: 0.5})
+        >>> late = certify_equivalence(optax.sgd(0.1), optax.sgd(halved), f, steps=300)
+        >>> late.verdict, late.trials[0].first
+        ('different', 281)
     """
     steps, seed = as_count("steps", steps, 1), as_count("seed", seed, 0)
     objective = objective_at(objective, starts)
