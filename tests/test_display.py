@@ -62,7 +62,7 @@ def details():
 
 def trial():
     return certificates.Trial(
-        EVIL, "different", EVIL, "state", 2.0, 3.0, (1, 2, 3), 100, 1.0, 1e-3, 17
+        EVIL, "different", EVIL, "state", 2.0, 3.0, (1, 2, 3), 2, 100, (9,) * 10, 1.0, 1e-3, 17
     )
 
 

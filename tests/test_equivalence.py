@@ -180,7 +180,7 @@ def test_one_method_in_two_conventions_is_found_out(name, dtype):
         (
             gdjax.gradient_descent(optax.piecewise_constant_schedule(0.05, {5: 0.5})),
             gdjax.gradient_descent(optax.piecewise_constant_schedule(0.05, {9: 0.5})),
-            "the learning rates change differently",
+            "the learning rates change differently: at step 6 they are 0.025 and 0.05",
         ),
         (
             gdjax.heavy_ball(optax.exponential_decay(0.05, 5, 0.5)),
@@ -197,6 +197,164 @@ def test_different_methods_are_told_apart(a, b, reason):
     assert not report.same
     assert report.trials[0].reason == reason or not reason
     assert len(report.trials) == 1
+
+
+def halving(step, rate=0.1):
+    return optax.piecewise_constant_schedule(rate, {step: 0.5})
+
+
+def switched(before, after, step):
+    return lambda count: jnp.where(count < step, before, after)
+
+
+def clipped(optimizer):  # no linear filter, so that only the history is the same
+    return optax.chain(optax.clip(1.0), optimizer)
+
+
+def by_component(*rates):
+    def update(gradient, count, params=None):
+        each = jnp.stack([jnp.asarray(rate(count), gradient.dtype) for rate in rates])
+        return -gradient * each, count + 1
+
+    return optax.GradientTransformation(lambda p: jnp.zeros((), int), update)
+
+
+def bowl(**given):
+    return gdjax.Objective(name="bowl", **{"fn": lambda p: (p**2).sum(), **BOX} | given)
+
+
+BOX = {"domain": [(-5, 5)] * 2, "start": (1.0, 2.0)}
+NARROW = bowl(fn=lambda p: p[0] ** 2 + 1e-4 * p[1] ** 2)
+HOLE = bowl(fn=lambda p: jnp.minimum(((p - 0.5) ** 2).sum(), 0.01), start=(0.55, 0.5))
+adams, sgds = optax.inject_hyperparams(optax.adam), optax.inject_hyperparams(optax.sgd)
+LATE = {  # at rest long before they part
+    "rate": (optax.sgd(0.1), optax.sgd(halving(100)), QFSP, 101),
+    "rate, near the end": (optax.sgd(0.1), optax.sgd(halving(298)), QFSP, 299),
+    "rate to 0": (optax.sgd(0.1), optax.sgd(switched(0.1, 0.0, 280)), QFSP, 281),
+    "rate in the memory": (
+        clipped(gdjax.heavy_ball(0.1)), clipped(gdjax.heavy_ball(halving(280))), QFSP, 281,
+    ),
+    "one component": (
+        by_component(halving(999), halving(999)), by_component(halving(280), halving(999)),
+        NARROW, 281,
+    ),
+    "alive near the start only": (optax.sgd(0.1), optax.sgd(halving(280)), HOLE, 281),
+    "begun at rest": (optax.sgd(0.1), optax.sgd(halving(280)), bowl(start=(0.0, 0.0)), 281),
+    "momentum": (sgds(0.1, momentum=0.9), sgds(0.1, momentum=switched(0.9, 0.8, 280)), QFSP, 281),
+    "adam": (optax.adam(0.1), optax.adam(halving(280)), QFSP, 281),
+    "adam's eps": (adams(0.05), adams(0.05, eps=switched(1e-8, 2e-8, 280)), QFSP, 281),
+    "MultiSteps": (
+        optax.MultiSteps(optax.sgd(0.1), 4), optax.MultiSteps(optax.sgd(halving(70)), 4), QFSP, 284,
+    ),
+    "far from 0": (
+        optax.sgd(0.1),
+        optax.chain(optax.sgd(0.1), optax.stateless(
+            lambda u, p: jax.tree.map(lambda u, p: jnp.where(abs(p) > 1, u - p / 100, u), u, p)
+        )),
+        bowl(start=(0.1, 0.1)), None,
+    ),
+}  # fmt: skip
+EVERYDAY = "rate", "rate in the memory", "one component", "alive near the start only", "MultiSteps"
+
+
+def everyday(cases, chosen):
+    marks = {True: (), False: pytest.mark.full}
+    return [pytest.param(case, id=case, marks=marks[case in chosen]) for case in cases]
+
+
+@pytest.mark.parametrize("case", everyday(LATE, EVERYDAY))
+def test_methods_that_part_when_all_is_at_rest_are_told_apart(case):
+    a, b, f, step = LATE[case]
+    (trial,) = gdjax.certify_equivalence(a, b, f, 1, 300, schedule=False).trials
+    assert trial.verdict == "different"
+    assert trial.first == (step or trial.first) > 0
+    assert (len(trial.counted), trial.steps) == (10, 300)
+
+
+cosine = optax.cosine_decay_schedule(0.1, 300)
+SCHEDULES = {
+    "warm-up": optax.linear_schedule(0.0, 0.1, 50),
+    "0 at first": switched(0.0, 0.1, 150),
+    "0 at last": switched(0.1, 0.0, 150),
+    "cosine": cosine,
+    "onecycle": optax.cosine_onecycle_schedule(300, 0.1),
+    "sgdr": optax.sgdr_schedule(
+        [{"init_value": 0.0, "peak_value": 0.1, "decay_steps": 100, "warmup_steps": 9}] * 3
+    ),
+}
+FACTORIES = {
+    "sgd": lambda rate: optax.sgd(rate, momentum=0.9),
+    "adam": optax.adam,
+    "MultiSteps": lambda rate: optax.MultiSteps(optax.sgd(rate), 3),
+}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "factory", "dtype"),
+    [
+        pytest.param(s, f, d, marks=() if (s, f, d) in {
+            ("0 at first", "sgd", "float64"), ("cosine", "MultiSteps", "float64"),
+        } else pytest.mark.full)
+        for s in SCHEDULES for f in FACTORIES for d in EPS
+    ],
+)  # fmt: skip
+def test_a_method_is_itself_under_every_schedule(schedule, factory, dtype):
+    a, b = (FACTORIES[factory](SCHEDULES[schedule]) for _ in "ab")
+    report = gdjax.certify_equivalence(a, b, QFSP, 2, 300, dtype=dtype)
+    assert report.verdict == "same method"
+    assert report.trials[0].ulps <= 3
+    assert min(report.trials[0].counted) > 50
+
+
+def test_a_closed_form_is_its_schedule_and_a_factor_is_found_behind_a_rate_of_0():
+    closed = optax.sgd(lambda count: 0.05 * (1 + jnp.cos(jnp.pi * jnp.minimum(count, 300) / 300)))
+    assert gdjax.certify_equivalence(optax.sgd(cosine), closed, QFSP, 1, 300).same
+    rates = (optax.sgd(switched(0.0, rate, 10), momentum=0.9) for rate in (0.1, 0.2))
+    assert gdjax.certify_equivalence(*rates, QFSP, 1, 20).verdict == OTHER + "learning rate × 2"
+
+
+FINITE, ALIVE, FASTER = "the gradient is", "it is neither", "or more steps"
+NOWHERE = {
+    "gradient 0": (optax.sgd(0.1), optax.sgd(0.2), bowl(fn=lambda p: 0 * p[0]), ALIVE),
+    "gradient NaN": (optax.sgd(0.1), optax.sgd(0.2), bowl(gradient=lambda p: p * jnp.nan), FINITE),
+    "one is NaN": (ball, sgd(), bowl(gradient=lambda p: p * jnp.array([1, jnp.nan])), FINITE),
+    "rate 0": (optax.adam(0.0), optax.adam(0.0, b1=0.5), QFSP, FASTER),
+    "rate below rounding": (optax.sgd(1e-20), optax.sgd(2e-20), QFSP, FASTER),
+    "too few for MultiSteps": (optax.MultiSteps(optax.sgd(0.1), 99),) * 2 + (QFSP, FASTER),
+}
+
+
+@pytest.mark.parametrize("case", everyday(NOWHERE, ("gradient 0", "one is NaN", "rate 0")))
+def test_where_nothing_moves_nothing_is_decided(case):
+    a, b, f, advice = NOWHERE[case]
+    side = "autodiff" if f.gradient is None else "hand"
+    report = gdjax.certify_equivalence(a, b, f, 2, 30, gradient=side, schedule=False)
+    assert report.verdict == "undecided"
+    assert not report.same
+    (trial,) = report.trials
+    assert trial.counted == (0, 0, 0)
+    assert trial.reason.endswith(advice)
+    assert f"as given: {trial.reason}" in str(report)
+
+
+def test_too_few_steps_that_count_decide_nothing_but_a_difference_is_one():
+    once = bowl(fn=lambda p: jnp.where(abs(p - 0.5).max() < 1e-9, p.sum(), 0.0), start=(0.5, 0.5))
+    memory = [clipped(gdjax.heavy_ball(rate)) for rate in (0.1, 0.1, 0.2)]
+    (trial,) = gdjax.certify_equivalence(*memory[:2], once, 1, 300, schedule=False).trials
+    assert (trial.verdict, sum(trial.counted)) == ("undecided", 1)
+    assert trial.reason.startswith("of the steps 1 to 30 only 1 moved by 640 units")
+    assert gdjax.certify_equivalence(*memory[1:], once, 1, 300).verdict == "different"
+    # one of both is not finite where the gradient is not
+    nan = bowl(gradient=lambda p: p * jnp.nan)
+    bold = optax.chain(optax.zero_nans(), optax.sgd(0.1))
+    for pair in ((optax.sgd(0.1), bold), (bold, optax.sgd(0.1))):
+        assert gdjax.certify_equivalence(*pair, nan, 1, gradient="hand").verdict == "different"
+
+
+def test_multi_steps_is_not_its_optimizer():
+    many = optax.MultiSteps(optax.sgd(0.1), 2)
+    report = gdjax.certify_equivalence(many, optax.sgd(0.1), QFSP, 1, 20, schedule=False)
+    assert (report.verdict, report.trials[0].first) == ("different", 1)
 
 
 def test_a_textbook_method_that_drops_its_look_ahead_is_another_method(monkeypatch):
@@ -283,17 +441,20 @@ def test_the_report_is_a_table_of_what_was_found():
     assert lines[2] == f"on qfsp, float64: {report.verdict}"
     cells = [[c.strip() for c in line.split("  ") if c.strip()] for line in lines[3:6]]
     assert cells[0] == [
-        "learning rate", "verdict", "next point", "carried step", "same", "free runs",
+        "learning rate", "verdict", "steps that count", "next point", "carried step", "same",
+        "free runs",
     ]  # fmt: skip
     for row, trial in zip(cells[1:], report.trials, strict=True):
         assert row == [
-            trial.rate, trial.verdict.partition(":")[0],
+            trial.rate,
+            trial.verdict.partition(":")[0] if trial.same else f"different from step {trial.first}",
+            f"{sum(trial.counted)} of 60, ≥ {min(trial.counted)} a phase",
             f"{trial.ulps:.3g} ulps at step {trial.where[1]}", f"{trial.carried:.3g} ulps",
             "state", f"{trial.drift:.1e}, {trial.parting}",
         ]  # fmt: skip
     assert lines[6:] == [f"decaying: {report.trials[1].reason}"]
     history = gdjax.certify_equivalence(optax.adam(0.05), optax.adam(0.05), QFSP, 1, 3)
-    assert [c.strip() for c in str(history).splitlines()[-1].split("  ") if c.strip()][3:5] == [
+    assert [c.strip() for c in str(history).splitlines()[-1].split("  ") if c.strip()][4:6] == [
         "–", "history",
     ]  # fmt: skip
 
@@ -325,11 +486,11 @@ def test_the_unit_is_that_of_the_largest_number_added_up():
     assert "learning rate × 1.00001" in report.verdict
 
 
-def test_a_lost_path_ends_where_it_is_not_finite():
+def test_a_lost_path_goes_on_elsewhere_with_the_state_it_had():
     report = gdjax.certify_equivalence(
         gdjax.heavy_ball(50.0), sgd(50.0), objectives.get("monkey_saddle"), 2, 30, schedule=False
     )
-    assert 0 < report.trials[0].steps < 60
+    assert report.trials[0].steps == sum(report.trials[0].counted) == 60
     assert report.same
     assert np.isfinite(report.trials[0].ulps)
     # b alone is not finite: that is no end of a's path, but a difference

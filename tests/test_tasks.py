@@ -178,7 +178,7 @@ def test_a_point_is_told_by_its_first_four_components(dim, more, told, saved, tm
 
 def test_the_others_of_a_comparison_are_certified_against_the_first(told, saved, tmp_path):
     trial = certificates.Trial(
-        "as given", "different", "", "state", 9.0, 8.0, (0, 1, 0), 2, 1.0, 0.5, 1
+        "as given", "different", "", "state", 9.0, 8.0, (0, 1, 0), 1, 2, (2,), 1.0, 0.5, 1
     )
 
     def asked(a, b, objective, starts, steps, **kwargs):
@@ -193,7 +193,9 @@ def test_the_others_of_a_comparison_are_certified_against_the_first(told, saved,
     first, *others = map(repr, made.values())
     pairs = [(r["a"], r["b"], r["verdict"]) for r in summary["certificates"]]
     assert pairs == [(first, other, "different") for other in others]
-    assert summary["certificates"][0]["trials"] == [trial._asdict() | {"where": [0, 1, 0]}]
+    assert summary["certificates"][0]["trials"] == [
+        trial._asdict() | {"where": [0, 1, 0], "counted": [2]}
+    ]
     assert [line for line in told() if line.startswith(("a =", "b ="))] == [
         f"a = {first}", f"b = {others[0]}", f"a = {first}", f"b = {others[1]}",
     ]  # fmt: skip
@@ -276,18 +278,19 @@ def test_a_drawn_certificate_is_named_after_its_objective(told, saved, monkeypat
 
 
 CERTIFY = {
-    "a": "one", "b": "other", "learning_rate": None, "starts": 3, "steps": 50, "seed": 0,
+    "a": "one", "b": "other", "learning_rate": None, "starts": 3, "steps": 50, "seed": 3,
     "dtypes": ["float32", "float64"], "decaying": False,
 }  # fmt: skip
 
 
-def certified(ulps, told, **options):
+def certified(ulps, told, verdict="same method", why="", **options):
     """What is told of objectives with these largest differences."""
     given = iter(ulps)
 
-    def asked(a, b, objective, points, steps, *, dtype, schedule):
+    def asked(a, b, objective, points, steps, *, seed, dtype, schedule):
+        assert seed == CERTIFY["seed"]
         trial = certificates.Trial(
-            "as given", "same method", "", "state", next(given), 1.5, (0, 1, 0), 9, 1.0, 0, -1
+            "as given", verdict, why, "state", next(given), 1.5, (0, 1, 0), -1, 9, (5, 4), 1, 0, -1
         )
         return certificates.EquivalenceReport(a, b, objective.name, dtype, 1e-3, (trial,))
 
@@ -298,7 +301,7 @@ def certified(ulps, told, **options):
         make_optimizer=lambda node, at: (rates.append(at.learning_rate), node)[1],
         certify_equivalence=asked,
     )  # fmt: skip
-    assert code == 0
+    assert code == (verdict != "same method")
     return told(), rates
 
 
@@ -306,13 +309,21 @@ def test_a_certificate_is_told_in_a_table_and_a_sentence(told):
     lines, rates = certified([1.25, 2.0], told, learning_rate=0.3)
     assert rates == [0.3, 0.3]
     assert lines == [
-        "objective  dtype    point  carried  steps  verdict",
-        "bowl       float32  1.25   1.5      9      same method",
-        "bowl       float64  2      1.5      9      same method",
+        "objective  dtype    point  carried  steps that count     verdict",
+        "bowl       float32  1.25   1.5      9 of 9, ≥ 4 a phase  same method",
+        "bowl       float64  2      1.5      9 of 9, ≥ 4 a phase  same method",
         "a = one",
         "b = other",
         "at every step the same state; learning rate 0.3; the next points are at most 2 ulps apart "
         "in 2 of 2, 2 in the worst",
+    ]
+
+
+def test_a_certificate_that_is_undecided_says_why(told):
+    lines, _ = certified([0.0, 0.0], told, "undecided", "nothing moves: take more")
+    dtypes = "float32", "float64"
+    assert lines[3:5] == [
+        f"undecided on bowl, {dtype}: nothing moves: take more" for dtype in dtypes
     ]
 
 

@@ -5,19 +5,19 @@ are put into the same state at every step of one path, and their next points are
 in the last place. Two states correspond if, without a gradient, they would make the same step. That
 one rule converts between velocities kept as steps (the textbook, Keras), as sums of gradients
 (optax, PyTorch) and as moving averages.
+
+A step below rounding proves nothing either. So a path at rest goes on elsewhere, every phase of a
+run begins at another point, and where too few steps are evidence the verdict is "undecided".
 """
 
-import functools
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Bool
 
 from gdjax import optimizers
-from gdjax._descent.loop import Descent
-from gdjax._descent.outcomes import DEFAULT_RULE, Judge
 from gdjax._inputs import (
     DType,
     ObjectiveLike,
@@ -27,16 +27,12 @@ from gdjax._inputs import (
     default_dtype,
     objective_at,
 )
-from gdjax._util.types import Flat, PyTree
+from gdjax._util.types import PyTree
+from gdjax.certificates.conversion import Conversion, convention, difference
 from gdjax.certificates.equivalence_report import EquivalenceReport, Trial
-from gdjax.certificates.filters import (
-    Filter,
-    at_gradients,
-    is_textbook,
-    measured_filter,
-    memory_in,
-    with_memory,
-)
+from gdjax.certificates.evidence import RESOLUTION, counted, shortage
+from gdjax.certificates.filters import Filter, is_textbook, measured_filter
+from gdjax.certificates.path import Elsewhere, Seen, along, phases
 from gdjax.objectives import GradientSide, Objective, validate
 from gdjax.optimizers import schedules
 from gdjax.starts import given_or_drawn
@@ -67,13 +63,18 @@ def certify_equivalence(
     have a plain learning rate, all this is done once more with one that decays, because
     conventions that agree under a constant rate may part there.
 
+    A step is evidence if a tenth of what the gradient adds to it would be seen beside rounding, or
+    if both stand still in spite of a gradient. Every tenth of the run, and every component whose
+    step is no evidence, goes on elsewhere in the domain, so that a schedule is seen with a live
+    gradient throughout. Undecided is what has less than half of such steps in some tenth.
+
     Args:
         a: an optimizer: any optax transformation, a factory such as ``optax.adam``, or a name.
         b: another one.
         objective: what to descend.
         starts: points ``(n, d)``, or how many: the objective's own and others drawn in the domain.
-        steps: number of steps, at least 1.
-        seed: of the draw.
+        steps: number of steps, at least 1; as many as a schedule has, to see all of it.
+        seed: of the starts drawn, and of where the paths go on.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
         dtype: in which the steps are taken.
         tolerance: from which on the free runs count as apart, in widths of the domain.
@@ -88,6 +89,10 @@ def certify_equivalence(
         >>> report = certify_equivalence(gdjax.heavy_ball(0.1), optax.sgd(0.1, momentum=0.9), f)
         >>> report.verdict
         'same method, other convention: a remembers steps, b gradients'
+        >>> halved = optax.piecewise_constant_schedule(0.1, {280: 0.5})
+        >>> late = certify_equivalence(optax.sgd(0.1), optax.sgd(halved), f, steps=300)
+        >>> late.verdict, late.trials[0].first
+        ('different', 281)
     """
     steps, seed = as_count("steps", steps, 1), as_count("seed", seed, 0)
     objective = objective_at(objective, starts)
@@ -99,8 +104,9 @@ def certify_equivalence(
     slower_a, slower_b = (_decaying(o, steps) if schedule else None for o in (a, b))
     if slower_a and slower_b:
         pairs["decaying"] = slower_a, slower_b
+    elsewhere = Elsewhere.drawn(objective, points, steps, seed)
     trials = tuple(
-        _trial(rate, *pair, objective, points, steps, gradient, np.dtype(dtype), tolerance)
+        _trial(rate, pair, objective, points, elsewhere, gradient, np.dtype(dtype), tolerance)
         for rate, pair in pairs.items()
     )
     return EquivalenceReport(repr(a), repr(b), objective.name, dtype, tolerance, trials)
@@ -118,75 +124,41 @@ def _decaying(optimizer: optimizers.Optimizer, steps: int) -> optimizers.Optimiz
     return None if optimizers.why_not(slower) else slower
 
 
-class _Conversion(NamedTuple):
-    """How a state of a is turned into one of b, at each step.
-
-    Args:
-        factor: b is a with its learning rate times this.
-        memory: memory of b over that of a, ``(steps + 1,)``.
-        carries: the step that one unit of memory makes, in a and, divided by ``factor``, in b,
-            ``(2, steps + 1)``.
-    """
-
-    factor: float
-    memory: np.ndarray
-    carries: np.ndarray
-
-
-def _conversion(a: Filter, b: Filter) -> _Conversion:
-    """Two states correspond if, without a gradient, they would make the same step."""
-    factor = (float(b.rate[0] / a.rate[0]) if a.rate[0] else 1.0) or 1.0
-    carries = np.stack([a.carry, b.carry / factor])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        memory = np.where(carries[1] != 0, carries[0] / carries[1], 0.0)
-        gains = b.gain / a.gain  # the same under a constant rate, and rounded less often
-    memory = np.where(np.isclose(gains, memory, rtol=1e-9), gains, memory)
-    return _Conversion(factor, memory, carries)
-
-
 def _trial(
     rate: str,
-    a: optimizers.Optimizer,
-    b: optimizers.Optimizer,
+    pair: tuple[optimizers.Optimizer, optimizers.Optimizer],
     objective: Objective,
     points: np.ndarray,
-    steps: int,
+    elsewhere: Elsewhere,
     gradient: GradientSide,
     dtype: np.dtype,
     tolerance: float,
 ) -> Trial:
-    filter_a, filter_b = (measured_filter(_rounded(o, dtype), steps) for o in (a, b))
-    if filter_a is None or filter_b is None:
-        forced, places = "history", (-1, -1)
-        convert = _Conversion(1.0, np.ones(steps + 1), np.zeros((2, steps + 1)))
+    steps = len(elsewhere.always)
+    filters = [measured_filter(_rounded(optimizer, dtype), steps) for optimizer in pair]
+    if None in filters:
+        forced, places, convert = "history", (-1, -1), Conversion.none(steps)
     else:
-        forced, places = "state", (filter_a.place, filter_b.place)
-        convert = _conversion(filter_a, filter_b)
+        forced, places = "state", tuple(one.place for one in filters)
+        convert = Conversion.between(*filters)
+    units = RESOLUTION * LIMITS[forced]
     with default_dtype(dtype):
-        found = _along(
-            objective.cast(dtype), steps, gradient, places, a, b,
-            *(jnp.asarray(x, dtype) for x in (points, *convert)),
-        )  # fmt: skip
-        apart, carried, scale, drift = map(np.asarray, found)
+        cast = lambda x: jnp.asarray(x, None if np.asarray(x).dtype == bool else dtype)  # noqa: E731
+        given = jax.tree.map(cast, (points, elsewhere, units, convert))
+        found = along(objective.cast(dtype), gradient, places, pair, *given)
+        found = Seen(*map(np.asarray, found))
     # Smaller numbers are flushed to zero, so that no unit is finer than the smallest normal one.
     finest = np.finfo(dtype).tiny / np.finfo(dtype).eps
-    unit = np.spacing(np.maximum(scale, finest.astype(dtype)))
-    valid = np.isfinite(scale)
+    unit = np.spacing(np.fmax(found.scale, finest.astype(dtype)))
     ulps, carried = (
-        np.where(valid, np.nan_to_num(x / unit, nan=np.inf, posinf=np.inf), 0)
-        for x in (apart, carried)
+        np.where(found.compared, np.nan_to_num(x / unit, nan=np.inf, posinf=np.inf), 0)
+        for x in (found.apart, found.carried)
     )
     start, step, component = np.unravel_index(int(ulps.argmax()), ulps.shape)
-    drift = np.where(valid, np.nan_to_num(drift, nan=np.inf), 0).max(axis=-1)
+    off = (np.maximum(ulps, carried) > LIMITS[forced]).any(axis=(0, 2))
+    drift = np.where(found.compared, np.nan_to_num(found.drift, nan=np.inf), 0).max(axis=-1)
     passed = (drift > tolerance).any(axis=0)
-    same = max(ulps.max(), carried.max()) <= LIMITS[forced]
-    if filter_a is None or filter_b is None:
-        verdict, reason = ("same method" if same else "different"), ""
-    elif same:
-        textbook = [is_textbook(optimizer) for optimizer in (a, b)]
-        verdict, reason = _convention(filter_a, filter_b, convert.factor, textbook), ""
-    else:
-        verdict, reason = "different", _difference(filter_a, filter_b, convert)
+    verdict, reason = _verdict(pair, filters, convert, bool(off.any()), shortage(found, units))
     return Trial(
         rate=rate,
         verdict=verdict,
@@ -195,91 +167,37 @@ def _trial(
         ulps=float(ulps.max()),
         carried=float(carried.max()),
         where=(int(start), int(step) + 1, int(component)),
-        steps=int(valid.all(axis=-1).sum()),
+        first=_first(off),
+        steps=int(found.compared.all(axis=-1).sum()),
+        counted=tuple(int(counted(found)[:, phase].sum()) for phase in phases(steps)),
         factor=convert.factor,
         drift=float(drift.max()),
-        drift_step=int(passed.argmax()) + 1 if passed.any() else -1,
+        drift_step=_first(passed),
     )
 
 
-def _difference(a: Filter, b: Filter, convert: _Conversion) -> str:
-    """Why two filters are not one method."""
-    if not np.allclose(a.decay, b.decay):
-        return f"a keeps {a.decay[0]:g} of its memory a step, b {b.decay[0]:g}"
-    if not np.allclose(convert.memory, convert.memory[0]):
-        return f"the schedule changes what the past is worth: a remembers {a.memory}, b {b.memory}"
-    if not np.allclose(a.rate * convert.factor, b.rate):
-        return "the learning rates change differently"
-    return "they weigh a new gradient differently against the past"
+def _first(steps: Bool[np.ndarray, "steps"]) -> int:
+    """The first step of which something is true, or −1."""
+    return int(steps.argmax()) + 1 if steps.any() else -1
 
 
-def _convention(a: Filter, b: Filter, factor: float, textbook: list[bool]) -> str:
-    """The verdict on two filters that are one method: in which conventions."""
-    notes = []
-    if not np.isclose(factor, 1, rtol=1e-6):
-        decay = float(a.decay[0])
-        names = {"(1 − β)": 1 - decay, "1/(1 − β)": 1 / (1 - decay)} if decay else {}
-        near = [name for name, value in names.items() if np.isclose(factor, value, rtol=1e-5)]
-        notes.append(f"learning rate × {near[0] if near else f'{factor:g}'}")
-    elif a.memory != b.memory and a.carry.any():
-        notes.append(f"a remembers {a.memory}, b {b.memory}")
-    if textbook[0] != textbook[1]:
-        ahead, behind = "ba" if textbook[0] else "ab"
-        notes.append(f"{ahead} visits the look-ahead points x + μ v of {behind}")
-    return f"same method, other convention: {'; '.join(notes)}" if notes else "same method"
+def _verdict(
+    pair: Sequence[optimizers.Optimizer],
+    filters: Sequence[Filter | None],
+    convert: Conversion,
+    different: bool,
+    shortage: str,
+) -> tuple[str, str]:
+    """The verdict on two optimizers, and the reason for it where one is known."""
+    a, b = filters
+    if not different and shortage:
+        return "undecided", shortage
+    if a is None or b is None:
+        return ("different" if different else "same method"), ""
+    if different:
+        return "different", difference(a, b, convert)
+    return convention(a, b, convert.factor, [is_textbook(one) for one in pair]), ""
 
 
 def _rounded(optimizer: optimizers.Optimizer, dtype: np.dtype) -> optimizers.Optimizer:
     return jax.tree.map(lambda number: float(np.asarray(number, dtype)), optimizer)
-
-
-@functools.partial(jax.jit, static_argnums=(1, 2, 3))
-def _along(
-    objective: Objective,
-    steps: int,
-    gradient: GradientSide,
-    places: tuple[int, int],
-    a: optimizers.Optimizer,
-    b: optimizers.Optimizer,
-    points: Array,
-    factor: Array,
-    convert: Array,
-    carries: Array,
-) -> tuple[Array, ...]:
-    """What is seen along the path of a, for each start, step and component.
-
-    How far the next points are apart, and the carried steps; the largest number that went into
-    them; and how far a is from the free run of b.
-    """
-    first, second = (Descent(objective, at_gradients(o), gradient) for o in (a, b))
-    oracle = objective.value_and_gradient(gradient)
-
-    def body(width: Flat, carry: PyTree, step: PyTree) -> tuple[PyTree, tuple[Array, ...]]:
-        point, state_a, state_b, free, state_free = carry
-        factor_now, (carry_a, _), (next_a, next_b) = step
-        seen = oracle(point)
-        before = memory_in(state_a, places[0], point)
-        state_b = with_memory(state_b, places[1], factor_now * before)
-        update_a, state_a = first.update(point, state_a, *seen)
-        update_b, state_b = second.update(point, state_b, *seen)
-        moved_a, moved_b = point + update_a, point + update_b / factor
-        carried_a = next_a * memory_in(state_a, places[0], point)
-        carried_b = next_b * memory_in(state_b, places[1], point)
-        # Every number that is added up on the way to the next point and the next memory.
-        kept = carry_a * before
-        sizes = point, moved_a, update_a, kept, update_a - kept, carried_a
-        scale = functools.reduce(jnp.maximum, [jnp.abs(size) for size in sizes])
-        update, state_free = second.update(free, state_free, *oracle(free))
-        free = free + update / factor
-        after = moved_a, state_a, state_b, free, state_free
-        apart, carried = jnp.abs(moved_a - moved_b), jnp.abs(carried_a - carried_b)
-        return after, (apart, carried, scale, jnp.abs(moved_a - free) / width)
-
-    def path(point: Array) -> tuple[Array, ...]:
-        begun = [descent.optimizer.init(point) for descent in (first, second)]
-        carry = point, *begun, point, begun[1]
-        columns = convert[:-1], carries[:, :-1].T, carries[:, 1:].T
-        width = Judge.of(objective, point, DEFAULT_RULE).width
-        return jax.lax.scan(functools.partial(body, width), carry, columns)[1]
-
-    return jax.vmap(path)(points)

@@ -12,8 +12,9 @@ class Trial(NamedTuple):
 
     Args:
         rate: under which learning rate: ``as given``, or ``decaying``.
-        verdict: ``same method``, ``same method, other convention: …`` or ``different``.
-        reason: why they differ, where it is known.
+        verdict: ``same method``, ``same method, other convention: …``, ``different``, or
+            ``undecided`` where too few steps are evidence.
+        reason: why they differ, where it is known; why nothing is decided, and what to do.
         forced: what was made equal at every step: the ``state``, or the ``history`` of points and
             gradients where no conversion between the states is known.
         ulps: largest difference of the next points, in units in the last place of the largest
@@ -21,8 +22,11 @@ class Trial(NamedTuple):
         carried: the same for the step that the next state would make without a gradient; 0
             where only the history is the same.
         where: start, step and component of the largest difference.
-        steps: how many steps were compared, all starts together; a path ends where it is not
-            finite.
+        first: the first step with a difference beyond rounding, or −1.
+        steps: how many steps were compared, all starts together: those that are finite.
+        counted: how many of them are evidence, in each phase of the run: a tenth of it, but ten
+            steps at least. A step counts if a tenth of what the gradient adds to it would be seen,
+            in one component at least, or if both stand still in spite of a gradient.
         factor: b is a with its learning rate times this.
         drift: largest distance of the two free runs, in widths of the domain.
         drift_step: the first step at which it passes the tolerance, or −1.
@@ -35,7 +39,9 @@ class Trial(NamedTuple):
     ulps: float
     carried: float
     where: tuple[int, int, int]
+    first: int
     steps: int
+    counted: tuple[int, ...]
     factor: float
     drift: float
     drift_step: int
@@ -51,10 +57,16 @@ class Trial(NamedTuple):
         return "together" if self.drift_step < 0 else f"apart at step {self.drift_step}"
 
     @property
+    def evidence(self) -> str:
+        """How many steps count, in words."""
+        return f"{sum(self.counted)} of {self.steps}, ≥ {min(self.counted)} a phase"
+
+    @property
     def _row(self) -> tuple[str, ...]:
         return (
             self.rate,
-            self.verdict.partition(":")[0],
+            self.verdict.partition(":")[0] + f" from step {self.first}" * (self.first > 0),
+            self.evidence,
             f"{self.ulps:.3g} ulps at step {self.where[1]}",
             f"{self.carried:.3g} ulps" if self.forced == "state" else "–",
             self.forced,
@@ -90,12 +102,20 @@ class EquivalenceReport(NamedTuple):
     def verdict(self) -> str:
         """The finding in one sentence."""
         first, *others = (trial.verdict for trial in self.trials)
-        apart = self.same and "different" in others
-        return f"{first}; different under a schedule" if apart else first
+        odd = [verdict for verdict in others if not verdict.startswith("same")]
+        return f"{first}; {odd[0]} under a schedule" if self.same and odd else first
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [
-            ("learning rate", "verdict", "next point", "carried step", "same", "free runs"),
+            (
+                "learning rate",
+                "verdict",
+                "steps that count",
+                "next point",
+                "carried step",
+                "same",
+                "free runs",
+            ),
             *(trial._row for trial in self.trials),
         ]
 

@@ -39,7 +39,8 @@ class Filter(NamedTuple):
     @property
     def memory(self) -> str:
         """What the memory is a sum of."""
-        gain, decay = float(self.gain[0]), float(self.decay[0])
+        most = abs(self.gain).argmax()  # the first may be 0, as in a warm-up
+        gain, decay = float(self.gain[most]), float(self.decay[most])
         if gain == 0:
             return "nothing"
         if np.isclose(gain, 1):
@@ -81,19 +82,21 @@ def at_gradients(made: optimizers.Optimizer) -> optax.GradientTransformationExtr
     return optax.GradientTransformationExtraArgs(made.init, update)
 
 
-def _place_of_memory(state: PyTree, shape: tuple[int, ...]) -> int | None:
-    """Which leaf of a state is the memory: its only array of floats, shaped like the point.
+def _place_of_memory(state: PyTree, point: jax.ShapeDtypeStruct) -> int | None:
+    """Which leaf of a state is the memory: its only array of floats, if it is like the point.
 
-    −1 if the state holds no floats; None if it holds others than the memory.
+    −1 if the state holds no floats; None if it holds others than the memory. ``optax.MultiSteps``
+    adds up gradients in float32 whatever the point is: they are no memory that could be converted.
     """
     floats = [
-        (i, leaf.shape)
+        (i, (leaf.shape, leaf.dtype))
         for i, leaf in enumerate(jax.tree.leaves(state))
         if jnp.issubdtype(leaf.dtype, jnp.floating)
     ]
     if not floats:
         return -1
-    return floats[0][0] if len(floats) == 1 and floats[0][1] == shape else None
+    (place, kind), *others = floats
+    return place if not others and kind == (point.shape, point.dtype) else None
 
 
 def memory_in(state: PyTree, place: int, like: Array) -> Array:
@@ -115,8 +118,8 @@ def measured_filter(optimizer: optimizers.Optimizer, steps: int) -> Filter | Non
     None for an optimizer that is no linear filter, or whose state holds more than one memory.
     """
     with default_dtype("float64"):
-        state = jax.eval_shape(at_gradients(optimizer).init, jnp.ones(2))
-        place = _place_of_memory(state, (2,))
+        point = jax.ShapeDtypeStruct((2,), np.float64)
+        place = _place_of_memory(jax.eval_shape(at_gradients(optimizer).init, point), point)
         if place is None:
             return None
         measured, wrong = (np.asarray(x) for x in _measure(optimizer, steps, place))

@@ -17,14 +17,14 @@ log: logging.Logger = logging.getLogger(__name__)
 
 
 def certify(config: DictConfig, folder: OutputFolder) -> int:
-    """Certify two optimizers as one method on every objective; 1 if they differ on one.
+    """Certify two optimizers as one method on every objective; 1 if they differ on one, or may.
 
     Where the config has no learning rate it is 1/L on each, with L the largest curvature at the
     starts.
     """
     del folder  # the log is all that a certificate leaves
     asked = settings(config, "learning_rate", "starts", "steps", "seed", "dtypes", "decaying")
-    reports, rows = [], [("objective", "dtype", "point", "carried", "steps", "verdict")]
+    reports, rows = [], [("objective", "dtype", "point", "carried", "steps that count", "verdict")]
     for objective in make_objectives(config):
         points = given_or_drawn(objective, asked["starts"], asked["seed"])
         rate = asked["learning_rate"]
@@ -33,13 +33,18 @@ def certify(config: DictConfig, folder: OutputFolder) -> int:
         pair = make_optimizer(at.a, at), make_optimizer(at.b, at)
         for dtype in asked["dtypes"]:
             report = certify_equivalence(
-                *pair, objective, points, asked["steps"], dtype=dtype, schedule=asked["decaying"]
-            )
+                *pair, objective, points, asked["steps"], seed=asked["seed"], dtype=dtype,
+                schedule=asked["decaying"],
+            )  # fmt: skip
             reports.append(report)
             trial = report.trials[0]
-            numbers = f"{trial.ulps:.3g}", f"{trial.carried:.3g}", str(trial.steps)
+            numbers = f"{trial.ulps:.3g}", f"{trial.carried:.3g}", trial.evidence
             rows.append((objective.name, dtype, *numbers, report.verdict))
     log.info(table(rows))
+    for report in reports:
+        if report.trials[0].verdict == "undecided":
+            why = report.trials[0].reason
+            log.info("undecided on %s, %s: %s", report.objective, report.dtype, why)
     _tell_worst(reports, asked["learning_rate"])
     return 0 if all(report.same for report in reports) else 1
 
