@@ -100,7 +100,8 @@ def hypergradient(
     """Differentiate the final value of a descent in its hyperparameters.
 
     Forward mode, through the compiled descent. Where the path is chaotic the derivative is right,
-    and yet says nothing about any change that can be made: a ``RuntimeWarning`` says so.
+    and yet says nothing about any change that can be made: a ``RuntimeWarning`` says so. Of a
+    schedule-free method or an average, the final value is that at its evaluation point.
 
     Args:
         objective: what to descend: an ``Objective``, the name of one, or a function of a point.
@@ -341,7 +342,7 @@ def _end(
     optimizer: optimizers.Optimizer,
     start: Array,
 ) -> tuple[Array, Array]:
-    """The last value, and all points after the start."""
+    """The last value, at the evaluation point where there is one, and all points but the start."""
     descent = Descent(objective, optimizer, gradient)
 
     def body(state: State, _: None) -> tuple[State, Array]:
@@ -350,7 +351,8 @@ def _end(
 
     first = State(start, optimizer.init(start))
     last, points = jax.lax.scan(body, first, length=steps)
-    return objective.value(last.point), points
+    evaluated = descent.eval_point(last)
+    return objective.value(last.point if evaluated is None else evaluated), points
 
 
 def _end_in_float64(

@@ -170,7 +170,7 @@ class Descent(NamedTuple):
         """What is kept of a cell that has stopped; ``terminate`` came last."""
         judge, cell, value = self.judge(state), state.cell, self.objective.value(state.point)
         minimum, close = judge.nearest_minimum(state.point, value)
-        stuck = self._stuck(state, value, cell.best)
+        stuck = self.stuck(state, value, cell.best)
         failed = judge.failed(jnp.int32(-1), state.point, value)
         never = self._within is None or cell.best > self._within
         return Summary(
@@ -202,8 +202,12 @@ class Descent(NamedTuple):
         flat = judge.flat(self._seen(start)[1])
         minimum, close = judge.nearest_minimum(state.point, value)
         converged = judge.converged(gradient, following - state.point, flat)
-        failed, stuck = self._failed(state, value), self._stuck(state, value, best)
+        failed, stuck = self._failed(state, value), self.stuck(state, value, best)
         return value, classify(failed, converged, close, stuck), minimum
+
+    def eval_point(self, state: State) -> Float[Array, "d"] | None:
+        """Where the optimizer is evaluated, or None where that is the point itself."""
+        return optimizers.eval_point(state.optimizer, state.point)
 
     def judge(self, state: State) -> Judge:
         """What a state is judged by."""
@@ -221,7 +225,7 @@ class Descent(NamedTuple):
         )
         return self.optimizer.update(gradient, optimizer, point, **extra)
 
-    def _stuck(
+    def stuck(
         self, state: State, value: Float[Array, ""], best: Float[Array, ""]
     ) -> Bool[Array, ""] | bool:
         """Whether the optimizer has a line search whose last step found no lower point."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from gdjax._util import lazy
 from gdjax.optimizers import schedules
+from gdjax.optimizers.averaging import ema_of_points, eval_point, mean_of_points
 from gdjax.optimizers.lookup import (
     TRANSFORMS,
     as_factory,
@@ -49,6 +50,8 @@ __all__ = [
     "averaged_momentum",
     "cannot_trace",
     "chain",
+    "ema_of_points",
+    "eval_point",
     "extra_arguments",
     "factory",
     "get",
@@ -57,6 +60,7 @@ __all__ = [
     "has_line_search",
     "heavy_ball",
     "make",
+    "mean_of_points",
     "names",
     "nesterov",
     "nesterov_textbook",

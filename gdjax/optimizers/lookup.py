@@ -15,7 +15,7 @@ from jaxtyping import ArrayLike
 from gdjax._util.errors import ArgumentError, check_known, first_line
 from gdjax._util.plugins import Plugins
 from gdjax._util.types import PyTree
-from gdjax.optimizers import momentum, noise, schedules
+from gdjax.optimizers import averaging, momentum, noise, schedules
 from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions, parameters_of
 from gdjax.optimizers.optimizer import Optimizer, random_key, trial_step
 from gdjax.optimizers.tree import REQUIRED, Factory, is_own, signature
@@ -64,7 +64,8 @@ def _transforms() -> dict[str, Factory]:
             for parameter in inspect.signature(factory).parameters.values()
         )
     }
-    return found | {"gradient_noise": noise.gradient_noise}
+    own = averaging.ema_of_points, averaging.mean_of_points, noise.gradient_noise
+    return found | {factory.__name__: factory for factory in own}
 
 
 def _seeded(factory: Factory) -> Factory:
@@ -234,7 +235,7 @@ def make(factory: Factory, **given: PyTree) -> Optimizer:
 
 
 def transform(name: str, **given: PyTree) -> Optimizer:
-    """The transformation of that name, for ``chain``: ``gradient_noise``, or one of optax's.
+    """The transformation of that name, for ``chain``: one of gdjax's own, or of optax's.
 
     Args:
         name: one of ``TRANSFORMS.names()``.
