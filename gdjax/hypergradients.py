@@ -324,6 +324,11 @@ def _chosen(
         if name not in numbers and (name in optimizer.hyperparameters or name in optimizer.stuck):
             raise ArgumentError(optimizers.cannot_trace(optimizer.factory.__name__, name))
         check_known(f"hyperparameter of {optimizer.factory.__name__}", name, numbers)
+        if np.ndim(numbers[name]):
+            raise ArgumentError(
+                f"{name} of {optimizer.factory.__name__} must be one number to be differentiated "
+                f"in, got an array of shape {np.shape(numbers[name])}"
+            )
     return optimizer, {name: float(numbers[name]) for name in wrt}
 
 
@@ -343,13 +348,13 @@ def _end(
     start: Array,
 ) -> tuple[Array, Array]:
     """The last value, at the evaluation point where there is one, and all points but the start."""
-    descent = Descent(objective, optimizer, gradient)
+    descent = Descent.of(objective, optimizer, gradient)
 
     def body(state: State, _: None) -> tuple[State, Array]:
         after, _value = descent.step(state)
         return after, after.point
 
-    first = State(start, optimizer.init(start))
+    first = State(start, descent.optimizer.init(start))
     last, points = jax.lax.scan(body, first, length=steps)
     evaluated = descent.eval_point(last)
     return objective.value(last.point if evaluated is None else evaluated), points

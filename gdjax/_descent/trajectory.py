@@ -273,7 +273,7 @@ def _descend(
 ) -> Trajectory:
     start = jnp.asarray(start, dtype=float)
     optimizer = optimizers.Optimizer.of_parts(kind, numbers)
-    descent = Descent(objective, optimizer, gradient, stopping)
+    descent = Descent.of(objective, optimizer, gradient, stopping)
 
     def body(state: State, _: None) -> tuple[State, tuple[Array, Array]]:
         after, value = descent.step(state)

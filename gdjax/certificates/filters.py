@@ -11,6 +11,7 @@ from jaxtyping import Array
 
 from gdjax import optimizers
 from gdjax._inputs import default_dtype
+from gdjax._util.errors import ArgumentError, first_line
 from gdjax._util.types import PyTree
 from gdjax.optimizers import momentum
 
@@ -115,7 +116,13 @@ def measured_filter(optimizer: optimizers.Optimizer, steps: int) -> Filter | Non
     None for an optimizer that is no linear filter, or whose state holds more than one memory.
     """
     with default_dtype("float64"):
-        state = jax.eval_shape(at_gradients(optimizer).init, jnp.ones(2))
+        try:
+            state = jax.eval_shape(at_gradients(optimizer).init, jnp.ones(2))
+        except Exception as error:  # such as that of a mask by leaf
+            raise ArgumentError(
+                f"{optimizer!r:.200} cannot be certified: it is measured on plain vectors, and "
+                f"fails there with {first_line(error)}"
+            ) from error
         place = _place_of_memory(state, (2,))
         if place is None:
             return None

@@ -13,15 +13,16 @@ import numpy as np
 import optax
 
 from gdjax import optimizers
-from gdjax._descent.loop import Descent, State
+from gdjax._descent.loop import Descent, State, over_vectors
 from gdjax._inputs import DType, default_dtype
 from gdjax._sweep.plan import plan
 from gdjax._sweep.runner import Runner
-from gdjax._util.errors import ArgumentError
+from gdjax._util.errors import ArgumentError, first_line
 from gdjax._util.types import PyTree
 from gdjax.comparison import external
 from gdjax.comparison.external import ExternalSolver
 from gdjax.objectives import GradientSide, Objective
+from gdjax.objectives.structure import Structure
 from gdjax.optimizers.optimizer import trial_bowl, trial_step
 
 BLOCK = 2**26  # bytes of recorded paths at a time
@@ -71,7 +72,7 @@ def curves(
         counts = int(found.functions.sum()), int(found.gradients.sum())
         never = np.zeros(len(starts), bool)
         yield Block(slice(0, len(starts)), best_so_far(found.values), *counts, never)
-    elif any(visits(entrant)):
+    elif any(visits(entrant, objective.structure)):
         yield _step_by_step(entrant, objective, starts, settings, budget, gradient, dtype)
     else:
         each = 2 * 8 * (objective.dim + 1) * budget
@@ -126,11 +127,17 @@ class Visits(NamedTuple):
     elsewhere: bool
 
 
-def visits(optimizer: optimizers.Optimizer) -> Visits:
+@functools.lru_cache(maxsize=256)
+def visits(optimizer: optimizers.Optimizer, structure: Structure | None = None) -> Visits:
     """How the evaluations of an optimizer are counted; nothing is compiled.
 
+    Args:
+        optimizer: made by gdjax.
+        structure: of the points, where they are no plain vectors.
+
     Raises:
-        ArgumentError: it evaluates the objective more than once, without telling how often.
+        ArgumentError: it evaluates the objective more than once, without telling how often, or it
+            cannot begin at such points.
 
     Example:
         >>> visits(optimizers.get("schedule_free_sgd"))
@@ -142,17 +149,19 @@ def visits(optimizer: optimizers.Optimizer) -> Visits:
         calls.append(point)
         return trial_bowl(point)
 
-    def step() -> tuple[PyTree, PyTree]:
-        _, state = trial_step(optimizer, bowl)
-        return state, optimizers.eval_point(state, jnp.ones(2))
-
-    state, evaluated = jax.eval_shape(step)
+    made, dim = over_vectors(optimizer, structure), structure.size if structure else 2
+    try:
+        _, state = jax.eval_shape(lambda: trial_step(made, bowl, dim))
+    except Exception as error:  # whatever optax raises is the reason
+        raise ArgumentError(
+            f"{optimizer!r:.200} cannot descend from such points: {first_line(error)}"
+        ) from error
     if calls and not optimizers.has_line_search(state):
         raise ArgumentError(
             f"{optimizer.factory.__name__} cannot be ranked: it evaluates the objective more than "
             f"once a step, and does not tell how often"
         )
-    return Visits(bool(calls), evaluated is not None)
+    return Visits(bool(calls), optimizers.has_eval_point(state))
 
 
 def _step_by_step(
@@ -203,7 +212,7 @@ def _steps(
     def path(
         optimizer: optimizers.Optimizer, start: jax.Array
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        descent = Descent(objective, optimizer, gradient, stops=False)
+        descent = Descent.of(objective, optimizer, gradient, stops=False)
 
         def body(state: State, _: None) -> tuple[State, tuple[jax.Array, ...]]:
             after, value = descent.step(state, jnp.int32(budget))

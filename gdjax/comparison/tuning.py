@@ -1,5 +1,6 @@
 """The fair comparison: tuned with equal budgets on some starts, scored on others: ``rank``."""
 
+import itertools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -112,8 +113,8 @@ def rank(
     dtype = as_dtype(dtype) or "float64"
     chosen, entrants = as_objectives(objectives), as_entrants(optimizers)
     tunable = {k: e for k, e in entrants.items() if isinstance(e, lookup.Optimizer)}
-    for one in tunable.values():
-        visits(one)  # refuses one whose evaluations cannot be counted, before any descent
+    for one, f in itertools.product(tunable.values(), chosen.values()):
+        visits(one, f.structure)  # refuses, before any descent, what cannot be counted
     searched = chosen_ranges(tunable, ranges or {})
     for f in chosen.values():
         f.value_and_gradient(gradient)
@@ -196,7 +197,7 @@ def _ranking(
         fmin=np.array([arena.fmin for arena in arenas.values()]),
         known=np.array([arena.objective.fmin is not None for arena in arenas.values()]),
         optimizers=tuple(entrants),
-        elsewhere=np.array([_elsewhere(entrant) for entrant in entrants.values()]),
+        elsewhere=np.array([_elsewhere(e, next(iter(arenas.values()))) for e in entrants.values()]),
         budget=asked.budget,
         tau=asked.tau,
         targets=TARGETS,
@@ -299,9 +300,10 @@ def _score(
     return *map(by_seed, (costs, runtimes, best[:, -1], stuck)), gaps, *counts
 
 
-def _elsewhere(entrant: Entrant) -> bool:
+def _elsewhere(entrant: Entrant, arena: _Arena) -> bool:
     """Whether an entrant is evaluated at another point than the one it stands at."""
-    return isinstance(entrant, lookup.Optimizer) and visits(entrant).elsewhere
+    structure = arena.objective.structure
+    return isinstance(entrant, lookup.Optimizer) and visits(entrant, structure).elsewhere
 
 
 def _met(best: np.ndarray, fmin: float, tau: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -26,7 +26,6 @@ _OWN: dict[str, Factory] = {
 
 # Where optax's own error would not say it; whatever else fails is told in optax's words.
 _REASONS = {
-    "lookahead": "it descends a pair of points, a fast and a slow one (optax.LookaheadParams)",
     "dpsgd": "it needs one gradient for each example of a batch, and an objective has no examples",
 }
 
