@@ -1,5 +1,7 @@
 """Optimizers that are evaluated at another point than the one they stand at."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -80,6 +82,38 @@ def test_points_are_averaged_anywhere_in_a_chain_and_change_nothing(decay):
     assert plain.eval_point is None
     assert plain.eval_value is None
     assert plain.final_value == float(plain.values[-1])
+
+
+def by_pairs(optimizer, steps):
+    """optax's own loop over a pair of points: where it stands at each step, and the slow point."""
+    pair = optax.LookaheadParams.init_synced(jnp.array(START))
+    state, path = optimizer.init(pair), [pair.fast]
+    for _ in range(steps):
+        moves, state = optimizer.update(jax.grad(F.fn)(pair.fast), state, pair)
+        pair = optax.apply_updates(pair, moves)
+        path.append(pair.fast)
+    return np.array(path), np.array(pair.slow)
+
+
+LOOKAHEAD = optax.lookahead(optax.adam(0.1), 3, 0.5)
+
+
+@pytest.mark.parametrize("made", [
+    LOOKAHEAD,
+    optimizers.get(
+        "lookahead", fast_optimizer=optax.adam(0.1), sync_period=3, slow_step_size=0.5,
+    ),
+    functools.partial(optax.lookahead, optax.adam(0.1), 3, 0.5),
+])  # fmt: skip
+def test_lookahead_stands_at_its_fast_point_and_is_evaluated_at_its_slow_one(made):
+    path = gdjax.descend(F, made, START, 8, dtype="float64")
+    with jax.enable_x64(True):
+        points, slow = by_pairs(LOOKAHEAD, 8)
+    np.testing.assert_allclose(path.points, points, rtol=1e-12)
+    np.testing.assert_allclose(path.eval_point, slow, rtol=1e-12)
+    assert not np.allclose(points[-1], slow)
+    swept = gdjax.sweep(F, made, [START], steps=8, dtype="float64")
+    np.testing.assert_allclose(swept.final_point.values[0], points[-1], rtol=1e-12)
 
 
 def test_a_lost_average_is_not_what_a_descent_is_compared_by():
