@@ -2,6 +2,7 @@
 
 import contextlib
 import operator
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, NoReturn
 
@@ -110,9 +111,25 @@ def cannot_descend(objective: Objective, optimizer: Optimizer, error: Exception)
     """
     if isinstance(error, ArgumentError | FloatingPointError):
         raise error
-    raise ArgumentError(
-        f"{optimizer!r:.200} cannot descend {objective.name}: {first_line(error)}"
-    ) from error
+    why = _unlike(objective) if UNLIKE.search(str(error)) else first_line(error)
+    raise ArgumentError(f"{optimizer!r:.200} cannot descend {objective.name}: {why}") from error
+
+
+# How JAX says that two trees are not alike.
+UNLIKE = re.compile("tree structure|(key|arity|type) mismatch|Mismatch custom|Expected .*, got")
+
+
+def _unlike(objective: Objective) -> str:
+    """What masks and labels have to be like."""
+    if objective.structure is not None:
+        return f"its masks and labels must have the structure of a point, {objective.structure}"
+    names = ", ".join(f"'{name}': …" for name in objective.variables[:2])
+    more = ", …" if objective.dim > 2 else ""
+    return (
+        f"its masks and labels must have the structure of a point, and that is one array of shape "
+        f"({objective.dim},); for masks by component, let the function take {{{names}{more}}}, and "
+        f"start there"
+    )
 
 
 def is_count(value: Any) -> bool:

@@ -100,7 +100,8 @@ def hypergradient(
     """Differentiate the final value of a descent in its hyperparameters.
 
     Forward mode, through the compiled descent. Where the path is chaotic the derivative is right,
-    and yet says nothing about any change that can be made: a ``RuntimeWarning`` says so.
+    and yet says nothing about any change that can be made: a ``RuntimeWarning`` says so. Of a
+    schedule-free method or an average, the final value is that at its evaluation point.
 
     Args:
         objective: what to descend: an ``Objective``, the name of one, or a function of a point.
@@ -323,6 +324,11 @@ def _chosen(
         if name not in numbers and (name in optimizer.hyperparameters or name in optimizer.stuck):
             raise ArgumentError(optimizers.cannot_trace(optimizer.factory.__name__, name))
         check_known(f"hyperparameter of {optimizer.factory.__name__}", name, numbers)
+        if np.ndim(numbers[name]):
+            raise ArgumentError(
+                f"{name} of {optimizer.factory.__name__} must be one number to be differentiated "
+                f"in, got an array of shape {np.shape(numbers[name])}"
+            )
     return optimizer, {name: float(numbers[name]) for name in wrt}
 
 
@@ -341,16 +347,17 @@ def _end(
     optimizer: optimizers.Optimizer,
     start: Array,
 ) -> tuple[Array, Array]:
-    """The last value, and all points after the start."""
-    descent = Descent(objective, optimizer, gradient)
+    """The last value, at the evaluation point where there is one, and all points but the start."""
+    descent = Descent.of(objective, optimizer, gradient)
 
     def body(state: State, _: None) -> tuple[State, Array]:
         after, _value = descent.step(state)
         return after, after.point
 
-    first = State(start, optimizer.init(start))
+    first = State(start, descent.optimizer.init(start))
     last, points = jax.lax.scan(body, first, length=steps)
-    return objective.value(last.point), points
+    evaluated = descent.eval_point(last)
+    return objective.value(last.point if evaluated is None else evaluated), points
 
 
 def _end_in_float64(

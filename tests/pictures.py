@@ -158,7 +158,8 @@ def ranking():
         objectives=("steep_dish", "long_valley"), dims=np.array([1, 6]), fmin=np.zeros(2),
         known=np.ones(2, bool), optimizers=OPTIMIZERS, budget=BUDGET, tau=np.array([0.1, 1e-3]),
         targets=np.array([0.5, 0.1, 1e-2, 1e-5]), costs=costs, runtimes=runtimes,
-        best=np.zeros((2, 3, 2, 3)), at=at, gaps=gaps, settings=none, tuning=zeros, allotted=0,
+        best=np.zeros((2, 3, 2, 3)), stuck=np.zeros((2, 3, 2, 3), bool),
+        elsewhere=np.zeros(3, bool), at=at, gaps=gaps, settings=none, tuning=zeros, allotted=0,
         functions=zeros, gradients=zeros, tuning_starts={}, held_out={}, together=False,
     )  # fmt: skip
 

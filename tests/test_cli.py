@@ -169,6 +169,14 @@ def test_a_sweep_of_zipped_hyperparameters_leaves_a_table(gdjax, tmp_path):
     assert (columns["learning_rate"], columns["momentum"]) == ([0.1, 0.2], [0.5, 0.6])
 
 
+def test_a_sweep_without_hyperparameters_has_no_axes(gdjax):
+    code, out, err = gdjax(
+        "sweep", "sweep=stability", "~hyperparameters", "starts.number=4", "steps=3", "plots=[]",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert "4 descents (4 starts)" in out
+
+
 RANKED = {
     "ranks.png", "performance_profiles.png", "data_profiles.png", "runtime_ecdf.png",
     "convergence.png", "table.csv", "settings.csv", "profiles.csv", "ranking.npz", "runs.parquet",

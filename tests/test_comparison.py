@@ -57,6 +57,8 @@ def made_up() -> Ranking:
         costs=costs,
         runtimes=rng.choice([1.0, 2, 3, 5, 8, 13, np.inf], (3, 4, 2, 3, 4)),
         best=rng.normal(size=(3, 4, 2, 3)),
+        stuck=np.arange(72).reshape(3, 4, 2, 3) % 7 == 0,
+        elsewhere=np.array([False, True, False, False]),
         at=np.array([1, 2, 3, 4, 5, 8, 12, 13, 30]),
         gaps=rng.random((3, 4, 3, 9)),
         settings={"a": {"rate": np.arange(6.0).reshape(3, 2)}, "b": {}, "c": {}, "d": {}},
@@ -188,6 +190,7 @@ def test_every_row_of_the_table():
                 "success_best_seed": max(map(mean, arrived)),
                 "evaluations_q25": q25, "evaluations_median": median, "evaluations_q75": q75,
                 "best_value": min(MADE_UP.best[i, j].ravel().tolist()),
+                "stuck": mean(MADE_UP.stuck[i, j].ravel().tolist()),
                 "score": mean(scores), "score_best_seed": min(scores),
                 "score_worst_seed": max(scores), "rank": own_rank(i, j),
                 "functions": MADE_UP.functions[i, j], "gradients": MADE_UP.gradients[i, j],
@@ -211,6 +214,8 @@ def test_every_row_of_the_summary():
             "evaluations": own_quartiles(cost(i, j, k, n, LAST) for i, k, n in every),
             "score": mean(by_seed), "score_by_seed": by_seed,
             "tuning_evaluations": sum(MADE_UP.tuning[:, j].tolist()),
+            "stuck": sum(sum(MADE_UP.stuck[i, j].ravel().tolist()) for i in P),
+            "value_at_evaluation_point": "abcd"[j] == "b",
         }  # fmt: skip
         check_row(row, expected)
 
@@ -219,7 +224,7 @@ def test_the_summary_as_text():
     """One objective, two starts, two tuning seeds, one precision; the quartiles are of four."""
     small = MADE_UP._replace(
         objectives=("line",), dims=np.array([1]), optimizers=("slow", "fast", "same"),
-        tau=np.array([0.01]),
+        tau=np.array([0.01]), stuck=np.zeros((1, 3, 2, 2), bool), elsewhere=np.zeros(3, bool),
         costs=np.array([[[10.0, np.inf], [20, np.inf]], [[2, 3], [2, 4]], [[5, 5], [5, 5]]])[
             None, ..., None
         ],
@@ -242,6 +247,12 @@ def test_the_summary_as_text():
         ["slow", "3.00", "0", "50 %", "9–91", "10, 20, never", "38", "35–40",
          "rate 0.125–0.25, mass 0.5"],
     ]  # fmt: skip
+    assert "stuck" not in str(small)
+    slow = small._replace(stuck=np.arange(12).reshape(1, 3, 2, 2) == 1, elsewhere=np.arange(3) == 2)
+    heads, *rows, remark = str(slow).splitlines()
+    assert [line.split("  ") for line in rows][2][-2:] == ["1 of 4", "rate 0.125–0.25, mass 0.5"]
+    assert heads.split()[-3:] == ["stuck", "tuned", "to"]
+    assert remark == "same: value at its evaluation point"
     assert "tuned to" not in str(MADE_UP)
     assert "tuned to" in str(MADE_UP._replace(together=True))
 

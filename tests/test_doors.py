@@ -117,6 +117,10 @@ OPTIMIZERS = {
     "factory by schedule": functools.partial(optax.sgd, optax.cosine_decay_schedule(0.1, 100)),
     "line search": "lbfgs",
     "several steps in one": optax.MultiSteps(optax.adam(0.1), 2),
+    "random": optax.noisy_sgd(0.01, key=jax.random.key(0)),
+    "a pair of points": optax.lookahead(optax.sgd(0.1), 2, 0.5),
+    "a rate for each component": optax.sgd(jnp.array([0.01, 0.02])),
+    "with extra arguments": optax.contrib.momo(1.0),
 }
 NOT_OPTIMIZERS = {
     "a number": 3,
@@ -250,7 +254,9 @@ REFUSED = {
     "plotting.stability_map": {"must come as": {"of a tuple", "of a dataclass"}},
     "plotting.sweep_pictures": {"must come as": {"of a tuple", "of a dataclass"}},
 }
-MADE = {"object of optax", "chain of optax", "injected", "with a schedule", "several steps in one"}
+MADE = {"object of optax", "chain of optax", "injected", "with a schedule", "several steps in one",
+        "random", "a pair of points", "a rate for each component",
+        "with extra arguments"}  # fmt: skip
 REFUSED_OPTIMIZERS = {
     "rank": {"must be names, factories": MADE},
     "hypergradient": {"must have numbers": MADE | {"line search", "factory by schedule"}},

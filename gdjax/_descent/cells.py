@@ -133,7 +133,7 @@ def trace(
 
     def bound(numbers: Numbers, data: Sequence[Data | None]) -> Descent:
         optimizer, objective = setting.filled(numbers, data)
-        return Descent(objective, optimizer, gradient, stopping, tolerance, stops, keep)
+        return Descent.of(objective, optimizer, gradient, stopping, tolerance, stops, keep)
 
     def of(state: State, numbers: Numbers, shared: Sequence[PyTree]) -> Descent:
         return bound(numbers, state.data if carry_data else shared[0])

@@ -20,8 +20,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gdjax import optimizers
 from gdjax._descent.outcomes import DEFAULT_RULE, Judge, StoppingRule, classify
+from gdjax._util.errors import ArgumentError
 from gdjax._util.types import PyTree
 from gdjax.objectives import GradientSide, Objective
+from gdjax.objectives.structure import Structure
 
 
 class Progress(NamedTuple):
@@ -116,6 +118,16 @@ class Descent(NamedTuple):
     stops: bool = True
     keep: tuple[str, ...] = Summary._fields
 
+    @classmethod
+    def of(
+        cls, objective: Objective, optimizer: optimizers.Optimizer, *how: Any, **named: Any
+    ) -> "Descent":
+        """A descent whose optimizer is handed points of the structure that the start has.
+
+        Masks, labels and norms are then by leaf, as in optax; ``optax.flatten`` makes them one.
+        """
+        return cls(objective, over_vectors(optimizer, objective.structure), *how, **named)
+
     def init(self, start: Float[Array, "d"]) -> State:
         """A path at its start: all steps will be taken, and what fails is noted."""
         return State(start, self.optimizer.init(start), failed=jnp.int32(-1))
@@ -179,7 +191,7 @@ class Descent(NamedTuple):
         """What is kept of a cell that has stopped; ``terminate`` came last."""
         judge, cell, value = self.judge(state), state.cell, self.objective.value(state.point)
         minimum, close = judge.nearest_minimum(state.point, value)
-        stuck = cell.best is not None and self._stuck(state, value, cell.best)
+        stuck = cell.best is not None and self.stuck(state, value, cell.best)
         failed = judge.failed(jnp.int32(-1), state.point, value)
         waited = cell.steps_to_tolerance
         if waited is not None and cell.best is not None:
@@ -215,8 +227,16 @@ class Descent(NamedTuple):
         flat = judge.flat(self._seen(start)[1])
         minimum, close = judge.nearest_minimum(state.point, value)
         converged = judge.converged(gradient, following - state.point, flat)
-        failed, stuck = self._failed(state, value), self._stuck(state, value, best)
+        failed, stuck = self._failed(state, value), self.stuck(state, value, best)
         return value, classify(failed, converged, close, stuck), minimum
+
+    def eval_point(self, state: State) -> Float[Array, "d"] | None:
+        """Where the optimizer is evaluated, or None where that is the point itself."""
+        structure = self.objective.structure
+        if structure is None:
+            return optimizers.eval_point(state.optimizer, state.point)
+        found = optimizers.eval_point(state.optimizer, structure.numbers(state.point))
+        return None if found is None else structure.flatten(found, "the evaluation point")
 
     def judge(self, state: State) -> Judge:
         """What a state is judged by."""
@@ -234,7 +254,7 @@ class Descent(NamedTuple):
         )
         return self.optimizer.update(gradient, optimizer, point, **extra)
 
-    def _stuck(
+    def stuck(
         self, state: State, value: Float[Array, ""], best: Float[Array, ""]
     ) -> Bool[Array, ""] | bool:
         """Whether the optimizer has a line search whose last step found no lower point."""
@@ -250,6 +270,11 @@ class Descent(NamedTuple):
         self, state: State, value: Float[Array, ""], gradient: Float[Array, "d"]
     ) -> tuple[Float[Array, "d"], PyTree]:
         updates, optimizer = self.update(state.point, state.optimizer, value, gradient)
+        if jnp.shape(updates) != state.point.shape:
+            raise ArgumentError(
+                f"the update of the optimizer must have the shape {state.point.shape} of the "
+                f"point, got {jnp.shape(updates)}"
+            )
         return jnp.asarray(optax.apply_updates(state.point, updates)), optimizer
 
     @property
@@ -262,3 +287,37 @@ class Descent(NamedTuple):
         """The value from which on a cell is within tolerance, where the minimum is known."""
         fmin = self.objective.fmin
         return None if fmin is None else fmin + self.tolerance
+
+
+def over_vectors(
+    optimizer: optax.GradientTransformationExtraArgs, structure: Structure | None
+) -> optax.GradientTransformationExtraArgs:
+    """A transformation of flat points that hands the optimizer points of that structure.
+
+    Args:
+        optimizer: what moves the points.
+        structure: of the points, whose leaves without numbers are None; None for plain vectors,
+            which the optimizer is handed as they are.
+    """
+    if structure is None:
+        return optimizer
+    shaped = structure.numbers
+
+    def flat(point: PyTree, argument: str = "a point of the optimizer") -> Array:
+        return jnp.asarray(structure.flatten(point, argument))
+
+    def init(params: PyTree) -> PyTree:
+        return optimizer.init(shaped(params))
+
+    def update(
+        updates: PyTree, state: PyTree, params: PyTree = None, **extra: Any
+    ) -> tuple[PyTree, PyTree]:
+        fn, gradient = extra["obj_fn"], extra["grad_fn"]
+        given = optimizers.extra_arguments(
+            extra["value"], shaped(extra["grad"]),
+            lambda point: fn(flat(point)), lambda point: shaped(gradient(flat(point))),
+        )  # fmt: skip
+        moves, state = optimizer.update(shaped(updates), state, shaped(params), **given)
+        return flat(moves, "the update of the optimizer"), state
+
+    return optax.GradientTransformationExtraArgs(init, update)

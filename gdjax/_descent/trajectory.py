@@ -30,6 +30,8 @@ from gdjax._util.types import PointLike, PyTree
 from gdjax.objectives import GradientSide, Objective, validate
 from gdjax.optimizers.tree import Kind
 
+AT_EVAL_POINT = "value at its evaluation point"  # the remark of all tables
+
 
 @shown
 class Trajectory(NamedTuple):
@@ -43,12 +45,17 @@ class Trajectory(NamedTuple):
             known minimum is ``STALLED``, since the Hessian is asked afterwards.
         minimum: index into ``objective.known_minima`` of the one reached (the global ones come
             first), or −1.
+        eval_point: where the optimizer is evaluated after the last step, as schedule-free methods
+            and averages of the points are; None where that is the last point.
+        eval_value: the objective there.
     """
 
     points: PyTree
     values: Float[Array, "n"]
     outcome: Int[Array, ""]
     minimum: Int[Array, ""]
+    eval_point: PyTree = None
+    eval_value: Float[Array, ""] | None = None
 
     @property
     def finite(self) -> int:
@@ -59,9 +66,7 @@ class Trajectory(NamedTuple):
     @property
     def _flat(self) -> np.ndarray:
         """All points as vectors, ``(steps + 1, d)``."""
-        count = len(self.values)
-        leaves = [np.asarray(x) for x in jax.tree.leaves(self.points) if hasattr(x, "shape")]
-        return np.concatenate([leaf.reshape(count, -1) for leaf in leaves], axis=1)
+        return _vector(self.points, len(self.values))
 
     @property
     def best_step(self) -> np.ndarray:
@@ -85,20 +90,38 @@ class Trajectory(NamedTuple):
         return np.take_along_axis(np.asarray(array), step, axis=lead).squeeze(lead)
 
     @property
+    def final_value(self) -> float:
+        """What a descent is compared by: the value at its evaluation point, or at its last one.
+
+        Where that is not finite, it is the last one that is.
+        """
+        return float(self.eval_value if self._evaluated else np.asarray(self.values)[self._last])
+
+    @property
+    def _last(self) -> int:
+        return max(self.finite - 1, 0)
+
+    @property
+    def _evaluated(self) -> bool:
+        return self.eval_value is not None and bool(np.isfinite(self.eval_value))
+
+    @property
     def remark(self) -> str:
         """What a person must be told beside the outcome, or an empty string."""
+        return "; ".join(filter(None, [self._warning, AT_EVAL_POINT if self._evaluated else ""]))
+
+    @property
+    def _warning(self) -> str:
         if self.outcome != Outcome.STUCK:
             return ""
         return f"the line search found no lower point from step {int(self.best_step):,}"
 
     def __str__(self) -> str:
-        last = max(self.finite - 1, 0)
-        point = self._flat[last]
+        point = _vector(self.eval_point) if self._evaluated else self._flat[self._last]
         shown = ", ".join([*(f"{x:.6g}" for x in point[:6]), *["…"] * (len(point) > 6)])
         return (
             f"{Outcome(int(self.outcome))} after {len(self.values) - 1} steps: "
-            f"f({shown}) = {float(self.values[last]):.6g}"
-            + (f"; {self.remark}" if self.remark else "")
+            f"f({shown}) = {self.final_value:.6g}" + (f"; {self.remark}" if self.remark else "")
         )
 
     def _card(self) -> Card:
@@ -119,12 +142,20 @@ class Trajectory(NamedTuple):
                 "end": path[-1],
                 "value": f"{values[0]:.6g} → {values[-1]:.6g}",
                 "lowest": f"{values[lowest]:.6g} at step {lowest:,}",
+                "evaluated at": _vector(self.eval_point) if self._evaluated else None,
+                "value there": f"{self.final_value:.6g}" if self._evaluated else None,
                 "minimum": listed if minimum < 0 else f"known_minima[{minimum}]",
-                "remark": self.remark or None,
+                "remark": self._warning or None,
                 "finite": None if self.finite > steps else f"the first {self.finite:,} points",
                 "points": self.points,
             },
         )
+
+
+def _vector(points: PyTree, *count: int) -> np.ndarray:
+    """A point of any structure as a vector; of several, ``(count, d)``."""
+    leaves = [np.asarray(x) for x in jax.tree.leaves(points) if hasattr(x, "shape")]
+    return np.concatenate([leaf.reshape(*count, -1) for leaf in leaves], axis=-1)
 
 
 def descend(
@@ -157,7 +188,10 @@ def descend(
 
     Returns:
         The trajectory, with ``points`` of shape ``(steps + 1, d)``, or of the start's structure
-        with ``steps + 1`` in front of every shape.
+        with ``steps + 1`` in front of every shape. Points, values and outcome are those of the
+        iterates, where gradients are taken: of ``nesterov`` and of optax's ``nesterov=True`` the
+        look-ahead points, of ``nesterov_textbook`` the textbook's. A schedule-free method, and
+        one whose points are averaged, also has an ``eval_point``.
 
     Raises:
         ArgumentError: a start of another structure or dimension or not finite, a negative number
@@ -190,7 +224,10 @@ def descend(
             cannot_descend(f, chosen, error)
     if not isinstance(path.outcome, Tracer) and path.outcome.item() == Outcome.STALLED:
         path = _settled(f, stopping, path)
-    return path if f.structure is None else path._replace(points=f.shaped(path.points))
+    if f.structure is None:
+        return path
+    evaluated = None if path.eval_point is None else f.shaped(path.eval_point)
+    return path._replace(points=f.shaped(path.points), eval_point=evaluated)
 
 
 def _settled(objective: Objective, stopping: StoppingRule, path: Trajectory) -> Trajectory:
@@ -236,7 +273,7 @@ def _descend(
 ) -> Trajectory:
     start = jnp.asarray(start, dtype=float)
     optimizer = optimizers.Optimizer.of_parts(kind, numbers)
-    descent = Descent(objective, optimizer, gradient, stopping)
+    descent = Descent.of(objective, optimizer, gradient, stopping)
 
     def body(state: State, _: None) -> tuple[State, tuple[Array, Array]]:
         after, value = descent.step(state)
@@ -246,4 +283,8 @@ def _descend(
     best = jnp.min(jnp.where(jnp.isfinite(values), values, jnp.inf), initial=jnp.inf)
     value, outcome, minimum = descent.end(last, start, best)
     points = jnp.concatenate([points, last.point[None]])
-    return Trajectory(points, jnp.append(values, value), outcome, minimum)
+    found = Trajectory(points, jnp.append(values, value), outcome, minimum)
+    evaluated = descent.eval_point(last)
+    if evaluated is None:
+        return found
+    return found._replace(eval_point=evaluated, eval_value=objective.value(evaluated))

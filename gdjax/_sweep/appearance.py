@@ -11,11 +11,13 @@ import numpy as np
 from gdjax import optimizers, results
 from gdjax._compiler.fingerprint import fingerprint
 from gdjax._descent.cells import stride
+from gdjax._descent.loop import over_vectors
 from gdjax._inputs import DType, default_dtype
 from gdjax._sweep.plan import Plan
 from gdjax._sweep.runner import Runner
 from gdjax._util.types import PyTree
 from gdjax.objectives import GradientSide, Objective
+from gdjax.objectives.structure import Structure
 
 
 class LazyStarts:
@@ -93,7 +95,7 @@ def _config(asked: Plan, runner: Runner, in_memory: bool) -> dict[str, Any]:
         "fmin": f.fmin,
         "optimizer": repr(asked.optimizer),
         # What is written of an optimizer is rounded, and is the same for all that have one name.
-        "update": _update(asked.optimizer, f.dim, asked.dtype),
+        "update": _update(asked.optimizer, f.structure or f.dim, asked.dtype),
         "numbers": {n: np.asarray(numbers[n]) for n in sorted(numbers.keys() - axes.keys())},
         "starts": {
             "kind": starts.kind,
@@ -137,14 +139,17 @@ def _kink(objective: Objective) -> str:
 
 
 @functools.lru_cache(maxsize=64)
-def _update(optimizer: optimizers.Optimizer, dim: int, dtype: DType) -> str:
+def _update(optimizer: optimizers.Optimizer, points: Structure | int, dtype: DType) -> str:
     """A digest of what the optimizer does with its numbers, whatever its name."""
 
     def first(
         made: optimizers.Optimizer, point: jax.Array, slope: jax.Array, value: jax.Array
     ) -> PyTree:
+        over = over_vectors(made, structure)
         extra = optimizers.extra_arguments(value, slope, jnp.sum, jnp.ones_like)
-        return made.update(slope, made.init(point), point, **extra)
+        return over.update(slope, over.init(point), point, **extra)
+
+    structure, dim = (None, points) if isinstance(points, int) else (points, points.size)
 
     with default_dtype(dtype):
         shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), dtype), optimizer)

@@ -11,6 +11,7 @@ from jaxtyping import Array
 
 from gdjax import optimizers
 from gdjax._inputs import default_dtype
+from gdjax._util.errors import ArgumentError, first_line
 from gdjax._util.types import PyTree
 from gdjax.optimizers import momentum
 
@@ -119,7 +120,14 @@ def measured_filter(optimizer: optimizers.Optimizer, steps: int) -> Filter | Non
     """
     with default_dtype("float64"):
         point = jax.ShapeDtypeStruct((2,), np.float64)
-        place = _place_of_memory(jax.eval_shape(at_gradients(optimizer).init, point), point)
+        try:
+            state = jax.eval_shape(at_gradients(optimizer).init, point)
+        except Exception as error:  # such as that of a mask by leaf
+            raise ArgumentError(
+                f"{optimizer!r:.200} cannot be certified: it is measured on plain vectors, and "
+                f"fails there with {first_line(error)}"
+            ) from error
+        place = _place_of_memory(state, point)
         if place is None:
             return None
         measured, wrong = (np.asarray(x) for x in _measure(optimizer, steps, place))

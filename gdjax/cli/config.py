@@ -91,7 +91,7 @@ def make_axes(config: DictConfig) -> dict[Any, Any]:
     """A sweep's axes by name: lists, and ranges as values; zipped ones under all their names."""
     axes: dict[Any, Any] = {
         name: _range(name, values) if isinstance(values, dict) else values
-        for name, values in plain(config.hyperparameters).items()
+        for name, values in plain(config.get("hyperparameters") or {}).items()
     }
     for names in plain(config.zipped):
         for name in names:

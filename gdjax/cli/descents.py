@@ -73,6 +73,9 @@ def _described(objective: Objective, path: Trajectory, rates: Rates) -> dict[str
         "best_value": float(values.min()),
         "best_step": int(path.best_step),
         "best_point": np.asarray(path.points, dtype=float)[path.best_step].tolist(),
+        "eval_value": None if path.eval_value is None else float(path.eval_value),
+        "eval_point": None if path.eval_point is None else np.asarray(path.eval_point).tolist(),
+        "compared_by": path.final_value,
         "remark": path.remark,
         "final_point": np.asarray(path.points, dtype=float)[last].tolist(),
         "finite_steps": last,
@@ -102,6 +105,7 @@ def leave(
         f"{field}_{i}" if several else field: np.asarray(value)
         for i, path in enumerate(paths.values())
         for field, value in path._asdict().items()
+        if value is not None
     }
     folder.arrays("trajectory.npz", arrays | {"labels": np.array(list(paths))})
     folder.summary(summary)
@@ -124,7 +128,7 @@ def _table(summary: Mapping[str, Any]) -> str:
         if result["outcome"] == str(Outcome.CONVERGED) and not result["reached"]:
             minimum = "not listed"
         rates = rate_text(result["rate_predicted"]), rate_text(result["rate_measured"])
-        value = f"{result['final_value']:.8g}"
+        value = f"{result['compared_by']:.8g}"
         rows.append((label, result["outcome"], minimum, value, f"({', '.join(point)})", *rates))
     return "\n".join(
         [

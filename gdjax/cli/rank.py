@@ -159,6 +159,7 @@ def _runs(found: Ranking, file: Path) -> None:
         "tuning_seed": places[2],
         "start": places[3],
         "best_value": found.best.ravel(),
+        "stuck": found.stuck.ravel(),
     }
     for t, tau in enumerate(found.tau.tolist()):
         columns[f"evaluations_to_{tau:g}"] = found.costs[..., t].ravel()

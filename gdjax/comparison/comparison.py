@@ -46,9 +46,8 @@ class Comparison(NamedTuple):
             ("optimizer", "outcome", "final value", "rate predicted", "measured")
         ]
         for label, path in self.paths.items():
-            value = float(path.values[max(path.finite - 1, 0)])
-            rates = map(rate_text, self.rates[label])
-            rows.append((label, str(Outcome(int(path.outcome))), f"{value:.6g}", *rates))
+            rates, value = map(rate_text, self.rates[label]), f"{path.final_value:.6g}"
+            rows.append((label, str(Outcome(int(path.outcome))), value, *rates))
         return rows
 
     def __str__(self) -> str:
@@ -84,7 +83,8 @@ def compare(
         dtype: ``float32`` or ``float64``; by default as JAX is configured.
 
     Returns:
-        Paths and rates by label; ``str`` makes a table of them. ``gdjax.plotting.comparison`` and
+        Paths and rates by label; ``str`` makes a table of them, in which a schedule-free method
+        or an average has the value at its evaluation point. ``gdjax.plotting.comparison`` and
         ``convergence`` draw the paths.
 
     Raises:

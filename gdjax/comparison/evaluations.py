@@ -3,6 +3,7 @@
 One evaluation is one visit: the value at a point, and the gradient there if the method asks for it.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -12,15 +13,16 @@ import numpy as np
 import optax
 
 from gdjax import optimizers
-from gdjax._descent.loop import Descent, State
+from gdjax._descent.loop import Descent, State, over_vectors
 from gdjax._inputs import DType, default_dtype
 from gdjax._sweep.plan import plan
 from gdjax._sweep.runner import Runner
-from gdjax._util.errors import ArgumentError
+from gdjax._util.errors import ArgumentError, first_line
 from gdjax._util.types import PyTree
 from gdjax.comparison import external
 from gdjax.comparison.external import ExternalSolver
 from gdjax.objectives import GradientSide, Objective
+from gdjax.objectives.structure import Structure
 from gdjax.optimizers.optimizer import trial_bowl, trial_step
 
 BLOCK = 2**26  # bytes of recorded paths at a time
@@ -35,12 +37,14 @@ class Block(NamedTuple):
         cells: which ones, by number.
         best: the lowest value up to each evaluation, ``(n, budget)``.
         functions, gradients: how many were evaluated in all n.
+        stuck: whether a line search found no lower point in the end, ``(n,)``.
     """
 
     cells: slice
     best: np.ndarray
     functions: int
     gradients: int
+    stuck: np.ndarray
 
 
 def curves(
@@ -66,10 +70,10 @@ def curves(
     if isinstance(entrant, ExternalSolver):
         found = external.run(entrant, objective, starts, budget, gradient, dtype)
         counts = int(found.functions.sum()), int(found.gradients.sum())
-        yield Block(slice(0, len(starts)), best_so_far(found.values), *counts)
-    elif searches_line(entrant):
-        values, spent = _line_search(entrant, objective, starts, settings, budget, gradient, dtype)
-        yield Block(slice(0, len(values)), best_so_far(values), spent, spent)
+        never = np.zeros(len(starts), bool)
+        yield Block(slice(0, len(starts)), best_so_far(found.values), *counts, never)
+    elif any(visits(entrant, objective.structure)):
+        yield _step_by_step(entrant, objective, starts, settings, budget, gradient, dtype)
     else:
         each = 2 * 8 * (objective.dim + 1) * budget
         axis = {tuple(settings): tuple(settings.values())} if settings else {}
@@ -83,7 +87,8 @@ def curves(
             arrays = runner(index)
             spent = int(arrays["evaluations"].sum(dtype=np.int64))
             best = best_so_far(arrays["values"])
-            yield Block(slice(*asked.bounds(index)), best, spent, spent)
+            never = np.zeros(len(best), bool)
+            yield Block(slice(*asked.bounds(index)), best, spent, spent, never)
 
 
 def evaluations_to(best: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -110,11 +115,33 @@ def best_so_far(values: np.ndarray) -> np.ndarray:
     return np.minimum.accumulate(np.where(np.isnan(values), np.inf, values), axis=-1, dtype=float)
 
 
-def searches_line(optimizer: optimizers.Optimizer) -> bool:
-    """Whether an optimizer evaluates the objective more than once a step, in a line search.
+class Visits(NamedTuple):
+    """How the evaluations of an optimizer are counted.
+
+    Args:
+        searches: whether it evaluates the objective more than once a step, in a line search.
+        elsewhere: whether it is evaluated at another point than the one it stands at.
+    """
+
+    searches: bool
+    elsewhere: bool
+
+
+@functools.lru_cache(maxsize=256)
+def visits(optimizer: optimizers.Optimizer, structure: Structure | None = None) -> Visits:
+    """How the evaluations of an optimizer are counted; nothing is compiled.
+
+    Args:
+        optimizer: made by gdjax.
+        structure: of the points, where they are no plain vectors.
 
     Raises:
-        ArgumentError: it does, without telling how often.
+        ArgumentError: it evaluates the objective more than once, without telling how often, or it
+            cannot begin at such points.
+
+    Example:
+        >>> visits(optimizers.get("schedule_free_sgd"))
+        Visits(searches=False, elsewhere=True)
     """
     calls = []
 
@@ -122,22 +149,22 @@ def searches_line(optimizer: optimizers.Optimizer) -> bool:
         calls.append(point)
         return trial_bowl(point)
 
-    _, state = jax.eval_shape(lambda: trial_step(optimizer, bowl))
-    if not calls:
-        return False
-    if not optimizers.has_line_search(state):
+    made, dim = over_vectors(optimizer, structure), structure.size if structure else 2
+    try:
+        _, state = jax.eval_shape(lambda: trial_step(made, bowl, dim))
+    except Exception as error:  # whatever optax raises is the reason
+        raise ArgumentError(
+            f"{optimizer!r:.200} cannot descend from such points: {first_line(error)}"
+        ) from error
+    if calls and not optimizers.has_line_search(state):
         raise ArgumentError(
             f"{optimizer.factory.__name__} cannot be ranked: it evaluates the objective more than "
             f"once a step, and does not tell how often"
         )
-    return True
+    return Visits(bool(calls), optimizers.has_eval_point(state))
 
 
-def _searched(state: PyTree) -> PyTree:
-    return optax.tree_utils.tree_get(state, "num_linesearch_steps")
-
-
-def _line_search(
+def _step_by_step(
     optimizer: optimizers.Optimizer,
     objective: Objective,
     starts: np.ndarray,
@@ -145,32 +172,65 @@ def _line_search(
     budget: int,
     gradient: GradientSide,
     dtype: DType,
-) -> tuple[np.ndarray, int]:
-    """The curves of an optimizer that counts its own evaluations, and how many there were.
+) -> Block:
+    """The curves of an optimizer that counts its own evaluations, or is evaluated elsewhere.
 
-    A step costs what its line search evaluates: the last of these serves the next step.
+    A step costs what its line search evaluates: the last of these serves the next step. To look
+    at the evaluation point costs nothing: the method does not.
     """
-
-    def descend(
-        objective: Objective, start: jax.Array, given: dict[str, jax.Array]
-    ) -> tuple[jax.Array, jax.Array]:
-        made = optimizer.replace(**given)
-        descent = Descent(objective, made, gradient)
-
-        def body(state: State, _: None) -> tuple[State, tuple[jax.Array, jax.Array]]:
-            after, value = descent.step(state)
-            return after, (value, jnp.maximum(_searched(after.optimizer), 1))
-
-        return jax.lax.scan(body, State(start, made.init(start)), length=budget)[1]
-
     many = max([len(column) for column in settings.values()], default=1)
     with default_dtype(dtype):
         cells = np.repeat(starts, many, axis=0)
         given = {name: jnp.tile(jnp.asarray(v, float), len(starts)) for name, v in settings.items()}
-        run = jax.jit(jax.vmap(descend, in_axes=(None, 0, 0)))
-        met, costs = map(np.asarray, run(objective, jnp.asarray(cells, float), given))
+        numbers = [
+            given.get(name, jnp.broadcast_to(number, (len(cells), *np.shape(number))))
+            for name, number in optimizer.numbers.items()
+        ]
+        made = optimizers.Optimizer.of_parts(optimizer.parts[0], numbers)
+        seen = _steps(objective.cast(dtype), made, jnp.asarray(cells, float), budget, gradient)
+        met, costs, stuck = map(np.asarray, seen)
     values = np.full((len(cells), budget), np.inf)
     at = np.cumsum(np.insert(costs, 0, 1, axis=1)[:, :-1], axis=1) - 1  # when each value is known
     rows, columns = np.nonzero(at < budget)
     values[rows, at[rows, columns]] = met[rows, columns]
-    return values, int(np.minimum(costs.sum(axis=1) + 1, budget).sum())
+    last = (at < budget).sum(axis=1) - 1
+    spent = int(np.minimum(costs.sum(axis=1) + 1, budget).sum())
+    every = slice(0, len(cells))
+    return Block(every, best_so_far(values), spent, spent, stuck[np.arange(len(cells)), last])
+
+
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def _steps(
+    objective: Objective,
+    optimizers_by_cell: optimizers.Optimizer,
+    starts: jax.Array,
+    budget: int,
+    gradient: GradientSide,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The value before each step, what the step costs, and whether it is stuck: ``(n, budget)``."""
+
+    def path(
+        optimizer: optimizers.Optimizer, start: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        descent = Descent.of(objective, optimizer, gradient, stops=False)
+
+        def body(state: State, _: None) -> tuple[State, tuple[jax.Array, ...]]:
+            after, value = descent.step(state, jnp.int32(budget))
+            moving = after.cell.running & ~after.cell.converged
+            stuck = moving & descent.stuck(state, value, state.cell.best)
+            evaluated = descent.eval_point(state)
+            if evaluated is not None:
+                value = objective.value(evaluated)
+            counts = jnp.where(after.cell.running, value, jnp.inf)
+            return after, (counts, _cost(after.optimizer), stuck)
+
+        return jax.lax.scan(body, descent.init_cell(start), length=budget)[1]
+
+    return jax.vmap(path)(optimizers_by_cell, starts)
+
+
+def _cost(state: PyTree) -> jax.Array:
+    """How many evaluations the step that led to a state took."""
+    if not optimizers.has_line_search(state):
+        return jnp.int32(1)
+    return jnp.maximum(optax.tree_utils.tree_get(state, "num_linesearch_steps"), 1)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdjax import metrics
+from gdjax._descent.trajectory import AT_EVAL_POINT
 from gdjax._util.display import Card, aligned, shown
 
 QUARTILES = np.array([0.25, 0.5, 0.75])
@@ -34,12 +35,14 @@ class Ranking(NamedTuple):
         fmin: f* of each, ``(p,)``.
         known: whether that is known, or the lowest value that BFGS found, ``(p,)``.
         optimizers: labels.
+        elsewhere: whether its values are those at its evaluation points, ``(o,)``.
         budget: evaluations of each descent.
         tau: precisions, each relative to the start, ``(t,)``.
         targets: more of them, for the runtime distribution, ``(m,)``.
         costs: evaluations to f − f* ≤ τ (f(x₀) − f*), infinite for never, ``(p, o, s, h, t)``.
         runtimes: likewise to the targets, ``(p, o, s, h, m)``.
         best: lowest value of each descent, ``(p, o, s, h)``.
+        stuck: whether its line search found no lower point in the end, ``(p, o, s, h)``.
         at: numbers of evaluations, ``(n,)``.
         gaps: quartiles of (best f − f*)/(f(x₀) − f*) there over starts and seeds, ``(p, o, 3, n)``.
         settings: the hyperparameters that tuning chose: by label, and name, ``(p, s)``.
@@ -55,12 +58,14 @@ class Ranking(NamedTuple):
     fmin: np.ndarray
     known: np.ndarray
     optimizers: tuple[str, ...]
+    elsewhere: np.ndarray
     budget: int
     tau: np.ndarray
     targets: np.ndarray
     costs: np.ndarray
     runtimes: np.ndarray
     best: np.ndarray
+    stuck: np.ndarray
     at: np.ndarray
     gaps: np.ndarray
     settings: dict[str, dict[str, np.ndarray]]
@@ -154,6 +159,7 @@ class Ranking(NamedTuple):
                     "evaluations_median": float(quartiles[1]),
                     "evaluations_q75": float(quartiles[2]),
                     "best_value": float(self.best[i, j].min()),
+                    "stuck": float(self.stuck[i, j].mean()),
                     "score": float(scores[i, j].mean()),
                     "score_best_seed": float(scores[i, j].min()),
                     "score_worst_seed": float(scores[i, j].max()),
@@ -180,6 +186,8 @@ class Ranking(NamedTuple):
                     "score": float(by_seed.mean()),
                     "score_by_seed": by_seed.tolist(),
                     "tuning_evaluations": int(self.tuning[:, j].sum()),
+                    "stuck": int(self.stuck[:, j].sum()),
+                    "value_at_evaluation_point": bool(self.elsewhere[j]),
                 }
             )
         return found
@@ -192,7 +200,9 @@ class Ranking(NamedTuple):
     def _rows(self) -> list[tuple[str, ...]]:
         head = "optimizer", "mean rank", "first", "success", "95 %", "evaluations"
         alike = self.together or len(self.objectives) == 1
-        rows: list[tuple[str, ...]] = [(*head, "score", "by seed", *["tuned to"] * alike)]
+        any_stuck = bool(self.stuck.any())
+        last = *["stuck"] * any_stuck, *["tuned to"] * alike
+        rows: list[tuple[str, ...]] = [(*head, "score", "by seed", *last)]
         for row in self.overall():
             share, low, high = (f"{100 * x:.0f}" for x in row["success"])
             arrived = ("never" if np.isinf(q) else f"{q:.0f}" for q in row["evaluations"])
@@ -203,13 +213,15 @@ class Ranking(NamedTuple):
                     row["optimizer"], f"{row['mean_rank']:.2f}", str(row["first"]), f"{share} %",
                     f"{low}–{high}", ", ".join(arrived), f"{row['score']:.0f}",
                     f"{low_seed:.0f}–{high_seed:.0f}" if tuned else "",
+                    *[f"{row['stuck']} of {self.stuck[:, 0].size}"] * any_stuck,
                     *[self._tuned(row["optimizer"])] * alike,
                 )
             )  # fmt: skip
         return rows
 
     def __str__(self) -> str:
-        return aligned(self._rows())
+        elsewhere = itertools.compress(self.optimizers, self.elsewhere)
+        return "\n".join([aligned(self._rows()), *(f"{k}: {AT_EVAL_POINT}" for k in elsewhere)])
 
     def _card(self) -> Card:
         p, o, s, h, _ = self.costs.shape

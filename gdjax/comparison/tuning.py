@@ -1,5 +1,6 @@
 """The fair comparison: tuned with equal budgets on some starts, scored on others: ``rank``."""
 
+import itertools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from gdjax._inputs import DType, as_count, as_dtype, default_dtype
 from gdjax._util.errors import ArgumentError
 from gdjax.comparison import external
 from gdjax.comparison.entrants import as_entrants, as_objectives
-from gdjax.comparison.evaluations import Entrant, curves, evaluations_to, searches_line
+from gdjax.comparison.evaluations import Entrant, curves, evaluations_to, visits
 from gdjax.comparison.ranges import Range, chosen_ranges, draw
 from gdjax.comparison.ranking import Ranking, penalised
 from gdjax.objectives import GradientSide, Objective, evaluate, validate
@@ -63,7 +64,8 @@ def rank(
     For each tuning seed, random search draws ``trials`` settings of each optimizer's learning
     rates and shares (momentum and the like), descends with each from ``starts`` points, and keeps
     the setting with the least mean of the evaluations that it takes to f − f* ≤ τ (f(x₀) − f*).
-    A failure counts twice the budget. That setting is scored on ``held_out`` other points.
+    A failure counts twice the budget; of a schedule-free method or an average the values at its
+    evaluation points count. That setting is scored on ``held_out`` other points.
     Descents end with the budget, or when they leave a hundred widths of the domain. Where f*
     is not known, the lowest value that BFGS finds from all these points stands for it.
 
@@ -111,8 +113,8 @@ def rank(
     dtype = as_dtype(dtype) or "float64"
     chosen, entrants = as_objectives(objectives), as_entrants(optimizers)
     tunable = {k: e for k, e in entrants.items() if isinstance(e, lookup.Optimizer)}
-    for one in tunable.values():
-        searches_line(one)  # refuses one whose evaluations cannot be counted, before any descent
+    for one, f in itertools.product(tunable.values(), chosen.values()):
+        visits(one, f.structure)  # refuses, before any descent, what cannot be counted
     searched = chosen_ranges(tunable, ranges or {})
     for f in chosen.values():
         f.value_and_gradient(gradient)
@@ -172,6 +174,7 @@ def _ranking(
     costs = np.empty((p, o, s, h, len(asked.tau)))
     runtimes = np.empty((p, o, s, h, len(TARGETS)))
     best, gaps = np.empty((p, o, s, h)), np.empty((p, o, 3, len(at)))
+    stuck = np.empty((p, o, s, h), bool)
     spent = np.zeros((p, o), int)
     functions, gradients = np.empty((p, o)), np.empty((p, o))
     settings: dict[str, dict[str, np.ndarray]] = {}
@@ -183,7 +186,7 @@ def _ranking(
         for i, arena in enumerate(arenas.values()):
             chosen = {name: values[i] for name, values in settings[label].items()}
             found = _score(asked, arena, entrant, chosen, at)
-            costs[i, j], runtimes[i, j], best[i, j], gaps[i, j], *counts = found
+            costs[i, j], runtimes[i, j], best[i, j], stuck[i, j], gaps[i, j], *counts = found
             functions[i, j], gradients[i, j] = counts
             bar.update(0.5)
     bar.close()
@@ -194,12 +197,14 @@ def _ranking(
         fmin=np.array([arena.fmin for arena in arenas.values()]),
         known=np.array([arena.objective.fmin is not None for arena in arenas.values()]),
         optimizers=tuple(entrants),
+        elsewhere=np.array([_elsewhere(e, next(iter(arenas.values()))) for e in entrants.values()]),
         budget=asked.budget,
         tau=asked.tau,
         targets=TARGETS,
         costs=costs,
         runtimes=runtimes,
         best=best,
+        stuck=stuck,
         at=at,
         gaps=gaps,
         settings=settings,
@@ -272,7 +277,7 @@ def _score(
     chosen: Mapping[str, np.ndarray],
     at: np.ndarray,
 ) -> tuple[Any, ...]:
-    """Costs, runtimes and best values on the held-out starts ``(s, h, …)``, and gaps ``(3, n)``."""
+    """Costs, runtimes, best values and who is stuck ``(s, h, …)``; gaps ``(3, n)``, and counts."""
     blocks = list(
         curves(
             entrant, arena.objective, arena.held_out, chosen, asked.budget, asked.gradient,
@@ -291,7 +296,14 @@ def _score(
         return np.broadcast_to(split, (asked.seeds, *split.shape[1:]))
 
     counts = np.sum([(block.functions, block.gradients) for block in blocks], axis=0) / len(best)
-    return *map(by_seed, (costs, runtimes, best[:, -1])), gaps, *counts
+    stuck = np.concatenate([block.stuck for block in blocks])
+    return *map(by_seed, (costs, runtimes, best[:, -1], stuck)), gaps, *counts
+
+
+def _elsewhere(entrant: Entrant, arena: _Arena) -> bool:
+    """Whether an entrant is evaluated at another point than the one it stands at."""
+    structure = arena.objective.structure
+    return isinstance(entrant, lookup.Optimizer) and visits(entrant, structure).elsewhere
 
 
 def _met(best: np.ndarray, fmin: float, tau: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

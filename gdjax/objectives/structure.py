@@ -67,13 +67,20 @@ class Structure:
 
     def unflatten(self, flat: Flat) -> PyTree:
         """The point of a flat vector ``(d,)``; of several, ``(n, d)``, with n before each shape."""
+        return self._filled(flat, self._fixed)
+
+    def numbers(self, flat: Flat) -> PyTree:
+        """The same with None for every leaf that holds no numbers: what an optimizer is handed."""
+        return self._filled(flat, (None,) * len(self._fixed))
+
+    def _filled(self, flat: Flat, fixed: tuple[object, ...]) -> PyTree:
         first, before = 0, flat.shape[:-1]
         leaves = []
         for shape, end in zip(self._shapes, self._ends, strict=True):
             leaves.append(flat[..., first:end].reshape((*before, *shape)))
             first = end
         given = iter(leaves)
-        pairs = zip(self._moving, self._fixed, strict=True)
+        pairs = zip(self._moving, fixed, strict=True)
         return jax.tree.unflatten(self._structure, [next(given) if m else x for m, x in pairs])
 
     def flatten(self, point: PointLike, argument: str = "start", batched: bool = False) -> Any:

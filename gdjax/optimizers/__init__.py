@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from gdjax._util import lazy
 from gdjax.optimizers import schedules
+from gdjax.optimizers.averaging import ema_of_points, mean_of_points
+from gdjax.optimizers.evaluation import eval_point, has_eval_point
 from gdjax.optimizers.lookup import (
     TRANSFORMS,
     as_factory,
@@ -49,14 +51,18 @@ __all__ = [
     "averaged_momentum",
     "cannot_trace",
     "chain",
+    "ema_of_points",
+    "eval_point",
     "extra_arguments",
     "factory",
     "get",
     "gradient_descent",
     "gradient_noise",
+    "has_eval_point",
     "has_line_search",
     "heavy_ball",
     "make",
+    "mean_of_points",
     "names",
     "nesterov",
     "nesterov_textbook",

@@ -52,7 +52,7 @@ def _example(name: str) -> Optimizer | str:
     """The optimizer with something for everything that it requires, or why it cannot be."""
     required = [key for key, value in lookup.parameters(name).items() if value is REQUIRED]
     given: dict[str, PyTree] = {
-        key: lookup.get("sgd", learning_rate=0.1) if "optimizer" in key else 0.1 for key in required
+        key: lookup.get("sgd", learning_rate=0.1) if "optimizer" in key else 1.0 for key in required
     }
     if "seed" in given:
         given["seed"] = 0

@@ -15,7 +15,7 @@ from jaxtyping import ArrayLike
 from gdjax._util.errors import ArgumentError, check_known, first_line
 from gdjax._util.plugins import Plugins
 from gdjax._util.types import PyTree
-from gdjax.optimizers import momentum, noise, schedules
+from gdjax.optimizers import averaging, momentum, noise, schedules
 from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions, parameters_of
 from gdjax.optimizers.optimizer import Optimizer, random_key, trial_step
 from gdjax.optimizers.tree import REQUIRED, Factory, is_own, signature
@@ -26,7 +26,6 @@ _OWN: dict[str, Factory] = {
 
 # Where optax's own error would not say it; whatever else fails is told in optax's words.
 _REASONS = {
-    "lookahead": "it descends a pair of points, a fast and a slow one (optax.LookaheadParams)",
     "dpsgd": "it needs one gradient for each example of a batch, and an objective has no examples",
 }
 
@@ -64,7 +63,8 @@ def _transforms() -> dict[str, Factory]:
             for parameter in inspect.signature(factory).parameters.values()
         )
     }
-    return found | {"gradient_noise": noise.gradient_noise}
+    own = averaging.ema_of_points, averaging.mean_of_points, noise.gradient_noise
+    return found | {factory.__name__: factory for factory in own}
 
 
 def _seeded(factory: Factory) -> Factory:
@@ -234,7 +234,7 @@ def make(factory: Factory, **given: PyTree) -> Optimizer:
 
 
 def transform(name: str, **given: PyTree) -> Optimizer:
-    """The transformation of that name, for ``chain``: ``gradient_noise``, or one of optax's.
+    """The transformation of that name, for ``chain``: one of gdjax's own, or of optax's.
 
     Args:
         name: one of ``TRANSFORMS.names()``.

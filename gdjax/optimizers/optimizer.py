@@ -12,6 +12,7 @@ from jax import tree_util
 from jaxtyping import Array, ArrayLike
 
 from gdjax._util.types import PointFunction, PyTree
+from gdjax.optimizers.evaluation import is_lookahead, with_slow_point
 from gdjax.optimizers.tree import IN_PYTHON, Factory, Kind, Tree, checked, is_own, signature
 
 Scalar = float | int | Array
@@ -137,7 +138,10 @@ def tolerant(transformation: optax.GradientTransformation) -> optax.GradientTran
     """The transformation, handed only those of the extra arguments that it takes.
 
     optax hands on all or none; a few of its optimizers, such as ``contrib.sam``, take some.
+    ``optax.lookahead`` comes as one of a single point.
     """
+    if is_lookahead(transformation):
+        transformation = with_slow_point(transformation)
     transformation = optax.with_extra_args_support(transformation)
     taken = inspect.signature(transformation.update).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
@@ -158,15 +162,16 @@ def trial_bowl(point: Array) -> Array:
 
 
 def trial_step(
-    transformation: optax.GradientTransformation, bowl: PointFunction = trial_bowl
+    transformation: optax.GradientTransformation, bowl: PointFunction = trial_bowl, dim: int = 2
 ) -> tuple[PyTree, PyTree]:
-    """The first update and state on a bowl in two dimensions, with all that a descent hands over.
+    """The first update and state on a bowl, with all that a descent hands over.
 
     Args:
         transformation: whose step it is.
         bowl: the objective, which an optimizer may evaluate by itself.
+        dim: number of dimensions.
     """
-    point, slope = jnp.ones(2), 2 * jnp.ones(2)
+    point, slope = jnp.ones(dim), 2 * jnp.ones(dim)
     extra = extra_arguments(jnp.zeros(()), slope, bowl, jax.grad(bowl))
     taking = optax.with_extra_args_support(transformation)
     return taking.update(slope, taking.init(point), point, **extra)
@@ -183,13 +188,13 @@ def has_line_search(state: PyTree) -> bool:
 
 
 def extra_arguments(
-    value: Array, slope: Array, fn: PointFunction, gradient: PointFunction
-) -> dict[str, Array | Factory]:
+    value: Array, slope: PyTree, fn: Factory, gradient: Factory
+) -> dict[str, PyTree]:
     """All that some optimizer of optax asks for: line searches, Polyak steps, Sophia, SAM.
 
     Args:
         value: the objective at the point.
-        slope: its gradient there, ``(d,)``.
+        slope: its gradient there, of the structure of the point.
         fn: point → value.
         gradient: point → gradient.
     """
@@ -197,7 +202,7 @@ def extra_arguments(
     def value_fn(point: PyTree, obj_fn: object = None, grad_fn: object = None) -> Array:
         return fn(point)  # line searches hand on the other two without a use for them
 
-    def grad_fn(point: PyTree, inner_step: object = None) -> Array:
+    def grad_fn(point: PyTree, inner_step: object = None) -> PyTree:
         return gradient(point)
 
     return {"value": value, "grad": slope, "value_fn": value_fn, "obj_fn": fn, "grad_fn": grad_fn}
