@@ -1,0 +1,132 @@
+"""Every optimizer and schedule of optax is, in every kernel, what it is in a plain loop of optax's.
+
+What there is comes from the catalogues, so that what a new optax brings is tested by being there.
+An object is made as people type it, ``optax.adam(0.1)``, and its numbers are constants of what is
+compiled; by name every setting has another value than its default, and the numbers are traced.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from fall_backs import is_foreseen
+from optax_loops import (
+    EXTRA,
+    NO_POINT,
+    OWN,
+    SCHEDULES,
+    changed,
+    raw,
+    required,
+    theirs,
+    value,
+    walks,
+)
+
+import gdjax
+from gdjax import optimizers
+from gdjax._inputs import default_dtype
+
+F = gdjax.Objective(name="f", fn=value, domain=[(-2, 2)] * 2)
+STARTS, STEPS = np.array([(1.5, -0.8), (-0.6, 1.2), (0.3, 0.9)]), 20
+# Kernels differ in the order of their sums and in the last bit of an elementary function. On a
+# smooth bowl, and far from where the signs of gradients change, twenty steps make a few units in
+# the last place of it; of Sophia's, which divides by a curvature near 0, fifty.
+UNITS = 100
+
+
+def of_optax():
+    """All by label: what optax makes, what gdjax is given for it, and what optax hands on to it."""
+    for name in sorted({*optimizers.names()} - {*NO_POINT}):
+        made = functools.partial(lambda n: raw(n, required(n)), name)
+        yield f"{name} object", (made, made, name)
+        given = changed(optimizers.parameters(name))
+        by_name = functools.partial(optimizers.get, name, **given)
+        yield f"{name} by name", (functools.partial(raw, name, given), by_name, name)
+    for name, given in SCHEDULES.items():
+        made = functools.partial(lambda n, g: optax.sgd(theirs(n, g)), name, given)
+        rate = {"schedule": name} | given
+        by_name = functools.partial(optimizers.get, "gradient_descent", learning_rate=rate)
+        yield f"{name} object", (made, made, name)
+        yield f"{name} by name", (made, by_name, name)
+    for name, made in (RATES | WRAPPED).items():
+        yield name, (made, made, name)
+
+
+RATES = {
+    f"rate {name}": functools.partial(optax.sgd, rate)
+    for name, rate in {
+        "of a fraction": lambda c: 0.05 / (1 + c),
+        "of a power": lambda c: 0.1 * 0.9**c,
+        "of a cosine": lambda c: 0.05 * (1 + jnp.cos(c / 7)),
+        "of whole numbers": lambda c: 0.1 / (1 + c // 5),
+        "of two pieces": lambda c: jnp.where(c < 7, 0.1, 0.03),
+    }.items()
+}
+WRAPPED = {
+    "masked adamw": lambda: optax.adamw(0.1, mask=lambda p: jax.tree.map(lambda _: True, p)),
+    "masked": lambda: optax.masked(optax.adam(0.1), mask=True),
+    "partition": lambda: optax.partition({"a": optax.adam(0.1), "b": optax.sgd(0.1)}, "a"),
+    "chain": lambda: optax.chain(optax.sgd(0.1), optax.ema(0.9)),
+    "chain with a clip": lambda: optax.chain(optax.clip_by_global_norm(0.5), optax.adam(0.1)),
+    "named chain": lambda: optax.named_chain(("a", optax.adam(0.1)), ("b", optax.clip(0.05))),
+    "MultiSteps": lambda: optax.MultiSteps(optax.adam(0.1), 3),
+    "apply_if_finite": lambda: optax.apply_if_finite(optax.adam(0.1), 3),
+    "inject_hyperparams": lambda: optax.inject_hyperparams(optax.adam)(0.1),
+    "inject a schedule": lambda: optax.inject_hyperparams(optax.sgd)(
+        optax.cosine_decay_schedule(0.1, 10)
+    ),
+    "reduce_on_plateau": lambda: optax.chain(optax.adam(0.1), optax.contrib.reduce_on_plateau()),
+}  # fmt: skip
+CASES = dict(of_optax())
+# Those that XLA alone can run: they loop, branch or draw random numbers.
+XLA_ALONE = {"lbfgs", "mechanize", "noisy_sgd", "sophia"}
+EVERY_DAY = {"adam object", "adafactor by name", "cosine_decay_schedule by name",
+             "rate of a fraction"}  # fmt: skip
+
+
+def every_case(test):
+    """All in both precisions; every day a few of them in the one where literals are too wide."""
+    assert {*CASES} >= EVERY_DAY
+    return pytest.mark.parametrize(
+        ("label", "dtype"),
+        [
+            pytest.param(label, dtype, marks=() if daily else pytest.mark.full)
+            for label in CASES for dtype in ("float32", "float64")
+            for daily in [label in EVERY_DAY and dtype == "float32"]
+        ],
+    )(pytest.mark.filterwarnings("ignore:`optimistic_adam` is deprecated")(test))  # fmt: skip
+
+
+@every_case
+def test_every_kernel_takes_the_steps_of_a_plain_loop(interpreted, label, dtype):
+    make_theirs, make_mine, name = CASES[label]
+    optimizer = make_mine()
+    with default_dtype(dtype):
+        path = walks(make_theirs(), EXTRA.get(name, None if name in OWN else ()), STEPS, STARTS)
+
+    def check(points, expected):
+        assert points.dtype == path.dtype == dtype
+        np.testing.assert_allclose(points, expected, rtol=0, atol=UNITS * np.finfo(dtype).eps)
+
+    for i, start in enumerate(STARTS):
+        found = gdjax.descend(F, optimizer, start, STEPS, dtype=dtype)
+        check(np.asarray(found.points)[1:], path[i])
+    for kernel in ("llvm", "pallas", "xla_math", "xla"):
+        every = {"save_at": "all"} if kernel == "llvm" else {}  # the last point takes half as long
+        run = functools.partial(
+            gdjax.sweep, F, optimizer, STARTS, steps=STEPS, stopping=False, dtype=dtype,
+            kernel=kernel, classify_rest=False, **every,
+        )  # fmt: skip
+        if name in XLA_ALONE and not kernel.startswith("xla"):
+            with pytest.raises(gdjax.ArgumentError, match=f"^kernel {kernel} cannot") as refused:
+                run()
+            assert is_foreseen(str(refused.value).partition(": ")[2])
+            continue
+        found = run()
+        if every:
+            check(found.points.values[:, 1:], path)
+        check(found.final_point.values, path[:, -1])
