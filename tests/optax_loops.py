@@ -106,6 +106,8 @@ NO_POINT = {
     "dpsgd": "one gradient for each example",
     "lookahead": "a pair of points",
 }
+# Those that loop, branch or draw random numbers: no kernel of scalars has them.
+XLA_ALONE = {"lbfgs", "mechanize", "noisy_sgd", "sophia"}
 OWN = "gradient_descent", "heavy_ball", "nesterov", "averaged_momentum", "nesterov_textbook"
 
 SCHEDULES = {

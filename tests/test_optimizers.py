@@ -110,26 +110,6 @@ def test_what_cannot_descend_from_a_point_says_why(name):
         optimizers.get(name, **changed(optimizers.parameters(name)))
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        name if name in ("adam", "noisy_sgd", "sam", "momo") else
-        pytest.param(name, marks=pytest.mark.full)
-        for name in optimizers.names() if name not in NO_POINT
-    ],
-)  # fmt: skip
-@pytest.mark.filterwarnings("ignore:`optimistic_adam` is deprecated:DeprecationWarning")
-def test_a_compiled_descent_is_a_plain_loop(name):
-    f = gdjax.Objective(name="f", fn=value, domain=[(-2, 2)] * 2)
-    given = changed(optimizers.parameters(name))
-    made = optimizers.get(name, **given)
-    with jax.disable_jit():
-        reference = made if name in OWN else raw(name, given)
-        expected = walk(reference, EXTRA.get(name, ()))
-    path = gdjax.descend(f, made, (1.5, -0.8), steps=3)
-    np.testing.assert_allclose(path.points[1:], expected, rtol=2e-5, atol=1e-6)
-
-
 # Transforms that need an example's own gradient, or a matrix.
 NO_VECTOR = {"differentially_private_aggregate", "scale_by_muon"}
 # Numbers that optax decides on in Python.

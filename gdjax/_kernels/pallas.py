@@ -21,6 +21,7 @@ from gdjax._descent.cells import Cells, stride
 from gdjax._kernels.call import Call
 from gdjax._util.types import Function
 
+PART = 2**18  # cells that the GPU is handed at once; several such parts make a call
 WHOLE: dict[str, Function] = {}  # elementary functions are left to the GPU's own library
 
 
@@ -82,13 +83,21 @@ class Kernel:
     def __call__(self, call: Call) -> None:
         """Descend the cells of a call; see ``Call``."""
         assert call.paths is None, "this kernel keeps no paths"
-        cells = call.cells(self.tile)
+        count = call.end - call.begin
+        size = min(PART, max(self.tile, 1 << (count - 1).bit_length()))  # few sizes: each compiles
+        cells = call.cells(size)
         rows = [column.of(cells) for column in call.all_columns]
         counts = np.array([call.steps, stride(call.steps, self._every)], np.int32)
-        kept = iter(self._run(rows, counts))
-        for array in call.out:
-            for column in array.reshape(len(array), -1).T:
-                column[...] = np.asarray(next(kept))[: len(array)]
+        # All are under way before the first one is read: its results come while others run.
+        parts = {
+            first: self._run([row[first : first + size] for row in rows], counts)
+            for first in range(0, count, size)
+        }
+        for first, part in parts.items():
+            kept = iter(part)
+            for array in (array[first : first + size] for array in call.out):
+                for column in array.reshape(len(array), -1).T:
+                    column[...] = np.asarray(next(kept))[: len(array)]
 
     def _descend(self, rows: Sequence[jax.Array], counts: jax.Array) -> Sequence[jax.Array]:
         init, step, terminate, postprocess = self._programs
