@@ -1,4 +1,4 @@
-"""Every objective on every device; where there is no GPU, Pallas is interpreted, and lowered for one.
+"""Every objective on every device: without a GPU Pallas is interpreted, and lowered for one.
 
 What is marked ``gpu`` runs on one alone: ``pytest -m gpu``.
 """
