@@ -107,7 +107,7 @@ NO_POINT = {
     "lookahead": "a pair of points",
 }
 # Those that loop, branch or draw random numbers: no kernel of scalars has them.
-XLA_ALONE = {"lbfgs", "mechanize", "noisy_sgd", "sophia"}
+XLA_ALONE = {"lbfgs", "mechanize", "momo by name", "noisy_sgd", "novograd", "sophia"}
 OWN = "gradient_descent", "heavy_ball", "nesterov", "averaged_momentum", "nesterov_textbook"
 
 SCHEDULES = {

@@ -18,6 +18,7 @@ from optax_loops import (
     NO_POINT,
     OWN,
     SCHEDULES,
+    XLA_ALONE,
     changed,
     raw,
     required,
@@ -28,6 +29,9 @@ from optax_loops import (
 
 import gdjax
 from gdjax import optimizers
+from gdjax._descent.cells import Setting, trace
+from gdjax._descent.loop import Descent
+from gdjax._descent.outcomes import DEFAULT_RULE
 from gdjax._inputs import default_dtype
 
 F = gdjax.Objective(name="f", fn=value, domain=[(-2, 2)] * 2)
@@ -124,7 +128,7 @@ def test_every_kernel_takes_the_steps_of_a_plain_loop(interpreted, label, dtype)
             gdjax.sweep, F, optimizer, STARTS, steps=STEPS, stopping=False, dtype=dtype,
             kernel=kernel, classify_rest=False, **every,
         )  # fmt: skip
-        if name in XLA_ALONE and not kernel.startswith("xla"):
+        if {name, label} & XLA_ALONE and not kernel.startswith("xla"):
             with pytest.raises(gdjax.ArgumentError, match=f"^kernel {kernel} cannot") as refused:
                 run()
             assert is_foreseen(str(refused.value).partition(": ")[2])
