@@ -1,10 +1,16 @@
-"""Types in signatures are checked in every test; XLA programs are kept between runs, ours not."""
+"""Types in signatures are checked in every test; what XLA compiled is kept between runs.
 
+A sweep that falls back to a slower kernel for a reason that nobody foresaw fails its test.
+"""
+
+import functools
 import os
 from pathlib import Path
 
 import hypothesis
+import jax
 import pytest
+from fall_backs import is_foreseen
 from jaxtyping import config, install_import_hook
 
 # In the environment, so that commands that tests start have it too. It is read at JAX's import.
@@ -26,3 +32,34 @@ def untyped():
     config.update("jaxtyping_disable", True)
     yield
     config.update("jaxtyping_disable", False)
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("gpu") and jax.default_backend() != "gpu":
+        pytest.skip("there is no GPU")
+
+
+@pytest.fixture(autouse=True)
+def reasons(monkeypatch):
+    """Why the sweeps of a test fell back so far; who breaks a kernel on purpose clears it."""
+    from gdjax._sweep import runner
+
+    compiled, found = runner.compiled, []
+
+    def listening(*asked):
+        kernel, reason = compiled(*asked)
+        found.append(reason)
+        return kernel, reason
+
+    monkeypatch.setattr(runner, "compiled", listening)
+    yield found
+    unforeseen = sorted({reason for reason in found if not is_foreseen(reason)})
+    assert not unforeseen, f"a sweep fell back for no reason in fall_backs.py: {unforeseen}"
+
+
+@pytest.fixture
+def interpreted(monkeypatch):
+    """Pallas step by step, on any device."""
+    from gdjax._kernels import pallas
+
+    monkeypatch.setattr(pallas, "Kernel", functools.partial(pallas.Kernel, interpret=True))

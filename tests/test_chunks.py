@@ -9,10 +9,10 @@ import optax
 import pytest
 
 import gdjax
-from gdjax._compiler import lower, program, rules, xla_math
-from gdjax._kernels import choice, llvm, xla
+from gdjax._compiler import lower, operations, program, rules, xla_math
+from gdjax._kernels import choice, llvm, pallas, xla
 
-ORDER = ["llvm", "xla_math", "xla"]
+ON_A_CPU, ON_A_GPU = ["llvm", "xla_math", "xla"], ["pallas", "xla"]
 
 
 def broken(*args, **kwargs):
@@ -31,6 +31,11 @@ def breaks_a_program(patch):
     patch.setattr(program.Program, "fuse", broken)
 
 
+def breaks_a_type(patch):  # LLVM knows no bits of floats
+    ill = operations.OPERATIONS["mul"]._replace(llvm="and_")
+    patch.setitem(operations.OPERATIONS, "mul", ill)
+
+
 def breaks_a_substitute(patch):
     breaks_native(patch)
     patch.setattr(xla_math, "_sum", broken)
@@ -41,6 +46,15 @@ def breaks_a_trace(patch):
     patch.setattr(xla, "substituted", lambda fn: broken)
 
 
+def breaks_pallas(patch):
+    patch.setattr(jax, "default_backend", lambda: "gpu")
+    patch.setattr(pallas, "evaluate", broken)
+
+
+def lacks_a_gpu(patch):
+    patch.setattr(jax, "default_backend", lambda: "gpu")
+
+
 @pytest.fixture
 def fresh():
     choice._kernel.cache_clear(), choice._of_tile.cache_clear()
@@ -49,23 +63,33 @@ def fresh():
 
 
 @pytest.mark.parametrize(
-    ("fault", "left"),
-    [(breaks_native, 1), (breaks_a_rule, 1), (breaks_a_program, 1), (breaks_a_substitute, 2),
-     (breaks_a_trace, 2)],
+    ("fault", "order", "left", "why"),
+    [
+        (breaks_native, ON_A_CPU, 1, "TypeError: no such lowering"),
+        (breaks_a_rule, ON_A_CPU, 1, "TypeError: no such lowering"),
+        (breaks_a_program, ON_A_CPU, 1, "TypeError: no such lowering"),
+        (breaks_a_type, ON_A_CPU, 1, "RuntimeError: LLVM IR parsing error"),
+        (breaks_a_substitute, ON_A_CPU, 2, "TypeError: no such lowering"),
+        (breaks_a_trace, ON_A_CPU, 2, "TypeError: no such lowering"),
+        (breaks_pallas, ON_A_GPU, 1, "TypeError: no such lowering"),
+        (lacks_a_gpu, ON_A_GPU, 1, "ValueError: Only interpret mode is supported on CPU backend."),
+    ],
 )  # fmt: skip
 @pytest.mark.parametrize("record", [None, "all"])
 def test_where_a_kernel_fails_the_next_takes_over_and_says_why(
-    monkeypatch, fresh, fault, left, record
+    monkeypatch, fresh, reasons, fault, order, left, why, record
 ):
     given = {"starts": np.float32([[1, 2], [3, 4]]), "steps": 20, "save_at": record}
     right = gdjax.sweep("sphere", gdjax.heavy_ball(0.1), kernel="xla", **given)
     with monkeypatch.context() as patch:
         fault(patch)
         found = gdjax.sweep("sphere", gdjax.heavy_ball(0.1), **given)
-    assert found.attrs["kernel"] == ORDER[left]
-    said = [f"the {name} kernel fails with TypeError: no such lowering" for name in ORDER[:left]]
+    assert found.attrs["kernel"] == order[left]
+    tried = order[:left] if order == ON_A_CPU or not record else []  # Pallas keeps no paths
+    said = [f"the {name} kernel fails with {why}" for name in tried]
     assert found.attrs["kernel_reason"] == "; ".join(said)
     np.testing.assert_allclose(found.final_point, right.final_point, rtol=1e-6, atol=1e-6)
+    assert reasons.pop() == found.attrs["kernel_reason"]  # else it would fail this test
 
 
 def test_what_no_kernel_can_do_is_refused_in_one_line(tmp_path):

@@ -109,7 +109,11 @@ def test_every_experiment_runs(path, gdjax, tmp_path):
 
 SWEEPS = {
     "single": (["steps=20"], "1 descent (1 start)", {"paths"}),
-    "starts": (["starts.number=32", "steps=20"], "32 descents (32 starts)", {"basins"}),
+    "starts": (
+        ["starts.number=32", "steps=20", "optimizer=gradient_descent",
+         "learning_rate={schedule: cosine_decay_schedule, init_value: 0.1, decay_steps: 300}"],
+        "32 descents (32 starts)", {"basins", "steps"},
+    ),
     "basins": (["starts.number=11", "steps=20"], "121 descents (121 starts)", {"basins"}),
     "stability": (
         ["starts.number=4", "hyperparameters.momentum.number=4",

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import gdjax
-from gdjax._kernels.choice import compiled
+from gdjax._kernels.choice import _kernel
 from gdjax._kernels.llvm import kernel, object_cache
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no kernels are kept here")
@@ -25,9 +25,9 @@ def folder(tmp_path, monkeypatch):
     """Where kernels are kept, which does not exist yet."""
     monkeypatch.setenv(object_cache.VARIABLE, str(tmp_path / "kernels"))
     monkeypatch.setattr(object_cache, "_sources", lambda: "as they are")
-    compiled.cache_clear()
+    _kernel.cache_clear()
     yield tmp_path / "kernels"
-    compiled.cache_clear()
+    _kernel.cache_clear()
 
 
 def compiles(code=CODE, *decides):
@@ -219,7 +219,7 @@ def swept(name="qfsp", scale=1.0, dtype="float32", **more):
     """A small sweep by a kernel that no earlier call left in memory."""
     base, table = gdjax.objectives.get(name), np.array([scale, 2.0])
     f = gdjax.Objective(fn=lambda p: base.fn(p) * table.astype(dtype)[0], domain=base.domain)
-    compiled.cache_clear()
+    _kernel.cache_clear()
     found = gdjax.sweep(
         f, gdjax.heavy_ball, gdjax.starts.uniform(100, seed=1),
         {"learning_rate": [0.02, 0.1], "momentum": [0.5, 0.9]},

@@ -16,7 +16,6 @@ from gdjax._compiler.xla_math import REPLACED, substituted
 from gdjax._descent.cells import Setting, stride, trace
 from gdjax._descent.outcomes import Outcome, StoppingRule
 from gdjax._inputs import default_dtype
-from gdjax._kernels import pallas
 from gdjax._kernels.choice import CPU_TILE, _kernel
 from gdjax._kernels.llvm import kernel
 from gdjax._sweep.plan import plan
@@ -47,31 +46,6 @@ def test_after_an_error_in_one_thread_none_begins_another_block():
     with pytest.raises(KeyboardInterrupt):
         Runner(asked, devices=2)(0, None, done)
     assert sum(finished) < asked.cells / 2
-
-
-# A few of them every day: with sums, powers, exponentials, sines, kinks, and of many dimensions.
-EVERY_DAY = {"booth", "beale", "qfsp", "rastrigin", "cross_in_tray", "rosenbrock"}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=() if n in EVERY_DAY else pytest.mark.full) for n in objectives.names()],
-)
-def test_every_objective_runs_in_the_native_kernel_and_has_its_value_and_gradient(name):
-    f = objectives.get(name)
-    points = starts.uniform(64, seed=3).take(f, 0, 64)
-    rate = 1e-3 / np.abs(np.asarray(f.domain)).max()
-    asked = plan(f, gdjax.gradient_descent(rate), points, steps=1, gradient="hand",
-                 dtype="float64", save_at="all", stopping=False)  # fmt: skip
-    found, runner = run(asked)
-    assert runner.kernel.name == "llvm", runner.reason
-    with default_dtype("float64"):
-        value, slope = jax.vmap(f.value_and_gradient("hand"))(jnp.asarray(points))
-    expected = points - rate * np.asarray(slope)
-    # Sums in another order and elementary functions of our own: some units in the last place of
-    # the largest term, which in these domains may be a thousand times the result.
-    np.testing.assert_allclose(found["values"][:, 0], value, rtol=1e-11, atol=1e-9)
-    np.testing.assert_allclose(found["final_point"], expected, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -113,34 +87,6 @@ def test_a_cell_is_the_descent_from_its_start(dtype, kernel):
             assert found["steps_to_tolerance"][i] == (within.argmax() if within.any() else -1)
         else:
             assert found["steps"][i] < 60
-
-
-@pytest.mark.parametrize(
-    "optimizer",
-    ["adam", "rprop", *(pytest.param(n, marks=pytest.mark.full)
-                        for n in ("rmsprop", "lion", "nesterov", "adagrad"))],
-)  # fmt: skip
-def test_the_native_kernel_runs_optax(optimizer):
-    f = objectives.get("booth")
-    made = gdjax.optimizers.get(optimizer, learning_rate=0.01)
-    asked = plan(f, made, starts.uniform(5), steps=20, dtype="float64", stopping=False)
-    found, runner = run(asked)
-    assert runner.kernel.name == "llvm", runner.reason
-    for i in range(5):
-        path = gdjax.descend(f, made, asked.starts.take(f, i, i + 1)[0], 20, dtype="float64")
-        np.testing.assert_allclose(found["final_point"][i], path.points[-1], rtol=1e-9)
-
-
-@pytest.mark.parametrize("kernel", ["llvm", "xla_math", "xla"])
-def test_a_kernel_takes_the_steps_that_a_descent_takes(kernel):
-    """Numbers are weak in both: adafactor casts the count of steps to float32."""
-    made = gdjax.optimizers.get("adafactor", learning_rate=0.1)
-    f, at = objectives.get("himmelblau"), (2.3, -1.1)
-    path = gdjax.descend(f, made, at, 30, dtype="float64").points
-    asked = {"steps": 30, "save_at": "all", "stopping": False, "dtype": "float64"}
-    found = gdjax.sweep(f, made, [at], kernel=kernel, **asked).points.values[0]
-    np.testing.assert_allclose(found[2], path[2], rtol=1e-15)
-    np.testing.assert_allclose(found, path, rtol=1e-12)
 
 
 def test_a_state_keeps_a_weak_type_only_where_steps_do():
@@ -217,33 +163,6 @@ def test_what_cannot_be_unrolled_runs_in_xla_and_says_why():
     assert runner.kernel.name == "xla_math"
     assert "cannot be unrolled" in runner.reason
     assert (found["outcome"] == Outcome.CONVERGED).all()
-
-
-@pytest.mark.full
-def test_a_line_search_runs_in_xla():
-    asked = plan(objectives.get("sphere"), optax.lbfgs(), starts.uniform(5), steps=5)
-    found, runner = run(asked)
-    assert runner.kernel.name == "xla_math"
-    assert (found["outcome"] == Outcome.CONVERGED).all()
-
-
-@pytest.mark.full
-def test_the_kernel_for_gpus_computes_the_same_as_the_one_for_cpus():
-    asked = plan(
-        objectives.get("ackley"), gdjax.heavy_ball, starts.uniform(150),
-        {"learning_rate": [0.001, 5.0], "momentum": [0.5]}, steps=30,
-    )  # fmt: skip
-    native = Runner(asked)
-    other = Runner(asked)
-    setting, _, data = Setting.of(asked.optimizer, asked.objective)
-    rules = asked.gradient, asked.stopping, asked.tolerance, asked.stops
-    start = jax.ShapeDtypeStruct((2,), np.float32)
-    cells = trace(setting, data, start, *rules, carry_data=True)
-    other.kernel = pallas.Kernel(cells, interpret=True)  # step by step, on any device
-    a, b = native(0), other(0)
-    calm = np.arange(300) % 2 == 0  # the large learning rate makes chaos of rounding
-    for name in a:
-        np.testing.assert_allclose(a[name][calm], b[name][calm], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("kernel", ["llvm", pytest.param("xla", marks=pytest.mark.full)])

@@ -5,9 +5,10 @@ steps of a descent.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
+from jax.core import ShapedArray
 from jax.extend.core import ClosedJaxpr, JaxprEqn
 
 from gdjax._compiler import elementary
@@ -48,15 +49,15 @@ def unroll(closed: ClosedJaxpr, functions: Functions = elementary.FUNCTIONS) -> 
             f"it takes about {count:,} operations on scalars, more than {LARGEST}"
         )
     program = Program()
+    jaxpr = getattr(closed, "jaxpr", closed)  # one class in newer versions of JAX
+    _check_dtypes(aval(v) for v in (*jaxpr.invars, *jaxpr.constvars))
     inputs = [
         filled([program.input(a.dtype) for _ in range(math.prod(a.shape))], a.shape)
         for a in closed.in_avals
     ]
 
     def rule(eqn: JaxprEqn, operands: list[np.ndarray]) -> list[np.ndarray]:
-        for dtype in (aval(v).dtype for v in eqn.outvars):
-            if dtype not in _DTYPES:
-                raise UnsupportedError(f"a kernel has no numbers of {dtype}")
+        _check_dtypes(map(aval, eqn.outvars))
         results = unrolled(program, eqn, operands, functions)
         if len(program.nodes) > LARGEST:
             raise UnsupportedError(f"it takes more than {LARGEST} operations on scalars")
@@ -66,6 +67,12 @@ def unroll(closed: ClosedJaxpr, functions: Functions = elementary.FUNCTIONS) -> 
         program.outputs += list(result.flat)
     program.fuse()
     return program
+
+
+def _check_dtypes(avals: Iterable[ShapedArray]) -> None:
+    for dtype in (a.dtype for a in avals):
+        if dtype not in _DTYPES:
+            raise UnsupportedError(f"a kernel has no numbers of {dtype}")
 
 
 def _cost(eqn: JaxprEqn) -> int:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental import pallas
+from jax.experimental.pallas import triton
 
 from gdjax._compiler.lower import unroll
 from gdjax._compiler.operations import ON_ARRAYS
@@ -20,11 +21,12 @@ from gdjax._descent.cells import Cells, stride
 from gdjax._kernels.call import Call
 from gdjax._util.types import Function
 
+PART = 2**18  # cells that the GPU is handed at once; several such parts make a call
 WHOLE: dict[str, Function] = {}  # elementary functions are left to the GPU's own library
 
 
-def evaluate(program: Program, inputs: Sequence[jax.Array]) -> list[Any]:
-    """Run a program over arrays of one shape."""
+def evaluate(program: Program, inputs: Sequence[jax.Array]) -> list[jax.Array]:
+    """Run a program over arrays of one shape; its results have it too, and their own dtypes."""
     values: dict[int, Any] = {
         node.index: value for node, value in zip(program.inputs, inputs, strict=True)
     }
@@ -38,7 +40,8 @@ def evaluate(program: Program, inputs: Sequence[jax.Array]) -> list[Any]:
             values[node.index] = jnp.asarray(args[0]).astype(node.dtype)
         elif node.op != "input":
             values[node.index] = ON_ARRAYS[node.op](*args)
-    return [read(output) for output in program.outputs]
+    # What is a constant has no shape, and some functions of JAX's return another dtype.
+    return [jnp.broadcast_to(read(o), inputs[0].shape).astype(o.dtype) for o in program.outputs]
 
 
 class Kernel:
@@ -80,13 +83,21 @@ class Kernel:
     def __call__(self, call: Call) -> None:
         """Descend the cells of a call; see ``Call``."""
         assert call.paths is None, "this kernel keeps no paths"
-        cells = call.cells(self.tile)
+        count = call.end - call.begin
+        size = min(PART, max(self.tile, 1 << (count - 1).bit_length()))  # few sizes: each compiles
+        cells = call.cells(size)
         rows = [column.of(cells) for column in call.all_columns]
         counts = np.array([call.steps, stride(call.steps, self._every)], np.int32)
-        kept = iter(self._run(rows, counts))
-        for array in call.out:
-            for column in array.reshape(len(array), -1).T:
-                column[...] = np.asarray(next(kept))[: len(array)]
+        # All are under way before the first one is read: its results come while others run.
+        parts = {
+            first: self._run([row[first : first + size] for row in rows], counts)
+            for first in range(0, count, size)
+        }
+        for first, part in parts.items():
+            kept = iter(part)
+            for array in (array[first : first + size] for array in call.out):
+                for column in array.reshape(len(array), -1).T:
+                    column[...] = np.asarray(next(kept))[: len(array)]
 
     def _descend(self, rows: Sequence[jax.Array], counts: jax.Array) -> Sequence[jax.Array]:
         init, step, terminate, postprocess = self._programs
@@ -96,21 +107,21 @@ class Kernel:
             inputs = [ref[...] for ref in refs[:given]]
             limit, every = jnp.full((self.tile,), refs[given][0]), refs[given][1]
             numbers = inputs[self._numbers]
-            state = [jnp.broadcast_to(x, (self.tile,)) for x in evaluate(init, inputs)]
+            state = evaluate(init, inputs)
 
-            def one(_: object, state: list[jax.Array]) -> list[Any]:
+            def one(_: object, state: list[jax.Array]) -> list[jax.Array]:
                 return evaluate(step, [*state, *numbers])[:-1]
 
             def runs(state: list[jax.Array]) -> jax.Array:
                 return jnp.max(state[self._running].astype(jnp.int32)) > 0
 
-            def segment(state: list[jax.Array]) -> list[Any]:
+            def segment(state: list[jax.Array]) -> list[jax.Array]:
                 state = evaluate(terminate, [*state, *numbers, limit])[:-1]
                 return jax.lax.fori_loop(0, every - 1, one, state)
 
             state = jax.lax.while_loop(runs, segment, state)
             for ref, value in zip(refs[given + 1 :], evaluate(postprocess, state), strict=True):
-                ref[...] = jnp.broadcast_to(value, (self.tile,)).astype(ref.dtype)
+                ref[...] = value
 
         lane = pallas.BlockSpec((self.tile,), lambda i: (i,))
         return pallas.pallas_call(
@@ -120,4 +131,5 @@ class Kernel:
             out_specs=[lane] * len(postprocess.outputs),
             out_shape=[jax.ShapeDtypeStruct((count,), o.dtype) for o in postprocess.outputs],
             interpret=self._interpret,
+            compiler_params=triton.CompilerParams(),  # by default another compiler, of other shapes
         )(*rows, counts)

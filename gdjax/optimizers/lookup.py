@@ -32,7 +32,12 @@ _REASONS = {
 
 @functools.cache
 def _functions() -> dict[str, Factory]:
-    return module_functions(optax.contrib, optax)
+    presets = {
+        name: _Preset(member.func, name, tuple(member.keywords.items()))
+        for name, member in vars(optax).items()
+        if isinstance(member, functools.partial) and not member.args
+    }
+    return module_functions(optax.contrib, optax) | presets
 
 
 def _is_optimizer(name: str, factory: Factory) -> bool:
@@ -101,6 +106,21 @@ class _Seeded(_Wrapper):
         self, *, seed: ArrayLike = 0, **hyperparameters: PyTree
     ) -> optax.GradientTransformation:
         return self._parts[0](**hyperparameters, key=random_key(seed))
+
+
+class _Preset(_Wrapper):
+    """A factory with other defaults, as ``optax.nadam`` is ``optax.adam`` with Nesterov's step."""
+
+    def __init__(self, factory: Factory, name: str, defaults: tuple[tuple[str, PyTree], ...]):
+        super().__init__(factory, name, defaults)
+        written = ", ".join(f"{key}={value!r}" for key, value in defaults)
+        self.__name__, self.__doc__ = name, f"{factory.__name__} with {written}."
+        preset = functools.partial(factory, **dict(defaults))
+        self.__signature__: inspect.Signature = inspect.signature(preset)
+
+    def __call__(self, **given: PyTree) -> optax.GradientTransformation:
+        factory, _, defaults = self._parts
+        return factory(**dict(defaults) | given)
 
 
 class _Preceded(_Wrapper):
