@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from gdjax import metrics, plotting, results
 from gdjax._descent.outcomes import Outcome, StoppingRule
 from gdjax._sweep.engine import Sweep
-from gdjax._sweep.plan import plan
+from gdjax._sweep.outer import plans
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax.cli.config import make_axes, make_objective, make_optimizer, make_starts, plain, settings
 from gdjax.cli.output_folder import OutputFolder
@@ -34,7 +34,7 @@ def sweep(config: DictConfig, folder: OutputFolder) -> int:
     """
     objective = make_objective(config)
     stopping = StoppingRule(every=config.every) if config.stopping else False
-    asked = plan(
+    asked = plans(
         objective, make_optimizer(config.optimizer, config), make_starts(config), make_axes(config),
         stopping=stopping, **settings(config, *ASKED),
     )  # fmt: skip
