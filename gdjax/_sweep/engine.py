@@ -18,6 +18,7 @@ from gdjax._kernels.choice import KernelChoice
 from gdjax._sweep.appearance import LazyStarts, layout
 from gdjax._sweep.axes import Axes
 from gdjax._sweep.outer import OuterRunner, Plans, plans
+from gdjax._sweep.runner import Runner
 from gdjax._util import signals
 from gdjax._util.errors import ArgumentError
 from gdjax._util.memory import NEGLIGIBLE_BYTES, SHARE, available_memory, size
@@ -110,10 +111,10 @@ def sweep(
         ...               hyperparameters={"learning_rate": [0.1], "momentum": momenta})
         >>> (found.minimum < len(f.minima)).values.ravel().tolist()
         [False, True, True]
-        >>> both = sweep(f, ["sgd", "rmsprop"], hyperparameters={
+        >>> both = sweep(f, "sgd", hyperparameters={
         ...     "learning_rate": [0.01, 0.1], "nesterov": [True, False], "momentum": [0.5]})
-        >>> {name: both[name].values.tolist() for name in ("optimizer", "nesterov")}
-        {'optimizer': ['sgd', 'rmsprop'], 'nesterov': [True, False]}
+        >>> dict(both.outcome.sizes)
+        {'start': 1, 'learning_rate': 2, 'nesterov': 2, 'momentum': 1}
     """
     return Sweep(
         plans(
@@ -142,6 +143,8 @@ class Sweep:
     Attributes:
         layout: what its results look like.
         digest: short name of everything that decides the results.
+        plans: what is computed.
+        runners: what computes it, one a plan.
     """
 
     def __init__(
@@ -154,12 +157,13 @@ class Sweep:
         if devices is not None:
             as_count("devices", devices, 1)
         _check_memory(asked, in_memory)
-        self._plans, starts = asked, LazyStarts(asked)
+        self.plans, starts = asked, LazyStarts(asked)
         if in_memory:  # the results hold all of them: they are made once, for both
             starts = starts[:]
-            self._plans = asked.at(starts)
-        self._runner = OuterRunner(self._plans, devices, kernel)
-        self.layout: results.Layout = layout(asked, starts, self._runner.runners, in_memory)
+            self.plans = asked.at(starts)
+        self._runner = OuterRunner(self.plans, devices, kernel)
+        self.runners: list[Runner] = self._runner.runners
+        self.layout: results.Layout = layout(asked, starts, self.runners, in_memory)
         decides = [self.layout.attrs["config"], self.layout.dims, self.layout.chunk]
         self.digest: str = hashlib.sha256(repr(decides).encode()).hexdigest()[:10]
 
@@ -176,7 +180,7 @@ class Sweep:
             ArgumentError: a store that is a file or holds another sweep.
             StorageError: a disk that does not take the results; finished chunks stay readable.
         """
-        asked, runner, layout = self._plans, self._runner, self.layout
+        asked, runner, layout = self.plans, self._runner, self.layout
         if store is None:
             buffers = runner.buffers(asked.cells)
             with _bar(asked, 0, progress) as done:

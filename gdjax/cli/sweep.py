@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from gdjax import metrics, plotting, results
 from gdjax._descent.outcomes import Outcome, StoppingRule
 from gdjax._sweep.engine import Sweep
+from gdjax._sweep.estimate import estimate
 from gdjax._sweep.outer import plans
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax.cli.config import make_axes, make_several, make_starts, plain, settings
@@ -26,8 +27,10 @@ log: logging.Logger = logging.getLogger(__name__)
 ASKED = ("steps", "save_at", "classify_rest", "tolerance", "gradient", "dtype", "chunk")
 
 
-def sweep(config: DictConfig, folder: OutputFolder) -> int:
+def sweep(config: DictConfig, folder: OutputFolder) -> int | None:
     """Run a sweep, or what is missing of it; count, draw and tell what came out.
+
+    With ``plan`` it is told what that would take, and nothing is computed or written.
 
     Without ``store`` the results lie beside the folder, in one named after what decides them, so
     that the same sweep finds what it has computed already.
@@ -43,6 +46,9 @@ def sweep(config: DictConfig, folder: OutputFolder) -> int:
     name = objective.name if isinstance(objective, Objective) else "objectives"
     digest = f"{name}-{prepared.digest}.zarr"
     store = Path(config.store or folder.path.parent / "stores" / digest)
+    if config.plan:
+        print(f"{estimate(prepared)}\nstore     {store}, {_progress(store)}")
+        return None
     before = _evaluations(store)
     began = time.perf_counter()
     found = _completed(prepared, store)
@@ -95,6 +101,13 @@ def _evaluations(store: Path) -> tuple[int, int]:
         return 0, 0
     taken = results.open_results(store, variables=["evaluations"])["evaluations"].values
     return int((taken >= 0).sum()), int(taken.sum(where=taken >= 0, dtype=np.int64))
+
+
+def _progress(store: Path) -> str:
+    """How much of a sweep is in its store."""
+    if not (descents := _evaluations(store)[0]):
+        return "nothing in it yet"
+    return f"{_many(descents, 'descent')} in it already"
 
 
 def _with_ranges(found: xr.Dataset) -> str:
