@@ -21,7 +21,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gdjax import ArgumentError, cli, heavy_ball, objectives, sweep
+from gdjax import ArgumentError, cli, heavy_ball, objectives, results, sweep
 from gdjax._util import signals
 
 ROOT = Path(cli.__file__).parents[2]
@@ -179,6 +179,50 @@ def test_a_sweep_without_hyperparameters_has_no_axes(gdjax):
     )  # fmt: skip
     assert (code, err) == (0, "")
     assert "4 descents (4 starts)" in out
+
+
+def test_a_plan_says_what_a_sweep_would_be_and_leaves_nothing(gdjax, tmp_path):
+    words = [
+        "sweep", "sweep=hyperparameters", "optimizer=sgd", "starts.number=4", "steps=20",
+        "hyperparameters.momentum.number=3", "+hyperparameters.nesterov=[true,false]",
+    ]  # fmt: skip
+    code, out, err = gdjax(*words, "plan=true", "chunk=50")
+    assert (code, err, [*tmp_path.iterdir()]) == (0, "", [])
+    told = dict(line.split(maxsplit=1) for line in out.splitlines())
+    assert told["descents"] == "72 in 2 chunks of up to 50"
+    assert told["results"] == "0.00223 MB before compression, 31 bytes a descent"
+    assert told["kernel"] == "llvm × 2"
+    assert re.match(
+        r"roughly \S+ s and compilation, if every descent takes all .* \d+ op", told["time"]
+    )
+    assert told["store"].endswith(", nothing in it yet")
+    code, out, err = gdjax(*words, "plots=[stability]", "plot.dpi=30", "chunk=50")
+    assert (code, err) == (0, "")
+    assert (
+        "qfsp, sgd: 72 descents (4 starts × 3 values of learning rate × 3 values of momentum × 2 "
+        "values of nesterov)" in out
+    )
+    drawn = {path.stem for path in tmp_path.glob("outputs/sweep/*/*.png")}
+    assert drawn == {"stability_nesterov=True", "stability_nesterov=False"}
+    before = sorted(tmp_path.rglob("*"))
+    assert "72 descents in it already" in gdjax(*words, "plan=true", "chunk=50")[1]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.full
+def test_objectives_optimizers_and_schedules_are_axes_on_the_command_line(gdjax, tmp_path):
+    rate = "{schedule: cosine_decay_schedule, init_value: 0.1, decay_steps: 300}"
+    code, out, err = gdjax(
+        "sweep", "sweep=starts", "starts.number=8", "steps=20", "plot.dpi=30",
+        "objectives=[qfsp,ackley]", "optimizers=[adam,{name: sgd, momentum: 0.9}]",
+        f"+hyperparameters.learning_rate=[0.1,{rate}]", "parquet=true",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert "qfsp, ackley, adam, sgd: 64 descents" in out
+    (store,) = tmp_path.glob("outputs/sweep/stores/objectives-*.zarr")
+    found = results.open_results(store)
+    assert found.outcome.dims == ("start", "objective", "optimizer", "learning_rate")
+    assert {path.stem for path in tmp_path.glob("outputs/sweep/*/*.png")} >= {"basins_ackley"}
 
 
 RANKED = {
@@ -355,6 +399,11 @@ def refusal(task, *words, folder, capsys):
         (["run", "optimizer.momentum=1"], "momentum must lie in [0, 1), got 1"),
         (["sweep", "starts.kind=sobl"], "unknown kind of starts 'sobl'; did you mean 'sobol'?"),
         (["sweep", "starts.kind=sobol", "starts.number=1000"], "power of two, got 1000; take 1024"),
+        (["sweep", "objectives=qfsp"], "objectives must be names, or mappings with a name"),
+        (["sweep", "optimizers=[{momentum: 1}]"], "optimizers must be names, or mappings with a"),
+        (["sweep", "optimizers=[adam,adma]"], "unknown optimizer 'adma'; did you mean"),
+        (["sweep", "objectives=[qfsp,{name: sphere, dim: 3}]"], "must have points alike: qfsp has"),
+        (["sweep", "plan=yse"], "plan must be true or false, got yse"),
         (["sweep", "+hyperparameters.momentum=[]"], "momentum must be a list of at least one"),
         (["sweep", "+hyperparameters.momentum={low: 0}"], "hyperparameters.momentum.number must"),
         (["sweep", "zipped=[[momentum]]"], "first, as +hyperparameters.momentum=[0.1,0.2]"),

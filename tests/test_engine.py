@@ -23,7 +23,7 @@ from gdjax import objectives, optimizers, starts
 from gdjax._descent.outcomes import StoppingRule
 from gdjax._kernels import choice
 from gdjax._sweep import engine
-from gdjax._sweep.plan import plan
+from gdjax._sweep.outer import plans
 from gdjax.objectives import Objective
 from gdjax.objectives.structure import Structure
 from gdjax.results import Store
@@ -92,7 +92,7 @@ ABOUT = {
 
 def prepare(devices=None, kernel="auto", **settings):
     """A sweep that is yet to run: the one way here to its layout and to its digest."""
-    return engine.Sweep(plan(**settings), devices, kernel, in_memory=False)
+    return engine.Sweep(plans(**settings), devices, kernel, in_memory=False)
 
 
 def weighted(*weights):
@@ -491,9 +491,9 @@ def test_what_is_not_said_is_the_default(tmp_path, capsys):
     }
     found = gdjax.sweep(**bare, store=tmp_path / "store")
     assert gdjax.sweep(**bare | said, store=tmp_path / "store").identical(found)
-    assert_same_numbers(engine.Sweep(plan(**bare)).run(), found)
+    assert_same_numbers(engine.Sweep(plans(**bare)).run(), found)
     assert_same_numbers(gdjax.sweep(**bare), found)
-    assert engine.Sweep(plan(**bare)).layout.attrs["kernel"] == "llvm"
+    assert engine.Sweep(plans(**bare)).layout.attrs["kernel"] == "llvm"
     assert not capsys.readouterr().err
 
 

@@ -40,6 +40,12 @@ def test_the_sweep_of_the_readme_does_what_it_says(monkeypatch, tmp_path, capsys
     assert (tmp_path / "success_rate.png").is_file()
 
 
+def test_the_axes_of_the_readme_are_those_of_its_result():
+    names = {}
+    exec(block("rmsprop"), names)
+    assert names["reached"].shape == (64, 2, 2, 3)
+
+
 def test_the_functions_of_the_readme_can_be_descended(monkeypatch, tmp_path, capsys):
     own, use = (block(word) for word in ("def bowl(point)", "from my_file import"))
     (tmp_path / "my_file.py").write_text(own)

@@ -482,15 +482,16 @@ FOUND = sweep_of(
 
 
 SWEEP = dict.fromkeys((*sweep.ASKED, "plots", "store", "optimizer", "devices", "kernel")) | {
-    "stopping": True, "every": 10, "parquet": False,
+    "stopping": True, "every": 10, "parquet": False, "plan": False,
 }  # fmt: skip
 
 
 def asked_for(prepared, config, folder, **plot):
     """gdjax sweep, with a sweep that is prepared already."""
     return performed(
-        sweep.sweep, SWEEP | config, folder, plot, make_objective=lambda config: BOWL,
-        make_optimizer=Mock(), make_starts=Mock(), make_axes=Mock(), plan=Mock(),
+        sweep.sweep, SWEEP | config, folder, plot, make_several=lambda config: (BOWL, None),
+        make_starts=Mock(), make_axes=Mock(),
+        plans=Mock(return_value=Mock(by_objective=[SimpleNamespace(objective=BOWL)])),
         Sweep=Mock(return_value=prepared),
     )  # fmt: skip
 

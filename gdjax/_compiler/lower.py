@@ -19,6 +19,7 @@ from gdjax._compiler.rules import UnsupportedError, constant, filled, unrolled
 
 LARGEST = 4000  # operations; a longer program no longer fits the registers and caches it is for
 WORTH_TRYING = 4 * LARGEST  # before equal ones are found; a tenth of a second of unrolling
+ELEMENTARY = 2  # operations for each equation, where elementary functions are not taken apart
 Functions = Mapping[str, Callable[..., Scalar]]
 _DTYPES = tuple(map(np.dtype, ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"]))
 
@@ -73,6 +74,34 @@ def _check_dtypes(avals: Iterable[ShapedArray]) -> None:
     for dtype in (a.dtype for a in avals):
         if dtype not in _DTYPES:
             raise UnsupportedError(f"a kernel has no numbers of {dtype}")
+
+
+def operations(closed: ClosedJaxpr) -> int:
+    """About how many operations on scalars a function takes; a loop of unknown length, once.
+
+    Example:
+        >>> import jax
+        >>> operations(jax.make_jaxpr(lambda x: (2 * x).sum())(np.ones(3, np.float32)))
+        3
+    """
+    try:
+        return sum(node.op != "input" for node in unroll(closed).live())
+    except UnsupportedError:
+        return ELEMENTARY * sum(map(_nested_cost, equations(closed)))
+
+
+def _nested_cost(eqn: JaxprEqn) -> int:
+    """The cost of an equation, and of what it repeats."""
+    inner = [part for value in eqn.params.values() for part in _programs(value)]
+    if not inner:
+        return _cost(eqn)
+    each = sum(_nested_cost(e) for part in inner for e in equations(part))
+    return int(eqn.params.get("length", 1)) * each
+
+
+def _programs(value: object) -> list[ClosedJaxpr]:
+    several = value if isinstance(value, list | tuple) else [value]
+    return [part for part in several if isinstance(part, ClosedJaxpr)]
 
 
 def _cost(eqn: JaxprEqn) -> int:

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -13,41 +14,102 @@ from gdjax._compiler.fingerprint import fingerprint
 from gdjax._descent.cells import stride
 from gdjax._descent.loop import over_vectors
 from gdjax._inputs import DType, default_dtype
+from gdjax._sweep.outer import Plans
 from gdjax._sweep.plan import Plan
 from gdjax._sweep.runner import Runner
 from gdjax._util.types import PyTree
 from gdjax.objectives import GradientSide, Objective
 from gdjax.objectives.structure import Structure
+from gdjax.results.provenance import to_json
 
 
 class LazyStarts:
-    """Starts as an array that is made where it is sliced, so that it need never be whole."""
+    """Starts as an array that is made where it is sliced, so that it need never be whole.
 
-    def __init__(self, asked: Plan):
-        self._asked = asked
-        self.shape = (asked.shape[0], asked.objective.dim)
-        self.dtype = np.dtype(asked.dtype)
+    ``(n, d)``; where objectives do not share them, ``(n, objective, d)``.
+    """
+
+    def __init__(self, asked: Plans):
+        first, *others = asked.by_objective
+        shared = all(_starts_agree(first, other) for other in others)
+        self._plans = (first,) if shared else (first, *others)
+        several = () if shared else (len(self._plans),)
+        self.shape: tuple[int, ...] = (first.shape[0], *several, first.objective.dim)
+        self.dtype: np.dtype = np.dtype(first.dtype)
 
     def __getitem__(self, key: slice) -> np.ndarray:
         first, last, _ = key.indices(self.shape[0])
-        return self._asked.starts.take(self._asked.objective, first, last).astype(
-            self.dtype, copy=False
-        )
+        parts = [
+            one.starts.take(one.objective, first, last).astype(self.dtype, copy=False)
+            for one in self._plans
+        ]
+        return parts[0] if len(parts) == 1 else np.stack(parts, axis=1)
+
+
+def _starts_agree(one: Plan, other: Plan) -> bool:
+    """Whether two plans begin at the same points."""
+    if one.starts.points is not None and other.starts.points is not None:
+        return np.array_equal(one.starts.points, other.starts.points)
+    return one.starts is other.starts and one.objective.domain == other.objective.domain
 
 
 def layout(
-    asked: Plan, points: np.ndarray | LazyStarts, runner: Runner, in_memory: bool
+    asked: Plans,
+    points: np.ndarray | LazyStarts,
+    runners: Sequence[Runner],
+    in_memory: bool,
 ) -> results.Layout:
     """The layout of a sweep's results.
 
     Args:
         asked: what to compute.
-        points: the starts, ``(n, d)``, or what makes them where it is sliced.
-        runner: what computes it.
+        points: the starts, or what makes them where it is sliced.
+        runners: what computes it, one a plan.
         in_memory: whether the results are in memory alone, with no store to compare them with.
     """
+    one, works = asked.plans[0], [each.objective for each in asked.by_objective]
+    pairs = [*zip(asked.plans, runners, strict=True)]
+    common, differing = _merged([_config(each, runner, in_memory) for each, runner in pairs])
+    if asked.outer:
+        outer = {name: labels for axis in asked.outer for name, labels in axis.items()}
+        common |= {"outer": outer, "combinations": differing}
+    origin, others = _merged([_origin(each, runner) for each, runner in pairs])
+    if asked.outer:
+        origin["outer"] = ["_and_".join(axis) for axis in asked.outer]
+    for name in others[0]:
+        origin[name] = [each[name] for each in others]
+    several = bool(asked.outer) and "objective" in asked.outer[0]
+    alike = all(f.variables == works[0].variables for f in works)
+    return results.sweep_layout(
+        points,
+        one.axes,
+        dtype=one.dtype,
+        chunk=asked.chunk,
+        config=common,
+        components=works[0].variables if alike else (),
+        keep=one.keep,
+        record=np.asarray(one.save_at, np.int32) if one.save_at else None,
+        minima=[f.known_minima for f in works] if several else works[0].known_minima,
+        global_minima=[len(f.minima) for f in works] if several else len(works[0].minima),
+        attrs=origin,
+        outer=asked.outer,
+        order=asked.order,
+    )
+
+
+def _merged(parts: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What all of them say alike, and of each what it says for itself."""
+    written = [{name: repr(to_json(value)) for name, value in part.items()} for part in parts]
+    alike = {n for n, text in written[0].items() if all(each[n] == text for each in written)}
+    return {n: x for n, x in parts[0].items() if n in alike}, [
+        {name: value for name, value in part.items() if name not in alike} for part in parts
+    ]
+
+
+def _origin(asked: Plan, runner: Runner) -> dict[str, Any]:
+    """Where the results of a plan come from, as attrs."""
     f, starts = asked.objective, asked.starts
-    origin = {
+    return {
         "objective": f.name,
         "formula": f.latex,
         "fmin": np.nan if f.fmin is None else f.fmin,
@@ -65,19 +127,6 @@ def layout(
         "stride": stride(asked.steps, asked.stopping.every),
         "processors": runner.devices,
     }
-    return results.sweep_layout(
-        points,
-        asked.axes,
-        dtype=asked.dtype,
-        chunk=asked.chunk,
-        config=_config(asked, runner, in_memory),
-        components=f.variables,
-        keep=asked.keep,
-        record=np.asarray(asked.save_at, np.int32) if asked.save_at else None,
-        minima=f.known_minima,
-        global_minima=len(f.minima),
-        attrs=origin,
-    )
 
 
 def _config(asked: Plan, runner: Runner, in_memory: bool) -> dict[str, Any]:

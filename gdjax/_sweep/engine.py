@@ -1,14 +1,14 @@
 """Where chunks run and where their results go: the public ``sweep``."""
 
 import hashlib
+import math
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import xarray as xr
 
 from gdjax import results
@@ -16,7 +16,8 @@ from gdjax._descent.outcomes import StoppingRule
 from gdjax._inputs import DType, ObjectiveLike, OptimizerLike, as_count
 from gdjax._kernels.choice import KernelChoice
 from gdjax._sweep.appearance import LazyStarts, layout
-from gdjax._sweep.plan import Axes, Plan, plan
+from gdjax._sweep.axes import Axes
+from gdjax._sweep.outer import OuterRunner, Plans, plans
 from gdjax._sweep.runner import Runner
 from gdjax._util import signals
 from gdjax._util.errors import ArgumentError
@@ -27,8 +28,8 @@ from gdjax.starts import Starts
 
 
 def sweep(
-    objective: ObjectiveLike,
-    optimizer: OptimizerLike,
+    objective: ObjectiveLike | Sequence[ObjectiveLike] | Mapping[str, ObjectiveLike],
+    optimizer: OptimizerLike | Sequence[OptimizerLike] | Mapping[str, OptimizerLike],
     starts: PyTree | Starts | None = None,
     hyperparameters: Axes | None = None,
     steps: int = 100,
@@ -48,15 +49,24 @@ def sweep(
 ) -> xr.Dataset:
     """Descend from every start with every combination of hyperparameters.
 
+    Axes of numbers that the optimizer computes with run inside one compiled kernel. Whatever
+    decides what is compiled (flags, whole numbers, choices, schedules, optimizers, objectives)
+    becomes a loop over kernels, in the same result and the same store.
+
     Args:
         objective: what to descend: an ``Objective``, the name of one, or a function of a point,
-            which needs starts.
+            which needs starts. Several, in a list or a mapping from labels, are the axis
+            ``objective``; their points must be alike.
         optimizer: a factory such as ``gdjax.heavy_ball`` or ``optax.adam``, the name of one, or a
-            transformation whose hyperparameters do not vary.
+            transformation whose hyperparameters do not vary. Several, in a list or a mapping from
+            labels, are the axis ``optimizer``.
         starts: points ``(n, d)``, one point ``(d,)``, points of the objective's own structure in a
             list, or what ``gdjax.starts`` makes: a grid or a
-            sample of the domain; by default the objective's own start.
-        hyperparameters: values by name, each an axis of the result. A tuple of names with a tuple
+            sample of the domain; by default the objective's own start. Objectives share points
+            that are given; what is drawn lies in the domain of each, by the same seed, and where
+            these differ ``start_point`` has the dim ``objective`` too.
+        hyperparameters: values by name, each an axis of the result: numbers, flags, words,
+            schedules, or a mapping from labels to any of these. A tuple of names with a tuple
             of equally long lists is one axis along which they vary together.
         steps: the most steps a descent takes, at least 0.
         save_at: besides the summary, which points and values to keep: ``"all"``, every k-th step
@@ -84,14 +94,18 @@ def sweep(
     Returns:
         Final point, final and best value, first step within tolerance, steps taken, gradient
         evaluations, outcome and known minimum of every descent, or those of them that ``keep``
-        names, with the dims ``start`` and one
-        an axis; with ``save_at`` also ``points`` and ``values``. The results are the same bits
-        however many devices computed them, and whether or not they were interrupted.
+        names, with the dims ``start``,
+        ``objective`` and ``optimizer`` where there are several, and one an axis, in the order
+        given; with ``save_at`` also ``points`` and ``values``. Attributes such as ``kernel`` that
+        differ along axes of the loop, which the attribute ``outer`` names, are lists with an entry
+        for each combination, the last axis fastest. Lists of minima that are shorter than others
+        end in NaN. The results are the same bits as those of separate sweeps, however many devices
+        computed them, and whether or not they were interrupted.
 
     Raises:
-        ArgumentError: an unknown hyperparameter or one that is no float, zipped axes of unequal
-            length, empty or non-finite values, more memory than there is, a store that is a file
-            or holds another sweep.
+        ArgumentError: an unknown hyperparameter, zipped axes of unequal length, empty or
+            non-finite values, objectives of other points, more memory than there is, a store that
+            is a file or holds another sweep.
         StorageError: a disk that does not take the results; finished chunks stay readable.
 
     Example:
@@ -102,9 +116,13 @@ def sweep(
         ...               hyperparameters={"learning_rate": [0.1], "momentum": momenta})
         >>> (found.minimum < len(f.minima)).values.ravel().tolist()
         [False, True, True]
+        >>> both = sweep(f, "sgd", hyperparameters={
+        ...     "learning_rate": [0.01, 0.1], "nesterov": [True, False], "momentum": [0.5]})
+        >>> dict(both.outcome.sizes)
+        {'start': 1, 'learning_rate': 2, 'nesterov': 2, 'momentum': 1}
     """
     return Sweep(
-        plan(
+        plans(
             objective, optimizer, starts, hyperparameters, steps, save_at=save_at,
             stopping=stopping, classify_rest=classify_rest, keep=keep, tolerance=tolerance,
             gradient=gradient, dtype=dtype, chunk=chunk,
@@ -130,11 +148,13 @@ class Sweep:
     Attributes:
         layout: what its results look like.
         digest: short name of everything that decides the results.
+        plans: what is computed.
+        runners: what computes it, one a plan.
     """
 
     def __init__(
         self,
-        asked: Plan,
+        asked: Plans,
         devices: int | None = None,
         kernel: KernelChoice = "auto",
         in_memory: bool = True,
@@ -142,12 +162,13 @@ class Sweep:
         if devices is not None:
             as_count("devices", devices, 1)
         _check_memory(asked, in_memory)
-        self._plan, starts = asked, LazyStarts(asked)
+        self.plans, starts = asked, LazyStarts(asked)
         if in_memory:  # the results hold all of them: they are made once, for both
             starts = starts[:]
-            self._plan = asked._replace(starts=Starts("array", len(starts), points=starts))
-        self._runner = Runner(self._plan, devices, kernel)
-        self.layout: results.Layout = layout(asked, starts, self._runner, in_memory)
+            self.plans = asked.at(starts)
+        self._runner = OuterRunner(self.plans, devices, kernel)
+        self.runners: list[Runner] = self._runner.runners
+        self.layout: results.Layout = layout(asked, starts, self.runners, in_memory)
         decides = [self.layout.attrs["config"], self.layout.dims, self.layout.chunk]
         self.digest: str = hashlib.sha256(repr(decides).encode()).hexdigest()[:10]
 
@@ -164,7 +185,7 @@ class Sweep:
             ArgumentError: a store that is a file or holds another sweep.
             StorageError: a disk that does not take the results; finished chunks stay readable.
         """
-        asked, runner, layout = self._plan, self._runner, self.layout
+        asked, runner, layout = self.plans, self._runner, self.layout
         if store is None:
             buffers = runner.buffers(asked.cells)
             with _bar(asked, 0, progress) as done:
@@ -187,7 +208,7 @@ class Sweep:
 
 
 @contextmanager
-def _bar(asked: Plan, ready: int, shown: bool) -> Iterator[Callable[[int], None]]:
+def _bar(asked: Plans, ready: int, shown: bool) -> Iterator[Callable[[int], None]]:
     """A function that takes how many descents were finished, and shows their number."""
     if not shown:
         yield lambda cells: signals.check()
@@ -203,20 +224,22 @@ def _bar(asked: Plan, ready: int, shown: bool) -> Iterator[Callable[[int], None]
         yield tell
 
 
-def _check_memory(asked: Plan, in_memory: bool) -> None:
+def _check_memory(asked: Plans, in_memory: bool) -> None:
     """Refuse a sweep that would not fit, before it starts."""
-    variables = results.standard_variables(
-        asked.dtype, asked.objective.dim, len(asked.save_at), asked.computed
+    one = asked.plans[0]
+    kept = results.standard_variables(
+        one.dtype, one.objective.dim, len(one.save_at), one.computed
     ).values()
-    each = sum(variable.nbytes for variable in variables)
-    descents = asked.cells if in_memory else 2 * asked.chunk  # one is written, one computed
+    each = sum(variable.nbytes for variable in kept)
+    spare = min(asked.chunk, one.cells) if len(asked.plans) > 1 else 0  # of one, to be copied
+    descents = asked.cells + spare if in_memory else 2 * asked.chunk  # one is written, one computed
     need = each * descents + (_bytes_of_starts(asked) if in_memory else 0)
     if need <= NEGLIGIBLE_BYTES:
         return
     free = available_memory()
     if need > SHARE * free:
         ways = ["fewer starts or values"] if in_memory else ["a smaller chunk"]
-        ways += ["fewer recorded steps"] if asked.save_at else []
+        ways += ["fewer recorded steps"] if one.save_at else []
         ways += ["store='a folder', which keeps a chunk in memory at a time"] if in_memory else []
         raise ArgumentError(
             f"this sweep needs {size(need)} of memory, {each} bytes for each of {descents:,} "
@@ -225,15 +248,18 @@ def _check_memory(asked: Plan, in_memory: bool) -> None:
         )
 
 
-def _check_disk(asked: Plan, layout: results.Layout, store: Path) -> None:
+def _check_disk(asked: Plans, layout: results.Layout, store: Path) -> None:
     """Refuse a sweep whose results would not fit on the disk, before a store is made."""
-    place = next(folder for folder in store.absolute().parents if folder.is_dir())
+    one, place = (
+        asked.plans[0],
+        next(folder for folder in store.absolute().parents if folder.is_dir()),
+    )
     need = asked.cells * layout.bytes_per_cell + _bytes_of_starts(asked)
     free = shutil.disk_usage(place).free
     if need > SHARE * free:
-        grid = asked.starts.kind == "grid"
-        sides = f" ({asked.starts.number:,} starts a side, {asked.objective.dim} sides)"
-        saved = ", or save fewer steps" if asked.save_at else ""
+        grid = one.starts.kind == "grid"
+        sides = f" ({one.starts.number:,} starts a side, {one.objective.dim} sides)"
+        saved = ", or save fewer steps" if one.save_at else ""
         raise ArgumentError(
             f"this sweep of {asked.cells:,} descents{sides if grid else ''} needs up to "
             f"{size(need)} on the disk, and {size(free)} are free; take fewer starts"
@@ -241,6 +267,6 @@ def _check_disk(asked: Plan, layout: results.Layout, store: Path) -> None:
         )
 
 
-def _bytes_of_starts(asked: Plan) -> int:
-    dim = asked.objective.dim
-    return asked.starts.count(dim) * dim * np.dtype(asked.dtype).itemsize
+def _bytes_of_starts(asked: Plans) -> int:
+    points = LazyStarts(asked)
+    return math.prod(points.shape) * points.dtype.itemsize

@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import ArrayLike
 
 from gdjax import optimizers
 from gdjax._descent.loop import Summary
@@ -22,16 +21,14 @@ from gdjax._inputs import (
     is_count,
     objective_at,
 )
+from gdjax._sweep.axes import Axes, Axis, parse
 from gdjax._util.errors import ArgumentError, check_known, unknown
+from gdjax._util.types import Function as Factory
 from gdjax._util.types import PyTree
 from gdjax.objectives import GradientSide, Objective, validate
 from gdjax.starts import Starts, as_starts
 
 CHUNK_STEPS = 2**28  # steps times dimensions in a chunk: a fraction of a second
-
-Axis = Mapping[str, np.ndarray]  # values by name, ``(n,)`` each; several names vary together
-# Values by name, or by a tuple of names that vary together with a list of values for each.
-Axes = Mapping[str, Any] | Mapping[tuple[str, ...], Any] | Mapping[str | tuple[str, ...], Any]
 
 
 class Plan(NamedTuple):
@@ -135,9 +132,6 @@ def plan(
     chosen = as_starts(starts, objective)
     axes, made = _hyperparameters(optimizer, hyperparameters or {})
     cells = chosen.count(objective.dim) * math.prod(map(axis_length, axes))
-    if chunk is None:
-        most = 2 ** round(math.log2(max(CHUNK_STEPS / (max(steps, 1) * objective.dim), 1)))
-        chunk = min(max(most, 2**14), 2**20)
     saved = _saved(save_at, steps)
     if dtype is None:
         dtype = "float64" if jnp.result_type(float) == jnp.float64 else "float32"
@@ -157,7 +151,7 @@ def plan(
         keep=_kept(keep),
         tolerance=float(tolerance),
         dtype=dtype,
-        chunk=min(as_count("chunk", chunk, 1), cells),
+        chunk=chunk_of(cells, steps, objective.dim, chunk),
     )
 
 
@@ -173,6 +167,14 @@ def _kept(keep: Sequence[str] | None) -> tuple[str, ...]:
     if not chosen:
         raise ArgumentError("keep must name at least one variable of the summary, got none")
     return tuple(name for name in Summary._fields if name in chosen)
+
+
+def chunk_of(cells: int, steps: int, dim: int, asked: int | None = None) -> int:
+    """How many of so many cells are in a chunk: as many as is asked for, or a sensible number."""
+    if asked is None:
+        most = 2 ** round(math.log2(max(CHUNK_STEPS / (max(steps, 1) * dim), 1)))
+        asked = min(max(most, 2**14), 2**20)
+    return min(as_count("chunk", asked, 1), cells)
 
 
 def _saved(save_at: str | int | Sequence[int] | None, steps: int) -> tuple[int, ...]:
@@ -195,29 +197,34 @@ def _hyperparameters(
     optimizer: OptimizerLike, given: Axes
 ) -> tuple[tuple[Axis, ...], optimizers.Optimizer]:
     """The axes, and the optimizer made with the first value of each."""
-    axes, named = [], []
-    for key, values in given.items():
-        names = (key,) if isinstance(key, str) else tuple(key)
-        columns = (values,) if isinstance(key, str) else tuple(values)
-        if len(columns) != len(names):
-            raise ArgumentError(
-                f"hyperparameters {', '.join(names)} are zipped: one list of values each, "
-                f"got {len(columns)}"
-            )
-        named += names
-        axes.append(dict(zip(names, map(_values, names, columns), strict=True)))
-        lengths = {name: len(column) for name, column in axes[-1].items()}
-        if len(set(lengths.values())) > 1:
-            raise ArgumentError(
-                "zipped hyperparameters must have equally many values, got "
-                + ", ".join(f"{size} of {name}" for name, size in lengths.items())
-            )
-    columns = {name: column for axis in axes for name, column in axis.items()}
-    if len(columns) < len(named):
-        raise ArgumentError("hyperparameters must be named once each")
-    first = {name: float(values[0]) for name, values in columns.items()}
-    if not columns:
+    axes = parse(given)
+    if not axes:
         return (), optimizers.as_optimizer(optimizer).with_arrays_for_seeds()
+    columns = {name: column.numbers for axis in axes for name, column in axis.items()}
+    first = {n: column.values[0] for axis in axes for n, column in axis.items()}
+    first |= {name: float(x[0]) for name, x in columns.items() if x is not None}
+    made = made_with(optimizer, first)
+    sweepable = traced(made)
+    for name, values in columns.items():
+        if values is None or name not in sweepable:
+            raise ArgumentError(
+                f"{name} of {made.factory.__name__} cannot vary within one kernel: the optimizer "
+                f"decides on it in Python; those that can are {', '.join(sweepable) or 'none'}"
+            )
+        for value in sorted({float(values.min()), float(values.max())} - {first[name]}):
+            made_with(optimizer, first | {name: value})  # rules are on the range
+    inside = ({n: x.numbers for n, x in axis.items() if x.numbers is not None} for axis in axes)
+    return tuple(inside), made.with_arrays_for_seeds()
+
+
+def made_with(
+    optimizer: OptimizerLike, hyperparameters: Mapping[str, PyTree]
+) -> optimizers.Optimizer:
+    """An optimizer with these hyperparameters in place of its own.
+
+    Raises:
+        ArgumentError: an unknown hyperparameter, a forbidden value, or an optimizer that is made.
+    """
     made = isinstance(optimizer, optax.GradientTransformation)
     if made and not isinstance(optimizer, optimizers.Optimizer):
         raise ArgumentError(
@@ -225,34 +232,16 @@ def _hyperparameters(
             "such as optax.adam; this one is made already"
         )
     factory, fixed = optimizers.as_factory(optimizer)
-    made = optimizers.make(factory, **fixed | first).with_arrays_for_seeds()
-    traced = _traced(made)
-    for name, values in columns.items():
-        if name not in traced:
-            raise ArgumentError(
-                f"hyperparameter {name} of {made.factory.__name__} cannot be swept: the optimizer "
-                f"decides on it in Python; those that can are {', '.join(traced) or 'none'}"
-            )
-        for value in sorted({float(values.min()), float(values.max())} - {first[name]}):
-            optimizers.make(factory, **fixed | first | {name: value})  # rules are on the range
-    return tuple(axes), made
+    return optimizers.make(factory, **fixed | dict(hyperparameters))
 
 
-def _traced(optimizer: optimizers.Optimizer) -> list[str]:
+def traced(optimizer: optimizers.Optimizer) -> list[str]:
     """The hyperparameters whose values can differ from cell to cell: floats, and seeds."""
-    parameters = optimizers.signature(optimizer.factory).parameters
-    counts = {n for n, p in parameters.items() if isinstance(p.default, bool | int)} - {"seed"}
-    return sorted(optimizer.numbers.keys() - counts)
+    made = optimizer.with_arrays_for_seeds()
+    return sorted(made.numbers.keys() - counts(optimizer.factory))
 
 
-def _values(name: str, values: ArrayLike | Sequence[ArrayLike]) -> np.ndarray:
-    try:
-        array = np.asarray(values, dtype=float)
-    except (TypeError, ValueError):
-        raise ArgumentError(f"{name} must be a list of numbers, got {values!r}") from None
-    if array.ndim != 1 or not array.size:
-        raise ArgumentError(f"{name} must be a list of at least one number, got {values!r}")
-    if not np.isfinite(array).all():
-        at = int((~np.isfinite(array)).argmax())
-        raise ArgumentError(f"{name} must be finite, got {array[at]} at index {at}")
-    return array
+def counts(factory: Factory) -> set[str]:
+    """The parameters of a factory that are flags or whole numbers, but for a seed."""
+    parameters = optimizers.signature(factory).parameters
+    return {n for n, p in parameters.items() if isinstance(p.default, bool | int)} - {"seed"}

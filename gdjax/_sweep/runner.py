@@ -113,11 +113,18 @@ class Runner:
             buffers: memory for the results of the whole plan; by default new one for the chunk.
             done: told how many cells were finished, from time to time.
         """
+        return self.compute(*self.plan.bounds(index), buffers, done)
+
+    def compute(
+        self, first: int, last: int, buffers: Buffers | None, done: Callable[[int], None]
+    ) -> dict[str, np.ndarray]:
+        """The results of the cells from ``first`` up to ``last``; as those of a chunk."""
         plan, kernel = self.plan, self.kernel
-        first, last = plan.bounds(index)
         count, dim = last - first, plan.objective.dim
         if buffers is not None and buffers.paths is not None and first % kernel.tile:
-            for name, array in self(index, None, done).items():  # stores would not be aligned
+            for name, array in self.compute(
+                first, last, None, done
+            ).items():  # stores would not be aligned
                 buffers.arrays[name][first:last] = array
             return {name: array[first:last] for name, array in buffers.arrays.items()}
         arrays, paths = buffers or self.buffers(count)

@@ -74,6 +74,9 @@ def _job(command: str, tracebacks: bool) -> Callable[[DictConfig], None]:
             if tracebacks:
                 raise
             refuse(command, error)
+        if code is None:  # it has only told what it would do
+            remove_unused(path)
+            return
         folder.config(config)
         if code:
             sys.exit(code)

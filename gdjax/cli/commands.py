@@ -3,7 +3,8 @@
 import pkgutil
 from typing import Any
 
-# A config and a folder in, the exit code out; each loads what it needs when it is called.
+# A config and a folder in, the exit code out, or None where nothing is to be left; each loads what
+# it needs when it is called.
 COMMANDS = {
     "run": "gdjax.cli.run:run",
     "compare": "gdjax.cli.compare:compare",

@@ -1,5 +1,6 @@
 """From a composed config to the objects that the library takes."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ KINDS: dict[str, tuple[type, ...]] = {
 KIND_OF = {"tolerance": "a number", "plot.dpi": "a number"} | dict.fromkeys(
     (
         "stopping", "parquet", "distance", "certify", "hessian", "draw", "decaying", "together",
-        "tuned.together",
+        "tuned.together", "plan",
     ),
     "true or false",
 )  # fmt: skip
@@ -70,6 +71,37 @@ def make_optimizer(node: DictConfig, config: DictConfig) -> optimizers.Optimizer
     given = {key: value for key, value in given.items() if value != "???"}  # get() tells these
     transforms = plain(config.transforms) | given.pop("transforms", {})
     return optimizers.get(**given, transforms=transforms)
+
+
+def make_several(config: DictConfig) -> tuple[Any, Any]:
+    """The objective and the optimizer of a sweep; those of a list instead, where there is one."""
+
+    def each(key: str, make: Callable[[dict[str, Any]], Any]) -> Any:
+        nodes = plain(config[key])
+        pairs = nodes.items() if isinstance(nodes, dict) else enumerate(nodes or [""])
+        made = {}
+        for label, node in pairs:
+            node = {"name": node} if isinstance(node, str) else node
+            if not (isinstance(nodes, dict | list) and isinstance(node, dict) and node.get("name")):
+                raise ArgumentError(
+                    f"{key} must be names, or mappings with a name such as {{name: …}}, got {nodes}"
+                )
+            made[label] = make(node)
+        return made if isinstance(nodes, dict) else [*made.values()]
+
+    def optimizer(node: dict[str, Any]) -> optimizers.Optimizer:
+        if optimizers.parameters(node["name"]).get("learning_rate") is optimizers.REQUIRED:
+            node = {"learning_rate": config.learning_rate} | node
+        return make_optimizer(OmegaConf.create(node), config)
+
+    return (
+        make_objective(config)
+        if config.objectives is None
+        else each("objectives", lambda node: objectives.get(node.pop("name"), **node)),
+        make_optimizer(config.optimizer, config)
+        if config.optimizers is None
+        else each("optimizers", optimizer),
+    )
 
 
 def make_starts(config: DictConfig) -> Any:

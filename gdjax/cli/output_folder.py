@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,10 @@ class OutputFolder:
         """Save figures by name; returns the names of the files."""
         from gdjax import plotting
 
+        files = [re.sub(r"[^\w.=-]+", "_", name.replace(" = ", "="))[:200] for name in figures]
         return [
-            plotting.save(figure, self.file(f"{name}.{self._format}"), self._dpi).name
-            for name, figure in figures.items()
+            plotting.save(figure, self.file(f"{file}.{self._format}"), self._dpi).name
+            for file, figure in zip(files, figures.values(), strict=True)
         ]
 
     def arrays(

@@ -5,7 +5,7 @@ import math
 import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ from omegaconf import DictConfig
 from gdjax import metrics, plotting, results
 from gdjax._descent.outcomes import Outcome, StoppingRule
 from gdjax._sweep.engine import Sweep
-from gdjax._sweep.plan import plan
+from gdjax._sweep.estimate import estimate
+from gdjax._sweep.outer import plans
 from gdjax._util.errors import ArgumentError, check_known
-from gdjax.cli.config import make_axes, make_objective, make_optimizer, make_starts, plain, settings
+from gdjax.cli.config import make_axes, make_several, make_starts, plain, settings
 from gdjax.cli.output_folder import OutputFolder
 from gdjax.objectives import Objective
 
@@ -28,28 +29,36 @@ PICTURED = ("outcome", "minimum", "steps_to_tolerance")  # what pictures read
 ASKED = ("steps", "save_at", "classify_rest", "keep", "tolerance", "gradient", "dtype", "chunk")
 
 
-def sweep(config: DictConfig, folder: OutputFolder) -> int:
+def sweep(config: DictConfig, folder: OutputFolder) -> int | None:
     """Run a sweep, or what is missing of it; count, draw and tell what came out.
+
+    With ``plan`` it is told what that would take, and nothing is computed or written.
 
     Without ``store`` the results lie beside the folder, in one named after what decides them, so
     that the same sweep finds what it has computed already.
     """
-    objective = make_objective(config)
+    objective, optimizer = make_several(config)
     stopping = StoppingRule(every=config.every) if config.stopping else False
-    asked = plan(
-        objective, make_optimizer(config.optimizer, config), make_starts(config), make_axes(config),
+    asked = plans(
+        objective, optimizer, make_starts(config), make_axes(config),
         stopping=stopping, **settings(config, *ASKED),
     )  # fmt: skip
     prepared = Sweep(asked, config.devices, config.kernel, in_memory=False)
     plots = _checked_plots(config, prepared)
-    digest = f"{objective.name}-{prepared.digest}.zarr"
+    name = objective.name if isinstance(objective, Objective) else "objectives"
+    digest = f"{name}-{prepared.digest}.zarr"
     store = Path(config.store or folder.path.parent / "stores" / digest)
+    if config.plan:
+        print(f"{estimate(prepared)}\nstore     {store}, {_progress(prepared, store)}")
+        return None
     before = _ready(prepared, store)
     began = time.perf_counter()
     found = _completed(prepared, store)
     seconds = time.perf_counter() - began
-    summary = _count(objective, found) | {"store": str(store), "seconds": round(seconds, 3)}
-    summary["optimizer"] = _with_ranges(found)
+    summary = _count([one.objective for one in asked.by_objective], found) | {
+        "store": str(store),
+        "seconds": round(seconds, 3),
+    }
     for name, earlier in before.items():
         summary[f"{name}_now"] = summary[name] - earlier
     pictures = plotting.sweep_pictures(found, objective, plots) if plots != [] else {}
@@ -108,18 +117,36 @@ def _ready(prepared: Sweep, store: Path) -> dict[str, int]:
     return ready
 
 
+def _progress(prepared: Sweep, store: Path) -> str:
+    """How much of a sweep is in its store."""
+    if not (descents := _ready(prepared, store)["descents"]):
+        return "nothing in it yet"
+    return f"{_many(descents, 'descent')} in it already"
+
+
 def _with_ranges(found: xr.Dataset) -> str:
     """The optimizer with the range of what was swept, as heavy_ball(learning_rate=0.1…0.5)."""
+    first, *others = _each(found, "optimizer")
+    if others:
+        return ", ".join(dict.fromkeys(text.partition("(")[0] for text in (first, *others)))
 
     def setting(match: re.Match) -> str:
         name = match[1]
         if name not in found.coords or name == "start":
             return match[0]
         values = found[name].values
+        if values.dtype.kind not in "fiu":
+            return match[0]
         ends = f"{values.min():g}", f"{values.max():g}"
         return f"{name}={'…'.join(dict.fromkeys(ends))}"
 
-    return re.sub(r"([\w.]+)=([^,()]+)", setting, found.attrs["optimizer"])
+    return re.sub(r"([\w.]+)=([^,()]+)", setting, first)
+
+
+def _each(found: xr.Dataset, name: str) -> list[str]:
+    """What an attribute is for each kernel, once each."""
+    told = found.attrs[name]
+    return [*dict.fromkeys(map(str, told if isinstance(told, list) else [told]))]
 
 
 def _many(number: int, noun: str) -> str:
@@ -142,25 +169,28 @@ def _time(summary: Mapping[str, Any]) -> str:
     )  # fmt: skip
 
 
-def _count(objective: Objective, found: xr.Dataset) -> dict[str, Any]:
+def _count(works: Sequence[Objective], found: xr.Dataset) -> dict[str, Any]:
     """What became of a sweep's descents, in numbers: as far as they are kept."""
     sizes = next(iter(found.values())).sizes
     axes = {str(dim): n for dim, n in sizes.items() if dim not in ("component", "record")}
     told: dict[str, Any] = {
-        "objective": objective.name,
-        "formula": objective.latex,
-        "optimizer": found.attrs["optimizer"],
+        "objective": ", ".join(f.name for f in works),
+        "formula": ", ".join(f.latex for f in works),
+        "optimizer": _with_ranges(found),
         "descents": math.prod(axes.values()),
         "axes": axes,
         "dtype": found.attrs["dtype"],
-        "kernel": found.attrs["kernel"],
-        "kernel_reason": found.attrs["kernel_reason"],
+        "kernel": ", ".join(_each(found, "kernel")),
+        "kernel_reason": "; ".join(filter(None, _each(found, "kernel_reason"))),
     }
     if "outcome" in found:
         told["outcomes"] = {str(o): int((found["outcome"].values == o).sum()) for o in Outcome}
     if "minimum" in found:
-        minimum = found["minimum"].values
-        reached = (minimum >= 0) & (minimum < len(objective.minima))
+        minimum = found["minimum"]
+        along = ("objective",) if "objective" in minimum.dims else ()
+        many = [len(f.minima) for f in works]
+        known = xr.DataArray(many if along else many[0], dims=along)
+        reached = ((minimum >= 0) & (minimum < known)).values
         share = metrics.success_rate(reached)
         told["reached_global"] = int(reached.sum())
         told["share_global"] = [float(share.share), float(share.low), float(share.high)]

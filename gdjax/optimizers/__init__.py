@@ -16,6 +16,7 @@ from gdjax.optimizers.lookup import (
     make,
     names,
     parameters,
+    resolved,
     transform,
     why_not,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "nesterov",
     "nesterov_textbook",
     "parameters",
+    "resolved",
     "scale_by_heavy_ball",
     "scale_by_nesterov",
     "schedules",

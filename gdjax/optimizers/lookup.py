@@ -197,8 +197,8 @@ def get(name: str, *, transforms: Mapping[str, PyTree] | None = None, **given: P
     """
     reason, optimizer = _REASONS.get(name), None
     if reason is None:
-        resolved = {key: _resolved(value) for key, value in given.items()}
-        optimizer = make(OPTIMIZERS.factory(name), **resolved)
+        chosen = {key: resolved(value) for key, value in given.items()}
+        optimizer = make(OPTIMIZERS.factory(name), **chosen)
         reason = why_not(optimizer)
     if reason is not None or optimizer is None:
         raise ArgumentError(_refusal(name, reason))
@@ -384,8 +384,13 @@ def why_not(optimizer: Optimizer) -> str | None:
     return None if shape == (2,) else f"its update for a point of shape (2,) is {shape}"
 
 
-def _resolved(value: PyTree) -> PyTree:
-    """A schedule or an optimizer that a config describes, made."""
+def resolved(value: PyTree) -> PyTree:
+    """A schedule or an optimizer that a config describes, made; all else as it is.
+
+    Example:
+        >>> resolved({"schedule": "constant_schedule", "value": 0.1}), resolved(0.1)
+        (constant_schedule(value=0.1), 0.1)
+    """
     if isinstance(value, Mapping) and "schedule" in value:
         return schedules.get(**value)
     if isinstance(value, Mapping) and "name" in value:

@@ -2,6 +2,7 @@
 
 import enum
 import re
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,10 @@ else:
     Dataset = Any  # read by its interface, so that drawing does not import xarray
 
 SYMBOLS = {"learning_rate": "α", "momentum": "μ"}
+# Attributes that are lists where kernels differ.
+PER_KERNEL = {"objective", "formula", "fmin", "optimizer", "kernel", "kernel_reason", "tile"}
+WIDEST = 32  # letters of a line in a legend or a title
+UNTOLD = ("start", "objective", "optimizer")  # a title says them already
 
 
 class Status(enum.IntEnum):
@@ -88,27 +93,79 @@ def along(dataset: Dataset, axis: str) -> dict[str, np.ndarray]:
     return {
         str(name): np.asarray(coordinate.values)
         for name, coordinate in dataset.coords.items()
-        if coordinate.dims == (axis,) and np.issubdtype(coordinate.dtype, np.number)
+        if coordinate.dims == (axis,)
     }
 
 
+def has_numbers(dataset: Dataset, axis: str) -> bool:
+    """Whether there are numbers along an axis, and not flags, words or schedules alone."""
+    return any(values.dtype.kind in "fiu" for values in along(dataset, axis).values())
+
+
 def axis_values(dataset: Dataset, axis: str) -> tuple[str, np.ndarray]:
-    """The hyperparameter that an axis is drawn by, the first of those zipped, and its values."""
-    return next(iter(along(dataset, axis).items()))
+    """The hyperparameter that an axis is drawn by, the first of numbers, and its values.
+
+    Raises:
+        ArgumentError: an axis without numbers.
+    """
+    if not has_numbers(dataset, axis):
+        raise ArgumentError(
+            f"this picture needs axes of numbers, and {axis} has none; pick first, such as "
+            f"dataset.isel({axis}=0)"
+        )
+    return next((n, x) for n, x in along(dataset, axis).items() if x.dtype.kind in "fiu")
 
 
 def ascending(dataset: Dataset) -> Dataset:
-    """The dataset with each axis sorted by the hyperparameter that it is drawn by."""
-    return dataset.sortby([axis_values(dataset, axis)[0] for axis in axes_of(dataset)])
+    """The dataset with each axis of numbers sorted by the hyperparameter that it is drawn by."""
+    axes = [axis for axis in axes_of(dataset) if has_numbers(dataset, axis)]
+    return dataset.sortby([axis_values(dataset, axis)[0] for axis in axes])
 
 
 def setting(dataset: Dataset, **at: int) -> str:
     """One setting in words, such as "α = 0.1, μ = 0.5", from the index on each axis."""
     return ", ".join(
-        f"{SYMBOLS.get(name, readable(name))} = {values[index]:.3g}"
+        f"{SYMBOLS.get(name, readable(name))} = {in_words(values[index])}"
         for axis, index in at.items()
         for name, values in along(dataset, axis).items()
     )
+
+
+def in_words(value: Any) -> str:
+    """A value of an axis: a number in three digits, all else as it is, in short lines.
+
+    Example:
+        >>> in_words(np.float64(1 / 3)), in_words(np.True_), in_words("adam")
+        ('0.333', 'True', 'adam')
+    """
+    if np.asarray(value).dtype.kind in "fiu":
+        return f"{value:.3g}"
+    return "\n".join(textwrap.wrap(str(value), WIDEST, break_on_hyphens=False))
+
+
+def entries(dataset: Dataset, name: str) -> list[str]:
+    """What an attribute is for each kernel of a sweep, once each."""
+    value = dataset.attrs[name]
+    if name == "objective" and name in dataset.coords and not dataset[name].ndim:
+        value = dataset[name].item()
+    return [*dict.fromkeys(map(str, value if isinstance(value, list) else [value]))]
+
+
+def combination(dataset: Dataset, **at: int) -> Dataset:
+    """The cells at an index on some axes, and the attributes of their kernels alone."""
+    outer = [str(dim) for dim in dataset.attrs.get("outer", ())]
+    if not {*outer} <= {*dataset.dims}:  # somebody has picked already, who knows which
+        return dataset.isel(at)
+    shape = [dataset.sizes[dim] for dim in outer]
+    numbers = np.arange(np.prod(shape, dtype=int)).reshape(shape)
+    kept = numbers[tuple(at.get(dim, slice(None)) for dim in outer)].ravel()
+    part = dataset.isel(at)
+    part.attrs["outer"] = [dim for dim in outer if dim not in at]
+    for name in PER_KERNEL & part.attrs.keys():
+        if isinstance(value := part.attrs[name], list):
+            chosen = [value[i] for i in kept]
+            part.attrs[name] = chosen if len({*map(str, chosen)}) > 1 else chosen[0]
+    return part
 
 
 def readable(name: str) -> str:
@@ -131,12 +188,13 @@ def axis_label(dataset: Dataset, name: str) -> str:
 
 def axis_title(dataset: Dataset, axis: str) -> str:
     """What is drawn along an axis: the hyperparameter, and below it those zipped with it."""
-    (first, _), *others = along(dataset, axis).items()
+    drawn, _ = axis_values(dataset, axis)
     alongside = ", ".join(
-        f"{axis_label(dataset, name)} from {values[0]:.3g} to {values[-1]:.3g}"
-        for name, values in others
+        f"{axis_label(dataset, name)} from {in_words(values[0])} to {in_words(values[-1])}"
+        for name, values in along(dataset, axis).items()
+        if name != drawn
     )
-    return axis_label(dataset, first) + (f"\n(alongside, {alongside})" if others else "")
+    return axis_label(dataset, drawn) + (f"\n(alongside, {alongside})" if alongside else "")
 
 
 def need_axes(dataset: Dataset, picture: str, number: int) -> tuple[str, ...]:
@@ -187,16 +245,19 @@ def edges(values: np.ndarray) -> np.ndarray:
 
 def heading(dataset: Dataset) -> str:
     """What was swept, in a line under a title: the optimizer, its fixed settings, the steps."""
-    optimizer = str(dataset.attrs["optimizer"])  # such as heavy_ball(learning_rate=0.1)
+    optimizers = entries(dataset, "optimizer")  # such as heavy_ball(learning_rate=0.1)
+    settings = [dict(re.findall(r"(\w+)=([^,()]+)", text)) for text in optimizers]
     fixed = {
         name: value
-        for name, value in re.findall(r"(\w+)=([^,()]+)", optimizer)
-        if name not in dataset.coords
+        for name, value in settings[0].items()
+        if name not in dataset.coords and all(each.get(name) == value for each in settings)
     }
     swept = set(dataset["outcome"].dims) - {"start"}
     for name, coordinate in dataset.coords.items():
-        if coordinate.size == 1 and set(coordinate.dims) <= swept and name != "start":
-            fixed[str(name)] = f"{coordinate.values.item():.3g}"
-    settings = [f"{SYMBOLS.get(name, readable(name))} = {value}" for name, value in fixed.items()]
-    name = readable(optimizer.partition("(")[0])
-    return ", ".join([name, *settings, f"{dataset.attrs['max_steps']} steps"])
+        if coordinate.size == 1 and set(coordinate.dims) <= swept and name not in UNTOLD:
+            fixed[str(name)] = in_words(coordinate.values.item())
+    told = [f"{SYMBOLS.get(name, readable(name))} = {value}" for name, value in fixed.items()]
+    if "optimizer" in dataset.coords and dataset["optimizer"].size == 1:
+        optimizers = [str(dataset["optimizer"].item())]
+    names = dict.fromkeys(readable(text.partition("(")[0]) for text in optimizers)
+    return ", ".join([*names, *told, f"{dataset.attrs['max_steps']} steps"])

@@ -21,6 +21,8 @@ from gdjax.plotting.datasets import (
     axis_title,
     axis_values,
     check_finished,
+    entries,
+    has_numbers,
     heading,
     readable,
     scale_of,
@@ -162,7 +164,12 @@ def _chosen(dataset: Dataset, argument: str, axis: str | None) -> str:
     """An axis by name; by default the longest, momentum where two are."""
     axes = axes_of(dataset)
     if axis is None:
-        return max(axes, key=lambda axis: (dataset.sizes[axis], axis == "momentum"))
+        return max(
+            axes,
+            key=lambda axis: (
+                has_numbers(dataset, axis), dataset.sizes[axis], axis == "momentum",
+            ),
+        )  # fmt: skip
     check_known(f"axis for {argument}", axis, axes)
     return axis
 
@@ -184,6 +191,7 @@ def _colours(dataset: Dataset, by: str | None, number: int) -> Sequence:
 def _panel(dataset: Dataset, height: float = 4.8) -> tuple[Figure, Axes]:
     figure, axes = one_panel(8.5, height)
     style.quiet(axes)
-    title = style.title(str(dataset.attrs["objective"]), str(dataset.attrs["formula"]))
+    names, formulas = entries(dataset, "objective"), entries(dataset, "formula")
+    title = style.title(", ".join(names), formulas[0] if len(formulas) == 1 else "")
     figure.suptitle(f"{title}\n{heading(dataset)}", fontsize=12)
     return figure, axes

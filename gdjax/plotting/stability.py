@@ -20,6 +20,7 @@ from gdjax.plotting.datasets import (
     axis_title,
     axis_values,
     edges,
+    entries,
     heading,
     need_axes,
     scale_of,
@@ -145,7 +146,9 @@ def _draw_steps(
 
 def _draw_limits(axes: Axes, dataset: Dataset, objective: Objective, momenta: np.ndarray) -> None:
     """The stability limit at each global minimum; one line where several share it."""
-    optimizer = str(dataset.attrs["optimizer"])
+    optimizer, *others = entries(dataset, "optimizer")
+    if others:
+        return
     method = optimizer.partition("(")[0]
     if method == "sgd":  # optax's, with the momentum that is an axis here
         method = "nesterov" if "nesterov=True" in optimizer else "heavy_ball"

@@ -155,6 +155,7 @@ def lay_out(folder: Path, layout: Layout) -> None:
         "dims": layout.dims,
         "variables": list(layout.variables),
         "coordinates": list(layout.coordinates),
+        "order": list(layout.order),
     }
     attrs = {**layout.attrs, "gdjax_format": FORMAT, "layout": json.dumps(names)}
     group = zarr.create_group(_FlushedFolder(folder), attributes=to_json(attrs))
@@ -219,8 +220,8 @@ def read_layout(group: zarr.Group) -> Layout:
         )  # fmt: skip
     for name in names["coordinates"]:
         array = stored(group, name)
-        kind = object if name == "component" else None
-        values = array if name == "start_point" else np.asarray(array[:], kind)
+        words = array.dtype.kind in "OTU"
+        values = array if name == "start_point" else np.asarray(array[:], object if words else None)
         coordinates[name] = Coordinate(_dims(array), values, *_labels(array))
     return Layout(
         dims=names["dims"],
@@ -228,6 +229,7 @@ def read_layout(group: zarr.Group) -> Layout:
         variables=variables,
         chunk=int(attrs["chunk"]),
         attrs=attrs,
+        order=tuple(names.get("order", names["dims"])),
     )
 
 

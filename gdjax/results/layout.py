@@ -38,6 +38,7 @@ class Values(Protocol):
         ...
 
 
+SweepAxis = Mapping[str, np.ndarray | Sequence[float | int]]
 RESERVED = ("start", "record", "known_minimum", "minimum_point", "is_global", "cell", "status")
 
 
@@ -111,12 +112,14 @@ class Layout:
     Cells are numbered in C order over ``dims``; chunk i holds the cells from ``i * chunk`` on.
 
     Args:
-        dims: the dims of the cells and their lengths, ``start`` first.
+        dims: the dims of the cells and their lengths, slowest first: those of an outer loop, then
+            ``start``, then the others.
         coordinates: by name; ``start`` itself needs none, it counts from 0.
         variables: by name.
         chunk: cells a chunk.
         attrs: what else a reader should know; ``config`` is the JSON of everything that decides
             the results.
+        order: the dims as a Dataset has them, ``start`` first.
     """
 
     dims: Mapping[str, int]
@@ -124,6 +127,7 @@ class Layout:
     variables: Mapping[str, Variable]
     chunk: int
     attrs: Mapping[str, Any]
+    order: tuple[str, ...]
 
     def _card(self) -> Card:
         return Card(
@@ -218,7 +222,7 @@ def standard_variables(
 
 def sweep_layout(
     starts: Values,
-    axes: Sequence[Mapping[str, np.ndarray | Sequence[float | int]]] = (),
+    axes: Sequence[SweepAxis] = (),
     *,
     dtype: str,
     chunk: int,
@@ -226,14 +230,17 @@ def sweep_layout(
     components: Sequence[str] = (),
     keep: Collection[str] | None = None,
     record: np.ndarray | Sequence[int] | None = None,
-    minima: np.ndarray | Sequence[Sequence[float | int]] | None = None,
-    global_minima: int = 0,
+    minima: np.ndarray | Sequence[Any] | None = None,
+    global_minima: int | Sequence[int] = 0,
     attrs: Mapping[str, Any] | None = None,
+    outer: Sequence[SweepAxis] = (),
+    order: Sequence[str] | None = None,
 ) -> Layout:
     """The layout of a sweep over start points and hyperparameters.
 
     Args:
-        starts: first points ``(n, d)``; see ``Coordinate`` for ones that are made as needed.
+        starts: first points ``(n, d)``, or ``(n, m, d)`` where m objectives do not share them; see
+            ``Coordinate`` for ones that are made as needed.
         axes: one mapping an axis, from the names of its hyperparameters to their values; one
             that names several is zipped.
         dtype: ``float32`` or ``float64``.
@@ -242,9 +249,14 @@ def sweep_layout(
         components: their names; by default x and y, or x1, x2, ….
         keep: which results are kept of a cell; by default all.
         record: the numbers of the recorded steps, ``(r,)``; None for the summary only.
-        minima: the known minima ``(k, d)``, the global ones first.
-        global_minima: how many of them are global.
+        minima: the known minima ``(k, d)``, the global ones first; along an axis of objectives, a
+            list of those of each.
+        global_minima: how many of them are global; likewise.
         attrs: what else a reader should know.
+        outer: axes whose cells lie further apart than those of different starts, such as
+            ``objective``.
+        order: the names of all dims but ``start``, as a Dataset has them; by default the outer
+            ones first.
 
     Returns:
         The layout, its attrs completed by the config and by ``provenance()``.
@@ -258,15 +270,21 @@ def sweep_layout(
         >>> layout.dims, layout.cells, layout.chunks
         ({'start': 5, 'learning_rate': 2}, 10, 3)
     """
-    count, dim = starts.shape
+    count, dim = starts.shape[0], starts.shape[-1]
     names = np.array(components or component_names(dim), dtype=object)
-    dims = {"start": count}
+    along = (
+        ("start", "objective", "component") if len(starts.shape) == 3 else ("start", "component")
+    )
+    dims: dict[str, int] = {}
     coordinates = {
-        "start_point": Coordinate(("start", "component"), starts, "first point"),
+        "start_point": Coordinate(along, starts, "first point"),
         "component": Coordinate(("component",), names, "component"),
     }
     variables = standard_variables(dtype, dim, 0 if record is None else len(record), keep)
-    for axis in axes:
+    for axis in (*outer, None, *axes):
+        if axis is None:
+            dims["start"] = count
+            continue
         name = "_and_".join(axis)
         dims[name] = len(next(iter(axis.values())))
         for parameter, values in axis.items():
@@ -277,13 +295,7 @@ def sweep_layout(
             coordinates[parameter] = Coordinate(
                 (name,), np.asarray(values), parameter.replace("_", " ")
             )
-    points = np.zeros((0, dim)) if minima is None else np.asarray(minima)
-    coordinates["minimum_point"] = Coordinate(
-        ("known_minimum", "component"), points, "known minimum"
-    )
-    coordinates["is_global"] = Coordinate(
-        ("known_minimum",), np.arange(len(points)) < global_minima, "whether it is global"
-    )
+    coordinates |= _minima(minima, global_minima, dim)
     if record is not None:
         coordinates["record"] = Coordinate(("record",), np.asarray(record), "step", "step")
     return Layout(
@@ -298,7 +310,26 @@ def sweep_layout(
             "chunk": chunk,
             "config": json.dumps(to_json(config)),
         },
+        order=("start", *(order or (dim for dim in dims if dim != "start"))),
     )
+
+
+def _minima(minima: Any, global_minima: int | Sequence[int], dim: int) -> dict[str, Coordinate]:
+    """The known minima of one objective, or of several: then the shorter lists end in NaN."""
+    several = not isinstance(global_minima, int)
+    lists = minima if several else [np.zeros((0, dim)) if minima is None else minima]
+    points = np.full((len(lists), max(map(len, lists)), dim), np.nan)
+    for row, known in zip(points, lists, strict=True):
+        row[: len(known)] = np.reshape(known, (-1, dim))
+    is_global = np.arange(points.shape[1]) < np.reshape(global_minima, (-1, 1))
+    first = ("objective",) if several else ()
+    points, is_global = (points, is_global) if several else (points[0], is_global[0])
+    return {
+        "minimum_point": Coordinate(
+            (*first, "known_minimum", "component"), points, "known minimum"
+        ),
+        "is_global": Coordinate((*first, "known_minimum"), is_global, "whether it is global"),
+    }
 
 
 def dataset(layout: Layout, arrays: Mapping[str, np.ndarray], complete: bool = True) -> xr.Dataset:
@@ -310,7 +341,7 @@ def dataset(layout: Layout, arrays: Mapping[str, np.ndarray], complete: bool = T
         complete: whether every cell is finished; unfinished ones hold NaN and −1.
 
     Returns:
-        The variables with leading dims ``layout.dims``, and ``layout.attrs``.
+        The variables with leading dims ``layout.order``, and ``layout.attrs``.
     """
     start = Coordinate(("start",), pd.RangeIndex(layout.dims["start"]), "start")  # takes no memory
     variables = {
@@ -333,7 +364,8 @@ def dataset(layout: Layout, arrays: Mapping[str, np.ndarray], complete: bool = T
     # All at first as coordinates: to align and merge two sides takes twice as long.
     whole = xr.Coordinates({**variables, **coordinates}, indexes).to_dataset()
     whole.attrs = {**layout.attrs, "complete": complete}
-    return whole.reset_coords(list(variables))
+    whole = whole.reset_coords(list(variables))
+    return whole if tuple(layout.dims) == layout.order else whole.transpose(*layout.order, ...)
 
 
 @functools.lru_cache(maxsize=64)

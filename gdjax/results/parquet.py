@@ -124,10 +124,11 @@ def _columns(
             columns[name] = values
 
     for name, coordinate in results.coords.items():
-        along, *trailing = coordinate.dims or (None,)
-        if along in dims:
-            add(str(name), _take(coordinate.variable, index[str(along)]), coordinate.dims)
-        elif name != "component" and {along, *trailing} <= {None, "component"}:  # of every cell
+        along = [str(dim) for dim in coordinate.dims if dim in dims]
+        if along and "known_minimum" not in coordinate.dims:
+            taken = _take(coordinate.variable, *(index[dim] for dim in along))
+            add(str(name), taken, coordinate.dims)
+        elif name != "component" and {*coordinate.dims} <= {"component"}:  # of every cell
             shape = (block.stop - block.start, *coordinate.shape)
             add(str(name), np.broadcast_to(coordinate.values, shape), coordinate.dims)
     for name, variable in cells.items():
@@ -135,7 +136,7 @@ def _columns(
     return columns
 
 
-def _take(variable: xr.Variable, index: np.ndarray) -> np.ndarray:
+def _take(variable: xr.Variable, index: np.ndarray, *others: np.ndarray) -> np.ndarray:
     """``variable`` at ``index``; of one that lies on the disk, only the part needed is read."""
     first = int(index.min())
-    return variable[first : int(index.max()) + 1].values[index - first]
+    return variable[first : int(index.max()) + 1].values[(index - first, *others)]

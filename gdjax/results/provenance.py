@@ -48,6 +48,11 @@ def to_json(value: Any) -> Any:
 
 
 def numbers(attrs: Mapping[str, Any]) -> dict[str, Any]:
-    """Attrs as they were before ``to_json``: NaN and infinity are numbers again."""
-    words = ("NaN", "Infinity", "-Infinity")
-    return {name: float(value) if value in words else value for name, value in attrs.items()}
+    """Attrs as they were before ``to_json``: NaN and infinity are numbers again, in lists too."""
+    return {name: _number(value) for name, value in attrs.items()}
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_number(item) for item in value]
+    return float(value) if value in ("NaN", "Infinity", "-Infinity") else value

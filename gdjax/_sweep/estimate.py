@@ -1,0 +1,124 @@
+"""What a sweep would take, told before anything of it is computed."""
+
+import statistics
+from collections import Counter
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from gdjax._compiler.lower import operations
+from gdjax._descent.cells import Setting, stride, trace
+from gdjax._inputs import default_dtype
+from gdjax._sweep.engine import Sweep
+from gdjax._sweep.plan import Plan
+from gdjax._util.memory import size
+
+# Operations on float32 a second that one core of an AMD EPYC with AVX-512 did, the median over
+# six objectives and three optimizers; float64 has half as many lanes. Other processors differ.
+THROUGHPUT = {"llvm": 1.4e11, "xla_math": 3.5e10, "xla": 7e9}
+
+
+class Estimate(NamedTuple):
+    """What a sweep would take.
+
+    Args:
+        cells: how many descents.
+        chunks: how many pieces they are computed and stored in.
+        chunk: cells in each of them.
+        result_bytes: of all results, uncompressed.
+        kernels: by kernel, and the reason for it, how many of the compiled programs.
+        processors: how many are used.
+        operations: in a step, the median over the programs.
+        seconds: roughly the time if every descent takes all steps, compilation aside; None where
+            nothing was measured to tell it by.
+    """
+
+    cells: int
+    chunks: int
+    chunk: int
+    result_bytes: int
+    kernels: dict[tuple[str, str], int]
+    processors: int
+    operations: float
+    seconds: float | None
+
+    def __str__(self) -> str:
+        """A few lines for a person."""
+        kernels = ", ".join(
+            name + (f" × {count}" if count > 1 else "") + (f" ({reason})" if reason else "")
+            for (name, reason), count in self.kernels.items()
+        )
+        rate = "on this kind of processor nothing was measured to tell it by"
+        if self.seconds is not None:
+            rate = (
+                f"roughly {_duration(self.seconds)} and compilation, if every descent takes all "
+                f"steps: {self.operations:,.0f} operations a step at the throughput of an AMD EPYC"
+            )
+        each = self.result_bytes / self.cells
+        return "\n".join(
+            [
+                f"descents  {self.cells:,} in {self.chunks:,} chunk{'s' * (self.chunks > 1)} of "
+                f"{'up to ' * (self.cells % self.chunk > 0)}{self.chunk:,}",
+                f"results   {size(self.result_bytes)} before compression, {each:g} bytes a descent",
+                f"kernel    {kernels}",
+                f"devices   {self.processors} of kind {jax.devices()[0].device_kind}",
+                f"time      {rate}",
+            ]
+        )
+
+
+def _duration(seconds: float) -> str:
+    """A time in one digit, for more would be more than is known.
+
+    Example:
+        >>> _duration(0.0123), _duration(140.0), _duration(4.3e5)
+        ('0.01 s', '2 min', '100 h')
+    """
+    units = [(s, unit) for s, unit in ((3600, "h"), (60, "min")) if seconds >= 2 * s]
+    each, unit = units[0] if units else (1, "s")
+    return f"{float(f'{seconds / each:.1g}'):g} {unit}"
+
+
+def estimate(prepared: Sweep) -> Estimate:
+    """What a sweep would take: nothing of it is computed, and nothing is written.
+
+    Example:
+        >>> import gdjax
+        >>> from gdjax._sweep.outer import plans
+        >>> asked = plans("qfsp", "sgd", gdjax.starts.grid(10), {
+        ...     "nesterov": [True, False], "learning_rate": [0.1], "momentum": [0.0, 0.5, 0.9]})
+        >>> found = estimate(Sweep(asked))
+        >>> found.cells, found.result_bytes, sum(found.kernels.values())
+        (600, 18600, 2)
+    """
+    asked, runners, layout = prepared.plans, prepared.runners, prepared.layout
+    counts = [_operations(one) for one in asked.plans]
+    seconds: float | None = 0.0
+    for one, runner, count in zip(asked.plans, runners, counts, strict=True):
+        throughput = THROUGHPUT.get(runner.kernel.name)
+        if throughput is None or seconds is None or jax.default_backend() != "cpu":
+            seconds = None
+            continue
+        lanes = 4 / np.dtype(one.dtype).itemsize
+        seconds += one.cells * max(one.steps, 1) * count / (throughput * lanes * runner.devices)
+    return Estimate(
+        asked.cells, asked.chunks, asked.chunk, asked.cells * layout.bytes_per_cell,
+        dict(Counter((runner.kernel.name, runner.reason) for runner in runners)),
+        runners[0].devices, statistics.median(counts), seconds,
+    )  # fmt: skip
+
+
+def _operations(asked: Plan) -> float:
+    """Operations in a step of a cell, its share of being judged included."""
+    setting, _, data = Setting.of(asked.optimizer, asked.objective)
+    rules = asked.gradient, asked.stopping, asked.tolerance, asked.stops, asked.computed
+    with default_dtype(asked.dtype):
+        start = jax.ShapeDtypeStruct((asked.objective.dim,), np.dtype(asked.dtype))
+        kinds = [
+            jax.ShapeDtypeStruct(x.shape, start.dtype if x.dtype.kind == "f" else x.dtype)
+            for x in data
+        ]
+        cells = trace(setting, kinds, start, *rules)
+        step, judged = (operations(f.traced) for f in (cells.step, cells.terminate))
+    return step + (judged - step) / stride(asked.steps, asked.stopping.every)
