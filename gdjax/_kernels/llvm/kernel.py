@@ -126,7 +126,8 @@ def _written(traced: Sequence[ClosedJaxpr], state: State, record: bool) -> str:
     lanes, tile = _sizes(programs.step, len(programs.init.outputs))
     writer = (PathWriter if record else SummaryWriter)(programs, state, lanes, tile)
     writer.write()
-    ir.GlobalVariable(writer.module, I64, "tile").initializer = I64(tile)
+    size = ir.GlobalVariable(writer.module, I64, "tile")
+    size.initializer = I64(tile)  # pyright: ignore  # llvmlite says it is None
     return str(writer.module)
 
 
