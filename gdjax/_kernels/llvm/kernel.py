@@ -54,6 +54,7 @@ class Kernel:
         functions = cells.init, cells.step, cells.terminate, cells.postprocess, cells.inside
         traced = [function.traced for function in functions]
         state = cells.state
+        # All that ``_written`` and ``_compile`` read beside the files that they are in.
         decides = *_prepare(), *map(digest, traced), state.running_at, state.point.shape, record
         self._engine = _load(
             object_cache.get(decides, lambda: _compile(_written(traced, state, record)))
