@@ -54,6 +54,7 @@ class Kernel:
         functions = cells.init, cells.step, cells.terminate, cells.postprocess, cells.inside
         traced = [function.traced for function in functions]
         state = cells.state
+        # All that ``_written`` and ``_compile`` read beside the files that they are in.
         decides = *_prepare(), *map(digest, traced), state.running_at, state.point.shape, record
         self._engine = _load(
             object_cache.get(decides, lambda: _compile(_written(traced, state, record)))
@@ -126,7 +127,8 @@ def _written(traced: Sequence[ClosedJaxpr], state: State, record: bool) -> str:
     lanes, tile = _sizes(programs.step, len(programs.init.outputs))
     writer = (PathWriter if record else SummaryWriter)(programs, state, lanes, tile)
     writer.write()
-    ir.GlobalVariable(writer.module, I64, "tile").initializer = I64(tile)
+    size = ir.GlobalVariable(writer.module, I64, "tile")
+    size.initializer = I64(tile)  # pyright: ignore  # llvmlite says it is None
     return str(writer.module)
 
 
