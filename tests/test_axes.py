@@ -10,6 +10,7 @@ import gdjax
 from gdjax import objectives, optimizers, starts
 from gdjax._sweep import engine
 from gdjax._sweep.outer import plans
+from gdjax.plotting import datasets
 
 BOOTH, HILLS = objectives.get("booth"), objectives.get("himmelblau")
 COSINE = optimizers.schedules.get("cosine_decay_schedule", init_value=0.1, decay_steps=30)
@@ -127,6 +128,17 @@ def test_objectives_on_one_axis_have_minima_starts_and_attributes_of_their_own()
         np.testing.assert_array_equal(one.start_point, whole.start_point)
         np.testing.assert_array_equal(one.is_global.sum(), len(f.minima))
         np.testing.assert_array_equal(one.minimum_point.dropna("known_minimum"), f.known_minima)
+    ended = datasets.statuses(found)
+    for i in range(2):
+        np.testing.assert_array_equal(ended[:, i], datasets.statuses(found.isel(objective=i)))
+    pictures = gdjax.plotting.sweep_pictures(found, works, ["basins", "success_rate"])
+    assert [*pictures] == [
+        f"{p}, {f}" for p in ("basins", "success_rate") for f in found.objective.values
+    ]
+    with pytest.raises(gdjax.ArgumentError, match="the dataset of several; pick first"):
+        gdjax.plotting.basin_map(found, HILLS)
+    with pytest.raises(gdjax.ArgumentError, match="objective must be the 2 that were swept"):
+        gdjax.plotting.sweep_pictures(found, HILLS)
     given = gdjax.sweep(works, "sgd", [[1.0, 2.0]], **settings)  # points are shared
     assert given.start_point.dims == ("start", "component")
 

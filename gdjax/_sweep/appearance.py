@@ -99,6 +99,8 @@ def layout(
 
 def _merged(parts: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What all of them say alike, and of each what it says for itself."""
+    if len(parts) == 1:
+        return parts[0], [{}]
     written = [{name: repr(to_json(value)) for name, value in part.items()} for part in parts]
     alike = {n for n, text in written[0].items() if all(each[n] == text for each in written)}
     return {n: x for n, x in parts[0].items() if n in alike}, [

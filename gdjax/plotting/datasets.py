@@ -69,12 +69,16 @@ def statuses(dataset: Dataset) -> np.ndarray:
     """The ``Status`` of each cell, as codes of shape ``(start, *axes)``."""
     check_finished(dataset)
     outcome, minimum = dataset["outcome"].values, dataset["minimum"].values
-    is_global = np.append(dataset["is_global"].values.astype(bool), False)  # −1 picks the last
+    known = dataset["is_global"].values.astype(bool)
+    known = np.pad(np.atleast_2d(known), ((0, 0), (0, 1)))  # −1 picks the last
+    dims = dataset["outcome"].dims
+    each = [len(known) if dim == "objective" else 1 for dim in dims]
+    is_global = known[np.arange(len(known)).reshape(each), minimum]
     ended = np.full(outcome.shape, Status.STALLED)
     ended[outcome == Outcome.MAX_STEPS] = Status.MOVING
     ended[outcome == Outcome.CONVERGED] = Status.UNLISTED
     ended[minimum >= 0] = Status.LOCAL
-    ended[is_global[minimum]] = Status.GLOBAL
+    ended[is_global] = Status.GLOBAL
     ended[(outcome == Outcome.DIVERGED) | (outcome == Outcome.NONFINITE)] = Status.LOST
     return ended
 

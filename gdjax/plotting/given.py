@@ -56,8 +56,14 @@ def swept(objective: ObjectiveLike, dataset: Any) -> Objective:
     """The objective that a sweep was over; a function is one of points like its starts.
 
     Raises:
-        ArgumentError: a function of a structure that the names of the components do not tell.
+        ArgumentError: a function of a structure that the names of the components do not tell, or
+            several objectives at once.
     """
+    if "objective" in dataset["outcome"].dims:
+        raise ArgumentError(
+            "this picture is of one objective, and the dataset of several; pick first, such as "
+            "dataset.isel(objective=0)"
+        )
     if isinstance(objective, Objective | str) or not callable(objective):
         return as_objective(objective)
     start: Any = np.asarray(dataset["start_point"])[0]

@@ -56,6 +56,9 @@ def sweep_pictures(dataset: Dataset, objective: Any, names: Sequence[str] | None
     parts: dict[str, tuple[Dataset, Objective]] = {}
     if "objective" in dataset["outcome"].dims:
         several = [*objective.values()] if isinstance(objective, Mapping) else objective
+        count = dataset.sizes["objective"]
+        if not isinstance(several, list | tuple) or len(several) != count:
+            raise ArgumentError(f"objective must be the {count} that were swept, in their order")
         for i, label in enumerate(dataset["objective"].values):
             part = combination(dataset, objective=i)
             parts[str(label)] = part, given.swept(several[i], part)
