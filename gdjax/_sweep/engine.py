@@ -80,7 +80,8 @@ def sweep(
     Returns:
         Final point, final and best value, first step within tolerance, steps taken, gradient
         evaluations, outcome and known minimum of every descent, with the dims ``start`` and one
-        an axis; with ``save_at`` also ``points`` and ``values``. The results are the same bits
+        an axis; with ``save_at`` also ``points`` and ``values``; all of them at the iterates, also
+        of a method whose evaluation point ``gdjax.descend`` tells. The results are the same bits
         however many devices computed them, and whether or not they were interrupted.
 
     Raises:
