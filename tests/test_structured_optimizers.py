@@ -224,6 +224,12 @@ def test_what_does_not_fit_the_point_is_refused_in_one_line(verb, case):
     assert "\n" not in str(caught.value)
 
 
+def test_a_ranking_refuses_it_before_any_descent():
+    made = functools.partial(optax.adamw, mask={"x": True, "y": False})
+    with pytest.raises(gdjax.ArgumentError, match=r"one array of shape \(2,\)"):
+        gdjax.rank("booth", {"masked": made})
+
+
 def test_rates_by_component_are_no_number_to_differentiate_in():
     with pytest.raises(gdjax.ArgumentError, match=r"one number .*got an array of shape \(2,\)"):
         gdjax.hypergradient("booth", gdjax.gradient_descent(RATES))

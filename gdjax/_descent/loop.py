@@ -20,10 +20,10 @@ from jaxtyping import Array, Bool, Float, Int
 
 from gdjax import optimizers
 from gdjax._descent.outcomes import DEFAULT_RULE, Judge, StoppingRule, classify
+from gdjax._descent.structured import over_vectors
 from gdjax._util.errors import ArgumentError
 from gdjax._util.types import PyTree
 from gdjax.objectives import GradientSide, Objective
-from gdjax.objectives.structure import Structure
 
 
 class Progress(NamedTuple):
@@ -287,37 +287,3 @@ class Descent(NamedTuple):
         """The value from which on a cell is within tolerance, where the minimum is known."""
         fmin = self.objective.fmin
         return None if fmin is None else fmin + self.tolerance
-
-
-def over_vectors(
-    optimizer: optax.GradientTransformationExtraArgs, structure: Structure | None
-) -> optax.GradientTransformationExtraArgs:
-    """A transformation of flat points that hands the optimizer points of that structure.
-
-    Args:
-        optimizer: what moves the points.
-        structure: of the points, whose leaves without numbers are None; None for plain vectors,
-            which the optimizer is handed as they are.
-    """
-    if structure is None:
-        return optimizer
-    shaped = structure.numbers
-
-    def flat(point: PyTree, argument: str = "a point of the optimizer") -> Array:
-        return jnp.asarray(structure.flatten(point, argument))
-
-    def init(params: PyTree) -> PyTree:
-        return optimizer.init(shaped(params))
-
-    def update(
-        updates: PyTree, state: PyTree, params: PyTree = None, **extra: Any
-    ) -> tuple[PyTree, PyTree]:
-        fn, gradient = extra["obj_fn"], extra["grad_fn"]
-        given = optimizers.extra_arguments(
-            extra["value"], shaped(extra["grad"]),
-            lambda point: fn(flat(point)), lambda point: shaped(gradient(flat(point))),
-        )  # fmt: skip
-        moves, state = optimizer.update(shaped(updates), state, shaped(params), **given)
-        return flat(moves, "the update of the optimizer"), state
-
-    return optax.GradientTransformationExtraArgs(init, update)

@@ -178,7 +178,8 @@ def descend(
         objective: what to descend: an ``Objective``, the name of one, or a function of a point.
         optimizer: an optimizer, any optax transformation, a factory such as ``optax.adam``, or a
             name. The numbers of those made by gdjax are traced, so that new values never
-            recompile; another optax object compiles once.
+            recompile; another optax object compiles once. It is handed points of the start's own
+            structure, so that masks, labels and norms are by leaf; a vector is one leaf.
         start: the first point, ``(d,)``, or of the objective's own structure: a dictionary, a
             tuple, an Equinox module; by default the objective's own.
         steps: number of steps, at least 0.

@@ -12,7 +12,7 @@ import numpy as np
 from gdjax import optimizers, results
 from gdjax._compiler.fingerprint import fingerprint
 from gdjax._descent.cells import stride
-from gdjax._descent.loop import over_vectors
+from gdjax._descent.structured import over_vectors
 from gdjax._inputs import DType, default_dtype
 from gdjax._sweep.outer import Plans
 from gdjax._sweep.plan import Plan

@@ -94,13 +94,14 @@ def sweep(
     Returns:
         Final point, final and best value, first step within tolerance, steps taken, gradient
         evaluations, outcome and known minimum of every descent, or those of them that ``keep``
-        names, with the dims ``start``,
-        ``objective`` and ``optimizer`` where there are several, and one an axis, in the order
-        given; with ``save_at`` also ``points`` and ``values``. Attributes such as ``kernel`` that
-        differ along axes of the loop, which the attribute ``outer`` names, are lists with an entry
-        for each combination, the last axis fastest. Lists of minima that are shorter than others
-        end in NaN. The results are the same bits as those of separate sweeps, however many devices
-        computed them, and whether or not they were interrupted.
+        names, with the dims ``start``, ``objective`` and ``optimizer`` where there are several, and
+        one an axis, in the order given; with ``save_at`` also ``points`` and ``values``. All of
+        them are at the iterates, also of a method whose evaluation point ``gdjax.descend`` tells.
+        Attributes such as ``kernel`` that differ along axes of the loop, which the attribute
+        ``outer`` names, are lists with an entry for each combination, the last axis fastest. Lists
+        of minima that are shorter than others end in NaN. The results are the same bits as those of
+        separate sweeps, however many devices computed them, and whether or not they were
+        interrupted.
 
     Raises:
         ArgumentError: an unknown hyperparameter, zipped axes of unequal length, empty or

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax import optimizers as lookup
-from gdjax._inputs import DType, as_count, as_dtype, default_dtype
+from gdjax._inputs import DType, as_count, as_dtype, cannot_descend, default_dtype
 from gdjax._util.errors import ArgumentError
 from gdjax.comparison import external
 from gdjax.comparison.entrants import as_entrants, as_objectives
@@ -114,7 +114,10 @@ def rank(
     chosen, entrants = as_objectives(objectives), as_entrants(optimizers)
     tunable = {k: e for k, e in entrants.items() if isinstance(e, lookup.Optimizer)}
     for one, f in itertools.product(tunable.values(), chosen.values()):
-        visits(one, f.structure)  # refuses, before any descent, what cannot be counted
+        try:
+            visits(one, f.structure)  # refuses, before any descent, what cannot be counted
+        except Exception as error:
+            cannot_descend(f, one, error)
     searched = chosen_ranges(tunable, ranges or {})
     for f in chosen.values():
         f.value_and_gradient(gradient)
