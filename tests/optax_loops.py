@@ -107,7 +107,8 @@ NO_POINT = {
     "lookahead": "a pair of points",
 }
 # Those that loop, branch or draw random numbers: no kernel of scalars has them.
-XLA_ALONE = {"lbfgs", "mechanize", "momo by name", "noisy_sgd", "novograd", "sophia"}
+XLA_ALONE = {"lbfgs", "mechanize", "momo by name", "noisy_sgd", "novograd", "reduce_on_plateau",
+             "sophia"}  # fmt: skip
 OWN = "gradient_descent", "heavy_ball", "nesterov", "averaged_momentum", "nesterov_textbook"
 
 SCHEDULES = {

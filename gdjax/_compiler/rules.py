@@ -307,10 +307,13 @@ def _dot_general(program: Program, eqn: JaxprEqn, a: np.ndarray, b: np.ndarray) 
     rows = np.moveaxis(a, over_a, range(-len(over_a), 0)) if over_a else a
     columns = np.moveaxis(b, over_b, range(-len(over_b), 0)) if over_b else b
     result = np.empty(shape_of(eqn), dtype=object)
-    free = a.ndim - len(over_a)
+    free, dtype = a.ndim - len(over_a), aval(eqn.outvars[0]).dtype
+
+    def wide(scalars: np.ndarray) -> list[Scalar]:  # truth values may weigh numbers
+        return [program.emit("convert", x, dtype=dtype) for x in scalars.reshape(-1)]
+
     for index in np.ndindex(*result.shape):
-        left = rows[(*index[:free], ...)].reshape(-1)  # an array even where it is one number
-        right = columns[(*index[free:], ...)].reshape(-1)
+        left, right = wide(rows[(*index[:free], ...)]), wide(columns[(*index[free:], ...)])
         terms = [program.emit("mul", x, y) for x, y in zip(left, right, strict=True)]
         result[index] = _total(program, "add", terms)
     return result
