@@ -309,11 +309,15 @@ def _dot_general(program: Program, eqn: JaxprEqn, a: np.ndarray, b: np.ndarray) 
     result = np.empty(shape_of(eqn), dtype=object)
     free, dtype = a.ndim - len(over_a), aval(eqn.outvars[0]).dtype
 
-    def wide(scalars: np.ndarray) -> list[Scalar]:  # truth values may weigh numbers
-        return [program.emit("convert", x, dtype=dtype) for x in scalars.reshape(-1)]
+    def product(x: Scalar, y: Scalar) -> Scalar:
+        if bool in (x.dtype, y.dtype):  # XLA selects: what is weighed by nothing may be NaN
+            which, number = (x, y) if x.dtype == bool else (y, x)
+            return program.emit("select", which, program.emit("convert", number, dtype=dtype), 0)
+        return program.emit("mul", *(program.emit("convert", z, dtype=dtype) for z in (x, y)))
 
     for index in np.ndindex(*result.shape):
-        left, right = wide(rows[(*index[:free], ...)]), wide(columns[(*index[free:], ...)])
-        terms = [program.emit("mul", x, y) for x, y in zip(left, right, strict=True)]
-        result[index] = _total(program, "add", terms)
+        left = rows[(*index[:free], ...)].reshape(-1)  # an array even where it is one number
+        right = columns[(*index[free:], ...)].reshape(-1)
+        terms = [product(x, y) for x, y in zip(left, right, strict=True)]
+        result[index] = _total(program, "or" if dtype.kind == "b" else "add", terms)
     return result
