@@ -489,7 +489,8 @@ MANY = {
     "dot_general": lambda v, m: [
         v @ v, m @ v[:3], v[:2] @ m, m @ m.T, jnp.tensordot(m, m.T, ((0, 1), (1, 0))),
         jnp.outer(v[:2], v[2:5]), lax.dot_general(v[0], v, (((), ()), ((), ()))),
-        lax.dot_general(m, m, (((0,), (0,)), ((), ()))),
+        lax.dot_general(m, m, (((0,), (0,)), ((), ()))), (v[:3] > 0).dot(v[1:4]),
+        v[1:4].dot(v[:3] > 0), (v[:3] > 0).dot(v[1:4] > 0),
         lax.dot_general(m.reshape(1, 2, 3), m.T, (((2, 1), (0, 1)), ((), ()))),
     ],
     "gather": lambda v, m: [

@@ -307,10 +307,17 @@ def _dot_general(program: Program, eqn: JaxprEqn, a: np.ndarray, b: np.ndarray) 
     rows = np.moveaxis(a, over_a, range(-len(over_a), 0)) if over_a else a
     columns = np.moveaxis(b, over_b, range(-len(over_b), 0)) if over_b else b
     result = np.empty(shape_of(eqn), dtype=object)
-    free = a.ndim - len(over_a)
+    free, dtype = a.ndim - len(over_a), aval(eqn.outvars[0]).dtype
+
+    def product(x: Scalar, y: Scalar) -> Scalar:
+        if bool in (x.dtype, y.dtype):  # XLA selects: what is weighed by nothing may be NaN
+            which, number = (x, y) if x.dtype == bool else (y, x)
+            return program.emit("select", which, program.emit("convert", number, dtype=dtype), 0)
+        return program.emit("mul", *(program.emit("convert", z, dtype=dtype) for z in (x, y)))
+
     for index in np.ndindex(*result.shape):
         left = rows[(*index[:free], ...)].reshape(-1)  # an array even where it is one number
         right = columns[(*index[free:], ...)].reshape(-1)
-        terms = [program.emit("mul", x, y) for x, y in zip(left, right, strict=True)]
-        result[index] = _total(program, "add", terms)
+        terms = [product(x, y) for x, y in zip(left, right, strict=True)]
+        result[index] = _total(program, "or" if dtype.kind == "b" else "add", terms)
     return result

@@ -94,9 +94,8 @@ class Schedule(Tree):
 
     def __call__(self, step: ArrayLike) -> ArrayLike:
         """The number at that step."""
-        at = self._at or self.factory(**self.hyperparameters)
-        self._at = at
-        return at(step)
+        # With traced numbers it is made each time: inside a loop what it holds is the loop's own.
+        return (self._at or self.factory(**self.hyperparameters))(step)
 
     def _step(self) -> PyTree:
         return self(jnp.zeros((), int))
