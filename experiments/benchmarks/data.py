@@ -101,8 +101,6 @@ def _one(name: str, cells: int, rows: int, effort: Effort) -> OverData:
         began = time.perf_counter()
         calls[key]()
         first[key] = time.perf_counter() - began
-    steady = {
-        key: statistics.median(seconds)
-        for key, (seconds, _) in in_turn(calls, effort.rounds).items()
-    }
-    return OverData(name, cells, rows, *steady.values(), first["scan"], first["summary"])
+    times = in_turn(calls, effort.rounds)
+    scan, whole, last = (statistics.median(times[key][0]) for key in calls)
+    return OverData(name, cells, rows, scan, whole, last, first["scan"], first["summary"])

@@ -191,7 +191,7 @@ class Descent(NamedTuple):
         """What is kept of a cell that has stopped; ``terminate`` came last."""
         judge, cell, value = self.judge(state), state.cell, self.objective.value(state.point)
         minimum, close = judge.nearest_minimum(state.point, value)
-        stuck = cell.best is not None and self.stuck(state, value, cell.best)
+        stuck = self.stuck(state, value, cell.best)
         failed = judge.failed(jnp.int32(-1), state.point, value)
         waited = cell.steps_to_tolerance
         if waited is not None and cell.best is not None:
@@ -255,10 +255,12 @@ class Descent(NamedTuple):
         return self.optimizer.update(gradient, optimizer, point, **extra)
 
     def stuck(
-        self, state: State, value: Float[Array, ""], best: Float[Array, ""]
+        self, state: State, value: Float[Array, ""], best: Float[Array, ""] | None
     ) -> Bool[Array, ""] | bool:
         """Whether the optimizer has a line search whose last step found no lower point."""
-        return (value >= best) if optimizers.has_line_search(state.optimizer) else False
+        if best is None or not optimizers.has_line_search(state.optimizer):
+            return False
+        return value >= best
 
     def _failed(self, state: State, value: Float[Array, ""]) -> Any:
         """What has failed by this point of a path, where that is kept."""

@@ -135,12 +135,12 @@ def _trial(
     tolerance: float,
 ) -> Trial:
     steps = len(elsewhere.always)
-    filters = [measured_filter(_rounded(optimizer, dtype), steps) for optimizer in pair]
-    if None in filters:
+    filters = first, second = [measured_filter(_rounded(one, dtype), steps) for one in pair]
+    if first is None or second is None:
         forced, places, convert = "history", (-1, -1), Conversion.none(steps)
     else:
-        forced, places = "state", tuple(one.place for one in filters)
-        convert = Conversion.between(*filters)
+        forced, places = "state", (first.place, second.place)
+        convert = Conversion.between(first, second)
     units = RESOLUTION * LIMITS[forced]
     with default_dtype(dtype):
         cast = lambda x: jnp.asarray(x, None if np.asarray(x).dtype == bool else dtype)  # noqa: E731
@@ -155,9 +155,9 @@ def _trial(
         for x in (found.apart, found.carried)
     )
     start, step, component = np.unravel_index(int(ulps.argmax()), ulps.shape)
-    off = (np.maximum(ulps, carried) > LIMITS[forced]).any(axis=(0, 2))
+    off = np.any(np.maximum(ulps, carried) > LIMITS[forced], axis=(0, 2))
     drift = np.where(found.compared, np.nan_to_num(found.drift, nan=np.inf), 0).max(axis=-1)
-    passed = (drift > tolerance).any(axis=0)
+    passed = np.any(drift > tolerance, axis=0)
     verdict, reason = _verdict(pair, filters, convert, bool(off.any()), shortage(found, units))
     return Trial(
         rate=rate,

@@ -13,8 +13,8 @@ def counted(found: Seen) -> Bool[np.ndarray, "n steps"]:
 
     Standing still is no evidence where nothing ever moves.
     """
-    counts = found.moves | found.still if found.moves.any() else found.moves
-    return counts.any(axis=-1) & found.compared.all(axis=-1)
+    counts = found.moves | found.still if np.any(found.moves) else found.moves
+    return np.any(counts, axis=-1) & np.all(found.compared, axis=-1)
 
 
 def shortage(found: Seen, units: float) -> str:
@@ -24,16 +24,16 @@ def shortage(found: Seen, units: float) -> str:
         found: what was seen.
         units: from how many units in the last place on a step counts.
     """
-    if not found.compared.all(axis=-1).any():
+    if not np.any(np.all(found.compared, axis=-1)):
         return "no step is finite: give starts where the gradient is"
-    if not found.alive.any():
+    if not np.any(found.alive):
         return "the gradient is 0 or not finite at every point: give starts where it is neither"
-    if not found.moves.any():
+    if not np.any(found.moves):
         return (
             f"no gradient moves a point by {units:g} units in the last place: take a larger "
             f"learning rate, or more steps"
         )
-    seen = counted(found).any(axis=0)
+    seen = np.any(counted(found), axis=0)
     for phase in phases(len(seen)):
         if 2 * seen[phase].sum() < len(phase):
             return (

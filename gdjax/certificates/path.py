@@ -35,14 +35,14 @@ class Seen(NamedTuple):
         still: whether both stand still in spite of a gradient.
     """
 
-    apart: np.ndarray
-    carried: np.ndarray
-    scale: np.ndarray
-    drift: np.ndarray
-    compared: np.ndarray
-    alive: np.ndarray
-    moves: np.ndarray
-    still: np.ndarray
+    apart: Flat
+    carried: Flat
+    scale: Flat
+    drift: Flat
+    compared: Flat
+    alive: Flat
+    moves: Flat
+    still: Flat
 
 
 class Elsewhere(NamedTuple):
@@ -145,7 +145,7 @@ def along(
         jump = jnp.where(stays, 0, other - point)
         return (point + jump, *states, free + jump, state_free), seen
 
-    def path(start: Array, others: Array) -> Seen:
+    def path(start: Flat, others: Flat) -> Seen:
         begun = [descent.optimizer.init(start) for descent in (first, second)]
         carry = start, *begun, start, begun[1]
         steps = convert.memory[:-1], convert.carries[:, :-1].T, convert.carries[:, 1:].T
