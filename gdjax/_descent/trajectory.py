@@ -95,7 +95,7 @@ class Trajectory(NamedTuple):
 
         Where that is not finite, it is the last one that is.
         """
-        return float(self.eval_value if self._evaluated else np.asarray(self.values)[self._last])
+        return float(np.asarray(self.eval_value if self._evaluated else self.values[self._last]))
 
     @property
     def _last(self) -> int:

@@ -210,7 +210,7 @@ def _steps(
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         descent = Descent.of(objective, optimizer, gradient, stops=False)
 
-        def body(state: State, _: None) -> tuple[State, tuple[jax.Array, ...]]:
+        def body(state: State, _: None) -> tuple[State, tuple[jax.Array, jax.Array, jax.Array]]:
             after, value = descent.step(state, jnp.int32(budget))
             moving = after.cell.running & ~after.cell.converged
             stuck = moving & descent.stuck(state, value, state.cell.best)
