@@ -623,8 +623,6 @@ def test_a_hyperparameter_given_with_the_optimizer_stays_unless_it_is_swept():
          "are learning_rate"),
         ({"optimizer": "muon", "hyperparameters": {"learning_rate": [0.1], "ns_steps": [3]}},
          "beta, eps, learning_rate, ns_coeffs.0, ns_coeffs.1, ns_coeffs.2, weight_decay"),
-        ({"optimizer": optax.lookahead(optax.sgd(0.1), 5, 0.5), "hyperparameters": {}},
-         "lookahead cannot descend from a point: it descends a pair of points"),
     ],
 )  # fmt: skip
 def test_bad_calls_say_what_is_wrong(untyped, arguments, message):
