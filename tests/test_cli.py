@@ -610,9 +610,9 @@ def test_certify_prints_a_table_and_its_exit_code_is_the_verdict(gdjax):
 def test_optimizers_are_listed_with_their_defaults(gdjax):
     out = gdjax("optimizers")[1]
     assert re.search(r"^heavy_ball +learning_rate=\?, momentum=0.9$", out, re.MULTILINE)
-    assert re.search(r"^lookahead .*✗", out, re.MULTILINE)
+    assert re.search(r"^dpsgd .*✗", out, re.MULTILINE)
     assert "momentum=0.9  (a new value never recompiles)" in gdjax("optimizers", "heavy_ball")[1]
-    assert "a pair of points" in gdjax("optimizers", "lookahead")[1]
+    assert "one gradient for each example" in gdjax("optimizers", "dpsgd")[1]
 
 
 def test_noise_and_schedules_from_the_command_line(gdjax, tmp_path):

@@ -538,8 +538,6 @@ def test_a_hyperparameter_given_with_the_optimizer_stays_unless_it_is_swept():
         ({"kernel": "pallas", "save_at": "all"}, "pallas cannot compute this sweep: it keeps"),
         ({"optimizer": "lbfgs", "kernel": "llvm"}, "kernel llvm cannot compute this sweep: "),
         ({"optimizer": optax.adam(0.1), "hyperparameters": {"b1": [0.9]}}, "is made already"),
-        ({"optimizer": optax.lookahead(optax.sgd(0.1), 5, 0.5), "hyperparameters": {}},
-         "lookahead cannot descend from a point: it descends a pair of points"),
     ],
 )  # fmt: skip
 def test_bad_calls_say_what_is_wrong(untyped, arguments, message):

@@ -95,8 +95,7 @@ class Trajectory(NamedTuple):
 
         Where that is not finite, it is the last one that is.
         """
-        value = self.eval_value if self._evaluated else self.values[self._last]
-        return float(np.asarray(value))
+        return float(np.asarray(self.eval_value if self._evaluated else self.values[self._last]))
 
     @property
     def _last(self) -> int:

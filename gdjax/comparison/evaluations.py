@@ -5,7 +5,7 @@ One evaluation is one visit: the value at a point, and the gradient there if the
 
 import functools
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -210,7 +210,7 @@ def _steps(
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         descent = Descent.of(objective, optimizer, gradient, stops=False)
 
-        def body(state: State, _: None) -> tuple[State, Any]:
+        def body(state: State, _: None) -> tuple[State, tuple[jax.Array, jax.Array, jax.Array]]:
             after, value = descent.step(state, jnp.int32(budget))
             moving = after.cell.running & ~after.cell.converged
             stuck = moving & descent.stuck(state, value, state.cell.best)

@@ -337,10 +337,7 @@ def as_factory(given: object) -> tuple[Factory, dict[str, PyTree]]:
 @functools.lru_cache(maxsize=256)
 def _given(transformation: optax.GradientTransformation) -> Optimizer:
     """The same object for the same transformation, so that nothing compiles twice."""
-    factory = Given(transformation)
-    if factory.__name__ in _REASONS:
-        raise ArgumentError(_refusal(factory.__name__, _REASONS[factory.__name__]))
-    return Optimizer(factory, {}, transformation)
+    return Optimizer(Given(transformation), {}, transformation)
 
 
 def _refusal(name: str, reason: str | None) -> str:
