@@ -65,32 +65,41 @@ def compiled(case: Case, choice: KernelChoice, count: int) -> tuple[Kernel, str]
     raise ArgumentError(f"kernel {choice} cannot compute this sweep: {reasons[0]}")
 
 
-UNROLLED = "llvm", "pallas"  # these take cells as they come, whatever their number
-
-
 @functools.lru_cache(maxsize=64)
 def _kernel(case: Case, name: str) -> Kernel | str:
     """A kernel that unrolls a cell into scalars, or why there is none."""
     try:
-        if name == "llvm" and jax.default_backend() != "cpu":
-            raise UnsupportedError("it runs on a CPU")
-        if name == "pallas" and case.record:
-            raise UnsupportedError("it keeps no paths")
-        count = sum(array.size for array in case.data)
-        if count > MOST_DATA:  # there is no room for more in a cell
-            raise UnsupportedError(f"its {count:,} data are too many to be unrolled into scalars")
-        cells = _traced(case, carry_data=True)
-        if name == "llvm":
-            from gdjax._kernels import llvm
-
-            return llvm.Kernel(cells, case.record)
-        from gdjax._kernels import pallas
-
-        return pallas.Kernel(cells)
-    except ImportError:
-        return "llvmlite is not installed: pip install 'gdjax[fast]'"
+        return UNROLLED[name](case)
     except UnsupportedError as error:
         return str(error)
+
+
+def _by_llvm(case: Case) -> Kernel:
+    if jax.default_backend() != "cpu":
+        raise UnsupportedError("it runs on a CPU")
+    try:
+        from gdjax._kernels import llvm
+    except ImportError:
+        raise UnsupportedError("llvmlite is not installed: pip install 'gdjax[fast]'") from None
+    return llvm.Kernel(_unrolled(case), case.record)
+
+
+def _by_pallas(case: Case) -> Kernel:
+    if case.record:
+        raise UnsupportedError("it keeps no paths")
+    from gdjax._kernels import pallas
+
+    return pallas.Kernel(_unrolled(case))
+
+
+UNROLLED = {"llvm": _by_llvm, "pallas": _by_pallas}  # how many cells there are is all the same
+
+
+def _unrolled(case: Case) -> Cells:
+    count = sum(array.size for array in case.data)
+    if count > MOST_DATA:  # there is no room for more in a cell
+        raise UnsupportedError(f"its {count:,} data are too many to be unrolled into scalars")
+    return _traced(case, carry_data=True)
 
 
 def _by_xla(case: Case, name: str, count: int) -> Kernel:
