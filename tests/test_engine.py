@@ -140,8 +140,9 @@ RATES, MOMENTA = [0.1, 0.2], [0.5, 0.9]
 BASE = {
     "objective": bowl(), "optimizer": gdjax.heavy_ball, "starts": starts.uniform(4, seed=1),
     "hyperparameters": {"learning_rate": RATES, "momentum": MOMENTA}, "steps": 4, "save_at": [0, 2],
-    "stopping": True, "classify_rest": True, "tolerance": 1e-4, "gradient": "autodiff",
-    "dtype": "float32", "chunk": 6, "kernel": "xla",  # nothing is compiled before a sweep runs
+    "stopping": True, "classify_rest": True, "keep": None, "tolerance": 1e-4,
+    "gradient": "autodiff", "dtype": "float32", "chunk": 6,
+    "kernel": "xla",  # nothing is compiled before a sweep runs
 }  # fmt: skip
 POINTS = np.random.default_rng(0).uniform(-1, 1, (4, 2))
 MOVED = np.where(np.arange(8).reshape(4, 2) == 5, np.nextafter(POINTS, 2), POINTS)
@@ -257,6 +258,7 @@ DECIDES = [
     case("stopping.step", "base", "stopping.step is", stopping=StoppingRule(step=2e-6)),
     case("stopping.radius", "base", "stopping.radius is", stopping=StoppingRule(radius=2e-3)),
     case("stopping.value", "base", "stopping.value is", stopping=StoppingRule(value=2e-2)),
+    case("keep", "base", "keep is ", keep=["outcome"]),
     case("classify_rest", "base", "classify_rest is True there and False", classify_rest=False),
     case("objective.kink", "base", "kink is '", objective=bowl(kink=lambda p: p)),
     case("stopping.bound", "base", "stopping.bound is", stopping=StoppingRule(bound=101.0)),
@@ -483,8 +485,8 @@ def test_what_is_not_said_is_the_default(tmp_path, capsys):
     bare = {"objective": bowl(), "optimizer": gdjax.heavy_ball(0.1)}
     said = {
         "starts": [[0.5, 2.0]], "hyperparameters": {}, "steps": 100, "save_at": None,
-        "stopping": True, "classify_rest": True, "tolerance": 1e-4, "gradient": "autodiff",
-        "dtype": "float32", "chunk": 1, "kernel": "auto",
+        "stopping": True, "classify_rest": True, "keep": None, "tolerance": 1e-4,
+        "gradient": "autodiff", "dtype": "float32", "chunk": 1, "kernel": "auto",
     }  # fmt: skip
     assert said.keys() | bare.keys() | {"store", "progress", "devices"} == {
         *inspect.signature(gdjax.sweep).parameters

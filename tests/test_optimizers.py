@@ -279,10 +279,10 @@ def test_a_sweep_runs_over_seeds_and_over_the_numbers_of_a_schedule():
     one = noisy(7, additive=1.0).replace(learning_rate=0.2)
     expected = gdjax.descend(f, one, start[0], 9).values[-1]
     np.testing.assert_allclose(swept["final_value"].values[0, 1, 1], expected, rtol=1e-5)
-    with pytest.raises(gdjax.ArgumentError, match=r"those that can are learning_rate\.init_value"):
-        gdjax.sweep(
-            f, scheduled(0.1), starts=start, hyperparameters={"learning_rate.decay_rate": [0.5]}
-        )
+    axes = {"learning_rate.decay_rate": [0.5, 0.9]}  # each is compiled anew
+    swept = gdjax.sweep(f, scheduled(0.1), starts=start, steps=9, hyperparameters=axes)
+    expected = gdjax.descend(f, scheduled(0.1, 0.9), start[0], 9).values[-1]
+    np.testing.assert_allclose(swept["final_value"].values[0, 1], expected, rtol=1e-5)
 
 
 def noisy(seed, **noise):

@@ -69,7 +69,8 @@ def library(told, objects):
     from gdjax.comparison import comparison, tuning
 
     class Sweep(engine.Sweep):
-        layout, digest = SimpleNamespace(variables=["points"]), "digest"
+        kept = "outcome", "minimum", "steps_to_tolerance", "points"
+        layout, digest = SimpleNamespace(variables=kept, cells=0, chunks=0, bounds=None), "digest"
 
         def __init__(self, asked, devices, kernel, in_memory):
             told.update(devices=devices, kernel=kernel)
@@ -91,6 +92,16 @@ def library(told, objects):
             return answer(bound.arguments)
 
         return asked
+
+    def several(objective, optimizer, starts, hyperparameters, **settings):
+        several = isinstance(objective, list)
+        first = objective[0] if several else objective
+        asks(plan.plan, lambda asked: None)(
+            first, optimizer[0] if isinstance(optimizer, list) else optimizer, starts,
+            hyperparameters, **settings,
+        )  # fmt: skip
+        told.update(objective=plain(objective), optimizer=plain(optimizer))
+        return SimpleNamespace(by_objective=[SimpleNamespace(objective=first)])
 
     def certificate(kind):
         def report(asked):
@@ -153,7 +164,8 @@ def library(told, objects):
         fake(check, "check_gradient", asks(certificates.check_gradient, certificate("gradient"))),
         fake(check, "check_hessian", asks(certificates.check_hessian, certificate("Hessian"))),
         fake(rank, "ranked", asks(tuning.rank, lambda asked: by_hand.ranking())),
-        fake(sweep, "plan", asks(plan.plan, lambda asked: None)),
+        fake(sweep, "plans", several),
+        fake(sweep, "estimate", lambda prepared: told.update(plan=True)),
         fake(sweep, "Sweep", Sweep),
         fake(results, "to_parquet", lambda store, file: told.update(parquet=file.name)),
     ]  # fmt: skip
@@ -197,7 +209,7 @@ def asked(task, config, folder, objects=None):
     """What a command asks of the library, with the names and the resolution of its pictures."""
     told = {}
     with library(told, [] if objects is None else objects):
-        assert perform(task, config, folder / "now") == 0
+        assert not perform(task, config, folder / "now")  # neither a code nor a refusal
     if (summary := folder / "now" / "summary.json").exists():
         told["distance"] = "distances" in json.loads(summary.read_text())
     if "checked" in told:  # several at a time, in whatever order
@@ -272,11 +284,13 @@ TUNING = {
 SWEEP = {
     "objective": "qfsp", "optimizer": ball(0.02),
     "starts": ("grid", 201, 0), "hyperparameters": {}, "steps": 1000, "save_at": None,
-    "stopping": {"every": 1}, "classify_rest": True, "tolerance": 1e-4, "gradient": "autodiff",
-    "dtype": "float32", "chunk": None, "devices": None, "kernel": "auto",
+    "stopping": {"every": 1}, "classify_rest": True, "keep": None, "tolerance": 1e-4,
+    "gradient": "autodiff", "dtype": "float32", "chunk": None, "devices": None, "kernel": "auto",
     "store": "stores/qfsp-digest.zarr",
     "plots": None, "pictures": ["basins.png"], "dpi": 150, "distance": False,
 }  # fmt: skip
+
+TOLD_LATER = "store", "plots", "pictures", "dpi", "distance"  # not by plan=true, which computes nothing
 
 
 def evenly(low, high, number):
@@ -423,6 +437,12 @@ CALLS = {
             "stopping": (False, {"stopping": False}),
             "every": (5, {"stopping": {"every": 5}}),
             "classify_rest": (False, {"classify_rest": False}),
+            "keep": (["outcome"], {"keep": ["outcome"]}),
+            "plan": (True, lambda: {k: v for k, v in SWEEP.items() if k not in TOLD_LATER}
+                     | {"plan": True}),
+            "objectives": (["ackley", "sphere"], {"objective": ["ackley", "sphere"],
+                                                  "store": "stores/objectives-digest.zarr"}),
+            "optimizers": (["sgd"], {"optimizer": ["sgd(learning_rate=0.02)"]}),
             "tolerance": (0.01, {"tolerance": 0.01}),
             "gradient": ("hand", {"gradient": "hand"}),
             "dtype": ("float64", {"dtype": "float64"}),

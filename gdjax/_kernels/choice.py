@@ -50,7 +50,8 @@ def compiled(case: Case, choice: KernelChoice, count: int) -> tuple[Kernel, str]
     elif jax.default_backend() == "cpu":
         names = ["llvm", "xla_math", "xla"]
     else:
-        names = ["pallas", "xla"] if jax.default_backend() == "gpu" else ["xla"]
+        unrolls = jax.default_backend() == "gpu" and not case.record
+        names = ["pallas", "xla"] if unrolls else ["xla"]
     reasons = []
     for name in names:
         try:
