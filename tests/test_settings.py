@@ -290,7 +290,7 @@ SWEEP = {
     "plots": None, "pictures": ["basins.png"], "dpi": 150, "distance": False,
 }  # fmt: skip
 
-TOLD_LATER = "store", "plots", "pictures", "dpi", "distance"  # not by plan=true, which computes nothing
+TOLD_LATER = "store", "plots", "pictures", "dpi", "distance"  # not where nothing is computed
 
 
 def evenly(low, high, number):
