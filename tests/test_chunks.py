@@ -126,3 +126,18 @@ def test_a_program_too_large_to_unroll_is_known_from_its_shapes(monkeypatch):
         lower.unroll(jax.make_jaxpr(lambda p: network.fn(p, weights))(np.ones(200, np.float32)))
     assert time.perf_counter() - began < 5  # unrolling it takes a minute
     assert not unrolled
+
+
+@pytest.mark.parametrize(("count", "tile"), [(1, 1), (7, 4)])
+def test_a_tile_over_data_holds_few_cells_and_none_in_vain(count, tile):
+    data = np.random.default_rng(0).normal(size=(10_000, 3)).astype(np.float32)
+    starts = np.random.default_rng(1).normal(size=(count, 3)).astype(np.float32)
+
+    def fn(p):
+        return ((data @ p - data[:, 0]) ** 2).mean()
+
+    found = gdjax.sweep(fn, gdjax.heavy_ball(0.05), starts, steps=20)
+    assert found.attrs["tile"] == tile
+    for start, point in zip(starts, found.final_point, strict=True):
+        path = gdjax.descend(fn, gdjax.heavy_ball(0.05), start, 20)
+        np.testing.assert_allclose(point, path.points[-1], rtol=1e-4, atol=1e-5)

@@ -104,7 +104,16 @@ def _unrolled(case: Case) -> Cells:
 
 
 def _by_xla(case: Case, name: str, count: int) -> Kernel:
-    return _of_tile(case, name, tile_for(_traced(case), count))
+    size = case.start.size * case.start.dtype.itemsize
+    return _of_tile(case, name, tile_for(count, size, _widest(case)))
+
+
+@functools.lru_cache(maxsize=64)
+def _widest(case: Case) -> int:
+    """The most bytes that a result takes within a step of a cell."""
+    cells = _traced(case)
+    own = [True] * len(jax.tree.leaves((cells.state, cells.given[1])))
+    return widest(cells.step.traced, own + [False] * len(case.data))
 
 
 @functools.lru_cache(maxsize=64)
@@ -117,21 +126,29 @@ def _traced(case: Case, carry_data: bool = False) -> Cells:
     return trace(case.setting, case.data, case.start, *case.asked, carry_data=carry_data)
 
 
-def tile_for(cells: Cells, count: int) -> int:
+def tile_for(count: int, point: int, wide: int) -> int:
     """How many of so many cells XLA is handed at once.
 
     A tile stays in the caches, and two threads have one each where that is worth a thread. Three
     bits say how many it holds: numbers of cells that are alike share a compiled program, and
     few are computed to fill the last tile.
+
+    Args:
+        count: of cells.
+        point: bytes of one.
+        wide: the most bytes that a result takes within a step of a cell.
+
+    Example:
+        >>> [tile_for(count, 8, 8) for count in (1, 5, 99, 10**6)]  # of two dimensions
+        [1, 5, 112, 2048]
+        >>> [tile_for(count, 20, 40_000) for count in (1, 8, 64, 512)]  # over 10,000 rows of data
+        [1, 4, 32, 56]
     """
-    start, numbers, data = cells.given
-    own = [True] * len(jax.tree.leaves((cells.state, numbers))) + [False] * len(data)
-    wide = max(widest(cells.step.traced, own), 1)
     most = ACCELERATOR_TILE
     if jax.default_backend() == "cpu":
-        most = min(CPU_TILE, POINTS // (start.size * start.dtype.itemsize), WIDEST // wide)
-        most = min(most, max(-(-count // 2), NARROWEST // wide))
-    tiles = -(-count // max(most, 1))
-    least = -(-count // tiles)
+        wide = max(wide, 1)
+        most = min(CPU_TILE, POINTS // point, WIDEST // wide)
+        most = max(1, min(most, max(-(-count // 2), NARROWEST // wide)))
+    least = -(-count // -(-count // most))
     unit = 2 ** max(least.bit_length() - 3, 0)
     return -(-least // unit) * unit
