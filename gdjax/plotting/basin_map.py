@@ -19,6 +19,7 @@ from gdjax.plotting.datasets import Dataset, Status, axes_of, heading, setting, 
 from gdjax.plotting.figure import Figure
 
 PANELS = 9  # more would be too small to read
+LONG = 16  # letters of a setting that leave no room for the share in the same line
 OTHERS = "#F0E442"  # minima beyond the palette
 DOT = 0.35  # diameter, in distances of starts that lie evenly
 MARGIN = 0.04  # around the starts of a function that has no domain, in sides
@@ -72,7 +73,9 @@ def basin_map(dataset: Dataset, objective: ObjectiveLike, confidence: float = 0.
         _draw(panel, cells, objective, colours, norm)
         if axes:
             rate = metrics.success_rate(statuses(cells) == Status.GLOBAL, confidence=confidence)
-            panel.set_title(f"{setting(dataset, **at)}:  {_percent(rate)} global", fontsize=11)
+            label = setting(dataset, **at)
+            gap = "\n" if len(label) > LONG else ":  "
+            panel.set_title(f"{label}{gap}{_percent(rate)} global", fontsize=11)
     figure.legend(
         handles=handles, loc="outside lower center", ncols=ncols, frameon=False, fontsize=10,
         handleheight=1.2,
@@ -87,7 +90,7 @@ def basin_map(dataset: Dataset, objective: ObjectiveLike, confidence: float = 0.
 
 def _layout(number: int, objective: Objective, legend_rows: int) -> tuple[Figure, list[Axes]]:
     """A figure with that many panels of the domain's shape, at most three in a row."""
-    columns = min(number, 3)
+    columns = 2 if number == 4 else min(number, 3)
     rows = -(-number // columns)
     side = 6.4 if number == 1 else 4.0
     tall = (
