@@ -23,7 +23,7 @@ from gdjax.objectives import Objective
 FEW = 32  # dimensions up to which the whole Hessian is looked at
 GRID = 2.0**-17  # widths: points closer than that are one, so that a million cells share few looks
 BATCH = 2**14  # numbers in the Hessians that are looked at together
-WIDE = 2**14  # bytes of a result within an objective from which on points are looked at one by one
+WIDE = 2**13  # bytes of a result within an objective from which on points are looked at one by one
 AT_ONCE = 16  # points that are looked at together at least
 REACH = 30  # radii within which a singular point is what a descent was creeping to
 LEVEL = 0.5  # of its length: by how much a gradient may change in a level neighbourhood
@@ -125,8 +125,8 @@ def _at_once(objective: Objective, count: int) -> int:
 
 @functools.lru_cache(maxsize=64)
 def _width_of(objective: Objective) -> int:
-    """The most bytes that a result takes within the objective."""
-    at = jax.ShapeDtypeStruct((objective.dim,), float)
+    """The most bytes that a result takes within the objective in float32."""
+    at = jax.ShapeDtypeStruct((objective.dim,), np.float32)
     return widest(jax.make_jaxpr(objective.value)(at))
 
 
