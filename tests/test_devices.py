@@ -74,7 +74,12 @@ def lowered(objective, optimizer, dtype):
         kernel._interpret = False
         rows = [jax.ShapeDtypeStruct((256,), i.dtype) for i in kernel._programs[0].inputs]
         traced = jax.jit(kernel._descend).trace(rows, jax.ShapeDtypeStruct((2,), np.int32))
-        return traced.lower(lowering_platforms=("cuda",)).as_text()
+        try:
+            return traced.lower(lowering_platforms=("cuda",)).as_text()
+        except RuntimeError as error:  # JAX 0.12
+            if "No supported GPU" not in str(error):
+                raise
+            pytest.skip("this JAX lowers for a GPU only where there is one")
 
 
 @EVERY_OBJECTIVE
