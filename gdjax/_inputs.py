@@ -18,7 +18,9 @@ from gdjax.objectives.structure import is_flat
 from gdjax.optimizers import Optimizer, as_optimizer
 
 ObjectiveLike = Objective | Function | str  # what ``as_objective`` takes
-OptimizerLike = optax.GradientTransformation | Function | str  # what ``as_optimizer`` takes
+OptimizerLike = (
+    optax.GradientTransformation | optax.MultiSteps | Function | str
+)  # what ``as_optimizer`` takes
 DType = Literal["float32", "float64"]
 
 __all__ = [

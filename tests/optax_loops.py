@@ -105,8 +105,8 @@ def raw(name, given):
 NO_POINT = {"dpsgd": "one gradient for each example"}
 A_PAIR = {"lookahead"}  # what optax moves a pair of points with; see the tests of evaluation points
 # Those that loop, branch or draw random numbers: no kernel of scalars has them.
-XLA_ALONE = {"lbfgs", "mechanize", "momo by name", "noisy_sgd", "novograd", "reduce_on_plateau",
-             "sophia"}  # fmt: skip
+XLA_ALONE = {"MultiSteps", "apply_if_finite", "lbfgs", "mechanize", "momo by name", "noisy_sgd",
+             "novograd", "reduce_on_plateau", "sophia"}  # fmt: skip
 OWN = "gradient_descent", "heavy_ball", "nesterov", "averaged_momentum", "nesterov_textbook"
 
 SCHEDULES = {

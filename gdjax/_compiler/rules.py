@@ -309,9 +309,11 @@ def _dot_general(program: Program, eqn: JaxprEqn, a: np.ndarray, b: np.ndarray) 
     result = np.empty(shape_of(eqn), dtype=object)
     free, dtype = a.ndim - len(over_a), aval(eqn.outvars[0]).dtype
 
+    weighs, weighed = (aval(v).dtype == bool for v in eqn.invars)
+
     def product(x: Scalar, y: Scalar) -> Scalar:
-        if bool in (x.dtype, y.dtype):  # XLA selects: what is weighed by nothing may be NaN
-            which, number = (x, y) if x.dtype == bool else (y, x)
+        if weighs or weighed:  # XLA selects: what is weighed by nothing may be NaN
+            which, number = (x, y) if weighs else (y, x)
             return program.emit("select", which, program.emit("convert", number, dtype=dtype), 0)
         return program.emit("mul", *(program.emit("convert", z, dtype=dtype) for z in (x, y)))
 

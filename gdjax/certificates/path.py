@@ -166,8 +166,9 @@ def _told(update: Array, idle: Array, scale: Array, resolution: Array) -> Bool[A
 
 def _taken_back(lost: Bool[Array, ""], after: PyTree, before: PyTree) -> PyTree:
     """All numbers as they were before a step that is lost; what counts steps counts on."""
-    return jax.tree.map(
-        lambda new, old: jnp.where(lost, old, new) if jnp.issubdtype(new, jnp.floating) else new,
-        after,
-        before,
-    )
+
+    def kept(new: Array, old: Array) -> Array:
+        counts = not jnp.issubdtype(new.dtype, jnp.floating)
+        return new if counts else jnp.where(lost, old, new)
+
+    return jax.tree.map(kept, after, before)
