@@ -3,7 +3,6 @@
 import functools
 import logging
 import statistics
-import time
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -14,11 +13,12 @@ import optax
 
 import gdjax
 
-from .measure import Effort, in_turn
+from .measure import Effort, timed
 
 log = logging.getLogger(__name__)
 
-DIM, STEPS, RATE = 5, 100, 0.05
+DIM, RATE = 5, 0.05
+STEPS, FEW_STEPS, MUCH = 100, 10, 10**7  # fewer steps of so many descents times rows
 LAST = "final_point", "final_value"
 
 
@@ -29,6 +29,7 @@ class OverData(NamedTuple):
         loss: its name.
         cells: how many descents.
         rows: of the data.
+        steps: of each descent.
         scan: the bare scan.
         summary: gdjax.
         last: gdjax, which keeps the last point and its value alone.
@@ -38,6 +39,7 @@ class OverData(NamedTuple):
     loss: str
     cells: int
     rows: int
+    steps: int
     scan: float
     summary: float
     last: float
@@ -57,7 +59,7 @@ def loss(name: str, rows: int) -> Callable[[jax.Array], jax.Array]:
     return lambda p: jnp.mean(jnp.logaddexp(0.0, x @ p) - y * (x @ p))
 
 
-def bare_scan(fn: Callable[[jax.Array], jax.Array]) -> Callable[[np.ndarray], Any]:
+def bare_scan(fn: Callable[[jax.Array], jax.Array], steps: int) -> Callable[[np.ndarray], Any]:
     """What a reader of optax's documentation writes."""
     optimizer = optax.sgd(RATE)
 
@@ -67,7 +69,7 @@ def bare_scan(fn: Callable[[jax.Array], jax.Array]) -> Callable[[np.ndarray], An
             updates, state = optimizer.update(jax.grad(fn)(point), state, point)
             return (optax.apply_updates(point, updates), state), None
 
-        return jax.lax.scan(body, (start, optimizer.init(start)), length=STEPS)[0][0]
+        return jax.lax.scan(body, (start, optimizer.init(start)), length=steps)[0][0]
 
     batch = jax.jit(jax.vmap(descent))
     return lambda starts: np.asarray(batch(starts))
@@ -81,26 +83,27 @@ def over_data(losses: Iterable[str], cells: Iterable[int], rows: Iterable[int],
         for count in cells:
             found += [_one(name, count, size, effort) for size in rows]
             for one in found[-len(rows) :]:
-                log.info("  %-9s %4d × %7d  scan %.4g s, gdjax %.4g s, last point %.4g s",
-                         *one[:6])  # fmt: skip
+                log.info("  %-9s %4d × %7d × %3d  scan %.4g s, gdjax %.4g s, last point %.4g s",
+                         *one[:7])  # fmt: skip
     return found
 
 
 def _one(name: str, cells: int, rows: int, effort: Effort) -> OverData:
     fn, optimizer = loss(name, rows), optax.sgd(RATE)
+    steps = STEPS if cells * rows <= MUCH else FEW_STEPS
     starts = np.random.default_rng(1).normal(size=(cells, DIM)).astype(np.float32)
-    summary = functools.partial(gdjax.sweep, fn, optimizer, starts, steps=STEPS,
+    summary = functools.partial(gdjax.sweep, fn, optimizer, starts, steps=steps,
                                 devices=effort.processors)  # fmt: skip
     calls = {
-        "scan": functools.partial(bare_scan(fn), starts),
+        "scan": functools.partial(bare_scan(fn, steps), starts),
         "summary": summary,
         "last": functools.partial(summary, keep=LAST),
     }
     first = {}
     for key in ("scan", "summary"):
-        began = time.perf_counter()
-        calls[key]()
-        first[key] = time.perf_counter() - began
-    times = in_turn(calls, effort.rounds)
-    scan, whole, last = (statistics.median(times[key][0]) for key in calls)
-    return OverData(name, cells, rows, scan, whole, last, first["scan"], first["summary"])
+        first[key] = timed(calls[key])
+    calls["last"]()
+    rounds = effort.rounds if steps == STEPS else 2
+    times = [[timed(call) for call in calls.values()] for _ in range(rounds)]
+    scan, whole, last = map(statistics.median, zip(*times, strict=True))
+    return OverData(name, cells, rows, steps, scan, whole, last, first["scan"], first["summary"])

@@ -95,11 +95,12 @@ def ratio_table(timings: Sequence[Timing], own: str = GDJAX) -> str:
 def data_table(found: Sequence[OverData]) -> str:
     """Losses over data: how many times as fast as the bare scan, and the first calls."""
     lines = [
-        [f"{r.loss}, {r.cells} × {r.rows:,}", number(1e3 * r.scan), number(r.scan / r.last),
+        [f"{r.loss}, {r.cells} × {r.rows:,} × {r.steps}", number(1e3 * r.scan),
+         number(r.scan / r.last),
          number(r.scan / r.summary), f"{number(r.first_scan)}, {number(r.first)}"]
         for r in found
     ]  # fmt: skip
-    head = ["loss over data, descents × rows, 100 steps", "bare scan, ms",
+    head = ["loss over data, descents × rows × steps", "bare scan, ms",
             "times as fast: last point", "whole summary", "first call, s: scan, gdjax"]  # fmt: skip
     return markdown(head, lines)
 
