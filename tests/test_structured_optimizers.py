@@ -12,7 +12,7 @@ from test_doors import DICT, MODEL, NETWORK, TUPLE, Model, of_a_dict, of_a_model
 
 import gdjax
 from gdjax._sweep.engine import Sweep
-from gdjax._sweep.plan import plan
+from gdjax._sweep.outer import plans
 from gdjax.optimizers.optimizer import tolerant
 
 SGD, ADAM = optax.sgd(0.05), optax.adam(0.1)
@@ -160,7 +160,7 @@ def test_every_verb_takes_masks_by_leaf():
 
 def test_two_masks_are_two_sweeps():
     masks = [frozen({"b1": b1, "b2": not b1}) for b1 in (True, False)]
-    digests = {Sweep(plan(of_a_dict, made, [DICT], steps=3)).digest for made in masks}
+    digests = {Sweep(plans(of_a_dict, made, [DICT], steps=3)).digest for made in masks}
     assert len(digests) == 2
 
 

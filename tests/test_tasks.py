@@ -132,6 +132,7 @@ def test_a_comparison_is_told_in_a_table_and_written_as_numbers(told, saved, tmp
         "outcome": "stalled", "minimum": 1, "reached": "local", "final_value": 2.0,
         "best_value": 1.0, "final_point": [1.0, 1.0], "finite_steps": 2, "best_step": 1,
         "best_point": [1.0, 1.0], "remark": "",
+            "eval_value": None, "eval_point": None, "compared_by": 2.0,
         "rate_predicted": None, "rate_measured": 0.25,
     }  # fmt: skip
     assert written["results"]["lost"] == {
@@ -438,6 +439,7 @@ def test_the_tables_of_a_ranking_have_its_numbers(saved, tmp_path):
     assert runs[12 + 6] == {
         "objective": "steep", "optimizer": "fast", "tuning_seed": 0, "start": 0,
         "best_value": 18.0, "evaluations_to_0.1": NEVER, "evaluations_to_0.01": 5.0,
+        "stuck": False,
     }  # fmt: skip
 
 
@@ -496,17 +498,33 @@ def asked_for(prepared, config, folder, **plot):
     )  # fmt: skip
 
 
+def layout_of(cells):
+    """As much of a layout as the command looks at: each cell is a chunk."""
+    kept = "outcome", "minimum", "steps_to_tolerance", "evaluations"
+    return SimpleNamespace(
+        variables=kept, cells=cells, chunks=cells, bounds=lambda index: slice(index, index + 1)
+    )
+
+
+def store_without(missing):
+    """A store in which these chunks are missing."""
+    return Mock(open=Mock(return_value=Mock(missing=Mock(return_value=[*missing]))))
+
+
 def swept(found, folder, seconds=0.5, before=None, parquet=False, **plot):
     store = folder.parent / "stores" / "bowl-abc.zarr"
+    taken = before or [0]
     prepared = SimpleNamespace(
-        layout=SimpleNamespace(variables=()), digest="abc", run=Mock(return_value=found)
+        layout=layout_of(len(taken)), digest="abc", run=Mock(return_value=found)
     )
+    missing = [cell for cell, evaluations in enumerate(taken) if evaluations < 0]
     if before is not None:
         (store / "part").mkdir(parents=True)
-    opened = xr.Dataset({"evaluations": ("start", np.array(before or [0]))})
+    opened = xr.Dataset({"evaluations": ("start", np.array(taken))})
     clock = Mock(side_effect=[100.0, 100.0 + seconds])
     with (
         patch.object(sweep, "time", Mock(perf_counter=clock)),
+        patch.object(results, "Store", store_without(missing)),
         patch.object(results, "open_results", Mock(return_value=opened)),
         patch.object(plotting, "sweep_pictures", lambda *_: {"steps": Figure()}),
         patch.object(results, "to_parquet", lambda *_: None),
@@ -591,19 +609,19 @@ def test_two_axes_and_one_value_are_told_with_their_numbers(told, saved, tmp_pat
 
 def test_an_interrupted_sweep_says_what_is_in_the_store(told, tmp_path):
     store = tmp_path / "mine"
-    done = xr.Dataset({"outcome": ("start", np.array([0] * 1200 + [-1] * 800))})
+    done = xr.Dataset({"evaluations": ("start", np.array([9] * 1200 + [-1] * 800))})
     prepared = SimpleNamespace(
-        layout=SimpleNamespace(variables=()), digest="abc",
-        run=Mock(side_effect=KeyboardInterrupt),
-    )  # fmt: skip
+        layout=layout_of(2000), digest="abc", run=Mock(side_effect=KeyboardInterrupt)
+    )
     with (
         patch.object(results, "open_results", Mock(return_value=done)),
         pytest.raises(KeyboardInterrupt),
     ):
         asked_for(prepared, {"store": str(store)}, tmp_path / "now")
     assert told() == []  # nothing was begun
-    store.mkdir()
+    (store / "part").mkdir(parents=True)
     with (
+        patch.object(results, "Store", store_without(range(1200, 2000))),
         patch.object(results, "open_results", Mock(return_value=done)),
         pytest.raises(KeyboardInterrupt),
     ):
