@@ -139,6 +139,7 @@ def test_a_comparison_is_told_in_a_table_and_written_as_numbers(told, saved, tmp
         "outcome": "nonfinite", "minimum": -1, "reached": None, "final_value": 41.0,
         "best_value": 5.0, "best_step": 0, "best_point": [1.0, 2.0], "remark": "",
         "final_point": [4.0, 5.0], "finite_steps": 1,
+        "eval_value": None, "eval_point": None, "compared_by": 41.0,
         "rate_predicted": None, "rate_measured": None,
     }  # fmt: skip
     assert {key: written[key] for key in ("start", "variables", "gradient", "pictures")} == {
