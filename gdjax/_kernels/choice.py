@@ -16,6 +16,8 @@ CPU_TILE, ACCELERATOR_TILE = 2**11, 2**17  # the most cells that XLA is handed a
 # Bytes on a CPU, so that what a tile computes with stays in the caches: its points, and its widest
 # intermediate result. A tile whose widest result takes fewer than the last is not worth a thread.
 POINTS, WIDEST, NARROWEST = 3 * 2**16, 2**21, 2**16
+# Where one cell is as wide as that, a few share what is read of the data; but not too much memory.
+SHARING, MOST_BYTES = 16, 2**27
 MOST_DATA = 64  # numbers that a cell of an unrolled kernel can carry beside its state
 
 KernelChoice = Literal["auto", "llvm", "pallas", "xla", "xla_math"]
@@ -143,11 +145,14 @@ def tile_for(count: int, point: int, wide: int) -> int:
         [1, 5, 112, 2048]
         >>> [tile_for(count, 20, 40_000) for count in (1, 8, 64, 512)]  # over 10,000 rows of data
         [1, 4, 32, 56]
+        >>> [tile_for(512, 20, 4 * rows) for rows in (10**5, 10**7, 10**9)]
+        [16, 3, 1]
     """
     most = ACCELERATOR_TILE
     if jax.default_backend() == "cpu":
         wide = max(wide, 1)
-        most = min(CPU_TILE, POINTS // point, WIDEST // wide)
+        fit = max(WIDEST // wide, min(SHARING, MOST_BYTES // wide))
+        most = min(CPU_TILE, POINTS // point, fit)
         most = max(1, min(most, max(-(-count // 2), NARROWEST // wide)))
     least = -(-count // -(-count // most))
     unit = 2 ** max(least.bit_length() - 3, 0)
