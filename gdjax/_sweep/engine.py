@@ -251,10 +251,8 @@ def _check_memory(asked: Plans, in_memory: bool) -> None:
 
 def _check_disk(asked: Plans, layout: results.Layout, store: Path) -> None:
     """Refuse a sweep whose results would not fit on the disk, before a store is made."""
-    one, place = (
-        asked.plans[0],
-        next(folder for folder in store.absolute().parents if folder.is_dir()),
-    )
+    one = asked.plans[0]
+    place = next(folder for folder in store.absolute().parents if folder.is_dir())
     need = asked.cells * layout.bytes_per_cell + _bytes_of_starts(asked)
     free = shutil.disk_usage(place).free
     if need > SHARE * free:

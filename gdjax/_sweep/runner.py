@@ -122,9 +122,8 @@ class Runner:
         plan, kernel = self.plan, self.kernel
         count, dim = last - first, plan.objective.dim
         if buffers is not None and buffers.paths is not None and first % kernel.tile:
-            for name, array in self.compute(
-                first, last, None, done
-            ).items():  # stores would not be aligned
+            alone = self.compute(first, last, None, done)  # else stores would not be aligned
+            for name, array in alone.items():
                 buffers.arrays[name][first:last] = array
             return {name: array[first:last] for name, array in buffers.arrays.items()}
         arrays, paths = buffers or self.buffers(count)
