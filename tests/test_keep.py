@@ -58,7 +58,9 @@ def test_paths_are_recorded_beside_what_is_kept(whole):
 
 
 def test_a_store_holds_what_is_kept_and_is_continued(tmp_path):
-    settings = EVERYTHING | {"keep": ["outcome"], "chunk": 100}
+    axes = EVERYTHING["hyperparameters"] | {"nesterov": [True, False]}
+    settings = EVERYTHING | {"optimizer": "sgd", "hyperparameters": axes, "chunk": 100}
+    settings["keep"] = ["outcome"]
     found = gdjax.sweep(**settings, store=tmp_path / "s")
     assert {*found.data_vars} == {"outcome"}
     (tmp_path / "s" / "status" / "c" / "1").unlink()

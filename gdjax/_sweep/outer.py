@@ -162,7 +162,7 @@ class OuterRunner:
             )
             for name, array in found.items():
                 arrays[name][begin - first : end - first] = array
-        return arrays
+        return {name: arrays[name] for name in self.plans.plans[0].variables}
 
 
 def _several(given: object) -> bool:

@@ -72,6 +72,11 @@ class Plan(NamedTuple):
         return (self.starts.count(self.objective.dim), *map(axis_length, self.axes))
 
     @property
+    def variables(self) -> tuple[str, ...]:
+        """What is asked for of every cell."""
+        return (*self.keep, "points", "values") if self.save_at else self.keep
+
+    @property
     def computed(self) -> tuple[str, ...]:
         """What a kernel keeps: an outcome is settled by the last point and the minimum there."""
         if self.save_at:

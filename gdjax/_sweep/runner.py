@@ -168,8 +168,7 @@ class Runner:
             work()
             for other in others:
                 other.result()
-        asked = {*plan.keep, "points", "values"}
-        return {name: x[at : at + count] for name, x in arrays.items() if name in asked}
+        return {name: arrays[name][at : at + count] for name in plan.variables}
 
     def _block(self, count: int) -> int:
         """Cells in a call: enough for every processor, few enough to answer an interrupt soon."""
