@@ -102,7 +102,7 @@ def _unrolled(case: Case) -> Cells:
     count = sum(array.size for array in case.data)
     if count > MOST_DATA:  # there is no room for more in a cell
         raise UnsupportedError(f"its {count:,} data are too many to be unrolled into scalars")
-    return _traced(case, carry_data=True)
+    return traced(case, carry_data=True)
 
 
 def _by_xla(case: Case, name: str, count: int) -> Kernel:
@@ -113,18 +113,19 @@ def _by_xla(case: Case, name: str, count: int) -> Kernel:
 @functools.lru_cache(maxsize=64)
 def _widest(case: Case) -> int:
     """The most bytes that a result takes within a step of a cell."""
-    cells = _traced(case)
+    cells = traced(case)
     own = [True] * len(jax.tree.leaves((cells.state, cells.given[1])))
     return widest(cells.step.traced, own + [False] * len(case.data))
 
 
 @functools.lru_cache(maxsize=64)
 def _of_tile(case: Case, name: str, tile: int) -> Kernel:
-    return xla.Kernel(_traced(case), tile, own_math=name == "xla_math")
+    return xla.Kernel(traced(case), tile, own_math=name == "xla_math")
 
 
 @functools.lru_cache(maxsize=64)
-def _traced(case: Case, carry_data: bool = False) -> Cells:
+def traced(case: Case, carry_data: bool = False) -> Cells:
+    """The functions of a cell, traced once for all kernels."""
     return trace(case.setting, case.data, case.start, *case.asked, carry_data=carry_data)
 
 

@@ -8,10 +8,11 @@ import jax
 import numpy as np
 
 from gdjax._compiler.lower import operations
-from gdjax._descent.cells import Setting, stride, trace
+from gdjax._descent.cells import stride
 from gdjax._inputs import default_dtype
+from gdjax._kernels.choice import traced
 from gdjax._sweep.engine import Sweep
-from gdjax._sweep.plan import Plan
+from gdjax._sweep.runner import Runner
 from gdjax._util.memory import size
 
 # Operations on float32 a second that one core of an AMD EPYC with AVX-512 did, the median over
@@ -93,7 +94,7 @@ def estimate(prepared: Sweep) -> Estimate:
         (600, 18600, 2)
     """
     asked, runners, layout = prepared.plans, prepared.runners, prepared.layout
-    counts = [_operations(one) for one in asked.plans]
+    counts = [*map(_operations, runners)]
     seconds: float | None = 0.0
     for one, runner, count in zip(asked.plans, runners, counts, strict=True):
         throughput = THROUGHPUT.get(runner.kernel.name)
@@ -109,16 +110,10 @@ def estimate(prepared: Sweep) -> Estimate:
     )  # fmt: skip
 
 
-def _operations(asked: Plan) -> float:
+def _operations(runner: Runner) -> float:
     """Operations in a step of a cell, its share of being judged included."""
-    setting, _, data = Setting.of(asked.optimizer, asked.objective)
-    rules = asked.gradient, asked.stopping, asked.tolerance, asked.stops, asked.computed
+    asked = runner.plan
     with default_dtype(asked.dtype):
-        start = jax.ShapeDtypeStruct((asked.objective.dim,), np.dtype(asked.dtype))
-        kinds = [
-            jax.ShapeDtypeStruct(x.shape, start.dtype if x.dtype.kind == "f" else x.dtype)
-            for x in data
-        ]
-        cells = trace(setting, kinds, start, *rules)
+        cells = traced(runner.case)
         step, judged = (operations(f.traced) for f in (cells.step, cells.terminate))
     return step + (judged - step) / stride(asked.steps, asked.stopping.every)

@@ -43,6 +43,7 @@ class Runner:
         choice: which kernel: ``auto`` takes the first that can, any other name that one alone.
 
     Attributes:
+        case: what decides the kernel.
         kernel: what computes the cells.
         devices: how many processors it uses.
         reason: why the faster ones cannot; empty if there are none.
@@ -59,8 +60,8 @@ class Runner:
             self._data = [np.asarray(x, dtype if x.dtype.kind == "f" else None) for x in data]
             kinds = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in self._data)
             with default_dtype(plan.dtype):
-                case = Case(setting, kinds, start, asked, bool(plan.save_at))
-                self.kernel, self.reason = compiled(case, choice, plan.cells)
+                self.case = Case(setting, kinds, start, asked, bool(plan.save_at))
+                self.kernel, self.reason = compiled(self.case, choice, plan.cells)
         except Exception as error:
             cannot_descend(plan.objective, plan.optimizer, error)
         one = jax.default_backend() != "cpu"  # an accelerator takes one call at a time
