@@ -2,7 +2,8 @@
 
     uv run python experiments/planted_errors.py [--checks=200000] [--seed=0]
 
-tries the whole catalogue with so many right checks in each precision, and prints the figures.
+tries the whole catalogue with so many right checks in each precision, and then every objective of
+it in other units, from 1e-8 to 1e8, with one in a hundred of them; and prints the figures.
 """
 
 import argparse
@@ -63,7 +64,9 @@ class Trial(NamedTuple):
         return "\n".join(lines)
 
 
-def plants(points: np.ndarray, gradient: np.ndarray) -> Iterator[tuple[str, set[int], Callable]]:
+def plants(
+    points: np.ndarray, gradient: np.ndarray, weights: np.ndarray
+) -> Iterator[tuple[str, set[int], Callable]]:
     """Errors to plant: what each is called, the components it spoils, and gradients → gradients.
 
     In each component a relative error of 1e-4, a flipped sign, and a term that is missing
@@ -72,23 +75,50 @@ def plants(points: np.ndarray, gradient: np.ndarray) -> Iterator[tuple[str, set[
     Args:
         points: where, ``(n, d)``.
         gradient: the right one there, ``(n, d)``.
+        weights: how much each component counts, ``(d,)``: its width.
     """
     d = points.shape[1]
-    distance = np.linalg.norm(points, axis=1)
+    distance = np.linalg.norm(points / weights, axis=1)
     far = np.quantile(distance, 0.8)
-    norms = np.linalg.norm(gradient, axis=1)
+    norms = np.linalg.norm(gradient * weights, axis=1)
     size = 1e-3 * max(np.nanmedian(norms[distance > far]), 1e-6 * np.sqrt(np.nanmean(norms**2)))
     term = size * np.maximum(distance / far - 1, 0)
     for j in range(d):
         unit = np.eye(d)[j]
         yield f"component {j} times 1.0001", {j}, lambda g, u=unit: g * (1 + RELATIVE * u)
         yield f"sign of component {j} flipped", {j}, lambda g, u=unit: g * (1 - 2 * u)
-        yield f"term missing in component {j}", {j}, lambda g, u=unit: g - term[:, None] * u
+        missing = term[:, None] * unit / weights[j]
+        yield f"term missing in component {j}", {j}, lambda g, missing=missing: g - missing
     for i, j in itertools.combinations(range(d), 2):
         order = np.arange(d)
         order[[i, j]] = j, i
         yield f"components {i} and {j} swapped", {i, j}, lambda g, order=order: g[:, order]
     yield "all signs flipped", set(range(d)), lambda g: -g
+
+
+def scaled(objective: Objective, seed: int = 0) -> Objective:
+    """An objective of the same function in other units: each component times 1e-8 to 1e8.
+
+    The scales of the first two components are those two, and so far apart.
+
+    Args:
+        objective: with a hand-derived gradient.
+        seed: of the scales of the other components.
+    """
+    drawn = np.random.default_rng(seed).uniform(-8, 8, objective.dim)
+    drawn[:2] = (-8, 8)[: objective.dim]
+    units = 10.0**drawn
+    fn, gradient, kink = objective.fn, objective.gradient, objective.kink
+    return Objective(
+        name=f"{objective.name} in other units",
+        fn=lambda p, *args: fn(p / units, *args),
+        gradient=lambda p, *args: gradient(p / units, *args) / units,
+        args=objective.args,
+        domain=np.asarray(objective.domain) * units[:, None],
+        start=np.asarray(objective.start) * units,
+        minima=[np.asarray(one) * units for one in objective.known_minima],
+        kink=kink and (lambda p: kink(p / units)),
+    )
 
 
 def try_objective(objective: Objective, points: int = 1000, seed: int = 0) -> Trial:
@@ -115,11 +145,11 @@ def try_objective(objective: Objective, points: int = 1000, seed: int = 0) -> Tr
     )
     kept, hand = right[0].details.kept, double.derivatives["hand"]
     missed, invisible = [], []
-    for count, (what, spoilt, plant) in enumerate(plants(problem.points, hand), 1):
+    for count, (what, spoilt, plant) in enumerate(plants(problem.points, hand, problem.weights), 1):
         trial = trial._replace(planted=count)
         planted = plant(hand)
         with np.errstate(all="ignore"):
-            seen = relative(planted, hand)[kept]
+            seen = relative(planted * problem.weights, hand * problem.weights)[kept]
         if not seen.max() > VISIBLE:
             invisible.append(f"{objective.name}: {what}")
         elif not _caught(problem, double, single, computed, planted, spoilt):
@@ -141,9 +171,7 @@ def _caught(
 
 
 def _share(details: Details) -> float:
-    with np.errstate(all="ignore"):
-        share = np.where(details.errors > 0, details.errors / details.tolerances, 0.0)
-    return float(share[details.kept].max(initial=0.0))
+    return float(details.shares[details.kept].max(initial=0.0))
 
 
 def join(trials: Iterable[Trial]) -> Trial:
@@ -169,16 +197,18 @@ def main() -> None:
     parser.add_argument("--checks", type=int, default=200_000, help="in each precision")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
-    names = objectives.names()
-    points = math.ceil(chosen.checks / len(names))
+    catalogue = [objectives.get(name) for name in objectives.names()]
+    points = math.ceil(chosen.checks / len(catalogue))
+    tried = [(f, points) for f in catalogue]
+    tried += [(scaled(f, chosen.seed), math.ceil(points / 100)) for f in catalogue]
     trials = []
-    for name in names:
-        trials.append(try_objective(objectives.get(name), points, chosen.seed))
+    for objective, count in tried:
+        trials.append(try_objective(objective, count, chosen.seed))
         one = trials[-1]
         print(
-            f"{name}: {one.planted} planted, {len(one.missed)} missed, {len(one.invisible)} change "
-            f"nothing; {sum(one.alarms)} false alarms; largest error {one.share[0]:.2f} and "
-            f"{one.share[1]:.2f} of its tolerance",
+            f"{objective.name}: {one.planted} planted, {len(one.missed)} missed, "
+            f"{len(one.invisible)} change nothing; {sum(one.alarms)} false alarms; "
+            f"largest error {one.share[0]:.2f} and {one.share[1]:.2f} of its tolerance",
             flush=True,
         )
     total = join(trials)

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -18,6 +19,7 @@ from gdjax._compiler.interpreter import Atom, aval, bind, called, walk
 from gdjax._compiler.operations import ANALYTIC, ELEMENTWISE, EXACT
 from gdjax._util.types import PointFunction
 
+LOOPS = frozenset({"cond", "scan", "while"})
 WORDS = {
     "lt": "a comparison", "le": "a comparison", "gt": "a comparison", "ge": "a comparison",
     "eq": "a comparison", "ne": "a comparison", "pow": "a real power",
@@ -114,12 +116,21 @@ def with_noise(traced: ClosedJaxpr) -> tuple[Noisy, int]:
 
 
 class _Noise:
-    """Rounding errors from a stock, one for each number that rounds. In ``lax``, to trace fast."""
+    """Rounding errors from a stock, one for each number that rounds. In ``lax``, to trace fast.
+
+    What is computed twice is rounded alike, as a compiler has it: else a loop might compare two
+    copies of a number that differ, and never end.
+    """
 
     def __init__(self, errors: Array, unit: Unit) -> None:
         self.errors, self.unit = errors, unit
         self.floor = unit.tiny / unit.rounding
         self.used = 0
+        self.known: dict[
+            Any, tuple[list[Any], Sequence[Any]]
+        ] = {}  # results, by what they are results of
+        self.moved: dict[int, tuple[JaxprEqn, list[Any], int]] = {}  # what has only been moved
+        self.alike: dict[Any, Array] = {}  # what goes into loops
 
     def perturb(self, x: Any, factor: float = 1.0) -> Array:
         x = jnp.asarray(x)
@@ -143,17 +154,53 @@ class _Noise:
         return lax.select(beyond, lax.mul(x, full(np.inf)), moved)
 
     def constant(self, x: Any, _: ShapedArray) -> Any:
-        return jnp.where(mask, self.perturb(x), x) if (mask := _inexact(x)).any() else x
+        if not (mask := _inexact(x)).any():
+            return x
+        return self._once(_key(x), lambda: [jnp.where(mask, self.perturb(x), x)])[0]
 
     def rule(self, eqn: JaxprEqn, operands: list[Any]) -> Sequence[Any]:
+        if eqn.primitive.name in LOOPS:
+            return self._round(eqn, [self._perturb_alike(x, eqn) for x in operands])
+        key = eqn.primitive.name, tuple(map(_key, operands)), str(eqn.params)
+        return self._once(key, lambda: self._round(eqn, operands), operands)
+
+    def _round(self, eqn: JaxprEqn, operands: list[Any]) -> list[Any]:
         name = eqn.primitive.name
         narrows = name == "convert_element_type" and eqn.params["new_dtype"] != np.float64
         if name in EXACT and not narrows:
-            return bind(eqn, operands)
-        if name not in ELEMENTWISE:
+            results = list(bind(eqn, operands))
+            self.moved |= {id(x): (eqn, operands, i) for i, x in enumerate(results)}
+            return results
+        if name not in ELEMENTWISE and name not in LOOPS:
             factor = math.sqrt(_terms(eqn))
             operands = [self.perturb(x, factor) for x in operands]
         return [self.perturb(x) for x in bind(eqn, operands)]
+
+    def _perturb_alike(self, x: Any, eqn: JaxprEqn) -> Any:
+        """A number that goes into a loop, off by as much wherever it does, and however it came."""
+        if (key := _key(x)) not in self.alike:
+            if key in self.moved:
+                source, operands, index = self.moved[key]
+                operands = [self._perturb_alike(y, eqn) for y in operands]
+                self.alike[key] = bind(source, operands)[index]
+            else:
+                self.alike[key] = self.perturb(x, math.sqrt(_terms(eqn)))
+        return self.alike[key]
+
+    def _once(self, key: Any, make: Callable[[], list[Any]], uses: Sequence[Any] = ()) -> list[Any]:
+        if (
+            key not in self.known
+        ):  # with its operands, whose ids would be others' once they are gone
+            self.known[key] = make(), uses
+        return self.known[key][0]
+
+
+def _key(x: Any) -> Any:
+    """What tells a number from others: its value if that is known, or which one it is."""
+    if isinstance(x, jax.core.Tracer):
+        return id(x)
+    known = np.asarray(x)
+    return (str(known.dtype), known.shape, known.tobytes()) if known.size <= 8 else id(x)
 
 
 def _inexact(x: Any) -> np.ndarray:

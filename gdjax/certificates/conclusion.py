@@ -29,7 +29,9 @@ def conclude(
     """
     judged, at = judge(problem, double), judge(problem, single)
     subject = problem.subject
-    judged32 = judge_single(at.truth, computed[subject], single.roundings[subject], at.left_out)
+    judged32 = judge_single(
+        at.truth, computed[subject], single.roundings[subject], at.left_out, problem.weights
+    )
     behaviour = {"float64": _behaviour(judged, double), "float32": _behaviour(judged32, single)}
     main, estimates, mine = {
         "float64": (judged, double, double.derivatives[subject]),
@@ -41,14 +43,18 @@ def conclude(
         raise ArgumentError(f"{problem.name}: no point decides anything: {reasons}")
     wrong = main.wrong & kept
     index = _worst(main, wrong)
-    scale = np.fmax(norm(mine), norm(main.truth))
-    scale = np.where(np.isfinite(scale), scale, norm(main.truth))
-    component = int(np.nan_to_num(np.abs(mine - main.truth)[index], nan=np.inf).argmax())
+    scale = np.fmax(norm(mine * problem.weights), norm(main.truth * problem.weights))
+    scale = np.where(np.isfinite(scale), scale, norm(main.truth * problem.weights))
+    component = int(main.component[index])
+    if main.lost[index] and estimates.locate:
+        component, value = estimates.locate(estimates.points[index], mine[index])
+        main = main._replace(truth=main.truth.copy())
+        main.truth[index, component] = value
     counts = {key: int((where & judged.kept).sum()) for key, where in judged.outliers.items()}
     found: tuple[str, ...] = ()
     if wrong.any():
         found = patterns(
-            mine[kept], main.truth[kept], (main.tolerance * scale)[kept], estimates.points[kept],
+            mine[kept], main.truth[kept], main.slack[kept], estimates.points[kept],
             problem.component, problem.name_of, problem.kind,
         )  # fmt: skip
     worst = estimates.points[index]
@@ -122,12 +128,14 @@ def _rows(
     """Every estimate of one component at one point."""
     index, component = at
     truth, scale = judged.truth[index], scale or 1.0  # at a stationary point errors are absolute
+    along = norm(problem.project(truth[None]))[0] or 1.0
 
     def row(values: np.ndarray, remark: str = "", outliers: int = 0) -> Estimate:
         if values.shape == mine.shape:
             value = float(values[index, component])
-            return Estimate(value, float((value - truth[component]) / scale), remark, outliers)
-        gap = norm(values[[index]] - problem.project(truth[None]))[0] / scale
+            error = float((value - truth[component]) * problem.weights[component] / scale)
+            return Estimate(value, error, remark, outliers)
+        gap = norm(values[[index]] - problem.project(truth[None]))[0] / along
         seen = f"{gap:.0e} off along {len(problem.directions)} random directions"
         return Estimate(np.nan, np.nan, ", ".join(filter(None, (seen, remark))), outliers)
 
@@ -142,21 +150,22 @@ def _rows(
         for key in problem.derivatives
     }
     found, by_complex_step = estimates.differences, estimates.complex_step
-    remark = f"resolves {norm(found.bound[[index]])[0] / scale:.0e}"
+    remark = f"resolves {norm(found.bound[[index]])[0] / along:.0e}"
     if found.estimate.shape == mine.shape:
-        remark = f"step {found.step[index, component % len(problem.directions)]:.0e}, {remark}"
+        bound = found.bound[index, component] * problem.weights[component] / scale
+        remark = f"step {found.step[index, component]:.0e}, resolves {bound:.0e}"
     return rows | {
-        "differences": row(found.estimate, remark, counts.get("differences", 0)),
+        "differences": row(found.estimate, remark, counts["differences"]),
         "complex step": absent(by_complex_step)
         if isinstance(by_complex_step, str)
-        else row(by_complex_step),
+        else row(by_complex_step, "", counts["complex step"]),
     }
 
 
 def _warnings(
     problem: Problem, estimates: Estimates, judged: Judgement, counts: dict[str, int]
 ) -> tuple[str, ...]:
-    """What is wrong with autodiff, although what is certified was derived by hand."""
+    """What is wrong with autodiff, or not known, although what is certified may be right."""
     said = []
     if problem.subject == "hand" and counts.get("reverse"):
         at = np.flatnonzero(judged.outliers["reverse"] & judged.kept)
@@ -165,11 +174,17 @@ def _warnings(
         how = "not finite" if nonfinite.any() else "wrong"
         count = f"{len(at):,} point{'s' * (len(at) > 1)}"
         said.append(f"the {problem.kind} by autodiff is {how} at {count}, such as ({point})")
+    for key in estimates.coarse:
+        said.append(
+            f"{LABELS[problem.kind][key]} computes in less than float64, so only errors beyond its "
+            f"rounding are seen"
+        )
     kinks = judged.left_out["on a kink or a jump"]
     for key, derivative in estimates.derivatives.items():
         lost = kinks & ~np.isfinite(derivative).all(axis=1)
         if key != "forward" and lost.any():
-            said.append(f"{LABELS[problem.kind][key]} is not finite at {lost.sum():,} kinks")
+            kinks_of = f"{lost.sum():,} kink{'s' * (int(lost.sum()) > 1)}"
+            said.append(f"{LABELS[problem.kind][key]} is not finite at {kinks_of}")
     return tuple(said)
 
 
@@ -183,13 +198,14 @@ def _details(
     scale: np.ndarray,
     index: int,
 ) -> Details:
-    found = estimates.differences
-    n, p = found.bound.shape
+    found, weights = estimates.differences, problem.weights_along
     along = problem.project(judged.truth)
-    off = found.curve - along.reshape(n, -1, p, 1)
+    scale = scale if along.shape == judged.truth.shape else norm(along)
+    n, m, p, _ = found.curve.shape
+    off = (found.curve - along.reshape(n, m, p, 1)) * weights.reshape(m, p, 1)
     curve = np.sqrt(np.sum(off**2, axis=(1, 2))) / scale[:, None]
-    reached = norm(found.estimate - along) / scale
+    reached = norm((found.estimate - along) * weights) / scale
     return Details(
-        estimates.points, judged.error, judged.tolerance, wrong, kept, STEPS, curve, reached,
-        problem.domain, problem.variables, index,
+        estimates.points, judged.error, judged.tolerance, judged.share, wrong, kept, STEPS, curve,
+        reached, problem.domain, problem.variables, index,
     )  # fmt: skip

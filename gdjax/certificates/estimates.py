@@ -1,5 +1,6 @@
 """Every way to a derivative, taken at many points, each with what it can resolve."""
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -7,11 +8,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import ClosedJaxpr
 
+from gdjax._compiler.interpreter import walk
 from gdjax._inputs import DType, default_dtype
 from gdjax._util.errors import ArgumentError
 from gdjax._util.types import PyTree
 from gdjax.certificates.arithmetic import NotAnalyticError, Unit, in_complex, with_noise
+from gdjax.certificates.loops import ending, enough, has_loop
 from gdjax.certificates.problem import OnFlat, Problem
 
 # So many roundings of every operation are allowed. The error of a right gradient was never more
@@ -21,7 +25,7 @@ SAMPLES = 8  # of rounding noise at each point
 # Steps of the central differences, in widths: from a quarter down to 9e-13, each a quarter of the
 # one before, so that truncation falls 16-fold and rounding grows 4-fold from one to the next.
 STEPS = 0.25 ** np.arange(1, 21)
-COMPLEX_STEP = 1e-20  # squared it vanishes, so nothing is truncated
+COMPLEX_STEP = 1e-100  # squared it vanishes, so nothing is truncated
 # Compile time matters here, run time does not.
 COMPILER_OPTIONS: dict[str, int | bool] = {
     "xla_backend_optimization_level": 0,
@@ -37,9 +41,9 @@ class Differences(NamedTuple):
 
     Args:
         estimate: derivatives, ``(n, m·p)``.
-        bound: what they resolve, ``(n, p)``: the largest change to a neighbouring step, plus
+        bound: what each resolves, ``(n, m·p)``: the largest change to a neighbouring step, plus
             what rounding of the function does at that step.
-        step: the steps chosen, ``(n, p)``.
+        step: the steps chosen, ``(n, m·p)``.
         steps: all steps, ``(n, p, s)``.
         curve: estimates at all of them, ``(n, m, p, s)``.
         kinked: whether they show a kink or a jump as the step shrinks, ``(n,)``.
@@ -60,12 +64,16 @@ class Estimates(NamedTuple):
         points: where, ``(n, d)``.
         values: of the function, ``(n, m)``.
         derivatives: each one in float64, by ``hand``, ``reverse`` and ``forward``, ``(n, c)``.
-        roundings: how far roundings can move each one: the norm, ``(n,)``, infinite where an
-            intermediate result leaves the range of the precision.
+        roundings: how far roundings can move each one, ``(n, c)``, infinite where an intermediate
+            result leaves the range of the precision; by ``values``, those of reverse mode through
+            the function as it is, its own derivative rules left out.
         differences: central differences.
         complex_step: derivatives by the complex step, ``(n, m·p)``, or why there are none.
         missing: why a derivative is not there.
         on_kink: points within rounding of a known kink, ``(n,)``.
+        coarse: the derivatives that compute in less than float64.
+        locate: a point and a derivative → the component that values contradict most, and what
+            they say it is; None where every component has differences of its own.
     """
 
     points: np.ndarray
@@ -76,6 +84,8 @@ class Estimates(NamedTuple):
     complex_step: np.ndarray | str
     missing: dict[str, str]
     on_kink: np.ndarray
+    coarse: tuple[str, ...] = ()
+    locate: Callable[[np.ndarray, np.ndarray], tuple[int, float]] | None = None
 
 
 class Estimators:
@@ -90,10 +100,14 @@ class Estimators:
     """
 
     def __init__(self, problem: Problem) -> None:
-        self.problem = problem
         self.missing: dict[str, str] = {}
         with default_dtype("float64"):
             point = jnp.zeros(problem.structure.size)
+            self.problem, both = problem, functools.partial(_pull_back, problem.value)
+            if has_loop(jax.make_jaxpr(problem.value)(point)):
+                turns = enough(problem.value, problem.points)
+                self.problem, both = _limited(problem, turns), ending(both, turns)
+            problem = self.problem
             traced = {}
             for key, fn in problem.derivatives.items():
                 try:
@@ -111,13 +125,17 @@ class Estimators:
             value = jax.make_jaxpr(problem.value)(point)
             noisy = {key: with_noise(fn) for key, fn in traced.items() if key != "forward"}
             if problem.kind == "gradient" and "reverse" in traced:  # with the value beside it
-                both = jax.make_jaxpr(lambda at: _pull_back(problem.value, at))(point)
-                noisy["reverse"] = with_noise(both)
+                noisy["reverse"] = with_noise(jax.make_jaxpr(both)(point))
             else:
                 noisy["value"] = with_noise(value)
+            if problem.kind == "gradient" and "custom_" in str(value):  # a rule of the user's own
+                bare = jax.grad(lambda at: walk(value, [at], lambda eqn, operands: None)[0][0])
+                with contextlib.suppress(TypeError, ValueError, NotImplementedError):
+                    noisy["values"] = with_noise(jax.make_jaxpr(bare)(point))
             if problem.kink is not None:
                 noisy["kink"] = with_noise(jax.make_jaxpr(problem.kink)(point))
-        self.narrow: bool = "f32[" in str(value) or "f16[" in str(value)
+        self.narrow: bool = _is_narrow(value)
+        self.coarse = tuple(key for key in traced if key == "hand" and _is_narrow(traced[key]))
         self.numbers: dict[str, int] = {key: count for key, (_, count) in noisy.items()}
         functions = {key: fn for key, (fn, _) in noisy.items()}
         plain = {key: problem.derivatives[key] for key in traced}
@@ -127,7 +145,13 @@ class Estimators:
         )
         self._complex: Compiled | None = None
         self.reason: str = ""
-        steps = functools.partial(self._complex_steps, in_complex(value))
+        self._few: Compiled | None = None
+        self._in_complex = in_complex(value)
+
+        def steps(at: jax.Array) -> jax.Array:
+            ways = jnp.asarray(problem.directions)
+            return _complex_steps(self._in_complex, at, ways, self._reach(at))
+
         try:
             with default_dtype("float64"):
                 jax.eval_shape(jax.vmap(steps), point[None])
@@ -166,16 +190,47 @@ class Estimators:
             points=points,
             values=value,
             derivatives=derivatives,
-            roundings={
-                key: np.linalg.norm(spread[key][0][1], axis=1)
-                for key in derivatives
-                if key in spread
-            },
+            roundings={key: spread[key][0][1] for key in (*derivatives, "values") if key in spread},
             differences=_differences(value, noise * to_double, up, down, length),
             complex_step=complex_step if self._complex else self.reason,
             missing=self.missing,
             on_kink=on_kink,
+            coarse=self.coarse,
+            locate=self.locate if 1 < len(self.problem.directions) < points.shape[1] else None,
         )
+
+    def locate(self, point: np.ndarray, derivative: np.ndarray) -> tuple[int, float]:
+        """The component of a gradient that values contradict most, by bisection.
+
+        Returns:
+            Its index, and what values say it is.
+        """
+        width, left = self.problem.width, np.arange(len(point))
+        signs = np.random.default_rng(0).choice([-1.0, 1.0], len(point))
+        with default_dtype("float64"):
+            if self._few is None:
+                self._few = jax.jit(self._along, compiler_options=COMPILER_OPTIONS)
+            while True:
+                ways = np.zeros((2, len(point)))
+                for way, part in zip(ways, np.array_split(left, 2), strict=True):
+                    way[part] = (signs * width)[part]
+                said = self._few(point, ways)
+                if not isinstance(said, jax.Array):
+                    value, up, down, length = (np.asarray(x)[None] for x in said)
+                    said = _differences(value, np.zeros_like(value), up, down, length).estimate[0]
+                said = np.asarray(said)
+                if len(left) == 1:
+                    return int(left[0]), float(said[0] / ways[0, left[0]])
+                off = np.abs(ways @ derivative - said)
+                left = np.array_split(left, 2)[int(np.nan_to_num(off, nan=np.inf).argmax())]
+
+    def _along(self, at: jax.Array, ways: jax.Array) -> jax.Array | tuple[jax.Array, ...]:
+        """The derivative along directions by the complex step, or what differences are taken of."""
+        reach = jnp.full(len(ways), self._farthest(at))
+        if self._complex is not None:
+            return _complex_steps(self._in_complex, at, ways, reach)
+        value = self.problem.value
+        return value(at), *_ahead_and_behind(value, at, ways, reach)
 
     def single(self, points: np.ndarray) -> dict[str, np.ndarray]:
         """What the hand-derived derivative and reverse mode give in float32, ``(n, c)``."""
@@ -201,24 +256,50 @@ class Estimators:
         self, functions: dict[str, OnFlat], at: jax.Array
     ) -> tuple[dict[str, jax.Array], jax.Array, jax.Array, jax.Array]:
         """The derivatives; the function a step ahead and a step behind; the lengths between."""
-        problem = self.problem
-        directions = jnp.asarray(problem.directions)
-        unit = len(directions) == problem.structure.size
-        reach = jnp.maximum(jnp.abs(at), jnp.asarray(problem.width) / 128)
-        reach = reach if unit else jnp.full(len(directions), jnp.max(reach))
-        steps = reach[:, None] * jnp.asarray(STEPS)
-        moves = directions[:, None, :] * steps[:, :, None]
-        value = jax.vmap(jax.vmap(jax.vmap(problem.value)))
-        # (x + h) − (x − h) is exact for one coordinate; 2h is not.
-        length = jnp.sum((at + moves) - (at - moves), axis=2) if unit else 2 * steps
-        up, down = value(at + jnp.stack([moves, -moves]))
-        return {key: fn(at) for key, fn in functions.items()}, up, down, length
+        ways = jnp.asarray(self.problem.directions)
+        moved = _ahead_and_behind(self.problem.value, at, ways, self._reach(at))
+        return {key: fn(at) for key, fn in functions.items()}, *moved
 
-    def _complex_steps(self, value: OnFlat, at: jax.Array) -> jax.Array:
-        """The derivatives of ``value``, a function of complex numbers, by the complex step."""
-        size = COMPLEX_STEP * jnp.maximum(1.0, jnp.max(jnp.abs(at)))
-        along = jax.vmap(lambda way: value(at + 1j * size * way).imag / size, out_axes=-1)
-        return jnp.ravel(along(jnp.asarray(self.problem.directions)))
+    def _reach(self, at: jax.Array) -> jax.Array:
+        """How far the point is from 0 in units of each direction, but no less than 1/128 of it."""
+        width = jnp.asarray(self.problem.width)
+        if len(self.problem.directions) == len(width):
+            return jnp.maximum(jnp.abs(at), width / 128)
+        return jnp.full(len(self.problem.directions), self._farthest(at))
+
+    def _farthest(self, at: jax.Array) -> jax.Array:
+        return jnp.maximum(jnp.max(jnp.abs(at) / jnp.asarray(self.problem.width)), 1 / 128)
+
+
+def _ahead_and_behind(
+    value: OnFlat, at: jax.Array, ways: jax.Array, reach: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The function a step ahead and a step behind along each way; the lengths between."""
+    steps = reach[:, None] * jnp.asarray(STEPS)
+    moves = ways[:, None, :] * steps[:, :, None]
+    every = jax.vmap(jax.vmap(jax.vmap(value)))
+    # (x + h) − (x − h) is exact for one coordinate; 2h is not.
+    unit = len(ways) == len(at)
+    length = jnp.sum((at + moves) - (at - moves), axis=2) if unit else 2 * steps
+    up, down = every(at + jnp.stack([moves, -moves]))
+    return up, down, length
+
+
+def _complex_steps(value: OnFlat, at: jax.Array, ways: jax.Array, reach: jax.Array) -> jax.Array:
+    """The derivatives of ``value``, a function of complex numbers, by the complex step."""
+    along = jax.vmap(lambda way, h: value(at + 1j * h * way).imag / h, out_axes=-1)
+    return jnp.ravel(along(ways, COMPLEX_STEP * reach))
+
+
+def _limited(problem: Problem, turns: int) -> Problem:
+    """The problem, with loops that end after so many turns."""
+    derivatives = {key: ending(fn, turns) for key, fn in problem.derivatives.items()}
+    return problem._replace(value=ending(problem.value, turns), derivatives=derivatives)
+
+
+def _is_narrow(traced: ClosedJaxpr) -> bool:
+    """Whether a traced function computes in less than float64 somewhere."""
+    return any(f"{dtype}[" in str(traced) for dtype in ("f32", "f16"))
 
 
 def _pull_back(value: OnFlat, at: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -266,30 +347,33 @@ def _differences(
         length: from one to the other, ``(n, p, s)``.
     """
     curve = (up - down) / length[..., None]
-    change = np.linalg.norm(np.diff(curve, axis=2), axis=3)
+    change = np.abs(np.diff(curve, axis=2))
     change = np.where(np.isfinite(change), change, np.inf)
-    size = np.maximum(np.linalg.norm(up, axis=3), np.linalg.norm(down, axis=3))
-    floor = ROUNDINGS * Unit.of("float64").rounding * size
-    rough = (np.linalg.norm(noise, axis=1)[:, None, None] + floor) / length
-    error = np.full(length.shape, np.inf)
-    error[..., 1:-1] = np.maximum(change[..., :-1], change[..., 1:])
+    floor = ROUNDINGS * Unit.of("float64").rounding * np.maximum(np.abs(up), np.abs(down))
+    rough = (noise[:, None, None, :] + floor) / length[..., None]
+    error = np.full(curve.shape, np.inf)
+    error[:, :, 1:-1] = np.maximum(change[:, :, :-1], change[:, :, 1:])
     error = np.where(np.isfinite(rough), error + rough, np.inf)
     # Beyond a pole or a ripple large steps agree on a wrong answer, and smaller ones do not.
     for k in range(length.shape[2] - 1):
-        apart = np.linalg.norm(curve[:, :, k + 1 :] - curve[:, :, k, None], axis=3)
-        refuted = apart > 2 * (error[..., k + 1 :] + error[..., k, None])
-        error[..., k] = np.where(refuted.any(axis=2), np.inf, error[..., k])
-    best = error.argmin(axis=2)[..., None]
+        apart = np.abs(curve[:, :, k + 1 :] - curve[:, :, k, None])
+        refuted = apart > 2 * (error[:, :, k + 1 :] + error[:, :, k, None])
+        error[:, :, k] = np.where(refuted.any(axis=2), np.inf, error[:, :, k])
+    best = error.argmin(axis=2)[:, :, None]
     # As the step shrinks, one-sided differences of a smooth function come together, and its
     # central differences settle; at a kink or a jump they do not.
     apart = np.linalg.norm(up + down - 2 * value[:, None, None, :], axis=3) / length
-    central = np.linalg.norm(curve, axis=3)
+    central, rough = np.linalg.norm(curve, axis=3), np.linalg.norm(rough, axis=3)
     kinked = (_trend(apart, rough) > 0.5) | (_trend(central, rough) > 4)
-    estimate = np.take_along_axis(curve, best[..., None], axis=2)[:, :, 0]
+
+    def chosen(sizes: np.ndarray) -> np.ndarray:
+        taken = np.take_along_axis(np.broadcast_to(sizes, curve.shape), best, axis=2)[:, :, 0]
+        return np.swapaxes(taken, 1, 2).reshape(len(value), -1)
+
     return Differences(
-        estimate=np.swapaxes(estimate, 1, 2).reshape(len(value), -1),
-        bound=np.take_along_axis(error, best, axis=2)[..., 0],
-        step=np.take_along_axis(length, best, axis=2)[..., 0] / 2,
+        estimate=chosen(curve),
+        bound=chosen(error),
+        step=chosen(length[..., None]) / 2,
         steps=length / 2,
         curve=np.moveaxis(curve, 3, 1),
         kinked=np.asarray(kinked.any(axis=1)),

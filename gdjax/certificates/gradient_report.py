@@ -61,8 +61,9 @@ class Details(NamedTuple):
 
     Args:
         points: every point, ``(n, d)``.
-        errors: norm-relative, ``(n,)``.
+        errors: norm-relative, ``(n,)``, every component weighed by its width.
         tolerances: the same, ``(n,)``.
+        shares: the largest error of any one component, in what roundings do to it, ``(n,)``.
         wrong: where the derivative is wrong, ``(n,)``.
         kept: which points decide, ``(n,)``.
         steps: of the differences, in lengths of the point's scale, ``(s,)``.
@@ -76,6 +77,7 @@ class Details(NamedTuple):
     points: np.ndarray
     errors: np.ndarray
     tolerances: np.ndarray
+    shares: np.ndarray
     wrong: np.ndarray
     kept: np.ndarray
     steps: np.ndarray

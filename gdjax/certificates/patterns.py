@@ -26,7 +26,7 @@ def patterns(
     Args:
         mine: the wrong one, ``(n, c)``.
         truth: the right one, ``(n, c)``.
-        slack: how far a component may be off by rounding, ``(n,)``.
+        slack: how far each component may be off by rounding, ``(n, c)``, or all of them, ``(n,)``.
         points: ``(n, d)``.
         name: what a component is called.
         coordinate: what a coordinate of the points is called.
@@ -42,28 +42,32 @@ def patterns(
     for j in np.flatnonzero(~np.isfinite(mine).all(axis=0)).tolist():
         count = int((~np.isfinite(mine[:, j])).sum())
         said.append(f"component {name(j)} is not finite at {count:,} point{'s' * (count > 1)}")
-    mine, truth, slack, points = (a[finite] for a in (mine, truth, slack, points))
+    mine, truth, slacks, points = (a[finite] for a in (mine, truth, slack, points))
     if not len(mine):
         return tuple(said)
+    slacks = np.broadcast_to(slacks if slacks.ndim == 2 else slacks[:, None], mine.shape)
 
-    def fits(column: np.ndarray, target: np.ndarray) -> bool:
+    def fits(column: np.ndarray, target: np.ndarray, slack: np.ndarray) -> bool:
         return bool((np.abs(column - target) <= slack + 1e-13 * np.abs(target)).all())
 
-    wrong = [j for j in range(mine.shape[1]) if not fits(mine[:, j], truth[:, j])]
-    factors = {j: _factor(mine[:, j], truth[:, j], fits) for j in wrong}
+    columns = list(zip(mine.T, truth.T, slacks.T, strict=True))
+    wrong = [j for j, column in enumerate(columns) if not fits(*column)]
+    factors = {j: _factor(*columns[j], fits) for j in wrong}
     common = factors[wrong[0]] if len(set(factors.values())) == 1 else None
     if common is not None and len(wrong) == mine.shape[1] > 1:
         return (*said, f"the whole {derivative} {_told(common)}")
     left = dict.fromkeys(wrong)
     for i, j in itertools.combinations(wrong[:64], 2):
         free = i in left and j in left
-        if free and fits(mine[:, i], truth[:, j]) and fits(mine[:, j], truth[:, i]):
+        (mine_i, right_i, slack_i), (mine_j, right_j, slack_j) = columns[i], columns[j]
+        if free and fits(mine_i, right_j, slack_j) and fits(mine_j, right_i, slack_i):
             said.append(f"components {name(i)} and {name(j)} are swapped")
             del left[i], left[j]
     for j in left:
         if (factor := factors[j]) is not None:
             said.append(f"component {name(j)} {_told(factor)}")
             continue
+        slack = slacks[:, j]
         if told := _power(mine[:, j], truth[:, j], slack, points, coordinate):
             said.append(f"component {name(j)} {told}")
             continue
@@ -80,7 +84,7 @@ def patterns(
     return tuple(said)
 
 
-def _factor(mine: np.ndarray, truth: np.ndarray, fits: Callable) -> float | None:
+def _factor(mine: np.ndarray, truth: np.ndarray, slack: np.ndarray, fits: Callable) -> float | None:
     """The factor between two columns, if there is one."""
     weight = truth @ truth
     if not 0 < weight < np.inf:
@@ -89,8 +93,13 @@ def _factor(mine: np.ndarray, truth: np.ndarray, fits: Callable) -> float | None
     short = float(f"{factor:.4g}")
     if abs(factor - short) < SIMPLE * abs(short) and abs(short - 1) > 1e-12:
         factor = short
-    factor = float(f"{factor:.10g}") + 0.0 if abs(factor) > 1e-12 else 0.0
-    return factor if factor != 1 and fits(mine, factor * truth) else None
+    factor = float(f"{factor:.14g}") + 0.0 if abs(factor) > 1e-12 else 0.0
+    return factor if factor != 1 and fits(mine, factor * truth, slack) else None
+
+
+def _short(factor: float) -> str:
+    """A factor in few digits, but enough to tell it from 1."""
+    return next(told for k in (7, 10, 17) if (told := f"{factor:.{k}g}") != "1")
 
 
 def _told(factor: float) -> str:
@@ -99,8 +108,8 @@ def _told(factor: float) -> str:
     if factor == -1:
         return "has its sign flipped"
     if factor < 0:
-        return f"has its sign flipped and is off by a factor {-factor:.7g}"
-    return f"is off by a factor {factor:.7g}"
+        return f"has its sign flipped and is off by a factor {_short(-factor)}"
+    return f"is off by a factor {_short(factor)}"
 
 
 def _power(

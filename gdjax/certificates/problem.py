@@ -14,8 +14,8 @@ from gdjax.objectives import Objective
 from gdjax.objectives.closures import unshared
 from gdjax.objectives.structure import Structure, is_flat
 
-# More directions than this would cost more than they tell: a random set of so many takes over.
-DIRECTIONS = 32
+# More directions than DIRECTIONS would cost more than they tell: FEW random ones take over.
+DIRECTIONS, FEW = 32, 8
 LABELS = {  # what each derivative is called
     "gradient": {"hand": "hand", "reverse": "reverse mode", "forward": "forward mode"},
     "Hessian": {
@@ -40,7 +40,7 @@ class Problem(NamedTuple):
         value: point → ``(m,)``, what is differentiated: the function itself, or its gradient.
         derivatives: by ``hand``, ``reverse`` and ``forward``: point → ``(c,)``. The last one, and
             differences, are taken along ``directions`` only.
-        directions: ``(p, d)``; the identity, or a random set of unit vectors.
+        directions: ``(p, d)``; the identity, or a random set of unit vectors times the width.
         points: where to look, ``(n, d)``.
         drawn: how many of them were drawn at random; the others come last.
         width: a length in each dimension, for steps, ``(d,)``.
@@ -71,6 +71,24 @@ class Problem(NamedTuple):
         """A gradient along ``directions``; a Hessian has been taken along them already."""
         full = self.kind == "gradient" and len(self.directions) < self.directions.shape[1]
         return derivative @ self.directions.T if full else derivative
+
+    @property
+    def weights(self) -> np.ndarray:
+        """How much each component of the derivative counts in a norm, ``(c,)``: its width.
+
+        So a norm says how far the function moves, in whatever units its components are.
+        """
+        width = self.width / self.width.max()
+        if self.kind == "gradient":
+            return width
+        every = len(self.directions) == len(width)
+        return np.outer(width, width if every else np.ones(len(self.directions))).ravel()
+
+    @property
+    def weights_along(self) -> np.ndarray:
+        """The same of a derivative along ``directions``, which have the widths in them."""
+        few = self.kind == "gradient" and len(self.directions) < len(self.width)
+        return np.ones(len(self.directions)) if few else self.weights
 
     def component(self, index: int) -> int | str:
         """The name of one component of the derivative."""
@@ -115,11 +133,12 @@ def pose(
         derivative = _with_data(derivative, objective)
     box = None if domain is None else _box(domain)
     structure, where, drawn = _where(points, box, around, np.random.default_rng(seed), objective)
+    reach = np.abs(where).max(axis=0)
+    width = np.where(reach > 0, reach, 1.0) if box is None else np.ptp(box, axis=1)
     directions = np.eye(structure.size)
     if structure.size > DIRECTIONS:
-        directions = np.random.default_rng(seed + 1).standard_normal((DIRECTIONS, structure.size))
-        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    reach = np.abs(where).max(axis=0)
+        directions = np.random.default_rng(seed + 1).standard_normal((FEW, structure.size))
+        directions *= width / np.linalg.norm(directions, axis=1, keepdims=True)
     ways = _gradients if kind == "gradient" else _hessians
     on_flat = lambda flat: fn(structure.unflatten(flat))  # noqa: E731
     hand = derivative and (lambda flat: derivative(structure.unflatten(flat)))
@@ -133,7 +152,7 @@ def pose(
         directions=directions,
         points=where,
         drawn=drawn,
-        width=np.where(reach > 0, reach, 1.0) if box is None else np.ptp(box, axis=1),
+        width=width,
         kink=objective.kink if objective else None,
         domain=box,
         variables=objective.variables if objective else structure.names,

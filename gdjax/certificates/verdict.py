@@ -10,26 +10,40 @@ from gdjax.certificates.problem import Problem
 # Differences contradict a derivative that is farther from them than this many times what they
 # resolve. Right ones were never farther than 0.12 times, at 56,000 points all over the catalogue.
 CONTRADICTION = 4.0
-# A point decides nothing if its roundings may amount to more than this share of the derivative.
+# Nothing is decided if roundings may amount to more than this share of the derivative.
 UNDECIDED = 0.25
+COMPLEX = 1e-12  # the complex step resolves this share of a derivative
+# What underflows is not resolved, in float64 with what the complex step leaves, and in float32.
+TINY, TINY_SINGLE = 1e-180, 2.0**-100
 
 
 class Judgement(NamedTuple):
     """What the estimates decide at each of n points.
 
+    Norms weigh every component by its width, and so say how far the function moves.
+
     Args:
         truth: the derivative that the majority stands for, ``(n, c)``.
         error: ‖subject − truth‖ / max(‖subject‖, ‖truth‖), ``(n,)``.
-        tolerance: the largest such error that is rounding, ``(n,)``.
+        tolerance: the largest such error that is rounding, ``(n,)``; where the subject is the
+            outlier, of the components that are wrong.
+        slack: how far roundings move each component, ``(n, c)``.
+        share: the largest error of a component that decides, in what roundings do to it, ``(n,)``.
         wrong: where the subject is the outlier.
-        outliers: the same for every estimate, and for ``differences``.
+        component: the one that moves the function most, of those that are wrong, ``(n,)``.
+        lost: where the truth is known along the problem's directions alone, ``(n,)``.
+        outliers: where each estimate is the outlier, ``differences`` and ``complex step`` included.
         left_out: points that decide nothing, by the reason.
     """
 
     truth: np.ndarray
     error: np.ndarray
     tolerance: np.ndarray
+    slack: np.ndarray
+    share: np.ndarray
     wrong: np.ndarray
+    component: np.ndarray
+    lost: np.ndarray
     outliers: dict[str, np.ndarray]
     left_out: dict[str, np.ndarray]
 
@@ -41,94 +55,219 @@ class Judgement(NamedTuple):
 
 @np.errstate(all="ignore")
 def judge(problem: Problem, estimates: Estimates) -> Judgement:
-    """Find the outlier at each point.
+    """Find the outlier at each point, component by component.
 
     Two derivatives agree if they differ by no more than what roundings can do to them. Whether
     they agree or not, central differences and the complex step are compared with them: these
     use values of the function alone, and so share no mistake with a derivative. The derivative
-    that they contradict is the outlier. Where two derivatives disagree by less than the
-    differences resolve, the outlier is the hand-derived one.
+    that they contradict is the outlier; where they contradict each other, neither accuses one
+    that the other speaks for. Where two derivatives disagree by less than these resolve, the
+    outlier is the hand-derived one.
     """
-    derivatives, subject = estimates.derivatives, problem.subject
+    derivatives, subject, weights = estimates.derivatives, problem.subject, problem.weights
     finite = {key: np.isfinite(derivative).all(axis=1) for key, derivative in derivatives.items()}
-    roundings = {
-        key: np.where(finite[key], rounding, 0.0) for key, rounding in estimates.roundings.items()
-    }
-    roundings["forward"] = 4 * roundings.get("reverse", roundings[subject])
-    found = estimates.differences
-    resolved = norm(found.bound)
-    bad: dict[str, np.ndarray] = {}
-    supported = np.zeros(len(estimates.points), bool)
-    for key, derivative in derivatives.items():
-        along = derivative if key == "forward" else problem.project(derivative)
-        gap = norm(along - found.estimate)
-        contradicted = gap > CONTRADICTION * resolved + roundings[key]
-        if not isinstance(estimates.complex_step, str):
-            # It takes four times as many operations, which round.
-            slack = 5 * roundings[key] + 1e-12 * norm(along) + 1e-30
-            agrees = (norm(along - estimates.complex_step) <= slack) & finite[key]
-            supported |= contradicted & agrees
-            contradicted &= ~agrees
-        bad[key] = contradicted | ~finite[key]
+    roundings = _roundings(estimates, subject, finite)
+    values = _by_values(problem, estimates, roundings)
+    bad, found = values.bad, estimates.differences
+    mine, rounding = derivatives[subject], roundings[subject]
     other = next(
         (key for key in ("reverse", "forward") if key in derivatives.keys() - {subject}), None
     )
-    mine, wrong = derivatives[subject], bad[subject].copy()
-    differ, rounding, truth = np.zeros_like(wrong), roundings[subject], mine
+    # NaN on one side only is a fault, at a kink as anywhere; there values say nothing.
+    nan = {key: np.isnan(derivative).any(axis=1) for key, derivative in derivatives.items()}
+    fault = nan[subject] & ~nan[other or subject]
+    for key in bad.keys() - {subject}:
+        bad[key] &= ~(fault & (estimates.on_kink | found.kinked) & finite[key])[:, None]
+    wrong, truth = _spread(bad[subject], mine), mine
+    differ, lost = np.zeros_like(wrong), wrong
     if other is not None:
-        full = mine.shape == derivatives[other].shape
-        theirs = derivatives[other] if full else np.where(bad[subject][:, None], np.nan, mine)
-        gap = norm((mine if full else problem.project(mine)) - derivatives[other])
-        rounding = rounding + roundings[other]
-        differ = ~(gap <= rounding)
+        rounding, blamed = rounding + roundings[other], _spread(bad[other], mine)
+        theirs = derivatives[other]
+        if theirs.shape == mine.shape:
+            differ = ~(np.abs(mine - theirs) <= rounding + TINY)
+        else:  # forward mode along a few directions
+            gap = np.abs(problem.project(mine) - theirs)
+            differ = _spread(~(gap <= _along(problem, rounding)), mine)
+            theirs = np.where(wrong, np.nan, mine)
+        if wrong.shape != bad[subject].shape:  # which component it is, the other one knows
+            wrong = np.where((differ & ~blamed).any(axis=1)[:, None], differ, wrong)
         if subject == "hand":
-            wrong |= differ & ~bad[other]
-        truth = np.where((differ & bad[other] & ~wrong)[:, None], mine, theirs)
+            wrong = wrong | (differ & ~blamed)
+        truth = np.where(differ & blamed & ~wrong, mine, theirs)
+        lost = wrong & blamed
     # Where both are contradicted, only the estimates by values are left.
-    lost = wrong & (bad[other] if other is not None else True)
-    values = found.estimate if isinstance(estimates.complex_step, str) else estimates.complex_step
-    if values.shape == mine.shape:
-        truth = np.where(lost[:, None], values, truth)
-    tolerance = np.where(lost, rounding + CONTRADICTION * resolved, rounding)
-    scale = np.fmax(norm(mine), norm(truth))
-    suspicious = differ | np.any(list(bad.values()), axis=0)
+    slack = rounding
+    if known := values.best.shape == mine.shape:
+        truth = np.where(lost, values.best, truth)
+        slack = np.where(lost, roundings[subject] + values.bound, rounding)
+    suspicious = differ.any(axis=1) | np.any([where.any(axis=1) for where in bad.values()], axis=0)
     # At the edge of where a function is defined there is no difference, nor a finite derivative.
-    edge = np.all(list(bad.values()), axis=0) & ~np.isfinite(resolved)
+    edge = ~np.any(list(finite.values()), axis=0) & ~np.isfinite(found.bound).all(axis=1)
     left_out = {
         "where the function is not finite": ~np.isfinite(estimates.values).all(axis=1) | edge,
-        "on a kink or a jump": estimates.on_kink | (suspicious & found.kinked),
+        "on a kink or a jump": (estimates.on_kink | (suspicious & found.kinked)) & ~fault,
     }
+    accused, decided = _weighed(mine, truth, rounding, wrong, weights)
+    unknown = lost.any(axis=1) & (not known)
+    accused |= (unknown & decided)[:, None]  # there is no gap where the truth is not known
     seen = np.any(list(left_out.values()), axis=0)
     left_out["where rounding leaves nothing to decide"] = (
-        ~seen & finite[subject] & np.isfinite(truth).all(axis=1) & ~(rounding <= UNDECIDED * scale)
+        ~seen & finite[subject] & np.isfinite(truth).all(axis=1) & ~decided
     )
-    outliers = bad | {subject: wrong, "differences": supported}
-    tolerance = np.where(scale > 0, tolerance / scale, 0.0)
-    return Judgement(truth, relative(mine, truth), tolerance, wrong, outliers, left_out)
+    outliers = {key: where.any(axis=1) for key, where in bad.items()}
+    outliers |= {subject: accused.any(axis=1)} | values.refuted
+    error, tolerance, *rest = _measured(mine, truth, slack, accused, weights)
+    if unknown.any():
+        along, beside = problem.project(mine), problem.weights_along
+        scale = np.fmax(norm(along * beside), norm(values.best * beside))
+        bound = norm((_along(problem, rounding) + values.bound) * beside) / scale
+        error = np.where(unknown, relative(along * beside, values.best * beside), error)
+        tolerance = np.where(unknown, bound, tolerance)
+    return Judgement(truth, error, tolerance, slack, *rest, unknown, outliers, left_out)
+
+
+def _roundings(
+    estimates: Estimates, subject: str, finite: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """How far roundings move each derivative, by component: forward mode and by values too."""
+    roundings = {
+        key: np.where(finite[key][:, None], rounding, 0.0) if key in finite else rounding
+        for key, rounding in estimates.roundings.items()
+    }
+    known = roundings.get("reverse", roundings[subject])
+    return {"values": known} | roundings | {"forward": 4 * known}
+
+
+def _along(problem: Problem, rounding: np.ndarray) -> np.ndarray:
+    """The roundings along the problem's directions, ``(n, p)``, of those by component."""
+    if problem.kind == "Hessian" or len(problem.directions) == rounding.shape[1]:
+        return rounding
+    return np.repeat(norm(rounding * problem.width)[:, None], len(problem.directions), axis=1)
+
+
+def _spread(where: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """What holds along directions, as what holds by component."""
+    same = where.shape == like.shape
+    return where if same else np.broadcast_to(where.any(axis=1)[:, None], like.shape)
+
+
+class _Values(NamedTuple):
+    """What values of the function say, and what that decides.
+
+    Args:
+        bad: which derivatives they contradict, ``(n, m·p)`` each.
+        refuted: where ``differences`` and ``complex step`` are wrong themselves, ``(n,)`` each.
+        best: the better one of the two, ``(n, m·p)``.
+        bound: how far that can be off, ``(n, m·p)``.
+    """
+
+    bad: dict[str, np.ndarray]
+    refuted: dict[str, np.ndarray]
+    best: np.ndarray
+    bound: np.ndarray
+
+
+def _by_values(problem: Problem, estimates: Estimates, roundings: dict[str, np.ndarray]) -> _Values:
+    """Hold every derivative against the differences and the complex step.
+
+    The complex step truncates nothing and cancels nothing, but takes four times as many operations,
+    which round. Where it and the differences contradict each other, one of them is wrong, and a
+    derivative that either of them speaks for is not accused.
+    """
+    found, by_complex_step = estimates.differences, estimates.complex_step
+    resolved = CONTRADICTION * found.bound
+    best, bound = found.estimate, resolved
+    refuted = {key: np.zeros(len(best), bool) for key in ("differences", "complex step")}
+    if known := not isinstance(by_complex_step, str):
+        own = 5 * _along(problem, roundings["values"]) + COMPLEX * np.abs(by_complex_step) + TINY
+        clear = np.isfinite(by_complex_step) & np.isfinite(own)
+        apart = np.abs(by_complex_step - found.estimate) > resolved + own
+        best, bound = np.where(clear, by_complex_step, best), np.where(clear, own, bound)
+    bad = {}
+    for key, derivative in estimates.derivatives.items():
+        along = derivative if key == "forward" else problem.project(derivative)
+        rounding = _along(problem, roundings[key])
+        bad[key] = np.abs(along - found.estimate) > resolved + rounding + TINY
+        if known:
+            off = clear & (np.abs(along - by_complex_step) > own + rounding)
+            refuted["differences"] |= (bad[key] & clear & ~off).any(axis=1)
+            refuted["complex step"] |= (off & ~bad[key] & apart).any(axis=1)
+            bad[key] = np.where(clear, off & (bad[key] | ~apart), bad[key])
+        bad[key] |= ~np.isfinite(derivative).all(axis=1)[:, None]
+    return _Values(bad, refuted, best, bound)
+
+
+def _weighed(
+    mine: np.ndarray,
+    truth: np.ndarray,
+    rounding: np.ndarray,
+    wrong: np.ndarray,
+    weights: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which components are wrong beyond doubt, ``(n, c)``, and which points decide, ``(n,)``.
+
+    A component decides for itself where its own roundings are small beside it, and where all
+    roundings together are small beside the whole derivative, for what is larger than they are.
+    """
+    size, whole = np.fmax(np.abs(mine), np.abs(truth)), norm(rounding * weights)
+    clear = rounding <= UNDECIDED * size
+    decides = whole <= UNDECIDED * np.fmax(norm(mine * weights), norm(truth * weights))
+    large = decides[:, None] & ~(np.abs(mine - truth) * weights <= whole[:, None])
+    broken = ~np.isfinite(mine).all(axis=1)
+    accused = wrong & (clear | large | broken[:, None])
+    return accused, decides | (clear & (size > 0)).any(axis=1)
+
+
+def _measured(
+    mine: np.ndarray,
+    truth: np.ndarray,
+    slack: np.ndarray,
+    accused: np.ndarray,
+    weights: np.ndarray,
+) -> tuple[np.ndarray, ...]:
+    """Errors, tolerances, shares and the components that stand for them: see ``Judgement``."""
+    gap, wrong = np.abs(mine - truth), accused.any(axis=1)
+    scale = np.fmax(norm(mine * weights), norm(truth * weights))
+    blamed = accused | ~wrong[:, None]
+    tolerance = norm(np.where(blamed, slack * weights, 0.0))
+    clear = slack <= UNDECIDED * np.fmax(np.abs(mine), np.abs(truth))
+    share = np.where(clear & (gap > 0), gap / (slack + TINY), 0.0).max(axis=1)
+    component = np.where(blamed, np.nan_to_num(gap * weights, nan=np.inf), -1.0).argmax(axis=1)
+    return (
+        relative(mine * weights, truth * weights),
+        np.where(scale > 0, tolerance / scale, 0.0),
+        share, wrong, component,
+    )  # fmt: skip
 
 
 @np.errstate(all="ignore")
 def judge_single(
-    truth: np.ndarray, single: np.ndarray, rounding: np.ndarray, left_out: dict[str, np.ndarray]
+    truth: np.ndarray,
+    single: np.ndarray,
+    rounding: np.ndarray,
+    left_out: dict[str, np.ndarray],
+    weights: np.ndarray,
 ) -> Judgement:
     """The verdict on a derivative computed in float32, against the truth in float64.
 
     Args:
         truth: ``(n, c)``.
         single: the derivative in float32, at the same points.
-        rounding: how far roundings can move it, ``(n,)``.
+        rounding: how far roundings can move it, ``(n, c)``.
         left_out: points that decide nothing, by the reason.
+        weights: of the components, ``(c,)``.
     """
-    scale = np.fmax(norm(single), norm(truth))
-    undecided = ~(rounding <= UNDECIDED * scale) & (scale > 0)
+    wrong = ~(np.abs(single - truth) <= rounding + TINY_SINGLE)
+    accused, decided = _weighed(single, truth, rounding, wrong, weights)
+    undecided = ~decided & (np.abs(single) + np.abs(truth) != 0).any(axis=1)
     # infinite roundings: an intermediate result is beyond the range of single precision
-    undecided &= np.isfinite(single).all(axis=1) | np.isposinf(rounding) | np.isnan(rounding)
+    beyond = (np.isposinf(rounding) | np.isnan(rounding)).any(axis=1)
+    undecided &= np.isfinite(single).all(axis=1) | beyond
     reason = "where rounding leaves nothing to decide"
     seen = np.any([v for k, v in left_out.items() if k != reason], axis=0)
     left_out = left_out | {reason: undecided & ~seen}
-    error = relative(single, truth)
-    tolerance = np.where(scale > 0, rounding / scale, 0.0)
-    return Judgement(truth, error, tolerance, ~(error <= tolerance), {}, left_out)
+    error, tolerance, *rest = _measured(single, truth, rounding, accused, weights)
+    return Judgement(truth, error, tolerance, rounding, *rest, np.zeros_like(decided), {}, left_out)
 
 
 def norm(vectors: np.ndarray) -> np.ndarray:
