@@ -4,7 +4,7 @@ import numpy as np
 
 from gdjax._inputs import DType
 from gdjax._util.errors import ArgumentError
-from gdjax.certificates.estimates import ROUNDINGS, STEPS, Estimates
+from gdjax.certificates.estimates import ROUNDINGS, SECONDS, STEPS, Estimates
 from gdjax.certificates.gradient_report import Behaviour, Details, Estimate, GradientReport
 from gdjax.certificates.patterns import patterns
 from gdjax.certificates.problem import LABELS, Problem
@@ -28,6 +28,7 @@ def conclude(
         computed: the derivatives in float32, at the points of ``single``.
     """
     judged, at = judge(problem, double), judge(problem, single)
+    computed = {key: found[: len(single.points)] for key, found in computed.items()}
     subject = problem.subject
     judged32 = judge_single(
         at.truth, computed[subject], single.roundings[subject], at.left_out, problem.weights
@@ -174,6 +175,17 @@ def _warnings(
         how = "not finite" if nonfinite.any() else "wrong"
         count = f"{len(at):,} point{'s' * (len(at) > 1)}"
         said.append(f"the {problem.kind} by autodiff is {how} at {count}, such as ({point})")
+    asked, seen = len(problem.points), len(estimates.points)
+    if seen < asked:
+        said.append(f"only {seen:,} of {asked:,} points were looked at, in {SECONDS:g} s")
+    lost = ~np.isfinite(estimates.values).all(axis=1)
+    for rounding in estimates.roundings.values():
+        lost |= np.isnan(rounding).any(axis=1)
+    if estimates.turns and lost.any():
+        said.append(
+            f"a loop had not ended after {estimates.turns:,} turns, as it is or with roundings, at "
+            f"{lost.sum():,} points, which decide nothing"
+        )
     for key in estimates.coarse:
         said.append(
             f"{LABELS[problem.kind][key]} computes in less than float64, so only errors beyond its "

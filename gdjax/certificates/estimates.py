@@ -2,6 +2,8 @@
 
 import contextlib
 import functools
+import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -9,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr
+from tqdm import tqdm
 
 from gdjax._compiler.interpreter import walk
 from gdjax._inputs import DType, default_dtype
@@ -26,12 +29,15 @@ SAMPLES = 8  # of rounding noise at each point
 # one before, so that truncation falls 16-fold and rounding grows 4-fold from one to the next.
 STEPS = 0.25 ** np.arange(1, 21)
 COMPLEX_STEP = 1e-100  # squared it vanishes, so nothing is truncated
-# Compile time matters here, run time does not.
+SHARED = 1000  # numbers of noise from which on points share theirs
+# Compile time matters where dimensions are few, run time does not.
 COMPILER_OPTIONS: dict[str, int | bool] = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
 }
 CHUNK = 4_000_000  # numbers held at a time
+SECONDS = 300.0  # that estimates in one precision may take
+DELAY = 3.0  # seconds after which their progress is shown
 
 Compiled = Callable[..., PyTree]  # (points, what else each needs) → arrays
 
@@ -72,6 +78,7 @@ class Estimates(NamedTuple):
         missing: why a derivative is not there.
         on_kink: points within rounding of a known kink, ``(n,)``.
         coarse: the derivatives that compute in less than float64.
+        turns: how many a loop may take before its result counts as NaN; 0 where there is no loop.
         locate: a point and a derivative → the component that values contradict most, and what
             they say it is; None where every component has differences of its own.
     """
@@ -85,6 +92,7 @@ class Estimates(NamedTuple):
     missing: dict[str, str]
     on_kink: np.ndarray
     coarse: tuple[str, ...] = ()
+    turns: int = 0
     locate: Callable[[np.ndarray, np.ndarray], tuple[int, float]] | None = None
 
 
@@ -103,10 +111,11 @@ class Estimators:
         self.missing: dict[str, str] = {}
         with default_dtype("float64"):
             point = jnp.zeros(problem.structure.size)
+            self.turns = 0
             self.problem, both = problem, functools.partial(_pull_back, problem.value)
             if has_loop(jax.make_jaxpr(problem.value)(point)):
-                turns = enough(problem.value, problem.points)
-                self.problem, both = _limited(problem, turns), ending(both, turns)
+                self.turns = enough(problem.value, problem.points)
+                self.problem, both = _limited(problem, self.turns), ending(both, self.turns)
             problem = self.problem
             traced = {}
             for key, fn in problem.derivatives.items():
@@ -139,55 +148,68 @@ class Estimators:
         self.numbers: dict[str, int] = {key: count for key, (_, count) in noisy.items()}
         functions = {key: fn for key, (fn, _) in noisy.items()}
         plain = {key: problem.derivatives[key] for key in traced}
-        self._look = _compile(lambda at: self._derivatives(plain, at))
-        self._rounding = _compile(
-            lambda at, noise, unit: _spreads(functions, at, noise, unit), (0, 0, None)
+        many = len(problem.directions) < problem.structure.size
+        self._compile = functools.partial(_compile, options={} if many else COMPILER_OPTIONS)
+        self._look = self._compile(lambda at, ways: self._derivatives(plain, at, ways), (0, None))
+        # Many numbers of noise are the same ones at every point of a piece.
+        self._shared = sum(self.numbers.values()) > SHARED
+        self._rounding = self._compile(
+            lambda at, noise, unit: _spreads(functions, at, noise, unit),
+            (0, None if self._shared else 0, None),
         )
         self._complex: Compiled | None = None
         self.reason: str = ""
         self._few: Compiled | None = None
+        self._seen: dict[bytes, PyTree] = {}
         self._in_complex = in_complex(value)
 
-        def steps(at: jax.Array) -> jax.Array:
-            ways = jnp.asarray(problem.directions)
+        def steps(at: jax.Array, ways: jax.Array) -> jax.Array:
             return _complex_steps(self._in_complex, at, ways, self._reach(at))
 
         try:
             with default_dtype("float64"):
-                jax.eval_shape(jax.vmap(steps), point[None])
-            self._complex = _compile(steps)
+                jax.eval_shape(steps, point, jnp.asarray(problem.directions))
+            self._complex = self._compile(steps, (0, None))
         except NotAnalyticError as error:
             self.reason = f"not applicable: {error} has no complex form"
         except (TypeError, ValueError, NotImplementedError) as error:
             self.reason = f"not applicable: {type(error).__name__} in complex numbers"
 
     def __call__(self, points: np.ndarray, dtype: DType, seed: int = 0) -> Estimates:
-        """Every estimate at points ``(n, d)``, with the roundings of a precision."""
+        """Every estimate at points ``(n, d)``, with the roundings of a precision.
+
+        Those that are left when the budget is spent, in seconds, are not looked at.
+        """
         unit, rng = Unit.of(dtype), np.random.default_rng(seed)
-        parts = []
-        with default_dtype("float64"):
+        parts, begun, n = [], time.monotonic(), 0
+        bar = tqdm(total=len(points), delay=DELAY, leave=False, unit=" points", file=sys.stderr)
+        with default_dtype("float64"), bar:
             for at in self._chunks(points):
+                if parts and time.monotonic() - begun > SECONDS:
+                    break
+                each = () if self._shared else (len(at),)
                 noise = {
-                    key: rng.integers(-127, 128, (len(at), 1 + SAMPLES, count), dtype=np.int8)
+                    key: rng.integers(-127, 128, (*each, 1 + SAMPLES, count), dtype=np.int8)
                     for key, count in self.numbers.items()
                 }
                 for numbers in noise.values():
-                    numbers[:, 0] = 0  # the exact result comes first
-                complex_step = self._complex(at) if self._complex else ()
-                found = self._look(at), self._rounding(at, noise, unit), complex_step
+                    numbers[..., 0, :] = 0  # the exact result comes first
+                found = self._exact(at), self._rounding(at, noise, unit)
                 parts.append(jax.tree.map(np.asarray, found))
-        n = len(points)
-        (derivatives, up, down, length), spread, complex_step = jax.tree.map(
+                n = min(n + len(at), len(points))
+                bar.update(n - bar.n)
+        ((derivatives, up, down, length), complex_step), spread = jax.tree.map(
             lambda *pieces: np.concatenate(pieces)[:n], *parts
         )
         kink, blur = spread.get("kink", [(np.full((n, 0), np.inf), np.zeros((n, 0)))])[0]
         value, noise = spread["value"][0] if "value" in spread else spread["reverse"][1]
         # The differences are taken in float64, unless the user's function casts to less.
         to_double = 1.0 if self.narrow else Unit.of("float64").rounding / unit.rounding
+        few = len(self.problem.directions) < self.problem.structure.size
         with np.errstate(invalid="ignore"):
             on_kink = ~(np.abs(kink) > blur).all(axis=1)
         return Estimates(
-            points=points,
+            points=points[:n],
             values=value,
             derivatives=derivatives,
             roundings={key: spread[key][0][1] for key in (*derivatives, "values") if key in spread},
@@ -196,8 +218,17 @@ class Estimators:
             missing=self.missing,
             on_kink=on_kink,
             coarse=self.coarse,
-            locate=self.locate if 1 < len(self.problem.directions) < points.shape[1] else None,
+            turns=self.turns,
+            locate=self.locate if few and self.problem.kind == "gradient" else None,
         )
+
+    def _exact(self, at: np.ndarray) -> PyTree:
+        """What does not depend on the noise, remembered for the other precision's turn."""
+        if (key := at.tobytes()) not in self._seen:
+            ways = np.asarray(self.problem.directions)
+            complex_step = self._complex(at, ways) if self._complex else ()
+            self._seen[key] = jax.tree.map(np.asarray, (self._look(at, ways), complex_step))
+        return self._seen[key]
 
     def locate(self, point: np.ndarray, derivative: np.ndarray) -> tuple[int, float]:
         """The component of a gradient that values contradict most, by bisection.
@@ -237,7 +268,7 @@ class Estimators:
         absent = (*self.missing, "forward")
         plain = {key: fn for key, fn in self.problem.derivatives.items() if key not in absent}
         with default_dtype("float32"):
-            look = _compile(lambda at: {key: fn(at) for key, fn in plain.items()})
+            look = self._compile(lambda at: {key: fn(at) for key, fn in plain.items()})
             parts = [look(at.astype(np.float32)) for at in self._chunks(points)]
         return jax.tree.map(
             lambda *pieces: np.concatenate(pieces)[: len(points)].astype(float), *parts
@@ -247,16 +278,16 @@ class Estimators:
         """Points in pieces of one size, for one compiled program each; the last piece is padded."""
         d, p = self.problem.structure.size, len(self.problem.directions)
         m = d if self.problem.kind == "Hessian" else 1
-        each = 4 * len(STEPS) * p * (m + d) + SAMPLES * sum(self.numbers.values())
-        size = int(np.clip(CHUNK // each, 1, len(points)))
+        noise = 0 if self._shared else SAMPLES * sum(self.numbers.values())
+        each = 4 * len(STEPS) * p * (m + d) + noise
+        size = int(np.clip(CHUNK * (1 + 3 * self._shared) // each, 1, len(points)))
         for start in range(0, len(points), size):
             yield points[np.minimum(np.arange(start, start + size), len(points) - 1)]
 
     def _derivatives(
-        self, functions: dict[str, OnFlat], at: jax.Array
+        self, functions: dict[str, OnFlat], at: jax.Array, ways: jax.Array
     ) -> tuple[dict[str, jax.Array], jax.Array, jax.Array, jax.Array]:
         """The derivatives; the function a step ahead and a step behind; the lengths between."""
-        ways = jnp.asarray(self.problem.directions)
         moved = _ahead_and_behind(self.problem.value, at, ways, self._reach(at))
         return {key: fn(at) for key, fn in functions.items()}, *moved
 
@@ -308,9 +339,13 @@ def _pull_back(value: OnFlat, at: jax.Array) -> tuple[jax.Array, jax.Array]:
     return pull(jnp.ones_like(result))[0], result
 
 
-def _compile(fn: Compiled, in_axes: int | tuple[int | None, ...] = 0) -> Compiled:
+def _compile(
+    fn: Compiled,
+    in_axes: int | tuple[int | None, ...] = 0,
+    options: dict[str, int | bool] = COMPILER_OPTIONS,
+) -> Compiled:
     """``fn`` of a point, compiled for many points; ``in_axes`` as ``jax.vmap`` has them."""
-    return jax.jit(jax.vmap(fn, in_axes), compiler_options=COMPILER_OPTIONS)
+    return jax.jit(jax.vmap(fn, in_axes), compiler_options=options)
 
 
 def _spreads(

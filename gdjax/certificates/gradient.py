@@ -16,7 +16,7 @@ from gdjax.certificates.problem import Bounds, Derivative, pose
 def check_gradient(
     function: ObjectiveLike,
     gradient: Derivative | None = None,
-    points: PyTree = 1000,
+    points: PyTree | None = None,
     *,
     domain: Bounds | None = None,
     around: PyTree | None = None,
@@ -39,8 +39,8 @@ def check_gradient(
     Args:
         function: an objective, or any function of a point ``(d,)`` or of a pytree → scalar.
         gradient: its gradient, of the same layout as the point; by default the objective's own.
-        points: how many to draw in the domain; or the points themselves, an array ``(n, d)``, one
-            pytree, or a list of points.
+        points: how many to draw in the domain, by default 1000, or fewer in more than a hundred
+            dimensions; or the points themselves, an array ``(n, d)``, one pytree, or a list.
         domain: one (low, high) pair a dimension, to draw in; by default the objective's own.
         around: a point, which may be a pytree, to draw points around: normally distributed, a
             tenth of each number wide.
@@ -68,7 +68,7 @@ def check_gradient(
 def check_hessian(
     function: ObjectiveLike,
     hessian: Derivative | None = None,
-    points: PyTree = 1000,
+    points: PyTree | None = None,
     *,
     domain: Bounds | None = None,
     around: PyTree | None = None,
@@ -105,7 +105,7 @@ def check_hessian(
 def assert_gradient(
     function: ObjectiveLike,
     gradient: Derivative | None = None,
-    points: PyTree = 1000,
+    points: PyTree | None = None,
     **options: Any,
 ) -> None:
     """Fail with the table of ``check_gradient`` if a gradient is wrong: for a user's own tests.

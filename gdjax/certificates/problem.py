@@ -15,7 +15,8 @@ from gdjax.objectives.closures import unshared
 from gdjax.objectives.structure import Structure, is_flat
 
 # More directions than DIRECTIONS would cost more than they tell: FEW random ones take over.
-DIRECTIONS, FEW = 32, 8
+DIRECTIONS, FEW = 32, 4
+POINTS = 1000  # by default; in more than a hundred dimensions, a hundred thousand numbers in all
 LABELS = {  # what each derivative is called
     "gradient": {"hand": "hand", "reverse": "reverse mode", "forward": "forward mode"},
     "Hessian": {
@@ -132,11 +133,13 @@ def pose(
     if derivative is not None:
         derivative = _with_data(derivative, objective)
     box = None if domain is None else _box(domain)
+    points = _count(domain, around, objective) if points is None else points
     structure, where, drawn = _where(points, box, around, np.random.default_rng(seed), objective)
     reach = np.abs(where).max(axis=0)
     width = np.where(reach > 0, reach, 1.0) if box is None else np.ptp(box, axis=1)
-    directions = np.eye(structure.size)
-    if structure.size > DIRECTIONS:
+    if structure.size <= DIRECTIONS:
+        directions = np.eye(structure.size)
+    else:
         directions = np.random.default_rng(seed + 1).standard_normal((FEW, structure.size))
         directions *= width / np.linalg.norm(directions, axis=1, keepdims=True)
     ways = _gradients if kind == "gradient" else _hessians
@@ -153,12 +156,23 @@ def pose(
         points=where,
         drawn=drawn,
         width=width,
-        kink=objective.kink if objective else None,
+        kink=unshared(objective.kink) if objective and objective.kink else None,
         domain=box,
         variables=objective.variables if objective else structure.names,
     )
     _check_shapes(problem, on_flat, hand)
     return problem
+
+
+def _count(domain: Bounds | None, around: PyTree | None, objective: Objective | None) -> int:
+    """How many points to draw by default."""
+    if around is not None:
+        size = sum(map(np.size, jax.tree.leaves(around)))
+    elif domain is not None:
+        size = sum(map(np.size, jax.tree.leaves(domain))) // 2
+    else:
+        size = objective.dim if objective else 1
+    return POINTS if size <= 100 else max(10, 100 * POINTS // size)
 
 
 def _along(fn: OnFlat, directions: np.ndarray, flat: jax.Array) -> jax.Array:
