@@ -924,9 +924,9 @@ def test_points_at_which_formulas_fail_are_added():
 
 def test_many_dimensions_are_looked_at_along_random_directions():
     one, other = (posed(5, seed, domain=[(0, 1)] * 33) for seed in (0, 1))
-    assert one.directions.shape == (8, 33)
+    assert one.directions.shape == (4, 33)
     np.testing.assert_allclose(np.linalg.norm(one.directions, axis=1), 1)
-    assert np.abs(one.directions @ one.directions.T - np.eye(8)).max() < 0.8
+    assert np.abs(one.directions @ one.directions.T - np.eye(4)).max() < 0.8
     assert (one.directions != other.directions).all()
     slopes = np.random.default_rng(0).normal(size=(4, 33))
     np.testing.assert_allclose(one.project(slopes), slopes @ one.directions.T)
@@ -934,7 +934,7 @@ def test_many_dimensions_are_looked_at_along_random_directions():
     np.testing.assert_array_equal(few.directions, np.eye(32))
     np.testing.assert_array_equal(few.project(slopes[:, :32]), slopes[:, :32])
     hessian = posed(5, domain=[(0, 1)] * 33, kind="Hessian")
-    assert (hessian.component(9), hessian.component(7)) == ("(1, direction 1)", "(0, direction 7)")
+    assert (hessian.component(5), hessian.component(3)) == ("(1, direction 1)", "(0, direction 3)")
     assert posed(5, domain=SQUARE, kind="Hessian").component(2) == "(1, 0)"
     assert (set(hessian.derivatives), set(one.derivatives)) == ({"reverse"}, {"reverse", "forward"})
 
@@ -943,7 +943,7 @@ def test_differences_along_random_directions_are_the_derivative_there():
     report = gdjax.check_gradient(
         lambda p: jnp.sum(jnp.sin(p * jnp.arange(1, 41) / 20)), domain=[(0, 1)] * 40, points=50
     )
-    off = float(report.estimates["differences"].remark.split(" off along 8 random directions")[0])
+    off = float(report.estimates["differences"].remark.split(" off along 4 random directions")[0])
     assert off < 1e-9
 
 

@@ -7,11 +7,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.core import ShapedArray
+from jax.core import ShapedArray, Tracer
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 from jaxtyping import Array, ArrayLike
 
@@ -197,7 +196,7 @@ class _Noise:
 
 def _key(x: Any) -> Any:
     """What tells a number from others: its value if that is known, or which one it is."""
-    if isinstance(x, jax.core.Tracer):
+    if isinstance(x, Tracer):
         return id(x)
     known = np.asarray(x)
     return (str(known.dtype), known.shape, known.tobytes()) if known.size <= 8 else id(x)

@@ -53,6 +53,32 @@ class Judgement(NamedTuple):
         return ~np.any(list(self.left_out.values()), axis=0)
 
 
+class _Values(NamedTuple):
+    """What values of the function say, and what that decides.
+
+    Args:
+        bad: which derivatives they contradict, ``(n, m·p)`` each.
+        refuted: where ``differences`` and ``complex step`` are wrong themselves, ``(n,)`` each.
+        best: the better one of the two, ``(n, m·p)``.
+        bound: how far that can be off, ``(n, m·p)``.
+    """
+
+    bad: dict[str, np.ndarray]
+    refuted: dict[str, np.ndarray]
+    best: np.ndarray
+    bound: np.ndarray
+
+
+class _Sizes(NamedTuple):
+    """How large errors are: see ``Judgement``."""
+
+    error: np.ndarray
+    tolerance: np.ndarray
+    share: np.ndarray
+    wrong: np.ndarray
+    component: np.ndarray
+
+
 @np.errstate(all="ignore")
 def judge(problem: Problem, estimates: Estimates) -> Judgement:
     """Find the outlier at each point, component by component.
@@ -65,7 +91,7 @@ def judge(problem: Problem, estimates: Estimates) -> Judgement:
     outlier is the hand-derived one.
     """
     derivatives, subject, weights = estimates.derivatives, problem.subject, problem.weights
-    finite = {key: np.isfinite(derivative).all(axis=1) for key, derivative in derivatives.items()}
+    finite = {key: ~_somewhere(~np.isfinite(derivative)) for key, derivative in derivatives.items()}
     roundings = _roundings(estimates, subject, finite)
     values = _by_values(problem, estimates, roundings)
     bad, found = values.bad, estimates.differences
@@ -74,7 +100,7 @@ def judge(problem: Problem, estimates: Estimates) -> Judgement:
         (key for key in ("reverse", "forward") if key in derivatives.keys() - {subject}), None
     )
     # NaN on one side only is a fault, at a kink as anywhere; there values say nothing.
-    nan = {key: np.isnan(derivative).any(axis=1) for key, derivative in derivatives.items()}
+    nan = {key: _somewhere(np.isnan(derivative)) for key, derivative in derivatives.items()}
     fault = nan[subject] & ~nan[other or subject]
     for key in bad.keys() - {subject}:
         bad[key] &= ~(fault & (estimates.on_kink | found.kinked) & finite[key])[:, None]
@@ -90,7 +116,7 @@ def judge(problem: Problem, estimates: Estimates) -> Judgement:
             differ = _spread(~(gap <= _along(problem, rounding)), mine)
             theirs = np.where(wrong, np.nan, mine)
         if wrong.shape != bad[subject].shape:  # which component it is, the other one knows
-            wrong = np.where((differ & ~blamed).any(axis=1)[:, None], differ, wrong)
+            wrong = np.where(_somewhere(differ & ~blamed)[:, None], differ, wrong)
         if subject == "hand":
             wrong = wrong | (differ & ~blamed)
         truth = np.where(differ & blamed & ~wrong, mine, theirs)
@@ -100,30 +126,59 @@ def judge(problem: Problem, estimates: Estimates) -> Judgement:
     if known := values.best.shape == mine.shape:
         truth = np.where(lost, values.best, truth)
         slack = np.where(lost, roundings[subject] + values.bound, rounding)
-    suspicious = differ.any(axis=1) | np.any([where.any(axis=1) for where in bad.values()], axis=0)
-    # At the edge of where a function is defined there is no difference, nor a finite derivative.
-    edge = ~np.any(list(finite.values()), axis=0) & ~np.isfinite(found.bound).all(axis=1)
-    left_out = {
-        "where the function is not finite": ~np.isfinite(estimates.values).all(axis=1) | edge,
-        "on a kink or a jump": (estimates.on_kink | (suspicious & found.kinked)) & ~fault,
-    }
+    left_out = _left_out(estimates, [differ, *bad.values()], fault, finite)
     accused, decided = _weighed(mine, truth, rounding, wrong, weights)
-    unknown = lost.any(axis=1) & (not known)
+    unknown = _somewhere(lost) & (not known)
     accused |= (unknown & decided)[:, None]  # there is no gap where the truth is not known
     seen = np.any(list(left_out.values()), axis=0)
     left_out["where rounding leaves nothing to decide"] = (
         ~seen & finite[subject] & np.isfinite(truth).all(axis=1) & ~decided
     )
-    outliers = {key: where.any(axis=1) for key, where in bad.items()}
-    outliers |= {subject: accused.any(axis=1)} | values.refuted
-    error, tolerance, *rest = _measured(mine, truth, slack, accused, weights)
+    outliers = {key: _somewhere(where) for key, where in bad.items()}
+    outliers |= {subject: _somewhere(accused)} | values.refuted
+    sizes = _measured(mine, truth, slack, accused, weights)
     if unknown.any():
-        along, beside = problem.project(mine), problem.weights_along
-        scale = np.fmax(norm(along * beside), norm(values.best * beside))
-        bound = norm((_along(problem, rounding) + values.bound) * beside) / scale
-        error = np.where(unknown, relative(along * beside, values.best * beside), error)
-        tolerance = np.where(unknown, bound, tolerance)
-    return Judgement(truth, error, tolerance, slack, *rest, unknown, outliers, left_out)
+        sizes = _measured_along(problem, sizes, unknown, mine, rounding, values)
+    return Judgement(
+        truth=truth, slack=slack, lost=unknown, outliers=outliers, left_out=left_out,
+        **sizes._asdict(),
+    )  # fmt: skip
+
+
+def _measured_along(
+    problem: Problem,
+    sizes: _Sizes,
+    unknown: np.ndarray,
+    mine: np.ndarray,
+    rounding: np.ndarray,
+    values: _Values,
+) -> _Sizes:
+    """The sizes, along the problem's directions where the truth is not known beside them."""
+    weights = problem.weights_along
+    along, best = problem.project(mine) * weights, values.best * weights
+    scale = np.fmax(norm(along), norm(best))
+    bound = norm((_along(problem, rounding) + values.bound) * weights) / scale
+    return sizes._replace(
+        error=np.where(unknown, relative(along, best), sizes.error),
+        tolerance=np.where(unknown, bound, sizes.tolerance),
+    )
+
+
+def _left_out(
+    estimates: Estimates,
+    doubts: list[np.ndarray],
+    fault: np.ndarray,
+    finite: dict[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """Where the function has no derivative, by the reason."""
+    found = estimates.differences
+    suspicious = np.any([_somewhere(where) for where in doubts], axis=0)
+    # At the edge of where a function is defined there is no difference, nor a finite derivative.
+    edge = ~np.any(list(finite.values()), axis=0) & _somewhere(~np.isfinite(found.bound))
+    return {
+        "where the function is not finite": _somewhere(~np.isfinite(estimates.values)) | edge,
+        "on a kink or a jump": (estimates.on_kink | (suspicious & found.kinked)) & ~fault,
+    }
 
 
 def _roundings(
@@ -148,23 +203,7 @@ def _along(problem: Problem, rounding: np.ndarray) -> np.ndarray:
 def _spread(where: np.ndarray, like: np.ndarray) -> np.ndarray:
     """What holds along directions, as what holds by component."""
     same = where.shape == like.shape
-    return where if same else np.broadcast_to(where.any(axis=1)[:, None], like.shape)
-
-
-class _Values(NamedTuple):
-    """What values of the function say, and what that decides.
-
-    Args:
-        bad: which derivatives they contradict, ``(n, m·p)`` each.
-        refuted: where ``differences`` and ``complex step`` are wrong themselves, ``(n,)`` each.
-        best: the better one of the two, ``(n, m·p)``.
-        bound: how far that can be off, ``(n, m·p)``.
-    """
-
-    bad: dict[str, np.ndarray]
-    refuted: dict[str, np.ndarray]
-    best: np.ndarray
-    bound: np.ndarray
+    return where if same else np.broadcast_to(_somewhere(where)[:, None], like.shape)
 
 
 def _by_values(problem: Problem, estimates: Estimates, roundings: dict[str, np.ndarray]) -> _Values:
@@ -178,7 +217,8 @@ def _by_values(problem: Problem, estimates: Estimates, roundings: dict[str, np.n
     resolved = CONTRADICTION * found.bound
     best, bound = found.estimate, resolved
     refuted = {key: np.zeros(len(best), bool) for key in ("differences", "complex step")}
-    if known := not isinstance(by_complex_step, str):
+    own, clear, apart = np.zeros_like(best), np.zeros(best.shape, bool), np.zeros(best.shape, bool)
+    if not isinstance(by_complex_step, str):
         own = 5 * _along(problem, roundings["values"]) + COMPLEX * np.abs(by_complex_step) + TINY
         clear = np.isfinite(by_complex_step) & np.isfinite(own)
         apart = np.abs(by_complex_step - found.estimate) > resolved + own
@@ -188,12 +228,12 @@ def _by_values(problem: Problem, estimates: Estimates, roundings: dict[str, np.n
         along = derivative if key == "forward" else problem.project(derivative)
         rounding = _along(problem, roundings[key])
         bad[key] = np.abs(along - found.estimate) > resolved + rounding + TINY
-        if known:
+        if not isinstance(by_complex_step, str):
             off = clear & (np.abs(along - by_complex_step) > own + rounding)
-            refuted["differences"] |= (bad[key] & clear & ~off).any(axis=1)
-            refuted["complex step"] |= (off & ~bad[key] & apart).any(axis=1)
+            refuted["differences"] |= _somewhere(bad[key] & clear & ~off)
+            refuted["complex step"] |= _somewhere(off & ~bad[key] & apart)
             bad[key] = np.where(clear, off & (bad[key] | ~apart), bad[key])
-        bad[key] |= ~np.isfinite(derivative).all(axis=1)[:, None]
+        bad[key] |= _somewhere(~np.isfinite(derivative))[:, None]
     return _Values(bad, refuted, best, bound)
 
 
@@ -213,7 +253,7 @@ def _weighed(
     clear = rounding <= UNDECIDED * size
     decides = whole <= UNDECIDED * np.fmax(norm(mine * weights), norm(truth * weights))
     large = decides[:, None] & ~(np.abs(mine - truth) * weights <= whole[:, None])
-    broken = ~np.isfinite(mine).all(axis=1)
+    broken = _somewhere(~np.isfinite(mine))
     accused = wrong & (clear | large | broken[:, None])
     return accused, decides | (clear & (size > 0)).any(axis=1)
 
@@ -224,20 +264,24 @@ def _measured(
     slack: np.ndarray,
     accused: np.ndarray,
     weights: np.ndarray,
-) -> tuple[np.ndarray, ...]:
-    """Errors, tolerances, shares and the components that stand for them: see ``Judgement``."""
-    gap, wrong = np.abs(mine - truth), accused.any(axis=1)
+) -> _Sizes:
+    gap, wrong = np.abs(mine - truth), _somewhere(accused)
     scale = np.fmax(norm(mine * weights), norm(truth * weights))
     blamed = accused | ~wrong[:, None]
     tolerance = norm(np.where(blamed, slack * weights, 0.0))
     clear = slack <= UNDECIDED * np.fmax(np.abs(mine), np.abs(truth))
-    share = np.where(clear & (gap > 0), gap / (slack + TINY), 0.0).max(axis=1)
-    component = np.where(blamed, np.nan_to_num(gap * weights, nan=np.inf), -1.0).argmax(axis=1)
-    return (
+    share = np.where(clear & (gap > 0), gap / (slack + TINY), 0.0)
+    moved = np.where(blamed, np.nan_to_num(gap * weights, nan=np.inf), -1.0)
+    return _Sizes(
         relative(mine * weights, truth * weights),
         np.where(scale > 0, tolerance / scale, 0.0),
-        share, wrong, component,
+        np.max(share, axis=1), wrong, np.argmax(moved, axis=1),
     )  # fmt: skip
+
+
+def _somewhere(where: np.ndarray) -> np.ndarray:
+    """Which rows hold a True."""
+    return np.asarray(np.any(where, axis=1))
 
 
 @np.errstate(all="ignore")
@@ -266,8 +310,11 @@ def judge_single(
     reason = "where rounding leaves nothing to decide"
     seen = np.any([v for k, v in left_out.items() if k != reason], axis=0)
     left_out = left_out | {reason: undecided & ~seen}
-    error, tolerance, *rest = _measured(single, truth, rounding, accused, weights)
-    return Judgement(truth, error, tolerance, rounding, *rest, np.zeros_like(decided), {}, left_out)
+    sizes = _measured(single, truth, rounding, accused, weights)
+    return Judgement(
+        truth=truth, slack=rounding, lost=np.zeros_like(decided), outliers={}, left_out=left_out,
+        **sizes._asdict(),
+    )  # fmt: skip
 
 
 def norm(vectors: np.ndarray) -> np.ndarray:
