@@ -1,6 +1,6 @@
 """Does the certificate of gradients catch every planted error, and accuse no right gradient?
 
-    uv run python experiments/planted_errors.py [--checks=200000] [--seed=0]
+    uv run python experiments/planted_errors.py [--checks=200000] [--seed=0] [--beside]
 
 tries the whole catalogue with so many right checks in each precision, and then every objective of
 it in other units, from 1e-8 to 1e8, with one in a hundred of them; and prints the figures.
@@ -12,9 +12,13 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.test_util import check_grads
+from scipy.optimize import check_grad
 
-from gdjax import objectives
+from gdjax import check_gradient, objectives
 from gdjax.certificates.conclusion import conclude
 from gdjax.certificates.estimates import Estimates, Estimators
 from gdjax.certificates.gradient_report import Details
@@ -191,12 +195,60 @@ def join(trials: Iterable[Trial]) -> Trial:
     return total
 
 
+def _wave(p: jax.Array) -> jax.Array:
+    return jnp.sin(p[0]) * p[1]
+
+
+def _units(p: jax.Array) -> jax.Array:
+    return (p[0] * 1e-8) ** 2 + (p[1] * 1e8) ** 2
+
+
+KINDS = {  # of errors: the function, what the first component is times, and around which point
+    "factor 1.0001": (_wave, 1.0001, (0.7, 1.3)),
+    "factor 1 + 1e-8": (_wave, 1 + 1e-8, (0.7, 1.3)),
+    "sign, in units of 1e8 and 1e-8": (_units, -1.0, (1e8, 1e-8)),
+    "sign, under an offset of 1e15": (lambda p: 1e15 + _wave(p), -1.0, (0.7, 1.3)),
+    "factor 1.00001, under 1e9": (lambda p: 1e9 + _wave(p), 1.00001, (0.7, 1.3)),
+    "none": (_wave, 1.0, (0.7, 1.3)),
+    "none, in units of 1e8 and 1e-8": (_units, 1.0, (1e8, 1e-8)),
+    "none, under an offset of 1e9": (lambda p: 1e9 + _wave(p), 1.0, (0.7, 1.3)),
+}
+
+
+def beside() -> Iterator[str]:
+    """What others say of errors of each kind: ``check_grads`` of JAX, ``check_grad`` of SciPy."""
+    yield f"{'planted':<34}{'gdjax':<10}{'check_grads':<14}SciPy (more than 1e-6 of the norm)"
+    for kind, (fn, factor, around) in KINDS.items():
+        ruled = jax.custom_vjp(fn)
+
+        def slope(p, fn=fn, factor=factor):
+            return jax.grad(fn)(p) * jnp.array([factor, 1.0])
+
+        ruled.defvjp(lambda p, fn=fn: (fn(p), p), lambda p, c, slope=slope: (slope(p) * c,))
+        ours = check_gradient(ruled, points=np.array([around])).ok
+        with jax.enable_x64(True):
+            at = jnp.array(around)
+            try:
+                check_grads(ruled, (at,), order=1, modes=["rev"])
+                theirs = True
+            except AssertionError:
+                theirs = False
+            gap = check_grad(fn, slope, np.array(around)) / np.linalg.norm(slope(at))
+        said = ["right" if ok else "WRONG" for ok in (ours, theirs, gap <= 1e-6)]
+        yield f"{kind:<34}{said[0]:<10}{said[1]:<14}{said[2]} ({gap:.0e})"
+
+
 def main() -> None:
     """Try the whole catalogue; leave with exit code 1 if the certificate fails."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checks", type=int, default=200_000, help="in each precision")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--beside", action="store_true", help="what others say of a few errors")
     chosen = parser.parse_args()
+    if chosen.beside:
+        for line in beside():
+            print(line, flush=True)
+        return
     catalogue = [objectives.get(name) for name in objectives.names()]
     points = math.ceil(chosen.checks / len(catalogue))
     tried = [(f, points) for f in catalogue]

@@ -184,3 +184,9 @@ def test_what_underflows_is_no_error_and_no_report_contradicts_itself():
     for said in (report, root_of_square):
         for found in said.behaviour.values():
             assert found.ok or found.error > found.tolerance
+
+
+@pytest.mark.full
+def test_what_others_miss_or_accuse_is_told_right():
+    for kind, said in zip(planted_errors.KINDS, list(planted_errors.beside())[1:], strict=True):
+        assert said.split()[len(kind.split())] == ("right" if kind.startswith("none") else "WRONG")

@@ -28,7 +28,7 @@ def check_gradient(
     It is compared with four other estimates: ``jax.grad``, forward mode, central differences over
     steps of twelve decades, each at the bottom of its error curve, and the complex step where the
     function has a complex form. All of them are computed in float64. A difference counts as
-    rounding if it is smaller than what 32 random roundings of every operation do to the gradient
+    rounding if it is smaller than what 32 random roundings of every operation do to that component
     at that point. So cancellation and bad conditioning raise no false alarm, and hide no error
     that is larger than what they themselves cause.
 
@@ -78,7 +78,7 @@ def check_hessian(
     """Certify a hand-derived Hessian; without one, certify autodiff's, as every Hessian step uses.
 
     The certificate of a gradient one order up: the Hessian's products with each unit vector are
-    compared, or with 32 random ones where there are more dimensions. The differences are those of
+    compared, or with a few random ones in more than 32 dimensions. The differences are those of
     the gradient by reverse mode. A guard that keeps the gradient of a function right, such as the
     double ``where``, can make its Hessian wrong.
 
