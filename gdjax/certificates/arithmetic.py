@@ -123,6 +123,10 @@ class _Noise:
 
     def perturb(self, x: Any, factor: float = 1.0) -> Array:
         x = jnp.asarray(x)
+        if jnp.iscomplexobj(x):  # each part is off by a share of the whole
+            size = lax.abs(x)
+            off = [lax.sub(self.perturb(size, factor), size) for _ in range(2)]
+            return lax.add(x, lax.complex(*off))
         if not jnp.issubdtype(x.dtype, np.floating) or not x.size:
             return x
 
@@ -147,13 +151,18 @@ class _Noise:
 
     def rule(self, eqn: JaxprEqn, operands: list[Any]) -> Sequence[Any]:
         name = eqn.primitive.name
-        narrows = name == "convert_element_type" and eqn.params["new_dtype"] != np.float64
+        narrows = name == "convert_element_type" and _is_narrow(eqn.params["new_dtype"])
         if name in EXACT and not narrows:
             return bind(eqn, operands)
         if name not in ELEMENTWISE:
             factor = math.sqrt(_terms(eqn))
             operands = [self.perturb(x, factor) for x in operands]
         return [self.perturb(x) for x in bind(eqn, operands)]
+
+
+def _is_narrow(dtype: np.dtype) -> bool:
+    """Whether it has digits, and fewer than float64; what makes an integer is cut, not rounded."""
+    return bool(jnp.issubdtype(dtype, np.inexact) and jnp.finfo(dtype).bits < 64)
 
 
 def _inexact(x: Any) -> np.ndarray:
@@ -176,7 +185,9 @@ def _count(program: ClosedJaxpr | Jaxpr) -> int:
 
 
 def _size(v: Atom) -> int:
-    return math.prod(getattr(v.aval, "shape", ()))
+    """How many real numbers a value has."""
+    parts = 1 + (getattr(v.aval, "dtype", None) in (np.complex64, np.complex128))
+    return parts * math.prod(getattr(v.aval, "shape", ()))
 
 
 def _terms(eqn: JaxprEqn) -> int:

@@ -12,6 +12,7 @@ from gdjax._inputs import DType, default_dtype
 from gdjax._util.errors import ArgumentError
 from gdjax._util.types import PyTree
 from gdjax.certificates.arithmetic import NotAnalyticError, Unit, in_complex, with_noise
+from gdjax.certificates.lifting import lifted
 from gdjax.certificates.problem import OnFlat, Problem
 
 # So many roundings of every operation are allowed. The error of a right gradient was never more
@@ -111,7 +112,8 @@ class Estimators:
             value = jax.make_jaxpr(problem.value)(point)
             noisy = {key: with_noise(fn) for key, fn in traced.items() if key != "forward"}
             if problem.kind == "gradient" and "reverse" in traced:  # with the value beside it
-                both = jax.make_jaxpr(lambda at: _pull_back(problem.value, at))(point)
+                both = lambda at: _pull_back(problem.value, at)  # noqa: E731
+                both = jax.make_jaxpr(lifted(both) if problem.is_lifted else both)(point)
                 noisy["reverse"] = with_noise(both)
             else:
                 noisy["value"] = with_noise(value)
