@@ -78,7 +78,7 @@ class ComplexStructure(Structure):
         size = jax.tree.map(
             lambda x: abs(x) * (1 + 1j) if _is_complex(x) else x, self.unflatten(np.asarray(flat))
         )
-        return super().scale(self.flatten(size))
+        return super().scale(np.asarray(self.flatten(size)))
 
     def unflatten(self, flat: Flat) -> PyTree:
         """The point of a flat vector ``(d,)``; of several, ``(n, d)``, with n before each shape."""
@@ -98,7 +98,11 @@ class ComplexStructure(Structure):
     def _split(self, point: PointLike) -> PyTree:
         try:
             return jax.tree.map(_parts, self._flags, point)
-        except (TypeError, ValueError):  # of another structure, as is said of it later
+        except (
+            AttributeError,
+            TypeError,
+            ValueError,
+        ):  # of another structure, as is said of it later
             return point
 
 
@@ -187,7 +191,7 @@ def _both(value: Array) -> tuple[Array, Array]:
 
 
 def _parts(is_complex: bool, leaf: PyTree) -> PyTree:
-    return Parts(jnp.real(leaf), jnp.imag(leaf)) if is_complex else leaf
+    return Parts(leaf.real, leaf.imag) if is_complex else leaf
 
 
 def _as_real(leaf: PyTree) -> PyTree:

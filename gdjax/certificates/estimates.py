@@ -112,8 +112,8 @@ class Estimators:
             value = jax.make_jaxpr(problem.value)(point)
             noisy = {key: with_noise(fn) for key, fn in traced.items() if key != "forward"}
             if problem.kind == "gradient" and "reverse" in traced:  # with the value beside it
-                both = lambda at: _pull_back(problem.value, at)  # noqa: E731
-                both = jax.make_jaxpr(lifted(both) if problem.is_lifted else both)(point)
+                both = lambda at: _pull_back(problem.written or problem.value, at)  # noqa: E731
+                both = jax.make_jaxpr(lifted(both) if problem.written else both)(point)
                 noisy["reverse"] = with_noise(both)
             else:
                 noisy["value"] = with_noise(value)

@@ -41,7 +41,8 @@ class Coarse(NamedTuple):
 def lifted(fn: OnFlat, coarse: Coarse | None = None) -> OnFlat:
     """The same function, which computes in float64 with constants of a smaller dtype.
 
-    In float32 it is what it was.
+    In float32 it is what it was. Rules for derivatives are not kept: what has been differentiated
+    is lifted, not the other way round.
 
     Args:
         fn: of a flat point, traced.
@@ -65,18 +66,31 @@ def lifted(fn: OnFlat, coarse: Coarse | None = None) -> OnFlat:
 
     def rule(eqn: JaxprEqn, operands: list[Any]) -> Sequence[Any]:
         inner = called(eqn)
-        if inner is not None and not eqn.primitive.name.startswith("custom_"):
+        if inner is not None:
             return walk(inner, operands, rule, constant, inline=False)
         return _in_double(eqn, operands) or bind(
-            eqn, [_as_was(x, aval(v).dtype) for x, v in zip(operands, eqn.invars, strict=True)]
+            eqn,
+            [_as_was(x, aval(v).dtype) for x, v in zip(operands, eqn.invars, strict=True)],
+            **{key: inside(value) for key, value in eqn.params.items() if _holds_program(value)},
         )
+
+    def inside(value: Any) -> Any:
+        """What a loop or a condition runs, in double where it holds data itself."""
+        if isinstance(value, tuple):
+            return tuple(map(inside, value))
+        if not isinstance(value, ClosedJaxpr):
+            return value
+        return jax.make_jaxpr(lambda *args: run(value, args))(*value.in_avals)
+
+    def run(program: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
+        results = walk(program, args, rule, constant, inline=False)
+        return [_as_was(x, v.dtype) for x, v in zip(results, program.out_avals, strict=True)]
 
     def on_flat(flat: Array) -> PyTree:
         if jnp.result_type(flat) != np.float64:
             return fn(flat)
         traced, shape = jax.make_jaxpr(fn, return_shape=True)(flat)
-        results = walk(traced, [flat], rule, constant, inline=False)
-        results = [_as_was(x, v.dtype) for x, v in zip(results, traced.out_avals, strict=True)]
+        results = run(traced, [flat])
         results = [blurred(x, coarse) for x in results] if coarse and coarse.result else results
         return jax.tree.unflatten(jax.tree.structure(shape), results)
 

@@ -10,7 +10,7 @@ from jax.extend.core import ClosedJaxpr
 
 from gdjax._inputs import ObjectiveLike, as_objective
 from gdjax._util.errors import ArgumentError, first_line
-from gdjax._util.types import PyTree
+from gdjax._util.types import Flat, PyTree
 from gdjax.certificates.complex_points import (
     ComplexStructure,
     check_complex,
@@ -57,7 +57,8 @@ class Problem(NamedTuple):
         domain: ``(d, 2)``, or None.
         variables: the names of the components.
         centres: points near which the function may be alive, ``(k, d)``.
-        is_lifted: whether data of less than float64 are computed with in float64.
+        written: ``value`` as its user wrote it, with rules for its derivatives, where it computes
+            in float64 with data of less.
         foreign: which such data only one side holds, so that the derivative is no more exact.
     """
 
@@ -74,7 +75,7 @@ class Problem(NamedTuple):
     domain: np.ndarray | None
     variables: Sequence[str]
     centres: np.ndarray = np.zeros((0, 0))
-    is_lifted: bool = False
+    written: OnFlat | None = None
     foreign: str = ""
 
     @property
@@ -171,8 +172,12 @@ def _gradients(
     """What is differentiated, and every gradient of a function."""
     found: dict[str, OnFlat] = {}
     if hand is not None:
-        what = f"the gradient of {name}"
-        found["hand"] = lambda flat: structure.flatten(conjugate(hand(flat)), what)
+
+        def derived(flat: Flat) -> Flat:
+            found = structure.flatten(conjugate(hand(flat)), f"the gradient of {name}")
+            return jnp.asarray(found) if isinstance(flat, jax.Array) else found  # one that is given
+
+        found["hand"] = derived
     found["reverse"] = jax.grad(fn)
     found["forward"] = lambda flat: _along(fn, directions, flat)
     return lambda flat: jnp.reshape(fn(flat), (1,)), found
@@ -223,7 +228,7 @@ def _in_double(problem: Problem, function: ClosedJaxpr, hand: ClosedJaxpr | None
         sides = {f"only the {problem.kind}": mine, "only the function": theirs}
         words = "; ".join(f"{side} holds {in_words(x)}" for side, x in sides.items() if x)
     return problem._replace(
-        derivatives=ways, value=lifted(problem.value), is_lifted=True, foreign=words
+        derivatives=ways, value=lifted(problem.value), written=problem.value, foreign=words
     )
 
 

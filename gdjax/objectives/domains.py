@@ -112,7 +112,8 @@ def _sides(leaf: PyTree, at: tuple[str, tuple[int, ...]] | None) -> tuple[np.nda
         at: its path and its shape, where they are known.
     """
     path, shape = at or ("", None)
-    if len(leaf) == 2 and not any(type(end) in (tuple, list) for end in leaf):
+    is_pair = isinstance(leaf, tuple | list) and len(leaf) == 2
+    if is_pair and not any(type(end) in (tuple, list) for end in leaf):
         low, high = map(np.asarray, leaf)
         if _fits(low.shape, shape) and _fits(high.shape, shape):
             return low, high

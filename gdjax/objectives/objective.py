@@ -332,11 +332,12 @@ class Objective:
             return self
         kept = self.__dict__.setdefault("_by_dtype", {})
         key = np.dtype(dtype)
+        if is_traced(self.args):
+            return _unflatten(self._origin, jax.tree.map(lambda x: _as_wide(x, key), self.args))
         if key not in kept:
-            cast = _unflatten(self._origin, jax.tree.map(lambda x: _as_wide(x, key), self.args))
-            if is_traced(self.args):
-                return cast
-            kept[key] = cast
+            with jax.ensure_compile_time_eval():  # the caller may be tracing, and this is kept
+                args = jax.tree.map(lambda x: _as_wide(x, key), self.args)
+            kept[key] = _unflatten(self._origin, args)
         return kept[key]
 
     @property
