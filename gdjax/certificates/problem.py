@@ -1,7 +1,7 @@
 """What is to be certified: a function and its derivative on flat points, and where to look."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from jax.extend.core import ClosedJaxpr
 
 from gdjax._inputs import ObjectiveLike, as_objective
 from gdjax._util.errors import ArgumentError, first_line
-from gdjax._util.types import Flat, PyTree
+from gdjax._util.types import PyTree
 from gdjax.certificates.complex_points import (
     ComplexStructure,
     check_complex,
@@ -173,9 +173,9 @@ def _gradients(
     found: dict[str, OnFlat] = {}
     if hand is not None:
 
-        def derived(flat: Flat) -> Flat:
+        def derived(flat: jax.Array) -> Any:
             found = structure.flatten(conjugate(hand(flat)), f"the gradient of {name}")
-            return jnp.asarray(found) if isinstance(flat, jax.Array) else found  # one that is given
+            return jnp.asarray(found) if isinstance(flat, jax.Array) else found
 
         found["hand"] = derived
     found["reverse"] = jax.grad(fn)

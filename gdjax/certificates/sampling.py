@@ -61,7 +61,7 @@ def sample(
             special = at[None]
         elif domain is not None:
             structure = structure or _structure_of(domain)
-            box = _box(domain, structure)
+            box = np.asarray(pairs_of(domain, structure))
             where = rng.uniform(*box.T, (drawn, structure.size))
             special = _special(box, where, objective)
         else:
@@ -120,7 +120,7 @@ def _middle(
 ) -> tuple[Structure, np.ndarray]:
     """The point to draw around, flat."""
     if structure is not None and objective is not None:
-        return structure, objective.flat(around, "around")
+        return structure, np.asarray(objective.flat(around, "around"))
     around = _as_point(around)
     structure = structure_like(around, "around")
     at = np.asarray(structure.flatten(with_arrays(around), "around"), dtype=float)
