@@ -504,6 +504,9 @@ def wrong(p):
 
 def pair(p):
     return p
+
+def bump(p):
+    return jnp.exp(-50 * jnp.sum((p - 7) ** 2))
 """
 
 
@@ -513,6 +516,9 @@ def test_a_function_in_a_file_is_checked_and_descended(gdjax, tmp_path):
     assert gdjax("check", "fn=own.py:f", "gradient=own.py:right", domain)[0] == 0
     code, out, _ = gdjax("check", "fn=own.py:f", "gradient=own.py:wrong", domain)
     assert (code, "component 1" in out) == (1, True)
+    code, out, err = gdjax("check", "fn=own.py:bump", "domain=[[-30,30],[-30,30]]", "points=20")
+    assert (code, "bump: undecided: " in out + err) == (1, True)
+    assert "wrong" not in out + err
     code, out, err = gdjax(
         "run", "fn=own.py:f", "objective.gradient=own.py:right", "gradient=hand", "start=[1,2]",
         "objective.minima=[[0,0]]", "objective.name=mine", "plot.dpi=30",

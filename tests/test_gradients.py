@@ -316,8 +316,9 @@ def test_points_that_are_left_out_are_counted_and_accuse_nobody():
     assert (report.ok, report.left_out[KINK]) == (True, 2)
     assert report.line.endswith("; 2 left out")
     assert "left out    2 on a kink or a jump" in str(report)
-    with pytest.raises(gdjax.ArgumentError, match=r"no point decides anything: 4 on a kink"):
-        concluded(points=4, on_kink=True)
+    report = concluded(points=4, on_kink=True)
+    assert (report.ok, report.undecided) == (False, True)
+    assert report.verdict.startswith("undecided: 0 of 4 points decide, 4 on a kink or a jump; give")
 
 
 def test_a_wrong_autodiff_is_warned_of():
@@ -891,8 +892,7 @@ def test_points_are_drawn_around_one_a_tenth_of_each_number_wide():
     found = posed(2000, 1, around=tree)
     flat = np.array([0.0, 100.0, -1.0])
     np.testing.assert_array_equal(found.points[-1], flat)
-    root = np.sqrt(np.mean(flat**2))
-    wanted = 0.1 * np.maximum(np.abs(flat), root)
+    wanted = 0.1 * np.array([1.0, 100.0, 1.0])
     np.testing.assert_allclose((found.points[:-1] - flat).std(axis=0), wanted, rtol=0.07)
     np.testing.assert_allclose(found.points[:-1].mean(axis=0), flat, atol=wanted.max() * 0.1)
     assert [found.component(i) for i in range(3)] == ["b", "w[0]", "w[1]"]
@@ -1346,10 +1346,6 @@ def test_assert_gradient_fails_with_the_table():
         (
             lambda: gdjax.check_gradient(lambda p: float(p[0]), domain=SQUARE),
             "cannot be traced by JAX, so write it in jax.numpy: ConcretizationTypeError",
-        ),
-        (
-            lambda: gdjax.check_gradient(lambda p: jnp.log(-1 - p[0] ** 2), domain=SQUARE),
-            "no point decides anything: 1,004 where the function is not finite",
         ),
         (
             lambda: gdjax.check_hessian(QFSP, lambda p: p),

@@ -133,6 +133,10 @@ class _Noise:
 
     def perturb(self, x: Any, factor: float = 1.0) -> Array:
         x = jnp.asarray(x)
+        if jnp.iscomplexobj(x):  # each part is off by a share of the whole
+            size = lax.abs(x)
+            off = [lax.sub(self.perturb(size, factor), size) for _ in range(2)]
+            return lax.add(x, lax.complex(*off))
         if not jnp.issubdtype(x.dtype, np.floating) or not x.size:
             return x
 
@@ -165,7 +169,7 @@ class _Noise:
 
     def _round(self, eqn: JaxprEqn, operands: list[Any]) -> list[Any]:
         name = eqn.primitive.name
-        narrows = name == "convert_element_type" and eqn.params["new_dtype"] != np.float64
+        narrows = name == "convert_element_type" and _is_narrow(eqn.params["new_dtype"])
         if name in EXACT and not narrows:
             results = list(bind(eqn, operands))
             self.moved |= {id(x): (eqn, operands, i) for i, x in enumerate(results)}
@@ -202,6 +206,11 @@ def _key(x: Any) -> Any:
     return (str(known.dtype), known.shape, known.tobytes()) if known.size <= 8 else id(x)
 
 
+def _is_narrow(dtype: np.dtype) -> bool:
+    """Whether it has digits, and fewer than float64; what makes an integer is cut, not rounded."""
+    return bool(jnp.issubdtype(dtype, np.inexact) and jnp.finfo(dtype).bits < 64)
+
+
 def _inexact(x: Any) -> np.ndarray:
     """Which numbers of a constant single precision cannot hold."""
     if not jnp.issubdtype(jnp.result_type(x), np.floating):
@@ -222,7 +231,9 @@ def _count(program: ClosedJaxpr | Jaxpr) -> int:
 
 
 def _size(v: Atom) -> int:
-    return math.prod(getattr(v.aval, "shape", ()))
+    """How many real numbers a value has."""
+    parts = 1 + (getattr(v.aval, "dtype", None) in (np.complex64, np.complex128))
+    return parts * math.prod(getattr(v.aval, "shape", ()))
 
 
 def _terms(eqn: JaxprEqn) -> int:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from gdjax._inputs import DType
-from gdjax._util.errors import ArgumentError
+from gdjax.certificates.decisive import decides, shortage
 from gdjax.certificates.estimates import ROUNDINGS, SECONDS, STEPS, Estimates
 from gdjax.certificates.gradient_report import Behaviour, Details, Estimate, GradientReport
 from gdjax.certificates.patterns import patterns
@@ -17,6 +17,7 @@ def conclude(
     double: Estimates,
     single: Estimates,
     computed: dict[str, np.ndarray],
+    is_steady: bool = False,
 ) -> GradientReport:
     """The report on the estimates of a derivative.
 
@@ -26,6 +27,7 @@ def conclude(
         double: the estimates, with the roundings of float64.
         single: the same with the roundings of float32.
         computed: the derivatives in float32, at the points of ``single``.
+        is_steady: whether the derivative may be 0 everywhere.
     """
     judged, at = judge(problem, double), judge(problem, single)
     computed = {key: found[: len(single.points)] for key, found in computed.items()}
@@ -39,10 +41,8 @@ def conclude(
         "float32": (judged32, single, computed[subject]),
     }[dtype]
     kept = main.kept
-    if not kept.any():
-        reasons = ", ".join(f"{v.sum():,} {k}" for k, v in main.left_out.items() if v.any())
-        raise ArgumentError(f"{problem.name}: no point decides anything: {reasons}")
     wrong = main.wrong & kept
+    few = "" if wrong.any() else shortage(problem, main, mine, is_steady)
     index = _worst(main, wrong)
     scale = np.fmax(norm(mine * problem.weights), norm(main.truth * problem.weights))
     scale = np.where(np.isfinite(scale), scale, norm(main.truth * problem.weights))
@@ -64,21 +64,21 @@ def conclude(
         name=problem.name,
         kind=problem.kind,
         dtype=dtype,
-        ok=not wrong.any(),
-        verdict=_verdict(problem, wrong, kept, counts),
+        ok=not wrong.any() and not few,
+        verdict=f"undecided: {few}" if few else _verdict(problem, wrong, kept, counts),
         points=problem.drawn or len(problem.points),
         special=len(problem.points) - problem.drawn if problem.drawn else 0,
         left_out={reason: int(where.sum()) for reason, where in main.left_out.items()},
         worst_point=tuple(worst.tolist()) if flat else problem.structure.unflatten(worst),
         component=problem.component(component),
-        error=float(main.error[index]),
-        tolerance=float(main.tolerance[index]),
+        error=float(main.error[index]) if kept.any() else np.nan,
+        tolerance=float(main.tolerance[index]) if kept.any() else np.nan,
         estimates=_rows(problem, estimates, mine, main, counts, (index, component), scale[index]),
         patterns=found,
         warnings=_warnings(problem, double, judged, counts),
         behaviour=behaviour,
         reason=f"what {ROUNDINGS:g} roundings of every operation do to it here",
-        details=_details(problem, estimates, main, wrong, kept, scale, index),
+        details=_details(problem, estimates, main, wrong, decides(main, mine), scale, index),
     )
 
 
@@ -97,7 +97,7 @@ def _behaviour(judged: Judgement, estimates: Estimates) -> Behaviour:
     index = int(np.where(wrong if wrong.any() else kept, judged.error, -1.0).argmax())
     undecided = judged.left_out["where rounding leaves nothing to decide"]
     return Behaviour(
-        ok=not wrong.any(),
+        ok=bool(kept.any()) and not wrong.any(),
         error=float(judged.error[index]),
         tolerance=float(judged.tolerance[index]),
         point=estimates.points[index],

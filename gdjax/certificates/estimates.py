@@ -18,6 +18,7 @@ from gdjax._inputs import DType, default_dtype
 from gdjax._util.errors import ArgumentError
 from gdjax._util.types import PyTree
 from gdjax.certificates.arithmetic import NotAnalyticError, Unit, in_complex, with_noise
+from gdjax.certificates.lifting import lifted
 from gdjax.certificates.loops import ending, enough, has_loop
 from gdjax.certificates.problem import OnFlat, Problem
 
@@ -112,7 +113,9 @@ class Estimators:
         with default_dtype("float64"):
             point = jnp.zeros(problem.structure.size)
             self.turns = 0
-            self.problem, both = problem, functools.partial(_pull_back, problem.value)
+            written = jax.make_jaxpr(problem.written or problem.value)(point)
+            both = functools.partial(_pull_back, problem.written or problem.value)
+            self.problem, both = problem, lifted(both) if problem.written else both
             if has_loop(jax.make_jaxpr(problem.value)(point)):
                 self.turns = enough(problem.value, problem.points)
                 self.problem, both = _limited(problem, self.turns), ending(both, self.turns)
@@ -137,7 +140,7 @@ class Estimators:
                 noisy["reverse"] = with_noise(jax.make_jaxpr(both)(point))
             else:
                 noisy["value"] = with_noise(value)
-            if problem.kind == "gradient" and "custom_" in str(value):  # a rule of the user's own
+            if problem.kind == "gradient" and "custom_" in str(written):  # a rule of the user's own
                 bare = jax.grad(lambda at: walk(value, [at], lambda eqn, operands: None)[0][0])
                 with contextlib.suppress(TypeError, ValueError, NotImplementedError):
                     noisy["values"] = with_noise(jax.make_jaxpr(bare)(point))

@@ -49,6 +49,8 @@ class Behaviour(NamedTuple):
 
     @property
     def _line(self) -> str:
+        if np.isnan(self.typical):
+            return "no point decides"
         return (
             f"{'within tolerance' if self.ok else 'BEYOND TOLERANCE'}: error {self.typical:.0e}, "
             f"at most {self.error:.0e} where {self.tolerance:.0e} is rounding"
@@ -97,7 +99,7 @@ class GradientReport(NamedTuple):
         kind: ``gradient`` or ``Hessian``.
         dtype: the one that the verdict is about.
         ok: whether the hand-derived derivative, or autodiff's if there is no other, is right.
-        verdict: the same in words, with the outlier.
+        verdict: the same in words, with the outlier; or ``undecided``, and what to do.
         points: how many points were drawn, or given.
         special: how many more were added: the origin, known minima, points on an axis.
         left_out: how many points decide nothing, by the reason.
@@ -132,11 +134,16 @@ class GradientReport(NamedTuple):
     reason: str
     details: Details
 
+    @property
+    def undecided(self) -> bool:
+        """Whether too few points decide to say anything."""
+        return self.verdict.startswith("undecided")
+
     def _facts(self, point: str) -> dict[str, Sequence[str]]:
         """What stands beside the table, by label; the worst point is given in words."""
         special = f" and {self.special} special" if self.special else ""
         points = f"{self.points:,} point{'s' * (self.points != 1)}{special}, in {self.dtype}"
-        return {
+        facts = {
             "looked at": [points],
             "left out": [", ".join(f"{n:,} {why}" for why, n in self.left_out.items() if n)],
             "worst at": [f"{point}, component {self.component}"],
@@ -146,6 +153,8 @@ class GradientReport(NamedTuple):
             "warning": self.warnings,
             **{dtype: [found._line] for dtype, found in self.behaviour.items()},
         }
+        known = ("looked at", "left out", "warning") if self.undecided else facts
+        return {label: facts[label] for label in known}
 
     def __str__(self) -> str:
         rows = [("", "value", "error / norm", "", "")]
@@ -165,7 +174,7 @@ class GradientReport(NamedTuple):
             label: "; ".join(said) for label, said in self._facts(brief(self.worst_point)).items()
         }
         rows = [("estimate", "value", "error / norm", "remark")]
-        for label, one in self.estimates.items():
+        for label, one in () if self.undecided else self.estimates.items():
             value, error, *said = _cells(one)
             rows.append((label, value, error, "  ".join(filter(None, said))))
         return Card(f"GradientReport of {self.name}, {self.kind}: {self.verdict}", facts, rows)
@@ -174,6 +183,8 @@ class GradientReport(NamedTuple):
     def line(self) -> str:
         """The report in one line."""
         left = sum(self.left_out.values())
+        if self.undecided:
+            return f"{self.name}: {self.verdict}"
         return (
             f"{self.name}: {self.verdict}; error {self.error:.1e}, tolerance {self.tolerance:.1e}"
             + f"; {left:,} left out" * bool(left)

@@ -1,18 +1,27 @@
 """What is to be certified: a function and its derivative on flat points, and where to look."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import ClosedJaxpr
 
-from gdjax._inputs import ObjectiveLike, as_count, as_objective, as_points, is_count
+from gdjax._inputs import ObjectiveLike, as_objective
 from gdjax._util.errors import ArgumentError, first_line
 from gdjax._util.types import PyTree
+from gdjax.certificates.complex_points import (
+    ComplexStructure,
+    check_complex,
+    conjugate,
+    real_part,
+)
+from gdjax.certificates.lifting import coarse_by, foreign, has_coarse, in_words, lifted
+from gdjax.certificates.sampling import sample
 from gdjax.objectives import Objective
 from gdjax.objectives.closures import unshared
-from gdjax.objectives.structure import Structure, is_flat
+from gdjax.objectives.structure import Structure
 
 # More directions than DIRECTIONS would cost more than they tell: FEW random ones take over.
 DIRECTIONS, FEW = 32, 4
@@ -28,7 +37,7 @@ LABELS = {  # what each derivative is called
 
 OnFlat = Callable[[jax.Array], jax.Array]  # of a flat point
 Derivative = Callable[..., PyTree]  # of a point as the user has it, and the objective's args
-Bounds = Sequence[Sequence[float | int] | np.ndarray] | np.ndarray  # a (low, high) a dimension
+Bounds = PyTree  # (low, high) pairs, by dimension or by leaf: what ``pairs_of`` takes
 
 
 class Problem(NamedTuple):
@@ -48,6 +57,10 @@ class Problem(NamedTuple):
         kink: point → ``(k,)``, whose zeros are kinks, or None.
         domain: ``(d, 2)``, or None.
         variables: the names of the components.
+        centres: points near which the function may be alive, ``(k, d)``.
+        written: ``value`` as its user wrote it, with rules for its derivatives, where it computes
+            in float64 with data of less.
+        foreign: which such data only one side holds, so that the derivative is no more exact.
     """
 
     name: str
@@ -62,6 +75,9 @@ class Problem(NamedTuple):
     kink: OnFlat | None
     domain: np.ndarray | None
     variables: Sequence[str]
+    centres: np.ndarray = np.zeros((0, 0))
+    written: OnFlat | None = None
+    foreign: str = ""
 
     @property
     def subject(self) -> str:
@@ -132,18 +148,16 @@ def pose(
         derivative = derivative or (objective.gradient if kind == "gradient" else objective.hessian)
     if derivative is not None:
         derivative = _with_data(derivative, objective)
-    box = None if domain is None else _box(domain)
     points = _count(domain, around, objective) if points is None else points
-    structure, where, drawn = _where(points, box, around, np.random.default_rng(seed), objective)
-    reach = np.abs(where).max(axis=0)
-    width = np.where(reach > 0, reach, 1.0) if box is None else np.ptp(box, axis=1)
+    found = sample(points, domain, around, np.random.default_rng(seed), objective)
+    structure, where = found.structure, found.points
     if structure.size <= DIRECTIONS:
         directions = np.eye(structure.size)
     else:
         directions = np.random.default_rng(seed + 1).standard_normal((FEW, structure.size))
-        directions *= width / np.linalg.norm(directions, axis=1, keepdims=True)
+        directions *= found.width / np.linalg.norm(directions, axis=1, keepdims=True)
     ways = _gradients if kind == "gradient" else _hessians
-    on_flat = lambda flat: fn(structure.unflatten(flat))  # noqa: E731
+    on_flat = real_part(fn, structure)
     hand = derivative and (lambda flat: derivative(structure.unflatten(flat)))
     value, derivatives = ways(on_flat, hand, structure, directions, name)
     problem = Problem(
@@ -154,14 +168,17 @@ def pose(
         derivatives=derivatives,
         directions=directions,
         points=where,
-        drawn=drawn,
-        width=width,
+        drawn=found.drawn,
+        width=found.width,
         kink=unshared(objective.kink) if objective and objective.kink else None,
-        domain=box,
+        domain=found.domain,
         variables=objective.variables if objective else structure.names,
+        centres=found.centres,
     )
-    _check_shapes(problem, on_flat, hand)
-    return problem
+    traced = _check_shapes(problem, on_flat, hand)
+    if isinstance(structure, ComplexStructure):
+        check_complex(fn, structure, kind, where, name)
+    return _in_double(problem, *traced)
 
 
 def _count(domain: Bounds | None, around: PyTree | None, objective: Objective | None) -> int:
@@ -187,7 +204,12 @@ def _gradients(
     """What is differentiated, and every gradient of a function."""
     found: dict[str, OnFlat] = {}
     if hand is not None:
-        found["hand"] = lambda flat: structure.flatten(hand(flat), f"the gradient of {name}")
+
+        def derived(flat: jax.Array) -> Any:
+            found = structure.flatten(conjugate(hand(flat)), f"the gradient of {name}")
+            return jnp.asarray(found) if isinstance(flat, jax.Array) else found
+
+        found["hand"] = derived
     found["reverse"] = jax.grad(fn)
     found["forward"] = lambda flat: _along(fn, directions, flat)
     return lambda flat: jnp.reshape(fn(flat), (1,)), found
@@ -222,126 +244,79 @@ def _with_data(fn: Derivative, objective: Objective | None) -> Derivative:
     return bound
 
 
-def _check_shapes(problem: Problem, fn: OnFlat, derivative: Derivative | None) -> None:
+def _in_double(problem: Problem, function: ClosedJaxpr, hand: ClosedJaxpr | None) -> Problem:
+    """The same problem, in float64 over data of less; or as coarse as what only one side holds."""
+    if not any(map(has_coarse, filter(None, (function, hand)))):
+        return problem
+    derivatives, words = problem.derivatives, ""
+    ways = {key: lifted(fn) for key, fn in derivatives.items()}
+    if hand is not None:
+        try:
+            reverse = jax.make_jaxpr(derivatives["reverse"])(jnp.asarray(problem.points[0]))
+        except Exception:  # such as that there is no reverse mode through a while loop
+            reverse = None
+        mine, theirs = foreign(function, reverse, hand)
+        ways["hand"] = lifted(derivatives["hand"], coarse_by(mine, theirs))
+        sides = {f"only the {problem.kind}": mine, "only the function": theirs}
+        words = "; ".join(f"{side} holds {in_words(x)}" for side, x in sides.items() if x)
+    return problem._replace(
+        derivatives=ways, value=lifted(problem.value), written=problem.value, foreign=words
+    )
+
+
+def _check_shapes(
+    problem: Problem, fn: OnFlat, derivative: Derivative | None
+) -> tuple[ClosedJaxpr, ClosedJaxpr | None]:
+    """Refuse a function or a derivative of the wrong shape; what was traced of both."""
     point = jnp.asarray(problem.points[0])  # flat, for a pytree may hold more than arrays
-    returned = _shape_of(fn, point, problem.name)
+    function, returned = _traced(fn, point, problem.name)
     if not isinstance(returned, jax.ShapeDtypeStruct):
         raise ArgumentError(f"{problem.name} must return one real number, got a pytree")
     if returned.shape != () or not jnp.issubdtype(returned.dtype, np.floating):
         kind = f"{returned.dtype} of shape {returned.shape}"
         raise ArgumentError(f"{problem.name} must return one real number, got {kind}")
     if derivative is None:
-        return
+        return function, None
     what = f"the {problem.kind} of {problem.name}"
-    returned = _shape_of(derivative, point, what)
+    hand, returned = _traced(derivative, point, what)
     if problem.kind == "gradient":
-        problem.structure.flatten(jax.tree.map(lambda x: np.zeros(x.shape), returned), what)
-        return
+        _check_layout(problem.structure, returned, what)
+        return function, hand
     d = problem.structure.size
     if getattr(returned, "shape", None) != (d, d):
         got = Structure(returned, what) if jax.tree.leaves(returned) else returned
         raise ArgumentError(f"{what} must be an array of shape {(d, d)}, got {got}")
+    return function, hand
 
 
-def _shape_of(fn: Derivative, point: jax.Array, what: str) -> PyTree:
+def _check_layout(structure: Structure, returned: PyTree, what: str) -> None:
+    """Refuse a gradient of another layout than the point's, or of numbers that are none."""
     try:
-        return jax.eval_shape(fn, point)
+        structure.flatten(jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), returned), what)
+    except ArgumentError:
+        odd = [x for x in jax.tree.leaves(returned) if np.dtype(x.dtype).kind not in "fiu"]
+        if not odd:
+            raise
+        got = f"{odd[0].dtype} of shape {odd[0].shape}"
+        raise ArgumentError(f"{what} must be {structure}, of real numbers, got {got}") from None
+
+
+def _traced(fn: Derivative, point: jax.Array, what: str) -> tuple[ClosedJaxpr, PyTree]:
+    """A function as JAX traces it, and the shapes of what it returns."""
+    try:
+        traced, shape = jax.make_jaxpr(fn, return_shape=True)(point)
     except ArgumentError:
         raise
     except Exception as error:
         raise ArgumentError(
             f"{what} cannot be traced by JAX, so write it in jax.numpy: {first_line(error)}"
         ) from error
-
-
-def _box(domain: Bounds) -> np.ndarray:
-    """The domain as pairs ``(d, 2)``, checked as an objective checks its own."""
-    return np.asarray(Objective(name="domain", fn=abs, domain=domain).domain)
-
-
-def _where(
-    points: PyTree,
-    box: np.ndarray | None,
-    around: PyTree | None,
-    rng: np.random.Generator,
-    objective: Objective | None,
-) -> tuple[Structure, np.ndarray, int]:
-    """The points to look at: drawn in a box, drawn around a point, or given one by one."""
-    known = objective is not None
-    if not is_count(points):
-        if known:
-            where = as_points(objective, points, "points")
-            structure = objective.structure or Structure(where[0])
-        else:
-            given = _given(points)
-            if not given:
-                raise ArgumentError("points must hold at least one point, got none")
-            structure = Structure(given[0], "points")
-            where = np.stack([structure.flatten(point, "every point") for point in given])
-        if box is not None and structure.size != len(box):
-            raise ArgumentError(f"points must have {len(box)} components, got {structure.size}")
-        drawn = 0
-    else:
-        points = as_count("points", points, 1)
-        if around is not None:
-            if known:
-                middle = objective.flat(around, "around")
-                structure = objective.structure or Structure(middle)
-            else:
-                around = np.asarray(around) if is_flat(around) else around
-                structure = Structure(around, "around")
-                middle = structure.flatten(around, "around")
-                _check_finite(middle[None], structure, "around")
-            spread = 0.1 * np.maximum(np.abs(middle), np.sqrt(np.mean(middle**2)) or 1.0)
-            where = middle + spread * rng.standard_normal((points, structure.size))
-            special = [middle]
-        elif box is not None:
-            structure = (known and objective.structure) or Structure(np.zeros(len(box)))
-            low, high = box.T
-            where = rng.uniform(low, high, (points, len(box)))
-            special = _special(box, where, objective)
-        else:
-            raise ArgumentError("points must be given, or a domain or a point to draw them around")
-        # Numbers that single precision holds can be looked at in both precisions.
-        where = where.astype(np.float32).astype(float)
-        where = np.concatenate([where, np.unique(np.stack(special), axis=0)])
-        drawn = int(points)
-    _check_finite(where, structure, "points")
-    return structure, where, drawn
-
-
-def _check_finite(points: np.ndarray, structure: Structure, argument: str) -> None:
-    broken = np.argwhere(~np.isfinite(points))
-    if len(broken):
-        point, index = broken[0]
-        component = index if structure.is_vector else structure.names[index]
-        which = f" of point {point}" if len(points) > 1 else ""
-        raise ArgumentError(
-            f"{argument} must be finite, got {points[point, index]} in component {component}{which}"
-        )
-
-
-def _given(points: PyTree) -> list[PyTree]:
-    """Points as a list: from ``(n, d)``, ``(d,)``, one pytree, or a list of points."""
-    if isinstance(points, list | tuple):
-        numbers = all(np.ndim(x) == 0 and not isinstance(x, dict) for x in points)
-        return [np.asarray(points, dtype=float)] if numbers else list(points)
-    return list(points) if getattr(points, "ndim", 0) == 2 else [points]
-
-
-def _special(box: np.ndarray, drawn: np.ndarray, objective: Objective | None) -> list[np.ndarray]:
-    """Points at which guards and formulas are known to fail, and no random draw will ever be."""
-    low, high = box.T
-    special = [box.mean(axis=1)]
-    if ((low <= 0) & (high >= 0)).all():
-        special.append(np.zeros(len(box)))
-    for i in range(min(len(box), 8)):
-        if low[i] <= 0 <= high[i]:
-            special.append(np.where(np.arange(len(box)) == i, 0.0, drawn[i % len(drawn)]))
-    middle = drawn[0].mean()
-    if len(box) > 1 and ((low <= middle) & (middle <= high)).all():
-        special.append(np.full(len(box), middle))
-    if objective is not None:
-        known = *objective.known_minima, *objective.saddles, *objective.maxima
-        special += map(np.asarray, (objective.start, *known))
-    return special
+    if "callback" in str(traced):
+        try:
+            jax.eval_shape(jax.vmap(fn), point[None])
+        except NotImplementedError as error:
+            raise ArgumentError(
+                f"{what} cannot be computed at several points, as jax.pure_callback does by "
+                f"vmap_method='sequential': {first_line(error)}"
+            ) from error
+    return traced, shape

@@ -14,9 +14,9 @@ log: logging.Logger = logging.getLogger(__name__)
 
 
 def check(config: DictConfig, folder: OutputFolder) -> int:
-    """Certify the gradient of each objective, several at a time; 1 if one is wrong.
+    """Certify the gradient of each objective, several at a time; 1 unless all are right.
 
-    One objective gets its whole table, of several only those with a wrong gradient.
+    One objective gets its whole table, of several only those whose gradient is not right.
     """
     objectives = make_objectives(config)
     kinds = [check_gradient, check_hessian] if config.hessian else [check_gradient]
@@ -36,9 +36,11 @@ def check(config: DictConfig, folder: OutputFolder) -> int:
 
         name = f"{report.name}_{report.kind.lower()}"
         folder.tell(folder.pictures({name: plotting.certificate(report)}))
-    wrong = [f"{report.kind} of {report.name}" for report in reports if not report.ok]
+    left = {"wrong": [r for r in reports if not r.ok and not r.undecided],
+            "undecided": [r for r in reports if r.undecided]}  # fmt: skip
     if len(reports) > 1:
-        log.info("%d of %d are right", len(reports) - len(wrong), len(reports))
-    if wrong:
-        log.error("wrong: %s", ", ".join(wrong))
-    return 1 if wrong else 0
+        log.info("%d of %d are right", sum(report.ok for report in reports), len(reports))
+    for word, found in left.items():
+        if found:
+            log.error("%s: %s", word, ", ".join(f"{r.kind} of {r.name}" for r in found))
+    return 0 if all(report.ok for report in reports) else 1

@@ -16,6 +16,7 @@ from gdjax._util.display import Card, brief, shown
 from gdjax._util.errors import ArgumentError, unknown
 from gdjax._util.types import Flat, Function, PointFunction, PointLike, PyTree
 from gdjax.objectives.closures import unshared
+from gdjax.objectives.domains import is_tree, middle_of, pairs_of
 from gdjax.objectives.structure import (
     Structure,
     component_names,
@@ -62,7 +63,8 @@ class Objective:
         name: what tables and pictures call it; by default the function's own name.
         fn: point ``(d,)`` and ``args`` → scalar of the point's dtype.
         gradient: the same → gradient ``(d,)``, derived by hand; None if there is none.
-        domain: one ``(low, high)`` pair a dimension; where starts are drawn and pictures look,
+        domain: one ``(low, high)`` pair a dimension, or a pytree like the start with such pairs,
+            or arrays ``(…, 2)`` of them, for leaves; where starts are drawn and pictures look,
             and what lengths are measured by. Without one, a descent is lost only by numbers that
             are not finite, lengths are measured in max(1, |start|), and a start is needed.
         start: the customary first point ``(d,)``; by default well inside the domain, off every
@@ -137,7 +139,9 @@ class Objective:
         if self.structure is None and not _plain(self.start):
             put(self, "structure", Structure(self.start))
         if self.domain is not None:
-            put(self, "domain", _pairs(self.domain))
+            if self.start is None and is_tree(self.domain):
+                put(self, "structure", Structure(middle_of(self.domain), "domain"))
+            put(self, "domain", pairs_of(self.domain, self.structure))
         else:
             put(self, "bounded", False)
         if self.domain is None and self.start is None:
@@ -145,7 +149,7 @@ class Objective:
                 f"{self.name} needs a domain, one (low, high) pair a dimension, or a start"
             )
         if self.start is None:
-            sides = enumerate(_pairs(self.domain))
+            sides = enumerate(pairs_of(self.domain))
             inside = tuple(a + (0.8 - 0.1 * (i % 2)) * (b - a) for i, (a, b) in sides)
             put(self, "start", inside)
         if not self.variables:
@@ -328,11 +332,12 @@ class Objective:
             return self
         kept = self.__dict__.setdefault("_by_dtype", {})
         key = np.dtype(dtype)
+        if is_traced(self.args):
+            return _unflatten(self._origin, jax.tree.map(lambda x: _as_wide(x, key), self.args))
         if key not in kept:
-            cast = _unflatten(self._origin, jax.tree.map(lambda x: _as_wide(x, key), self.args))
-            if is_traced(self.args):
-                return cast
-            kept[key] = cast
+            with jax.ensure_compile_time_eval():  # the caller may be tracing, and this is kept
+                args = jax.tree.map(lambda x: _as_wide(x, key), self.args)
+            kept[key] = _unflatten(self._origin, args)
         return kept[key]
 
     @property
@@ -438,18 +443,6 @@ def _as_wide(array: Flat, dtype: np.dtype) -> Flat:
 def _plain(start: PointLike) -> bool:
     """Whether a start is a vector, or what a message is for, and no pytree of another shape."""
     return start is None or isinstance(start, str) or is_flat(start) or not jax.tree.leaves(start)
-
-
-def _pairs(domain: PyTree) -> tuple[tuple[float, float], ...]:
-    try:
-        pairs = tuple((float(low), float(high)) for low, high in domain)
-    except (TypeError, ValueError):
-        raise ArgumentError(
-            f"domain must be one (low, high) pair a dimension, got {domain!r}"
-        ) from None
-    if not pairs or not all(-math.inf < a < b < math.inf for a, b in pairs):
-        raise ArgumentError(f"domain needs finite low < high, got {pairs}")
-    return pairs
 
 
 def sides_in_words(domain: Sequence[Sequence[float | int]]) -> str:

@@ -65,6 +65,31 @@ class Structure:
         """Whether it is a plain vector, whose components are known by number."""
         return self._paths == ("",) and len(self._shapes[0]) == 1
 
+    @property
+    def leaves(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """The path and the shape of every leaf that holds numbers."""
+        return self._wanted
+
+    def leaves_of(self, tree: PyTree) -> list[PyTree] | None:
+        """What a tree has where a point has its numbers; None if it has other branches."""
+        try:
+            found = self._structure.flatten_up_to(tree)
+        except (TypeError, ValueError):
+            return None
+        return [one for one, moves in zip(found, self._moving, strict=True) if moves]
+
+    def flat_of(self, leaves: Sequence[np.ndarray]) -> np.ndarray:
+        """The numbers of every leaf, each of its own shape, as one vector ``(d,)`` of floats."""
+        return np.concatenate([np.ravel(leaf) for leaf in leaves]).astype(float)
+
+    def scale(self, flat: np.ndarray) -> np.ndarray:
+        """How large each number of a point ``(d,)`` is: a 0 as large as its leaf, else 1."""
+        sizes = []
+        for numbers in np.split(np.abs(flat), self._ends[:-1]):
+            typical = np.sqrt(np.mean(numbers**2)) if numbers.size else 0.0
+            sizes.append(np.where(numbers > 0, numbers, typical or 1.0))
+        return np.concatenate(sizes)
+
     def unflatten(self, flat: Flat) -> PyTree:
         """The point of a flat vector ``(d,)``; of several, ``(n, d)``, with n before each shape."""
         return self._filled(flat, self._fixed)

@@ -80,7 +80,8 @@ def _v_curve(axes: Axes, report: GradientReport) -> None:
     )
     axes.set_title("central differences against the truth", fontsize=11)
     style.quiet(axes)
-    axes.legend(frameon=False, fontsize=9)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize=9)
 
 
 def _map(axes: Axes, report: GradientReport) -> None:
@@ -150,7 +151,9 @@ def _errors(axes: Axes, report: GradientReport) -> None:
 
 
 def _decades(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """Powers of ten around all values, two apart at least."""
+    """Powers of ten around all values, two apart at least; all that is drawn, of none."""
+    if not len(values):
+        return FLOOR, 1.0
     low, high = np.log10(np.min(values)), np.log10(np.max(values))
     low, high = np.floor(low), np.ceil(high)
     return 10.0**low, 10.0 ** max(high, low + 2)
