@@ -1,5 +1,7 @@
 """What the estimates of a derivative amount to: the report of a certificate."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from gdjax._inputs import DType
@@ -11,12 +13,49 @@ from gdjax.certificates.problem import LABELS, Problem
 from gdjax.certificates.verdict import Judgement, judge, judge_single, norm
 
 
+class Own(NamedTuple):
+    """A tolerance of the user's own, as ``numpy.isclose`` has it: atol + rtol |truth|.
+
+    Args:
+        rtol: relative to a component.
+        atol: absolute.
+
+    Raises:
+        ArgumentError: from ``check``, one that is negative or no number.
+    """
+
+    rtol: float = 0.0
+    atol: float = 0.0
+
+    def check(self) -> "Own":
+        """The same, or an ArgumentError that names what is wrong."""
+        for name, value in self._asdict().items():
+            number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+            if not number or not 0 <= value < np.inf:
+                raise ArgumentError(f"{name} must be a number, at least 0, got {value!r:.200}")
+        return self
+
+    def granted(self, judged: Judgement, subject: str, mine: np.ndarray) -> Judgement:
+        """The judgement without the errors that are within this tolerance."""
+        if self == Own():
+            return judged
+        within = np.isclose(mine, judged.truth, self.rtol, self.atol).all(axis=1)
+        outliers = judged.outliers
+        if subject in outliers:
+            outliers = outliers | {subject: outliers[subject] & ~within}
+        return judged._replace(wrong=judged.wrong & ~within, outliers=outliers)
+
+    def __str__(self) -> str:
+        return "" if self == Own() else f"; rtol {self.rtol:g} and atol {self.atol:g} of your own"
+
+
 def conclude(
     problem: Problem,
     dtype: DType,
     double: Estimates,
-    single: Estimates,
+    single: Estimates | None,
     computed: dict[str, np.ndarray],
+    own: Own = Own(),
 ) -> GradientReport:
     """The report on the estimates of a derivative.
 
@@ -24,17 +63,23 @@ def conclude(
         problem: what was to be certified.
         dtype: which one the verdict is about.
         double: the estimates, with the roundings of float64.
-        single: the same with the roundings of float32.
+        single: the same with the roundings of float32; None where there is no such precision.
         computed: the derivatives in float32, at the points of ``single``.
+        own: the tolerance that is granted beside that for rounding.
     """
-    judged, at = judge(problem, double), judge(problem, single)
     subject = problem.subject
-    judged32 = judge_single(at.truth, computed[subject], single.roundings[subject], at.left_out)
-    behaviour = {"float64": _behaviour(judged, double), "float32": _behaviour(judged32, single)}
-    main, estimates, mine = {
-        "float64": (judged, double, double.derivatives[subject]),
-        "float32": (judged32, single, computed[subject]),
-    }[dtype]
+    mine = double.derivatives[subject]
+    judged = own.granted(judge(problem, double), subject, mine)
+    main, estimates = judged, double
+    behaviour = {}
+    if single is not None:
+        behaviour["float64"] = _behaviour(judged, double)
+        at = judge(problem, single)
+        coarse = judge_single(at.truth, computed[subject], single.roundings[subject], at.left_out)
+        coarse = own.granted(coarse, subject, computed[subject])
+        behaviour["float32"] = _behaviour(coarse, single)
+        if dtype == "float32":
+            main, estimates, mine = coarse, single, computed[subject]
     kept = main.kept
     if not kept.any():
         reasons = ", ".join(f"{v.sum():,} {k}" for k, v in main.left_out.items() if v.any())
@@ -70,9 +115,16 @@ def conclude(
         patterns=found,
         warnings=_warnings(problem, double, judged, counts),
         behaviour=behaviour,
-        reason=f"what {ROUNDINGS:g} roundings of every operation do to it here",
+        reason=f"{_reason(problem)}{own}",
         details=_details(problem, estimates, main, wrong, kept, scale, index),
     )
+
+
+def _reason(problem: Problem) -> str:
+    """Where the tolerance comes from."""
+    if problem.on_host:
+        return "what the differences resolve here"
+    return f"what {ROUNDINGS:g} roundings of every operation do to it here"
 
 
 @np.errstate(invalid="ignore", divide="ignore")

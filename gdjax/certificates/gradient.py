@@ -6,8 +6,10 @@ import jax
 import numpy as np
 
 from gdjax._inputs import DType, ObjectiveLike, as_count, as_dtype
+from gdjax._util.errors import ArgumentError
 from gdjax._util.types import PyTree
-from gdjax.certificates.conclusion import conclude
+from gdjax.certificates import host
+from gdjax.certificates.conclusion import Own, conclude
 from gdjax.certificates.estimates import Estimators
 from gdjax.certificates.gradient_report import GradientReport
 from gdjax.certificates.problem import Bounds, Derivative, pose
@@ -20,7 +22,11 @@ def check_gradient(
     *,
     domain: Bounds | None = None,
     around: PyTree | None = None,
+    args: PyTree = (),
     dtype: DType = "float64",
+    rtol: float = 0.0,
+    atol: float = 0.0,
+    traceable: bool | None = None,
     seed: int = 0,
 ) -> GradientReport:
     """Certify a hand-derived gradient; without one, certify what autodiff makes of the function.
@@ -36,6 +42,10 @@ def check_gradient(
     centre, the origin, points with a coordinate 0, and the known stationary points. Points on a
     kink are left out.
 
+    A function that JAX cannot trace, such as a simulator, is called on the host with NumPy arrays:
+    its gradient is held against central differences, whose steps follow from the noise that its
+    values are found to have. The warnings say so, and the table what the differences resolve.
+
     Args:
         function: an objective, or any function of a point ``(d,)`` or of a pytree → scalar.
         gradient: its gradient, of the same layout as the point; by default the objective's own.
@@ -44,13 +54,20 @@ def check_gradient(
         domain: one (low, high) pair a dimension, to draw in; by default the objective's own.
         around: a point, which may be a pytree, to draw points around: normally distributed, a
             tenth of each number wide.
+        args: what function and gradient are handed after the point: data, pytrees of arrays.
         dtype: ``float64`` judges the formula; ``float32`` how the gradient behaves
             in single precision, against the truth in double.
+        rtol: errors up to atol + rtol |truth| are granted in each component, beside those of
+            rounding: for gradients of iterative solvers, which are right to what these reach.
+        atol: likewise.
+        traceable: whether JAX can trace the function; None finds it out. False calls it on the
+            host, True refuses one that cannot be traced.
         seed: of the draw and of the rounding noise.
 
     Raises:
-        ArgumentError: a function that returns no scalar or cannot be traced, a gradient of
-            another layout than the point's, no points, or none that decide anything.
+        ArgumentError: a function that returns no scalar, or can be traced no more than its
+            gradient is given, a gradient of another layout than the point's, no points, or none
+            that decide anything.
 
     Example:
         >>> import gdjax
@@ -61,8 +78,15 @@ def check_gradient(
         >>> report = check_gradient(f, wrong, {"a": 3.0, "b": np.array([1.0, 2.0])})
         >>> report.component, report.patterns[0]
         ('b[1]', 'component b[0] is off by a factor 0.5')
+        >>> simulator = lambda p: float(np.interp(p[0], [0.0, 1.0], [0.0, 3.0]))
+        >>> check_gradient(simulator, lambda p: np.array([3.0]), 9, domain=[(0.1, 0.9)]).ok
+        True
     """
-    return _certify(dtype, seed, function, gradient, "gradient", points, domain, around)
+    own = Own(rtol, atol).check()
+    return _certify(
+        dtype, own, seed, function, gradient, "gradient", points, domain, around,
+        args=args, traceable=traceable,
+    )  # fmt: skip
 
 
 def check_hessian(
@@ -72,7 +96,10 @@ def check_hessian(
     *,
     domain: Bounds | None = None,
     around: PyTree | None = None,
+    args: PyTree = (),
     dtype: DType = "float64",
+    rtol: float = 0.0,
+    atol: float = 0.0,
     seed: int = 0,
 ) -> GradientReport:
     """Certify a hand-derived Hessian; without one, certify autodiff's, as every Hessian step uses.
@@ -88,7 +115,10 @@ def check_hessian(
         points: as in ``check_gradient``, like all that follow.
         domain: where to draw.
         around: what to draw around.
+        args: data.
         dtype: which one the verdict is about.
+        rtol: granted beside rounding.
+        atol: likewise.
         seed: of the draw and of the rounding noise.
 
     Raises:
@@ -99,7 +129,11 @@ def check_hessian(
         >>> check_hessian(gdjax.objectives.get("rosenbrock"), points=100).ok
         True
     """
-    return _certify(dtype, seed, function, hessian, "Hessian", points, domain, around)
+    own = Own(rtol, atol).check()
+    return _certify(
+        dtype, own, seed, function, hessian, "Hessian", points, domain, around,
+        args=args, traceable=True,
+    )  # fmt: skip
 
 
 def assert_gradient(
@@ -129,13 +163,21 @@ def assert_gradient(
         raise AssertionError(str(report))
 
 
-def _certify(dtype: DType, seed: int, *asked: Any) -> GradientReport:
+def _certify(
+    dtype: DType, own: Own, seed: int, *asked: Any, args: PyTree, traceable: bool | None
+) -> GradientReport:
     dtype = as_dtype(dtype) or "float64"
     seed = as_count("seed", seed, 0)
     with jax.enable_x64(True):  # whatever is traced, data that are closed over included
-        problem = pose(*asked, seed=seed)
+        problem = pose(*asked, seed=seed, args=args, traceable=traceable)
+    if problem.on_host:
+        if dtype != "float64":
+            raise ArgumentError(f"dtype must be float64 for a function on the host, got {dtype}")
+        problem, found, words = host.estimates(problem)
+        report = conclude(problem, dtype, found, None, {}, own)
+        return report._replace(warnings=(*words, *report.warnings))
     estimators = Estimators(problem)
     double = estimators(problem.points, "float64", seed)
     coarse = problem.points.astype(np.float32).astype(float)
     single = estimators(coarse, "float32", seed)
-    return conclude(problem, dtype, double, single, estimators.single(coarse))
+    return conclude(problem, dtype, double, single, estimators.single(coarse), own)

@@ -106,7 +106,7 @@ class GradientReport(NamedTuple):
         estimates: of that component, by the name of the way it was computed.
         patterns: what the errors have in common, in words.
         warnings: what else should be known, such as an autodiff that is wrong.
-        behaviour: of the derivative in float64 and in float32.
+        behaviour: of the derivative in float64 and in float32; empty if it runs on the host.
         reason: where the tolerance comes from.
         details: the numbers behind it.
     """

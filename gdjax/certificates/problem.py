@@ -1,7 +1,7 @@
 """What is to be certified: a function and its derivative on flat points, and where to look."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ import numpy as np
 
 from gdjax._inputs import ObjectiveLike, as_count, as_objective, as_points, is_count
 from gdjax._util.errors import ArgumentError, first_line
-from gdjax._util.types import PyTree
+from gdjax._util.types import Flat, PyTree
 from gdjax.objectives import Objective
 from gdjax.objectives.closures import unshared
 from gdjax.objectives.structure import Structure, is_flat
@@ -30,6 +30,10 @@ Derivative = Callable[..., PyTree]  # of a point as the user has it, and the obj
 Bounds = Sequence[Sequence[float | int] | np.ndarray] | np.ndarray  # a (low, high) a dimension
 
 
+class UntraceableError(ArgumentError):
+    """A function, or a derivative of it, that JAX cannot trace."""
+
+
 class Problem(NamedTuple):
     """A derivative to be certified, on flat points ``(d,)``.
 
@@ -47,6 +51,7 @@ class Problem(NamedTuple):
         kink: point → ``(k,)``, whose zeros are kinks, or None.
         domain: ``(d, 2)``, or None.
         variables: the names of the components.
+        on_host: why the function runs on the host and is not traced; empty where it is.
     """
 
     name: str
@@ -61,6 +66,7 @@ class Problem(NamedTuple):
     kink: OnFlat | None
     domain: np.ndarray | None
     variables: Sequence[str]
+    on_host: str = ""
 
     @property
     def subject(self) -> str:
@@ -94,6 +100,8 @@ def pose(
     domain: Bounds | None,
     around: PyTree | None,
     seed: int,
+    args: PyTree = (),
+    traceable: bool | None = None,
 ) -> Problem:
     """The problem that a user's arguments pose; see ``gdjax.check_gradient`` for them.
 
@@ -109,10 +117,13 @@ def pose(
         name, domain = objective.name, objective.domain if domain is None else domain
         if domain is None and around is None:
             around = objective.shaped(np.asarray(objective.start))
-        fn = _with_data(objective.fn, objective)
         derivative = derivative or (objective.gradient if kind == "gradient" else objective.hessian)
+    given = args is not None and not (isinstance(args, tuple | list) and not args)
+    data = _holding(args, objective, name) if given else objective
+    if data is not None:
+        fn = _with_data(objective.fn if objective else function, data)
     if derivative is not None:
-        derivative = _with_data(derivative, objective)
+        derivative = _with_data(derivative, data)
     box = None if domain is None else _box(domain)
     structure, where, drawn = _where(points, box, around, np.random.default_rng(seed), objective)
     directions = np.eye(structure.size)
@@ -138,8 +149,32 @@ def pose(
         domain=box,
         variables=objective.variables if objective else structure.names,
     )
-    _check_shapes(problem, on_flat, hand)
+    if traceable is False:
+        return problem._replace(on_host="traceable=False")
+    try:
+        _check_shapes(problem, on_flat, hand)
+    except UntraceableError as error:
+        if traceable or hand is None or not _runs(on_flat, hand, where[0]):
+            raise
+        return problem._replace(on_host=str(error).partition(", so write")[0])
     return problem
+
+
+def _holding(args: PyTree, objective: Objective | None, name: str) -> Objective:
+    """An objective that holds the data which are handed over after the point."""
+    if objective is not None:
+        return objective.with_args(*(args if isinstance(args, tuple | list) else (args,)))
+    return Objective(name=name, fn=abs, start=(0.0,), args=args)
+
+
+def _runs(fn: OnFlat, derivative: OnFlat, point: np.ndarray) -> bool:
+    """Whether a function and its derivative give numbers for a NumPy point."""
+    try:
+        value = np.asarray(fn(point), dtype=float)
+        derivative(point)
+    except Exception:  # what tracing said of it is told
+        return False
+    return value.size == 1
 
 
 def _along(fn: OnFlat, directions: np.ndarray, flat: jax.Array) -> jax.Array:
@@ -157,7 +192,12 @@ def _gradients(
         found["hand"] = lambda flat: structure.flatten(hand(flat), f"the gradient of {name}")
     found["reverse"] = jax.grad(fn)
     found["forward"] = lambda flat: _along(fn, directions, flat)
-    return lambda flat: jnp.reshape(fn(flat), (1,)), found
+    return lambda flat: _numpy(flat).reshape(fn(flat), (1,)), found
+
+
+def _numpy(array: Flat) -> Any:
+    """The NumPy of an array: its own or JAX's."""
+    return np if isinstance(array, np.ndarray) else jnp
 
 
 def _hessians(
@@ -216,7 +256,7 @@ def _shape_of(fn: Derivative, point: jax.Array, what: str) -> PyTree:
     except ArgumentError:
         raise
     except Exception as error:
-        raise ArgumentError(
+        raise UntraceableError(
             f"{what} cannot be traced by JAX, so write it in jax.numpy: {first_line(error)}"
         ) from error
 
