@@ -37,7 +37,7 @@ class Own(NamedTuple):
 
     def granted(self, judged: Judgement, subject: str, mine: np.ndarray) -> Judgement:
         """The judgement without the errors that are within this tolerance."""
-        if self == Own():
+        if self == (0, 0):
             return judged
         within = np.isclose(mine, judged.truth, self.rtol, self.atol).all(axis=1)
         outliers = judged.outliers
@@ -46,7 +46,10 @@ class Own(NamedTuple):
         return judged._replace(wrong=judged.wrong & ~within, outliers=outliers)
 
     def __str__(self) -> str:
-        return "" if self == Own() else f"; rtol {self.rtol:g} and atol {self.atol:g} of your own"
+        return "" if self == (0, 0) else f"; rtol {self.rtol:g} and atol {self.atol:g} of your own"
+
+
+NOTHING = Own()
 
 
 def conclude(
@@ -55,7 +58,7 @@ def conclude(
     double: Estimates,
     single: Estimates | None,
     computed: dict[str, np.ndarray],
-    own: Own = Own(),
+    own: Own = NOTHING,
 ) -> GradientReport:
     """The report on the estimates of a derivative.
 

@@ -1,4 +1,4 @@
-"""A function that JAX cannot trace: its values on the host, their noise, and differences of them."""
+"""A function that JAX cannot trace: values on the host, their noise, and differences of them."""
 
 import math
 import time
@@ -74,10 +74,9 @@ def _table(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     n = len(values)
     differences, sigmas, changes = values, [], []
+    too_close = (np.diff(values, axis=0) == 0).sum(axis=0) >= n / 2
     for k in range(1, n - 1):
         differences = np.diff(differences, axis=0)
-        if k == 1:
-            too_close = (differences == 0).sum(axis=0) >= n / 2
         gamma = math.factorial(k) ** 2 / math.factorial(2 * k)
         sigmas.append(np.sqrt(gamma * np.mean(differences**2, axis=0)))
         changes.append((differences.min(axis=0) < 0) & (differences.max(axis=0) > 0))
@@ -91,9 +90,7 @@ def _table(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return sigma, too_close, too_far
 
 
-def _usual(
-    fn: OnHost, points: np.ndarray, reach: np.ndarray
-) -> Callable[[np.ndarray], np.ndarray]:
+def _usual(fn: OnHost, points: np.ndarray, reach: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """Values → the noise that is usual in such, absolutely or as a share, whichever is less.
 
     At a single point a table may show too little of a noise that comes in steps.
@@ -209,7 +206,7 @@ def estimates(problem: Problem) -> tuple[Problem, Estimates, tuple[str, ...]]:
     return looked, made, tuple(words)
 
 
-def _guarded(fn: Callable[[np.ndarray], object], what: str) -> OnHost:
+def _guarded(fn: Callable[..., object], what: str) -> OnHost:
     """A function of a flat point as one of NumPy's arrays; what it raises is told in one line."""
 
     def on_host(point: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
 """The laws that a rule for derivatives must obey, each held against what roundings can do."""
 
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -10,7 +11,6 @@ import numpy as np
 from jax import lax
 
 from gdjax._util.errors import first_line
-from gdjax._util.types import Flat
 from gdjax.certificates import host
 from gdjax.certificates.arithmetic import Unit, with_noise
 from gdjax.certificates.conclusion import Own
@@ -24,82 +24,127 @@ A, B = 0.75, -1.5  # of linearity
 HOST = 1e-9  # of a number: what a rule on the host may round
 
 Sides = tuple[Any, Any]  # what must be equal, each a vector
-Equation = Callable[..., Sides]  # x, u, u', v → two sides
+Drawn = list[tuple[np.ndarray, ...]]  # x, u, w and v of every set of arguments
 Measured = tuple[np.ndarray, np.ndarray]  # exact results, and how far roundings move them
+Along = Callable[..., Any]  # x, v → J v of a function without its rule
 
 
-def equations(rule: Rule, along: Callable | None) -> dict[str, tuple[Equation, Leaves]]:
+class Case:
+    """A rule at one x, with cotangents u and w and a tangent v; nothing is computed twice."""
+
+    def __init__(self, rule: Rule, along: Along | None, *drawn: Any) -> None:
+        self.rule, self.along = rule, along
+        self.x, self.u, self.w, self.v = drawn
+
+    @functools.cached_property
+    def pulled(self) -> tuple[Any, Any]:
+        """The rule's value, and its cotangent for u."""
+        return self.rule.pull(self.x, self.u)
+
+    @functools.cached_property
+    def pushed(self) -> tuple[Any, Any]:
+        """The rule's value, and its tangent for v."""
+        assert self.rule.push is not None
+        return self.rule.push(self.x, self.v)
+
+    def primal(self) -> Sides:
+        """The rule's value, and the function's."""
+        return self.pulled[0], self.rule.value(self.x)
+
+    def linear(self) -> Sides:
+        """The pullback of a sum, and the sum of pullbacks."""
+        both = self.rule.pull(self.x, A * self.u + B * self.w)[1]
+        return both, A * self.pulled[1] + B * self.rule.pull(self.x, self.w)[1]
+
+    def linear_forward(self) -> Sides:
+        """The same in forward mode, with the tangent v and v in the other order."""
+        push, other = self.rule.push, self.v[::-1]
+        assert push is not None
+        both = push(self.x, A * self.v + B * other)[1]
+        return both, A * self.pushed[1] + B * push(self.x, other)[1]
+
+    def forward(self) -> Sides:
+        """The rule's tangent, and the function's."""
+        assert self.along is not None
+        return self.pushed[1], self.along(self.x, self.v)
+
+    def adjoint(self) -> Sides:
+        """⟨u, J v⟩ and ⟨Jᵀu, v⟩, with v within one part of the arguments at a time."""
+        along, owners = self.along, self.rule.inputs.owners
+        assert along is not None
+        tangents = [jnp.where(owners == k, self.v, 0.0) for k in range(owners[-1] + 1)]
+        left = [jnp.vdot(self.u, along(self.x, v)) for v in tangents]
+        return jnp.stack(left), jnp.stack([jnp.vdot(self.pulled[1], v) for v in tangents])
+
+    def apart(self) -> Sides:
+        """Cotangents with one argument and with one output at a time, and those of all at once."""
+        assert self.rule.apart is not None
+        found = self.rule.apart(self.x, self.u)
+        return jnp.concatenate(found), jnp.tile(self.pulled[1], 2)
+
+
+def equations(rule: Rule, along: Along | None) -> dict[str, tuple[Callable[[Case], Sides], Leaves]]:
     """The laws that are equations between vectors, and what their components are.
 
     Args:
         rule: whose.
         along: x, v → J v of the undecorated function; None where only differences give it.
     """
-    pull, push = rule.pull, rule.push
-    found: dict[str, tuple[Equation, Leaves]] = {
-        "primal value": (lambda x, u, w, v: (pull(x, u)[0], rule.value(x)), rule.outputs),
-        "linearity": (
-            lambda x, u, w, v: (
-                pull(x, A * u + B * w)[1], A * pull(x, u)[1] + B * pull(x, w)[1],
-            ),
-            rule.inputs,
-        ),
-    }  # fmt: skip
-    if push is not None:
-        found["linearity, forward"] = (
-            lambda x, u, w, v: (
-                push(x, A * v + B * v[::-1])[1], A * push(x, v)[1] + B * push(x, v[::-1])[1],
-            ),
-            rule.outputs,
-        )  # fmt: skip
+    found = {
+        "primal value": (Case.primal, rule.outputs),
+        "linearity": (Case.linear, rule.inputs),
+    }
+    if rule.push is not None:
+        found["linearity, forward"] = (Case.linear_forward, rule.outputs)
         if along is not None:
-            found["forward mode"] = (
-                lambda x, u, w, v: (push(x, v)[1], along(x, v)),
-                rule.outputs,
-            )
+            found["forward mode"] = (Case.forward, rule.outputs)
     if along is not None:
-        found["adjointness"] = (lambda x, u, w, v: _adjoint(rule, along, x, u, v), rule.inputs)
+        found["adjointness"] = (Case.adjoint, rule.inputs)
     if rule.apart is not None and len(rule.inputs.parts) + len(rule.outputs.parts) > 2:
-        apart = rule.apart
-        found["one at a time"] = (
-            lambda x, u, w, v: (jnp.concatenate(apart(x, u)), jnp.tile(pull(x, u)[1], 2)),
-            rule.inputs,
-        )
+        found["one at a time"] = (Case.apart, rule.inputs)
     return found
 
 
-def _adjoint(rule: Rule, along: Callable, x: Any, u: Any, v: Any) -> Sides:
-    """⟨u, J v⟩ and ⟨Jᵀ u, v⟩ with v within one part of the arguments at a time."""
-    owners, back = rule.inputs.owners, rule.pull(x, u)[1]
-    masks = [owners == k for k in range(len(rule.inputs.parts))]
-    left = [jnp.vdot(u, along(x, jnp.where(mask, v, 0.0))) for mask in masks]
-    return jnp.stack(left), jnp.stack([jnp.vdot(back, jnp.where(mask, v, 0.0)) for mask in masks])
-
-
-def measure(equation: Equation, drawn: list[tuple[np.ndarray, ...]], traced: bool) -> list:
-    """Both sides of an equation with their roundings, at every x, u, u' and v.
+def measure(
+    rule: Rule, along: Along | None, asked: dict[str, Callable[[Case], Sides]], drawn: Drawn
+) -> dict[str, list | str]:
+    """Both sides of equations with their roundings, at every x, u, w and v.
 
     Returns:
-        For each of them two pairs: the exact side, and how far 32 roundings of every operation,
-        or where it runs on the host roundings of x, move it.
+        Of each equation, for each of them two pairs: the exact side, and how far 32 roundings of
+        every operation, or where it runs on the host roundings of x, move it. Or why it fails.
     """
+    if not rule.traced:
+        return {name: _on_host(rule, sides, drawn) for name, sides in asked.items()}
+    stacked = [np.concatenate(one) for one in drawn]
     sizes = np.cumsum([len(one) for one in drawn[0]])[:-1]
-    sides = lambda z: [jnp.asarray(side) for side in equation(*jnp.split(z, sizes))]  # noqa: E731
-    stacked = np.stack([np.concatenate(one) for one in drawn])
-    if not traced:
-        return [_on_host(equation, one) for one in drawn]
-    noisy, count = with_noise(jax.make_jaxpr(sides)(stacked[0]))
+
+    def sides(z: Any, asked: Iterable[Callable[[Case], Sides]]) -> list[Any]:
+        case = Case(rule, along, *jnp.split(z, sizes))
+        return [jnp.asarray(side) for equation in asked for side in equation(case)]
+
+    found: dict[str, list | str] = {}
+    for name, equation in asked.items():
+        try:
+            jax.make_jaxpr(functools.partial(sides, asked=[equation]))(stacked[0])
+        except Exception as error:
+            found[name] = first_line(error)
+    names = [name for name in asked if name not in found]
+    every = functools.partial(sides, asked=[asked[name] for name in names])
+    noisy, count = with_noise(jax.make_jaxpr(every)(stacked[0]))
     unit, rng = Unit.of("float64"), np.random.default_rng(0)
 
-    def all_of(z: Any, numbers: Any) -> Any:
+    @functools.partial(jax.jit, compiler_options=COMPILER_OPTIONS)
+    def compiled(z: Any, numbers: Any) -> Any:
         return lax.map(lambda one: noisy(z, one, ROUNDINGS, unit), numbers)
 
-    compiled = jax.jit(all_of, compiler_options=COMPILER_OPTIONS)
-    found = []
+    rows = []
     for z in stacked:
         numbers = rng.integers(-127, 128, (1 + SAMPLES, count), dtype=np.int8)
-        numbers[0] = 0
-        found.append([_spread(np.asarray(side)) for side in compiled(z, numbers)])
+        numbers[0] = 0  # the exact result comes first
+        rows.append([_spread(np.asarray(side)) for side in compiled(z, numbers)])
+    for i, name in enumerate(names):
+        found[name] = [row[2 * i : 2 * i + 2] for row in rows]
     return found
 
 
@@ -109,14 +154,21 @@ def _spread(side: np.ndarray) -> Measured:
 
 
 @np.errstate(all="ignore")
-def _on_host(equation: Equation, drawn: tuple[np.ndarray, ...]) -> list[Measured]:
-    rng, found = np.random.default_rng(0), []
-    x, *others = drawn
-    for scale in (0.0, *[ROUNDINGS * Unit.of("float64").rounding] * 3):
-        at = x * (1 + scale * rng.uniform(-1, 1, x.shape))
-        found.append([np.asarray(side, float) for side in equation(at, *others)])
-    spreads = [_spread(np.stack(sides)) for sides in zip(*found, strict=True)]
-    return [(exact, spread + HOST * np.linalg.norm(exact)) for exact, spread in spreads]
+def _on_host(rule: Rule, equation: Callable[[Case], Sides], drawn: Drawn) -> list | str:
+    """The same of what cannot be traced, by roundings of x."""
+    rng, rows = np.random.default_rng(0), []
+    try:
+        for x, *others in drawn:
+            found = []
+            for scale in (0.0, *[ROUNDINGS * Unit.of("float64").rounding] * 3):
+                at = x * (1 + scale * rng.uniform(-1, 1, x.shape))
+                sides = equation(Case(rule, None, at, *others))
+                found.append([np.asarray(side, float) for side in sides])
+            measured = [_spread(np.stack(sides)) for sides in zip(*found, strict=True)]
+            rows.append([(at, off + HOST * np.linalg.norm(at)) for at, off in measured])
+    except Exception as error:
+        return first_line(error)
+    return rows
 
 
 @np.errstate(all="ignore")
@@ -164,9 +216,9 @@ def compare(
     )  # fmt: skip
 
 
-def by_differences(rule: Rule, drawn: list[tuple[np.ndarray, ...]]) -> list:
+def by_differences(rule: Rule, drawn: Drawn) -> list:
     """Adjointness with J v from central differences of the function's own values."""
-    value = (jax.jit(rule.value) if rule.traced else rule.value)
+    value = jax.jit(rule.value) if rule.traced else rule.value
     on_host = lambda x: np.asarray(value(x), float)  # noqa: E731
     owners, found = rule.inputs.owners, []
     for x, u, _, v in drawn:
@@ -182,20 +234,19 @@ def by_differences(rule: Rule, drawn: list[tuple[np.ndarray, ...]]) -> list:
     return found
 
 
-def jit_law(rule: Rule, drawn: list[tuple[np.ndarray, ...]], spreads: list, own: Own) -> Law:
+def jit_law(rule: Rule, drawn: Drawn, spreads: list, own: Own) -> Law:
     """Whether the rule is the same under ``jax.jit``: to the bit, or to within roundings.
 
     Args:
         rule: whose.
-        drawn: x, u, u' and v of every set of arguments.
+        drawn: x, u, w and v of every set of arguments.
         spreads: how far roundings move the rule's value and its cotangent at each.
         own: what the user grants.
     """
     x, u = drawn[0][:2]
     plain = [np.asarray(part, float) for part in rule.pull(x, u)]
     try:
-        jitted = jax.jit(lambda x, u: rule.pull(x, u))
-        fast = [np.asarray(part, float) for part in jitted(x, u)]
+        fast = [np.asarray(part, float) for part in jax.jit(rule.pull)(x, u)]
     except Exception as error:
         return Law("jit", False, f"it fails under jit: {first_line(error)}")
     if all(np.array_equal(a, b, equal_nan=True) for a, b in zip(plain, fast, strict=True)):
@@ -210,7 +261,7 @@ def jit_law(rule: Rule, drawn: list[tuple[np.ndarray, ...]], spreads: list, own:
     return broken[0] if broken else laws[1]._replace(ok=True, said="other bits, within rounding")
 
 
-def vmap_law(rule: Rule, drawn: list[tuple[np.ndarray, ...]], spreads: list, own: Own) -> Law:
+def vmap_law(rule: Rule, drawn: Drawn, spreads: list, own: Own) -> Law:
     """Whether many sets of arguments at once give what they give one by one."""
     xs, us = (np.stack([one[k] for one in drawn]) for k in (0, 1))
     try:
@@ -221,8 +272,8 @@ def vmap_law(rule: Rule, drawn: list[tuple[np.ndarray, ...]], spreads: list, own
         except Exception as also:
             return Law("vmap", None, f"the function itself has no vmap: {first_line(also)}")
         return Law("vmap", False, f"it fails under vmap: {first_line(error)}")
-    single = jax.jit(lambda x, u: rule.pull(x, u)[1])
-    one_by_one = [np.asarray(single(x, u), float) for x, u in zip(xs, us, strict=True)]
+    single = jax.jit(rule.pull)
+    one_by_one = [np.asarray(single(x, u)[1], float) for x, u in zip(xs, us, strict=True)]
     pairs = zip(batched, one_by_one, spreads, strict=True)
     sides = [[(a, spread[1]), (b, spread[1])] for a, b, spread in pairs]
     return compare("vmap", sides, rule.inputs, own)
@@ -242,7 +293,7 @@ def integer_law(rule: Rule) -> Law:
     return Law(name, True)
 
 
-def flat_like(size: int, rng: np.random.Generator) -> Flat:
+def signed(size: int, rng: np.random.Generator) -> np.ndarray:
     """Random numbers of either sign, none near 0, that single precision can hold."""
     numbers = rng.uniform(0.5, 1.5, size) * rng.choice([-1.0, 1.0], size)
     return numbers.astype(np.float32).astype(float)

@@ -53,21 +53,23 @@ class Leaves:
         np.complex128(1+2j)
     """
 
-    def __init__(self, tree: PyTree, names: str | Sequence[str], held: Collection[int] = ()) -> None:
+    def __init__(
+        self, tree: PyTree, names: str | Sequence[str], held: Collection[int] = ()
+    ) -> None:
         pairs, self._tree = jax.tree_util.tree_flatten_with_path(tree)
         self._leaves = [leaf for _, leaf in pairs]
         self.parts: dict[str, Part] = {}
         self.integers: dict[int, str] = {}
         for place, (path, leaf) in enumerate(pairs):
-            one = isinstance(names, str)
-            argument = names if one else names[path[0].idx]
-            words = path_in_words(path if one else path[1:])
+            at: Any = path[0].idx if isinstance(tree, tuple) and not isinstance(names, str) else -1
+            argument = names if isinstance(names, str) else names[at]
+            words = path_in_words(path if at < 0 else path[1:])
             joint = "" if not words or words.startswith("[") else "."
             name = f"{argument}{joint}{words}"
             kind = kind_of(leaf)
             if kind in "iub":
                 self.integers[place] = name
-            elif not one and path[0].idx in held:
+            elif at in held:
                 continue
             elif kind == "f":
                 self.parts[name] = Part(place, argument, 0)
@@ -104,7 +106,8 @@ class Leaves:
     def join(self, numbers: Flat | dict[str, Any], dual: bool = False) -> PyTree:
         """The pytree of a flat vector, or of its dictionary; ``dual`` makes a cotangent of it."""
         given = numbers if isinstance(numbers, dict) else self.structure.unflatten(numbers)
-        leaves = list(self._leaves)
+        # Copies, since JAX remembers the dtype that it once took an array of NumPy's for.
+        leaves = [np.array(x) if isinstance(x, np.ndarray) else x for x in self._leaves]
         if dual:
             leaves = [np.zeros(np.shape(leaf), float0) for leaf in leaves]
         for name, part in self.parts.items():
@@ -171,7 +174,7 @@ _KINDS[" "] = "no number"
 
 
 def kind_of(leaf: Any) -> str:
-    """``f``, ``c``, ``i``, ``u`` or ``b`` for numbers and arrays of them, and a blank for others."""
+    """``f``, ``c``, ``i``, ``u`` or ``b`` for numbers and arrays of them, else a blank."""
     if not isinstance(leaf, np.ndarray | np.generic | jax.Array | jax.ShapeDtypeStruct):
         return {float: "f", complex: "c", int: "i", bool: "b"}.get(type(leaf), " ")
     if jnp.issubdtype(leaf.dtype, jnp.floating):

@@ -114,14 +114,15 @@ def pose(
         name = getattr(function, "__name__", "function")
     else:
         objective = as_objective(function)
-        name, domain = objective.name, objective.domain if domain is None else domain
+        name, fn = objective.name, objective.fn
+        domain = objective.domain if domain is None else domain
         if domain is None and around is None:
             around = objective.shaped(np.asarray(objective.start))
         derivative = derivative or (objective.gradient if kind == "gradient" else objective.hessian)
     given = args is not None and not (isinstance(args, tuple | list) and not args)
     data = _holding(args, objective, name) if given else objective
     if data is not None:
-        fn = _with_data(objective.fn if objective else function, data)
+        fn = _with_data(objective.fn if objective else fn, data)
     if derivative is not None:
         derivative = _with_data(derivative, data)
     box = None if domain is None else _box(domain)
@@ -167,7 +168,7 @@ def _holding(args: PyTree, objective: Objective | None, name: str) -> Objective:
     return Objective(name=name, fn=abs, start=(0.0,), args=args)
 
 
-def _runs(fn: OnFlat, derivative: OnFlat, point: np.ndarray) -> bool:
+def _runs(fn: Derivative, derivative: Derivative, point: np.ndarray) -> bool:
     """Whether a function and its derivative give numbers for a NumPy point."""
     try:
         value = np.asarray(fn(point), dtype=float)

@@ -61,17 +61,23 @@ def rule_of(given: Any, args: tuple[PyTree, ...], held: Sequence[int] | None) ->
     """
     pair = isinstance(given, tuple | list)
     if pair and (len(given) != 2 or not all(map(callable, given))):
-        raise ArgumentError(f"fn must be a function or a pair (function, pullback), got {given!r:.200}")
+        raise ArgumentError(
+            f"fn must be a function or a pair (function, pullback), got {given!r:.200}"
+        )
     if not pair and not callable(given):
-        raise ArgumentError(f"fn must be a function or a pair (function, pullback), got {given!r:.200}")
+        raise ArgumentError(
+            f"fn must be a function or a pair (function, pullback), got {given!r:.200}"
+        )
     fn = given[0] if pair else given
     core = _undressed(fn)
     name = getattr(fn, "__name__", "function")
     own = getattr(core, "nondiff_argnums", ())
-    held = {*own, *_places(held, len(args))}
-    inputs = Leaves(lifted(args), _names(core, len(args)), held)
+    still = {*own, *_places(held, len(args))}
+    inputs = Leaves(lifted(args), _names(core, len(args)), still)
     if not inputs.parts:
-        raise ArgumentError(f"{name} has no argument of floats to be differentiated, got {args!r:.200}")
+        raise ArgumentError(
+            f"{name} has no argument of floats to be differentiated, got {args!r:.200}"
+        )
     outputs, traced = _outputs(fn, name, inputs)
     on_flat = unshared(lambda x: outputs.flatten(fn(*inputs.join(x))))
     if pair:
@@ -103,7 +109,7 @@ def _pair(
     value: FlatFunction,
     traced: bool,
 ) -> Rule:
-    """The rule of a function and its pullback; this returns cotangents, or a value and a function."""
+    """The rule of a function and its pullback, which returns cotangents, or a value and a map."""
     args = inputs.join(inputs.flat)
     one = outputs.join(np.ones(outputs.structure.size), dual=True)
     both = _takes(pullback, [*args, one])
@@ -122,28 +128,21 @@ def _pair(
         return outputs.flatten(result), inputs.flatten(found, dual=True)
 
     u = np.ones(outputs.structure.size)
-    found = None
-    if traced:
-        try:
-            found = jax.eval_shape(lambda x, u: _shaped(cotangents(x, u)[1]), inputs.flat, u)
-        except Exception:  # on the host, then
-            traced = False
     try:
-        real = cotangents(inputs.flat, u)[1]
+        given = cotangents(inputs.flat, u)[1]
     except ArgumentError:
         raise
     except Exception as error:
         raise ArgumentError(f"the pullback of {name} fails: {first_line(error)}") from error
-    del found
+    mismatch = inputs.mismatch(given)
+    try:
+        traced = traced and not mismatch and jax.eval_shape(pull, inputs.flat, u) is not None
+    except Exception:  # on the host, then
+        traced = False
     return Rule(
         name, "pullback", inputs, outputs, value, unshared(pull) if traced else pull,
-        raw=lambda: real, traced=traced, mismatch=inputs.mismatch(real),
+        raw=lambda: given, traced=traced, mismatch=mismatch,
     )  # fmt: skip
-
-
-def _shaped(tree: PyTree) -> PyTree:
-    """The arrays of a pytree that JAX can return."""
-    return [x for x in jax.tree.leaves(tree) if getattr(x, "dtype", None) != jax.dtypes.float0]
 
 
 def _is_value_and_pull(found: object) -> bool:
@@ -258,7 +257,7 @@ def _called_alone(eqn: JaxprEqn, operands: list[Any]) -> list[Any]:
 def _undecorated(value: FlatFunction) -> FlatFunction:
     """The same function without its outermost rules."""
 
-    def plain(x: Flat) -> Array:
+    def plain(x: Flat) -> Flat:
         closed = jax.make_jaxpr(value)(x)
         rule = lambda eqn, ops: _called_alone(eqn, ops) if eqn.primitive.name in CUSTOM else None  # noqa: E731
         return evaluate(closed, [jnp.asarray(x)], rule)[0]
@@ -273,7 +272,7 @@ def _apart(fn: Function, inputs: Leaves, outputs: Leaves) -> FlatFunction:
         numbers, cotangents = inputs.structure.unflatten(x), outputs.structure.unflatten(u)
 
         def by_argument(name: str) -> Array:
-            def value(one: Array) -> Array:
+            def value(one: Array) -> Flat:
                 return outputs.flatten(fn(*inputs.join(numbers | {name: one})))
 
             return jnp.ravel(jax.vjp(value, numbers[name])[1](u)[0])

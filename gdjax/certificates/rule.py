@@ -14,6 +14,7 @@ from gdjax.certificates import laws
 from gdjax.certificates.conclusion import Own
 from gdjax.certificates.gradient import check_gradient
 from gdjax.certificates.gradient_report import GradientReport
+from gdjax.certificates.laws import Drawn
 from gdjax.certificates.pullbacks import Rule, rule_of
 from gdjax.certificates.rule_report import Law, RuleReport
 
@@ -21,7 +22,6 @@ WORDS = {
     "custom_vjp": "the custom_vjp", "custom_jvp": "the custom_jvp", "pullback": "the pullback",
     "autodiff": "autodiff",
 }  # fmt: skip
-Drawn = list[tuple[np.ndarray, ...]]  # x, u, u' and v of every set of arguments
 
 
 def check_rule(
@@ -52,9 +52,10 @@ def check_rule(
     - *second order*, with ``order=2``: its own derivative is right as well.
 
     Args:
-        fn: a function with ``jax.custom_vjp`` or ``jax.custom_jvp``, one that calls such a function,
-            or a pair (function, pullback). A pullback takes the arguments and then the cotangent,
-            or the arguments alone, and returns the value and a function of the cotangent.
+        fn: a function with ``jax.custom_vjp`` or ``jax.custom_jvp``, one that calls such a
+            function, or a pair (function, pullback). A pullback takes the arguments and
+            then the cotangent; or the arguments alone, and returns the value and a function of
+            the cotangent.
         *args: what to call it with, any pytrees. Floats are differentiated, complex ones too.
         points: how many more sets of arguments to draw around these, a tenth of each number wide.
         order: 2 certifies the derivative of the rule as well.
@@ -135,10 +136,8 @@ def _drawn(rule: Rule, points: int, seed: int) -> Drawn:
     size = np.array([np.sqrt(np.mean(given[owners == k] ** 2)) for k in range(owners[-1] + 1)])
     spread = 0.1 * np.maximum(np.abs(given), np.where(size > 0, size, 1.0)[owners])
     around = given + spread * rng.standard_normal((points, len(given)))
-    return [
-        (x, *(laws.flat_like(n, rng) for n in (m, m, len(given))))
-        for x in (given, *around.astype(np.float32).astype(float))
-    ]
+    where = (given, *around.astype(np.float32).astype(float))
+    return [(x, *(laws.signed(n, rng) for n in (m, m, len(given)))) for x in where]
 
 
 def _conclude(rule: Rule, drawn: Drawn, own: Own, order: int, seed: int) -> RuleReport:
@@ -172,12 +171,13 @@ def _conclude(rule: Rule, drawn: Drawn, own: Own, order: int, seed: int) -> Rule
 
 def _fails(rule: Rule, drawn: Drawn) -> str:
     """Why the rule cannot be called, in single precision neither; empty if it can."""
+    if not rule.traced:
+        return ""
     x, u = drawn[0][:2]
     try:
-        rule.pull(x, u)
-        if rule.traced:
-            with jax.enable_x64(False):
-                jax.eval_shape(rule.pull, x.astype(np.float32), u.astype(np.float32))
+        jax.eval_shape(rule.pull, x, u)
+        with jax.enable_x64(False):
+            jax.eval_shape(rule.pull, x.astype(np.float32), u.astype(np.float32))
     except jax.errors.JAXTypeError:
         return ""  # what it does with values is for jit to say
     except Exception as error:
@@ -198,12 +198,10 @@ def _traced(rule: Rule, drawn: Drawn) -> tuple[Rule, list[Law]]:
     return rule, []
 
 
-def _derivative(
-    rule: Rule, drawn: Drawn, own: Own, seed: int
-) -> tuple[Law, GradientReport | None]:
+def _derivative(rule: Rule, drawn: Drawn, own: Own, seed: int) -> tuple[Law, GradientReport | None]:
     """The pullback of one cotangent as a gradient, and its certificate."""
     cotangent = drawn[0][1]
-    inputs, structure = rule.inputs, rule.inputs.structure
+    structure = rule.inputs.structure
 
     def paired(numbers: dict[str, Any]) -> Any:
         y = rule.value(structure.flatten(numbers))
@@ -215,9 +213,7 @@ def _derivative(
     return _certified(rule, "derivative", drawn, own, seed, paired, gradient)
 
 
-def _second(
-    rule: Rule, drawn: Drawn, own: Own, seed: int
-) -> tuple[Law, GradientReport | None]:
+def _second(rule: Rule, drawn: Drawn, own: Own, seed: int) -> tuple[Law, GradientReport | None]:
     """The derivative of the rule itself: of ⟨w, pullback(u)⟩, by autodiff through the rule."""
     _, u, _, w = drawn[0]
     if not rule.traced:
@@ -252,6 +248,8 @@ def _certified(
         if gradient is None:
             return Law(name, False, f"the rule cannot be differentiated: {error}"), None
         return Law(name, None, str(error)), None
+    except Exception as error:
+        return Law(name, False, first_line(error)), None
     component = str(report.component)
     names = list(structure.names)
     argument = rule.inputs.argument(names.index(component)) if component in names else ""
@@ -296,22 +294,23 @@ def _equal(
     kept = None
     if report is not None and len(report.details.kept) == len(drawn):
         kept = np.asarray(report.details.kept)  # a kink has no J v
-    found, said = {}, []
-    for name, (equation, leaves) in laws.equations(rule, along).items():
-        try:
-            found[name] = laws.measure(equation, drawn, rule.traced)
-        except Exception as error:
-            said.append(Law(name, False, first_line(error)))
+    asked, said = laws.equations(rule, along), []
+    found = laws.measure(rule, along, {name: sides for name, (sides, _) in asked.items()}, drawn)
+    for name, (_, leaves) in asked.items():
+        sides = found[name]
+        if isinstance(sides, str):
+            said.append(Law(name, False, sides))
             continue
         on_kinks = name in ("adjointness", "forward mode")
-        said.append(laws.compare(name, found[name], leaves, own, kept if on_kinks else None))
+        said.append(laws.compare(name, sides, leaves, own, kept if on_kinks else None))
     if along is None:
         sides = laws.by_differences(rule, drawn)
         said.append(laws.compare("adjointness", sides, rule.inputs, own, kept))
-    if rule.traced and {"primal value", "linearity"} <= found.keys():
+    values, lines = found["primal value"], found["linearity"]
+    if rule.traced and not isinstance(values, str) and not isinstance(lines, str):
         spreads = [
-            (value[0][1], linear[0][1] + linear[1][1])
-            for value, linear in zip(found["primal value"], found["linearity"], strict=True)
+            (value[0][1], line[0][1] + line[1][1])
+            for value, line in zip(values, lines, strict=True)
         ]
         said += [law(rule, drawn, spreads, own) for law in (laws.jit_law, laws.vmap_law)]
     return said
