@@ -97,7 +97,7 @@ def conclude(
     if wrong.any():
         found = patterns(
             mine[kept], main.truth[kept], (main.tolerance * scale)[kept], estimates.points[kept],
-            problem.component, problem.name_of, problem.kind,
+            problem.component, problem.name_of, problem.kind, problem.sizes,
         )  # fmt: skip
     worst = estimates.points[index]
     flat = problem.structure.is_vector

@@ -11,7 +11,7 @@ from gdjax._util.types import PyTree
 from gdjax.certificates import host
 from gdjax.certificates.conclusion import Own, conclude
 from gdjax.certificates.estimates import Estimators
-from gdjax.certificates.gradient_report import GradientReport
+from gdjax.certificates.gradient_report import GradientReport, repeat
 from gdjax.certificates.problem import Bounds, Derivative, pose
 
 
@@ -148,10 +148,10 @@ def assert_gradient(
         function: as in ``check_gradient``, like all that follow.
         gradient: of the function.
         points: how many, or which.
-        **options: ``domain``, ``around``, ``dtype``, ``seed``.
+        **options: those of ``check_gradient``.
 
     Raises:
-        AssertionError: the gradient is wrong.
+        AssertionError: the gradient is wrong; the message ends with the call at its worst point.
         ArgumentError: as in ``check_gradient``.
 
     Example:
@@ -160,7 +160,11 @@ def assert_gradient(
     """
     report = check_gradient(function, gradient, points, **options)
     if not report.ok:
-        raise AssertionError(str(report))
+        worst = report.worst_point
+        again = [np.array(worst) if isinstance(worst, tuple) else worst]
+        kept = {key: value for key, value in options.items() if key not in ("domain", "around")}
+        call = repeat("check_gradient", function, gradient, again, **kept)
+        raise AssertionError(f"{report}\n  {call}")
 
 
 def _certify(

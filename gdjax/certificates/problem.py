@@ -52,6 +52,7 @@ class Problem(NamedTuple):
         domain: ``(d, 2)``, or None.
         variables: the names of the components.
         on_host: why the function runs on the host and is not traced; empty where it is.
+        sizes: lengths of the data that it is handed.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Problem(NamedTuple):
     domain: np.ndarray | None
     variables: Sequence[str]
     on_host: str = ""
+    sizes: tuple[int, ...] = ()
 
     @property
     def subject(self) -> str:
@@ -149,6 +151,7 @@ def pose(
         kink=objective.kink if objective else None,
         domain=box,
         variables=objective.variables if objective else structure.names,
+        sizes=_lengths(data),
     )
     if traceable is False:
         return problem._replace(on_host="traceable=False")
@@ -166,6 +169,13 @@ def _holding(args: PyTree, objective: Objective | None, name: str) -> Objective:
     if objective is not None:
         return objective.with_args(*(args if isinstance(args, tuple | list) else (args,)))
     return Objective(name=name, fn=abs, start=(0.0,), args=args)
+
+
+def _lengths(data: Objective | None) -> tuple[int, ...]:
+    """Every length above 1 that the data have along some axis, or in all."""
+    arrays = jax.tree.leaves(data.args) if data is not None else []
+    shapes = [(*np.shape(array), int(np.size(array))) for array in arrays]
+    return tuple(sorted({length for shape in shapes for length in shape if length > 1}))
 
 
 def _runs(fn: Derivative, derivative: Derivative, point: np.ndarray) -> bool:

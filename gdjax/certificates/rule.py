@@ -13,7 +13,7 @@ from gdjax._util.types import Function, PyTree
 from gdjax.certificates import laws
 from gdjax.certificates.conclusion import Own
 from gdjax.certificates.gradient import check_gradient
-from gdjax.certificates.gradient_report import GradientReport
+from gdjax.certificates.gradient_report import GradientReport, repeat
 from gdjax.certificates.laws import Drawn
 from gdjax.certificates.pullbacks import Rule, rule_of
 from gdjax.certificates.rule_report import Law, RuleReport
@@ -109,20 +109,7 @@ def assert_rule(fn: Function | Sequence[Function], *args: PyTree, **options: Any
     """
     report = check_rule(fn, *args, **options)
     if not report.ok:
-        name = report.name if callable(fn) else f"({', '.join(one.__name__ for one in fn)})"
-        raise AssertionError(f"{report}\n{repeat('check_rule', [name, *map(told, args)], options)}")
-
-
-def told(value: PyTree) -> str:
-    """An argument as it is written in a call; a large one as ``…``."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 200 else "…"
-
-
-def repeat(verb: str, args: Sequence[str], options: dict[str, Any]) -> str:
-    """The call that gives a report again."""
-    words = [*args, *(f"{key}={told(value)}" for key, value in options.items())]
-    return f"to repeat: gdjax.{verb}({', '.join(words)})"
+        raise AssertionError(f"{report}\n{repeat('check_rule', fn, *args, **options)}")
 
 
 def _drawn(rule: Rule, points: int, seed: int) -> Drawn:
@@ -141,11 +128,12 @@ def _drawn(rule: Rule, points: int, seed: int) -> Drawn:
 
 
 def _conclude(rule: Rule, drawn: Drawn, own: Own, order: int, seed: int) -> RuleReport:
-    broken = rule.mismatch or _fails(rule, drawn)
-    found = [Law("layout", not broken, broken)]
+    layout = Law("layout", not rule.mismatch, rule.mismatch)
+    broken = layout if rule.mismatch else _fails(rule, drawn)
+    found = [broken or layout]
     certificate = second = None
     jv = ""
-    if not broken:
+    if broken is None:
         rule, traced = _traced(rule, drawn)
         derivative, certificate = _derivative(rule, drawn, own, seed)
         along, jv = _along(rule, drawn)
@@ -155,7 +143,7 @@ def _conclude(rule: Rule, drawn: Drawn, own: Own, order: int, seed: int) -> Rule
             law, second = _second(rule, drawn, own, seed)
             found.append(law)
     wrong = [law for law in found if law.ok is False]
-    undecided = not broken and found[0].ok is None
+    undecided = broken is None and found[0].ok is None
     what = WORDS[rule.kind]
     verdict = f"ok, {what} obeys every law"
     if wrong:
@@ -169,33 +157,48 @@ def _conclude(rule: Rule, drawn: Drawn, own: Own, order: int, seed: int) -> Rule
     )  # fmt: skip
 
 
-def _fails(rule: Rule, drawn: Drawn) -> str:
-    """Why the rule cannot be called, in single precision neither; empty if it can."""
+def _fails(rule: Rule, drawn: Drawn) -> Law | None:
+    """The law that is broken where the rule cannot be called, in single precision neither."""
     if not rule.traced:
-        return ""
-    x, u = drawn[0][:2]
+        return None
+    x, u, _, v = drawn[0]
     try:
         jax.eval_shape(rule.pull, x, u)
         with jax.enable_x64(False):
             jax.eval_shape(rule.pull, x.astype(np.float32), u.astype(np.float32))
     except jax.errors.JAXTypeError:
-        return ""  # what it does with values is for jit to say
+        return None  # what it does with values is for jit to say
     except Exception as error:
-        return first_line(error)
-    return ""
+        if rule.push is not None and _goes(rule.push, x, v):  # so that only its transpose fails
+            return Law("linearity", False, f"its tangent has no transpose: {first_line(error)}")
+        return Law("layout", False, first_line(error))
+    return None
+
+
+def _goes(fn: Function, *args: np.ndarray) -> bool:
+    """Whether a function can be compiled and run."""
+    try:
+        jax.block_until_ready(jax.jit(fn)(*args))
+    except Exception:
+        return False
+    return True
 
 
 def _traced(rule: Rule, drawn: Drawn) -> tuple[Rule, list[Law]]:
-    """The rule, on the host if it cannot be traced; and what jit and vmap say then."""
-    if not rule.traced:
-        words = "the function runs on the host"
-        return rule, [Law("jit", None, words), Law("vmap", None, words)]
-    try:
-        jax.make_jaxpr(rule.pull)(*drawn[0][:2])
-    except Exception as error:
-        failed = Law("jit", False, f"it fails under jit: {first_line(error)}")
-        return rule._replace(traced=False, apart=None), [failed, Law("vmap", None, "not traced")]
-    return rule, []
+    """The rule, on the host if it cannot be compiled; and what jit and vmap say then."""
+    words = "the function runs on the host"
+    if rule.traced:
+        x, u = drawn[0][:2]
+        try:
+            jax.block_until_ready(jax.jit(rule.pull)(x, u))
+            return rule, []
+        except Exception as error:
+            rule = rule._replace(traced=False, apart=None)
+            if _goes(rule.value, x):
+                said = f"it fails under jit: {first_line(error)}"
+                return rule, [Law("jit", False, said), Law("vmap", None, "not compiled")]
+            words = f"the function itself fails under jit: {first_line(error)}"
+    return rule, [Law("jit", None, words), Law("vmap", None, words)]
 
 
 def _derivative(rule: Rule, drawn: Drawn, own: Own, seed: int) -> tuple[Law, GradientReport | None]:
