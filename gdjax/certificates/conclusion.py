@@ -24,8 +24,8 @@ class Own(NamedTuple):
         ArgumentError: from ``check``, one that is negative or no number.
     """
 
-    rtol: float = 0.0
-    atol: float = 0.0
+    rtol: float | int = 0.0
+    atol: float | int = 0.0
 
     def check(self) -> "Own":
         """The same, or an ArgumentError that names what is wrong."""

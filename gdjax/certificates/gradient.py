@@ -24,8 +24,8 @@ def check_gradient(
     around: PyTree | None = None,
     args: PyTree = (),
     dtype: DType = "float64",
-    rtol: float = 0.0,
-    atol: float = 0.0,
+    rtol: float | int = 0.0,
+    atol: float | int = 0.0,
     traceable: bool | None = None,
     seed: int = 0,
 ) -> GradientReport:
@@ -98,8 +98,8 @@ def check_hessian(
     around: PyTree | None = None,
     args: PyTree = (),
     dtype: DType = "float64",
-    rtol: float = 0.0,
-    atol: float = 0.0,
+    rtol: float | int = 0.0,
+    atol: float | int = 0.0,
     seed: int = 0,
 ) -> GradientReport:
     """Certify a hand-derived Hessian; without one, certify autodiff's, as every Hessian step uses.

@@ -30,8 +30,8 @@ def check_rule(
     points: int = 8,
     order: int = 1,
     nondiff_argnums: int | Sequence[int] = (),
-    rtol: float = 0.0,
-    atol: float = 0.0,
+    rtol: float | int = 0.0,
+    atol: float | int = 0.0,
     seed: int = 0,
 ) -> RuleReport:
     """Certify a rule for the derivatives of a function, law by law.
