@@ -61,7 +61,7 @@ class Leaves:
         self.parts: dict[str, Part] = {}
         self.integers: dict[int, str] = {}
         for place, (path, leaf) in enumerate(pairs):
-            at: Any = path[0].idx if isinstance(tree, tuple) and not isinstance(names, str) else -1
+            at: int = path[0].idx if isinstance(tree, tuple) and not isinstance(names, str) else -1
             argument = names if isinstance(names, str) else names[at]
             words = path_in_words(path if at < 0 else path[1:])
             joint = "" if not words or words.startswith("[") else "."
