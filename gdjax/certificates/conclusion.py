@@ -1,8 +1,11 @@
 """What the estimates of a derivative amount to: the report of a certificate."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from gdjax._inputs import DType
+from gdjax._util.errors import ArgumentError
 from gdjax.certificates.decisive import decides, shortage
 from gdjax.certificates.estimates import ROUNDINGS, SECONDS, STEPS, Estimates
 from gdjax.certificates.gradient_report import Behaviour, Details, Estimate, GradientReport
@@ -11,13 +14,59 @@ from gdjax.certificates.problem import LABELS, Problem
 from gdjax.certificates.verdict import Judgement, judge, judge_single, norm
 
 
+class Own(NamedTuple):
+    """A tolerance of the user's own, as ``numpy.isclose`` has it: atol + rtol |truth|.
+
+    Args:
+        rtol: relative to a component.
+        atol: absolute.
+
+    Raises:
+        ArgumentError: from ``check``, one that is negative or no number.
+    """
+
+    rtol: float | int = 0.0
+    atol: float | int = 0.0
+
+    def check(self) -> "Own":
+        """The same, or an ArgumentError that names what is wrong."""
+        for name, value in self._asdict().items():
+            number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+            if not number or not 0 <= value < np.inf:
+                raise ArgumentError(f"{name} must be a number, at least 0, got {value!r:.200}")
+        return self
+
+    def granted(self, judged: Judgement, subject: str, mine: np.ndarray) -> Judgement:
+        """The judgement without the errors that are within this tolerance."""
+        if self == (0, 0):
+            return judged
+        close = np.isclose(mine, judged.truth, self.rtol, self.atol)
+        within, beyond = close.all(axis=1), np.nan_to_num(np.abs(mine - judged.truth), nan=np.inf)
+        outliers = judged.outliers
+        if subject in outliers:
+            outliers = outliers | {subject: outliers[subject] & ~within}
+        worst = np.where(close, -1.0, beyond).argmax(axis=1)
+        return judged._replace(
+            wrong=judged.wrong & ~within,
+            component=np.where(judged.wrong & ~within, worst, judged.component),
+            outliers=outliers,
+        )
+
+    def __str__(self) -> str:
+        return "" if self == (0, 0) else f"; rtol {self.rtol:g} and atol {self.atol:g} of your own"
+
+
+NOTHING = Own()
+
+
 def conclude(
     problem: Problem,
     dtype: DType,
     double: Estimates,
-    single: Estimates,
+    single: Estimates | None,
     computed: dict[str, np.ndarray],
     is_steady: bool = False,
+    own: Own = NOTHING,
 ) -> GradientReport:
     """The report on the estimates of a derivative.
 
@@ -25,21 +74,27 @@ def conclude(
         problem: what was to be certified.
         dtype: which one the verdict is about.
         double: the estimates, with the roundings of float64.
-        single: the same with the roundings of float32.
+        single: the same with the roundings of float32; None where there is no such precision.
         computed: the derivatives in float32, at the points of ``single``.
         is_steady: whether the derivative may be 0 everywhere.
+        own: the tolerance that is granted beside that for rounding.
     """
-    judged, at = judge(problem, double), judge(problem, single)
-    computed = {key: found[: len(single.points)] for key, found in computed.items()}
     subject = problem.subject
-    judged32 = judge_single(
-        at.truth, computed[subject], single.roundings[subject], at.left_out, problem.weights
-    )
-    behaviour = {"float64": _behaviour(judged, double), "float32": _behaviour(judged32, single)}
-    main, estimates, mine = {
-        "float64": (judged, double, double.derivatives[subject]),
-        "float32": (judged32, single, computed[subject]),
-    }[dtype]
+    mine = double.derivatives[subject]
+    judged = own.granted(judge(problem, double), subject, mine)
+    main, estimates = judged, double
+    behaviour = {}
+    if single is not None:
+        behaviour["float64"] = _behaviour(judged, double)
+        at = judge(problem, single)
+        found32 = computed[subject][: len(single.points)]
+        coarse = judge_single(
+            at.truth, found32, single.roundings[subject], at.left_out, problem.weights
+        )
+        coarse = own.granted(coarse, subject, found32)
+        behaviour["float32"] = _behaviour(coarse, single)
+        if dtype == "float32":
+            main, estimates, mine = coarse, single, found32
     kept = main.kept
     wrong = main.wrong & kept
     few = "" if wrong.any() else shortage(problem, main, mine, is_steady)
@@ -56,7 +111,7 @@ def conclude(
     if wrong.any():
         found = patterns(
             mine[kept], main.truth[kept], main.slack[kept], estimates.points[kept],
-            problem.component, problem.name_of, problem.kind,
+            problem.component, problem.name_of, problem.kind, problem.sizes,
         )  # fmt: skip
     worst = estimates.points[index]
     flat = problem.structure.is_vector
@@ -77,9 +132,16 @@ def conclude(
         patterns=found,
         warnings=_warnings(problem, double, judged, counts),
         behaviour=behaviour,
-        reason=f"what {ROUNDINGS:g} roundings of every operation do to it here",
+        reason=f"{_reason(problem)}{own}",
         details=_details(problem, estimates, main, wrong, decides(main, mine), scale, index),
     )
+
+
+def _reason(problem: Problem) -> str:
+    """Where the tolerance comes from."""
+    if problem.on_host:
+        return "what the differences resolve here"
+    return f"what {ROUNDINGS:g} roundings of every operation do to it here"
 
 
 @np.errstate(invalid="ignore", divide="ignore")
@@ -98,8 +160,8 @@ def _behaviour(judged: Judgement, estimates: Estimates) -> Behaviour:
     undecided = judged.left_out["where rounding leaves nothing to decide"]
     return Behaviour(
         ok=bool(kept.any()) and not wrong.any(),
-        error=float(judged.error[index]),
-        tolerance=float(judged.tolerance[index]),
+        error=float(judged.error[index]) if kept.any() else np.nan,
+        tolerance=float(judged.tolerance[index]) if kept.any() else np.nan,
         point=estimates.points[index],
         typical=float(np.median(judged.error[kept])) if kept.any() else np.nan,
         undecided=int(undecided.sum()),

@@ -147,7 +147,9 @@ class Estimators:
             if problem.kink is not None:
                 noisy["kink"] = with_noise(jax.make_jaxpr(problem.kink)(point))
         self.narrow: bool = _is_narrow(value)
-        self.coarse = tuple(key for key in traced if key == "hand" and _is_narrow(traced[key]))
+        # What only one side holds is told with its dtype anyway.
+        coarse = "hand" in traced and _is_narrow(traced["hand"]) and not problem.foreign
+        self.coarse = ("hand",) if coarse else ()
         self.numbers: dict[str, int] = {key: count for key, (_, count) in noisy.items()}
         functions = {key: fn for key, (fn, _) in noisy.items()}
         plain = {key: problem.derivatives[key] for key in traced}
@@ -216,7 +218,7 @@ class Estimators:
             values=value,
             derivatives=derivatives,
             roundings={key: spread[key][0][1] for key in (*derivatives, "values") if key in spread},
-            differences=_differences(value, noise * to_double, up, down, length),
+            differences=central_differences(value, noise * to_double, up, down, length),
             complex_step=complex_step if self._complex else self.reason,
             missing=self.missing,
             on_kink=on_kink,
@@ -251,7 +253,8 @@ class Estimators:
                 said = self._few(point, ways)
                 if not isinstance(said, jax.Array):
                     value, up, down, length = (np.asarray(x)[None] for x in said)
-                    said = _differences(value, np.zeros_like(value), up, down, length).estimate[0]
+                    none = np.zeros_like(value)
+                    said = central_differences(value, none, up, down, length).estimate[0]
                 said = np.asarray(said)
                 if len(left) == 1:
                     return int(left[0]), float(said[0] / ways[0, left[0]])
@@ -368,7 +371,7 @@ def _spreads(
 
 
 @np.errstate(all="ignore")
-def _differences(
+def central_differences(
     value: np.ndarray, noise: np.ndarray, up: np.ndarray, down: np.ndarray, length: np.ndarray
 ) -> Differences:
     """Central differences, each at the bottom of its error curve.

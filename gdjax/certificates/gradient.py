@@ -6,11 +6,13 @@ import jax
 import numpy as np
 
 from gdjax._inputs import DType, ObjectiveLike, as_count, as_dtype
+from gdjax._util.errors import ArgumentError
 from gdjax._util.types import PyTree
-from gdjax.certificates.conclusion import conclude
+from gdjax.certificates import host
+from gdjax.certificates.conclusion import Own, conclude
 from gdjax.certificates.decisive import brought_closer, is_steady, where_alive
 from gdjax.certificates.estimates import Estimates, Estimators
-from gdjax.certificates.gradient_report import GradientReport
+from gdjax.certificates.gradient_report import GradientReport, repeat
 from gdjax.certificates.problem import Bounds, Derivative, Problem, pose
 
 
@@ -21,7 +23,11 @@ def check_gradient(
     *,
     domain: Bounds | None = None,
     around: PyTree | None = None,
+    args: PyTree = (),
     dtype: DType = "float64",
+    rtol: float | int = 0.0,
+    atol: float | int = 0.0,
+    traceable: bool | None = None,
     seed: int = 0,
 ) -> GradientReport:
     """Certify a hand-derived gradient; without one, certify what autodiff makes of the function.
@@ -42,6 +48,10 @@ def check_gradient(
     of them is computed in float64. Where only one of them holds an array, such as 3A beside A, the
     gradient is held to no more than the rounding of that array's dtype, and a warning says so.
 
+    A function that JAX cannot trace, such as a simulator, is called on the host with NumPy arrays:
+    its gradient is held against central differences, whose steps follow from the noise that its
+    values are found to have. The warnings say so, and the table what the differences resolve.
+
     Args:
         function: an objective, or any function of a point ``(d,)`` or of a pytree → scalar. Points
             may be complex; its value may be too, where it is holomorphic.
@@ -55,13 +65,19 @@ def check_gradient(
             of ``around``. By default the objective's own.
         around: a point, which may be a pytree, to draw points around: normally distributed, a
             tenth of each number wide, and where it is 0 a tenth of its leaf's typical size.
+        args: what function and gradient are handed after the point: data, pytrees of arrays.
         dtype: ``float64`` judges the formula; ``float32`` how the gradient behaves
             in single precision, against the truth in double.
+        rtol: errors up to atol + rtol |truth| are granted in each component, beside those of
+            rounding: for gradients of iterative solvers, which are right to what these reach.
+        atol: likewise.
+        traceable: whether JAX can trace the function; None finds it out. False calls it on the
+            host, True refuses one that cannot be traced.
         seed: of the draw and of the rounding noise.
 
     Raises:
-        ArgumentError: a function that returns no scalar or cannot be traced, a gradient of
-            another layout than the point's, or no points.
+        ArgumentError: a function that returns no scalar, or can be traced no more than its
+            gradient is given, a gradient of another layout than the point's, or no points.
 
     Example:
         >>> import gdjax
@@ -72,8 +88,15 @@ def check_gradient(
         >>> report = check_gradient(f, wrong, {"a": 3.0, "b": np.array([1.0, 2.0])})
         >>> report.component, report.patterns[0]
         ('b[1]', 'component b[0] is off by a factor 0.5')
+        >>> simulator = lambda p: float(np.interp(p[0], [0.0, 1.0], [0.0, 3.0]))
+        >>> check_gradient(simulator, lambda p: np.array([3.0]), 9, domain=[(0.1, 0.9)]).ok
+        True
     """
-    return _certify(dtype, seed, function, gradient, "gradient", points, domain, around)
+    own = Own(rtol, atol).check()
+    return _certify(
+        dtype, own, seed, function, gradient, "gradient", points, domain, around,
+        args=args, traceable=traceable,
+    )  # fmt: skip
 
 
 def check_hessian(
@@ -83,7 +106,10 @@ def check_hessian(
     *,
     domain: Bounds | None = None,
     around: PyTree | None = None,
+    args: PyTree = (),
     dtype: DType = "float64",
+    rtol: float | int = 0.0,
+    atol: float | int = 0.0,
     seed: int = 0,
 ) -> GradientReport:
     """Certify a hand-derived Hessian; without one, certify autodiff's, as every Hessian step uses.
@@ -99,7 +125,10 @@ def check_hessian(
         points: as in ``check_gradient``, like all that follow.
         domain: where to draw.
         around: what to draw around.
+        args: data.
         dtype: which one the verdict is about.
+        rtol: granted beside rounding.
+        atol: likewise.
         seed: of the draw and of the rounding noise.
 
     Raises:
@@ -110,7 +139,11 @@ def check_hessian(
         >>> check_hessian(gdjax.objectives.get("rosenbrock"), points=100).ok
         True
     """
-    return _certify(dtype, seed, function, hessian, "Hessian", points, domain, around)
+    own = Own(rtol, atol).check()
+    return _certify(
+        dtype, own, seed, function, hessian, "Hessian", points, domain, around,
+        args=args, traceable=True,
+    )  # fmt: skip
 
 
 def assert_gradient(
@@ -125,10 +158,11 @@ def assert_gradient(
         function: as in ``check_gradient``, like all that follow.
         gradient: of the function.
         points: how many, or which.
-        **options: ``domain``, ``around``, ``dtype``, ``seed``.
+        **options: those of ``check_gradient``.
 
     Raises:
-        AssertionError: the gradient is wrong, or too few points decide whether it is.
+        AssertionError: the gradient is wrong, or too few points decide whether it is; the message
+            ends with the call at its worst point.
         ArgumentError: as in ``check_gradient``.
 
     Example:
@@ -137,23 +171,34 @@ def assert_gradient(
     """
     report = check_gradient(function, gradient, points, **options)
     if not report.ok:
-        raise AssertionError(str(report))
+        worst = report.worst_point
+        again = [np.array(worst) if isinstance(worst, tuple) else worst]
+        kept = {key: value for key, value in options.items() if key not in ("domain", "around")}
+        call = repeat("check_gradient", function, gradient, again, **kept)
+        raise AssertionError(f"{report}\n  {call}")
 
 
-def _certify(dtype: DType, seed: int, *asked: Any) -> GradientReport:
+def _certify(
+    dtype: DType, own: Own, seed: int, *asked: Any, args: PyTree, traceable: bool | None
+) -> GradientReport:
     dtype = as_dtype(dtype) or "float64"
     seed = as_count("seed", seed, 0)
     with jax.enable_x64(True):  # whatever is traced, data that are closed over included
-        problem = pose(*asked, seed=seed)
+        problem = pose(*asked, seed=seed, args=args, traceable=traceable)
+    if problem.on_host:
+        if dtype != "float64":
+            raise ArgumentError(f"dtype must be float64 for a function on the host, got {dtype}")
+        problem, found, words = host.estimates(problem)
+        report = conclude(problem, dtype, found, None, {}, own=own)
+        return report._replace(warnings=(*words, *report.warnings))
     look = Estimators(problem)
     found = _estimates(look, problem, seed)
-    report = conclude(problem, dtype, *found)
-    words = ()
+    report, words = conclude(problem, dtype, *found, own=own), ()
     if report.undecided:
         if problem.drawn:
             problem = brought_closer(problem, seed)
             found = _estimates(look, problem, seed)
-        report = conclude(problem, dtype, *found, is_steady(problem))
+        report = conclude(problem, dtype, *found, is_steady(problem), own)
         words = (where_alive(problem, report.details.kept),) if problem.drawn else ()
     return _with_warnings(report, problem, words)
 

@@ -1,7 +1,7 @@
 """The report: what a certificate says, as data and as a table."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -110,7 +110,7 @@ class GradientReport(NamedTuple):
         estimates: of that component, by the name of the way it was computed.
         patterns: what the errors have in common, in words.
         warnings: what else should be known, such as an autodiff that is wrong.
-        behaviour: of the derivative in float64 and in float32.
+        behaviour: of the derivative in float64 and in float32; empty if it runs on the host.
         reason: where the tolerance comes from.
         details: the numbers behind it.
     """
@@ -203,3 +203,22 @@ def _point(point: PyTree) -> str:
         shown = ", ".join(f"{x:.9g}" for x in point[:6])
         return f"({shown}{', …' * (len(point) > 6)})"
     return str(point) if len(str(point)) < 60 else "the point report.worst_point"
+
+
+def repeat(verb: str, *args: Any, **options: Any) -> str:
+    """The call that gives a report again, with what is too long to write as ``…``.
+
+    Example:
+        >>> repeat("check_rule", abs, 0.5, seed=1)
+        'to repeat: gdjax.check_rule(abs, 0.5, seed=1)'
+    """
+
+    def told(value: Any) -> str:
+        if isinstance(value, tuple | list) and value and all(map(callable, value)):
+            return f"({', '.join(map(told, value))})"
+        name = getattr(value, "__name__", None) if callable(value) else None
+        text = name or " ".join(repr(value).replace("array(", "np.array(").split())
+        return text if len(text) <= 200 else "…"
+
+    words = [*map(told, args), *(f"{key}={told(value)}" for key, value in options.items())]
+    return f"to repeat: gdjax.{verb}({', '.join(words)})"

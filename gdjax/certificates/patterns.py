@@ -1,9 +1,11 @@
 """What a wrong derivative has in common with the right one: factors, signs, swaps, terms."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import numpy as np
+
+from gdjax.certificates import arrangements
 
 MOST = 8  # patterns told
 SIMPLE = 1e-6  # a factor this near to a short decimal is taken for it
@@ -17,6 +19,7 @@ def patterns(
     name: Callable[[int], int | str],
     coordinate: Callable[[int], int | str],
     derivative: str = "gradient",
+    sizes: Collection[int] = (),
 ) -> tuple[str, ...]:
     """Say in words how a wrong derivative differs from the true one.
 
@@ -31,6 +34,7 @@ def patterns(
         name: what a component is called.
         coordinate: what a coordinate of the points is called.
         derivative: ``gradient`` or ``Hessian``.
+        sizes: lengths of the data, by which a mean and a sum differ.
 
     Example:
         >>> x = np.linspace(1.0, 2.0, 8).reshape(4, 2)
@@ -50,13 +54,26 @@ def patterns(
     def fits(column: np.ndarray, target: np.ndarray, slack: np.ndarray) -> bool:
         return bool((np.abs(column - target) <= slack + 1e-13 * np.abs(target)).all())
 
+    def fit(rows: np.ndarray, targets: np.ndarray) -> bool:
+        return fits(rows, targets, slacks.max(axis=1).reshape(-1, *[1] * (rows.ndim - 1)))
+
     columns = list(zip(mine.T, truth.T, slacks.T, strict=True))
     wrong = [j for j, column in enumerate(columns) if not fits(*column)]
     factors = {j: _factor(*columns[j], fits) for j in wrong}
     common = factors[wrong[0]] if len(set(factors.values())) == 1 else None
     if common is not None and len(wrong) == mine.shape[1] > 1:
-        return (*said, f"the whole {derivative} {_told(common)}")
+        return (*said, f"the whole {derivative} {_told(common, sizes)}")
     left = dict.fromkeys(wrong)
+    if derivative == "gradient" and None in factors.values():
+        names = [name(j) for j in range(mine.shape[1])]
+        for leaf in arrangements.leaves(names):
+            unexplained = any(factors.get(int(j), 1) is None for j in leaf.columns)
+            told = unexplained and arrangements.rearranged(mine, truth, leaf, fit)
+            if told:
+                said.append(told)
+                left = {j: None for j in left if j not in leaf.columns}
+        if left and (told := arrangements.half_form(mine, truth, points, fit)):
+            return (*said, told)
     for i, j in itertools.combinations(wrong[:64], 2):
         free = i in left and j in left
         (mine_i, right_i, slack_i), (mine_j, right_j, slack_j) = columns[i], columns[j]
@@ -65,10 +82,10 @@ def patterns(
             del left[i], left[j]
     for j in left:
         if (factor := factors[j]) is not None:
-            said.append(f"component {name(j)} {_told(factor)}")
+            said.append(f"component {name(j)} {_told(factor, sizes)}")
             continue
         slack = slacks[:, j]
-        if told := _power(mine[:, j], truth[:, j], slack, points, coordinate):
+        if told := _multiple(mine[:, j], truth[:, j], slack, points, coordinate):
             said.append(f"component {name(j)} {told}")
             continue
         gap = mine[:, j] - truth[:, j]
@@ -102,9 +119,13 @@ def _short(factor: float) -> str:
     return next(told for k in (7, 10, 17) if (told := f"{factor:.{k}g}") != "1")
 
 
-def _told(factor: float) -> str:
+def _told(factor: float, sizes: Collection[int] = ()) -> str:
     if factor == 0:
         return "is 0 where it should not be"
+    for size in sizes:
+        for value, words in ((size, "a sum where a mean"), (1 / size, "a mean where a sum")):
+            if abs(factor - value) < SIMPLE * value:
+                return f"is {words} is due: off by a factor {factor:.7g}, of data of length {size}"
     if factor == -1:
         return "has its sign flipped"
     if factor < 0:
@@ -112,22 +133,26 @@ def _told(factor: float) -> str:
     return f"is off by a factor {_short(factor)}"
 
 
-def _power(
+@np.errstate(all="ignore")
+def _multiple(
     mine: np.ndarray, truth: np.ndarray, slack: np.ndarray, points: np.ndarray, coordinate: Callable
 ) -> str | None:
-    """A power of one coordinate that one column lacks, or has too many, if it does."""
-    for i, power in itertools.product(range(min(points.shape[1], 8)), (1, 2)):
-        x = points[:, i] ** power
-        label = f"x[{coordinate(i)}]" + (f"^{power}" if power > 1 else "")
+    """A power of one coordinate, or e to it, that one column lacks or has too many, if it does."""
+    for i, kind in itertools.product(range(min(points.shape[1], 8)), (1, 2, 3, "exp", "-exp")):
+        x, name = points[:, i], f"x[{coordinate(i)}]"
+        if isinstance(kind, int):
+            x, label = x**kind, name + (f"^{kind}" if kind > 1 else "")
+        else:
+            sign = "-" * (kind == "-exp")
+            x, label = np.exp(-x if sign else x), f"exp({sign}{name})"
         for less, more, reach, words in (
             (mine, truth, np.abs(x), f"lacks a factor {label}"),
             (truth, mine, np.ones_like(x), f"has a factor {label} too many"),
         ):
-            if (
-                len(x) > 3
-                and (np.abs(less * x - more) <= slack * reach + 1e-13 * np.abs(more)).all()
-            ):
-                return words
+            if len(x) > 3 and np.ptp(x) > 0:
+                room = slack * reach + 1e-13 * np.abs(more)
+                if (np.abs(less * x - more) <= room).all():
+                    return words
     return None
 
 
@@ -165,6 +190,8 @@ def _place(
     scales += [(f"x[{coordinate(i)}]", points[:, i]) for i in range(min(points.shape[1], 8))]
     for label, scale in scales:
         inside, outside = scale[wrong], scale[~wrong]
+        if label == "|x|" and outside.max() == 0:  # the origin alone is right
+            continue
         if outside.max() < inside.min():
             return f"wrong only where {label} > {outside.max():.4g}"
         if outside.min() > inside.max():

@@ -10,7 +10,7 @@ from jax.extend.core import ClosedJaxpr
 
 from gdjax._inputs import ObjectiveLike, as_objective
 from gdjax._util.errors import ArgumentError, first_line
-from gdjax._util.types import PyTree
+from gdjax._util.types import Flat, PyTree
 from gdjax.certificates.complex_points import (
     ComplexStructure,
     check_complex,
@@ -40,6 +40,10 @@ Derivative = Callable[..., PyTree]  # of a point as the user has it, and the obj
 Bounds = PyTree  # (low, high) pairs, by dimension or by leaf: what ``pairs_of`` takes
 
 
+class UntraceableError(ArgumentError):
+    """A function, or a derivative of it, that JAX cannot trace."""
+
+
 class Problem(NamedTuple):
     """A derivative to be certified, on flat points ``(d,)``.
 
@@ -61,6 +65,8 @@ class Problem(NamedTuple):
         written: ``value`` as its user wrote it, with rules for its derivatives, where it computes
             in float64 with data of less.
         foreign: which such data only one side holds, so that the derivative is no more exact.
+        on_host: why the function runs on the host and is not traced; empty where it is.
+        sizes: lengths of the data that it is handed.
     """
 
     name: str
@@ -78,6 +84,8 @@ class Problem(NamedTuple):
     centres: np.ndarray = np.zeros((0, 0))
     written: OnFlat | None = None
     foreign: str = ""
+    on_host: str = ""
+    sizes: tuple[int, ...] = ()
 
     @property
     def subject(self) -> str:
@@ -129,6 +137,8 @@ def pose(
     domain: Bounds | None,
     around: PyTree | None,
     seed: int,
+    args: PyTree = (),
+    traceable: bool | None = None,
 ) -> Problem:
     """The problem that a user's arguments pose; see ``gdjax.check_gradient`` for them.
 
@@ -141,13 +151,17 @@ def pose(
         name = getattr(function, "__name__", "function")
     else:
         objective = as_objective(function)
-        name, domain = objective.name, objective.domain if domain is None else domain
+        name, fn = objective.name, objective.fn
+        domain = objective.domain if domain is None else domain
         if domain is None and around is None:
             around = objective.shaped(np.asarray(objective.start))
-        fn = _with_data(objective.fn, objective)
         derivative = derivative or (objective.gradient if kind == "gradient" else objective.hessian)
+    given = args is not None and not (isinstance(args, tuple | list) and not args)
+    data = _holding(args, objective, name) if given else objective
+    if data is not None:
+        fn = _with_data(objective.fn if objective else fn, data)
     if derivative is not None:
-        derivative = _with_data(derivative, objective)
+        derivative = _with_data(derivative, data)
     points = _count(domain, around, objective) if points is None else points
     found = sample(points, domain, around, np.random.default_rng(seed), objective)
     structure, where = found.structure, found.points
@@ -174,8 +188,16 @@ def pose(
         domain=found.domain,
         variables=objective.variables if objective else structure.names,
         centres=found.centres,
+        sizes=_lengths(data),
     )
-    traced = _check_shapes(problem, on_flat, hand)
+    if traceable is False:
+        return problem._replace(on_host="traceable=False")
+    try:
+        traced = _check_shapes(problem, on_flat, hand)
+    except UntraceableError as error:
+        if traceable or hand is None or not _runs(on_flat, hand, where[0]):
+            raise
+        return problem._replace(on_host=str(error).partition(", so write")[0])
     if isinstance(structure, ComplexStructure):
         check_complex(fn, structure, kind, where, name)
     return _in_double(problem, *traced)
@@ -192,6 +214,30 @@ def _count(domain: Bounds | None, around: PyTree | None, objective: Objective | 
     return POINTS if size <= 100 else max(10, 100 * POINTS // size)
 
 
+def _holding(args: PyTree, objective: Objective | None, name: str) -> Objective:
+    """An objective that holds the data which are handed over after the point."""
+    if objective is not None:
+        return objective.with_args(*(args if isinstance(args, tuple | list) else (args,)))
+    return Objective(name=name, fn=abs, start=(0.0,), args=args)
+
+
+def _lengths(data: Objective | None) -> tuple[int, ...]:
+    """Every length above 1 that the data have along some axis, or in all."""
+    arrays = jax.tree.leaves(data.args) if data is not None else []
+    shapes = [(*np.shape(array), int(np.size(array))) for array in arrays]
+    return tuple(sorted({length for shape in shapes for length in shape if length > 1}))
+
+
+def _runs(fn: Derivative, derivative: Derivative, point: np.ndarray) -> bool:
+    """Whether a function and its derivative give numbers for a NumPy point."""
+    try:
+        value = np.asarray(fn(point), dtype=float)
+        derivative(point)
+    except Exception:  # what tracing said of it is told
+        return False
+    return value.size == 1
+
+
 def _along(fn: OnFlat, directions: np.ndarray, flat: jax.Array) -> jax.Array:
     """Forward mode along each direction, the last axis."""
     ways = jnp.asarray(directions, flat.dtype)
@@ -205,14 +251,19 @@ def _gradients(
     found: dict[str, OnFlat] = {}
     if hand is not None:
 
-        def derived(flat: jax.Array) -> Any:
+        def derived(flat: Flat) -> Any:
             found = structure.flatten(conjugate(hand(flat)), f"the gradient of {name}")
             return jnp.asarray(found) if isinstance(flat, jax.Array) else found
 
         found["hand"] = derived
     found["reverse"] = jax.grad(fn)
     found["forward"] = lambda flat: _along(fn, directions, flat)
-    return lambda flat: jnp.reshape(fn(flat), (1,)), found
+    return lambda flat: _numpy(flat).reshape(fn(flat), (1,)), found
+
+
+def _numpy(array: Flat) -> Any:
+    """The NumPy of an array: its own or JAX's."""
+    return np if isinstance(array, np.ndarray) else jnp
 
 
 def _hessians(
@@ -308,7 +359,7 @@ def _traced(fn: Derivative, point: jax.Array, what: str) -> tuple[ClosedJaxpr, P
     except ArgumentError:
         raise
     except Exception as error:
-        raise ArgumentError(
+        raise UntraceableError(
             f"{what} cannot be traced by JAX, so write it in jax.numpy: {first_line(error)}"
         ) from error
     if "callback" in str(traced):

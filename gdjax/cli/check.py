@@ -1,4 +1,4 @@
-"""``gdjax check``: certificates of gradients."""
+"""``gdjax check``: certificates of gradients and of rules."""
 
 import logging
 import os
@@ -6,9 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from omegaconf import DictConfig
 
-from gdjax.certificates import GradientReport, check_gradient, check_hessian
+from gdjax._util.errors import ArgumentError
+from gdjax.certificates import GradientReport, check_gradient, check_hessian, check_rule
 from gdjax.cli.config import make_objectives, settings
 from gdjax.cli.output_folder import OutputFolder
+from gdjax.objectives.loading import find, load
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -18,6 +20,11 @@ def check(config: DictConfig, folder: OutputFolder) -> int:
 
     One objective gets its whole table, of several only those whose gradient is not right.
     """
+    if config.rule is not None:
+        return _check_rule(config)
+    for key in ("args", "pullback"):
+        if config[key] is not None:
+            raise ArgumentError(f"{key} belongs to a rule: give rule=my_file.py:f")
     objectives = make_objectives(config)
     kinds = [check_gradient, check_hessian] if config.hessian else [check_gradient]
     asked = settings(config, "points", "seed", "dtype")
@@ -44,3 +51,19 @@ def check(config: DictConfig, folder: OutputFolder) -> int:
         if found:
             log.error("%s: %s", word, ", ".join(f"{r.kind} of {r.name}" for r in found))
     return 0 if all(report.ok for report in reports) else 1
+
+
+def _check_rule(config: DictConfig) -> int:
+    """Certify a rule, with the arguments that a file holds; 1 if it breaks a law."""
+    if config.args is None:
+        raise ArgumentError("rule needs args: give args=my_file.py:args, what to call it with")
+    fn, args = find(config.rule, "rule"), load(config.args, "args")
+    args = args() if callable(args) else args
+    if config.pullback is not None:
+        fn = (fn, find(config.pullback, "pullback"))
+    given = args if isinstance(args, tuple) else (args,)
+    report = check_rule(fn, *given, order=config.order, seed=config.seed)
+    log.info("%s", report)
+    if not report.ok:
+        log.error("wrong: %s", report.line)
+    return 0 if report.ok else 1

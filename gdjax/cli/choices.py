@@ -121,7 +121,8 @@ def _spelled_out(task: str, word: str) -> str:
             f"objective.gradient says: objective.gradient={value}"
         )
     formula = key in ("objective.expression", "objective.model")
-    path = key in ("objective.fn", "objective.gradient", "objective.data") and "," not in value
+    paths = ("objective.fn", "objective.gradient", "objective.data", "rule", "args", "pullback")
+    path = key in paths and "," not in value
     if (formula or path) and value and value[0] not in "\"'":
         value = value.replace('"', r"\"")
         value = f'"{value}"'

@@ -26,7 +26,7 @@ tasks:
   compare  several optimizers from one start, on one landscape
   rank     many optimizers on many objectives, each tuned: profiles, ranks, a table
   sweep    many descents, over starts and hyperparameters: their share, basins, stability
-  check    certify a hand-derived gradient: is it right, and if not, where and how
+  check    certify a hand-derived gradient, or a rule: is it right, and if not, where and how
   certify  certify two optimizers as one method, step by step, on every objective
 
 gdjax objectives [NAME]    the catalogue, or all that is known about one objective

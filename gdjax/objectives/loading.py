@@ -146,6 +146,20 @@ def find(source: Any, argument: str = "fn") -> Any:
     """
     if callable(source):
         return source
+    found = load(source, argument)
+    if not callable(found):
+        raise ArgumentError(
+            f"{argument} must name a function, and {source} is a {type(found).__name__}"
+        )
+    return found
+
+
+def load(source: Any, argument: str) -> Any:
+    """What ``file.py:name`` or ``package.module:name`` holds, of whatever type.
+
+    Raises:
+        ArgumentError: as ``find`` does, but for its type.
+    """
     where, colon, name = str(source).rpartition(":")
     if not colon or not where or not name:
         raise ArgumentError(
@@ -155,12 +169,7 @@ def find(source: Any, argument: str = "fn") -> Any:
     if not hasattr(module, name):
         found = [key for key, value in vars(module).items() if _is_own(value, key, module)]
         raise unknown(f"function in {where}:", name, found)
-    found = getattr(module, name)
-    if not callable(found):
-        raise ArgumentError(
-            f"{argument} must name a function, and {source} is a {type(found).__name__}"
-        )
-    return found
+    return getattr(module, name)
 
 
 def _is_own(value: Any, name: str, module: ModuleType) -> bool:

@@ -183,7 +183,7 @@ def is_traced(point: PyTree) -> bool:
 def _numbers(point: PointLike) -> tuple[list[PyTree], tuple[tuple[str, tuple[int, ...]], ...]]:
     """The leaves of a point that hold numbers, and the paths and shapes of each."""
     pairs = jax.tree_util.tree_flatten_with_path(_arrays(point))[0]
-    found = [(_path(path), leaf) for path, leaf in pairs if _is_number(leaf)]
+    found = [(path_in_words(path), leaf) for path, leaf in pairs if _is_number(leaf)]
     return [leaf for _, leaf in found], tuple((path, np.shape(leaf)) for path, leaf in found)
 
 
@@ -213,7 +213,7 @@ def _is_number(leaf: object) -> bool:
     return isinstance(leaf, float | int) and not isinstance(leaf, bool)
 
 
-def _path(path: tuple[object, ...]) -> str:
+def path_in_words(path: tuple[object, ...]) -> str:
     """A path through a pytree, as its user writes it: ``layers[0].weight``."""
     text = ""
     for entry in path:
