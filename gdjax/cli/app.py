@@ -19,7 +19,7 @@ from gdjax._util.files import cache_folder
 from gdjax.cli.choices import check_choices, check_options, spelled_out, store_choices
 from gdjax.cli.commands import COMMANDS, LISTS, find
 from gdjax.cli.config import check_settings
-from gdjax.cli.hydra_versions import BASE
+from gdjax.cli.hydra_versions import BASE, composed_once
 from gdjax.cli.output_folder import OutputFolder, remove_unused
 from gdjax.cli.refusals import refuse
 
@@ -44,7 +44,7 @@ def main() -> None:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here, to be told in one line
         sys.argv = ["gdjax", *words]
         app = hydra.main(config_path=str(_config_folder()), config_name=command, **BASE)
-        with signals.before_end(_remove_folder_of_hydra):
+        with composed_once(words), signals.before_end(_remove_folder_of_hydra):
             app(_job(command, tracebacks))()
     except Exception as error:
         if tracebacks or isinstance(error, BrokenPipeError):  # whoever read has read enough
