@@ -218,7 +218,11 @@ def _bar(asked: Plans, ready: int, shown: bool) -> Iterator[Callable[[int], None
     from tqdm import tqdm
 
     with tqdm(total=asked.cells, initial=ready, unit=" descents", unit_scale=True) as bar:
-        yield bar.update
+
+        def tell(cells: int) -> None:
+            bar.update(cells)
+
+        yield tell
 
 
 def _check_memory(asked: Plans, in_memory: bool) -> None:

@@ -1,15 +1,19 @@
 """The command line; the only importer of Hydra."""
 
+import os
 import sys
-from typing import NoReturn
-
-from gdjax._util import signals
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Entry point of the ``gdjax`` command; it ends the process."""
     called = " ".join(["gdjax", *sys.argv[1:2]])
-    signals.end_at_signals(called)  # before anything that takes time
+    try:
+        from gdjax._util import signals  # from here on a signal is awaited
+
+        signals.end_at_signals(called)
+    except KeyboardInterrupt:
+        os.write(2, f"{called}: interrupted\n".encode())
+        os._exit(130)
     code = 0
     try:
         command()
@@ -20,8 +24,8 @@ def main() -> NoReturn:
             code = 1
     except BrokenPipeError:  # whoever read has read enough
         code = signals.UNREAD
-    except BaseException:  # its traceback was asked for
-        sys.excepthook(*sys.exc_info())
+    except BaseException as error:  # its traceback was asked for
+        sys.excepthook(type(error), error, error.__traceback__)
         code = 1
     signals.finish(called, code)
 

@@ -65,7 +65,7 @@ def _job(command: str, tracebacks: bool) -> Callable[[DictConfig], None]:
             remove_unused(path)
             if tracebacks or isinstance(error, BrokenPipeError):
                 raise
-            refuse(command, error, path)
+            refuse(command, error, Path(os.path.relpath(path)))
         if code is None:  # it has only told what it would do
             remove_unused(path)
             return
