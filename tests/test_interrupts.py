@@ -25,6 +25,14 @@ sys.argv[0] = "gdjax"
 from gdjax.cli import main
 main()
 """
+# It says when gdjax's first line is next.
+BEGUN = """
+import os, sys
+sys.argv[0] = "gdjax"
+os.write(1, b"!")
+from gdjax.cli import main
+main()
+"""
 # Every command at a small size, and a word for how much of it there is to press in.
 COMMANDS = {
     "help": "run --help",
@@ -201,8 +209,9 @@ def press_often(folder, name, times):
     for number in range(times):
         into = folder / str(number)
         into.mkdir()
-        process = begin(into, *COMMANDS[name].split())
-        time.sleep(0.05 + (number + shift) / times * whole_time)
+        process = begin(into, *COMMANDS[name].split(), code=BEGUN)
+        assert process.stdout.read(1) == "!"
+        time.sleep((number + shift) / times * whole_time)
         process.send_signal(signal.SIGINT)
         line = f"gdjax {COMMANDS[name].split()[0]}: interrupted"
         hit += check_ended(into, *ended(process), line)
