@@ -1,8 +1,6 @@
 """See, sweep and certify gradient descent."""
 
-from typing import TYPE_CHECKING
-
-from gdjax._util import lazy
+TYPE_CHECKING = False  # as typing has it, which takes longer to load than all of this
 
 if TYPE_CHECKING:
     from gdjax import metrics, objectives, optimizers, plotting, results, starts, theory
@@ -112,8 +110,14 @@ _HOMES = {
 }
 
 if not TYPE_CHECKING:  # else a type checker would take every name for one of gdjax
-    __getattr__ = lazy.loader(__name__, _HOMES)
+
+    def __getattr__(name: str):
+        from gdjax._util import lazy  # nothing is loaded before it is used
+
+        return lazy.loader(__name__, _HOMES)(name)
 
 
 def __dir__() -> list[str]:
+    from gdjax._util import lazy
+
     return [*lazy.listing(globals())(), "__version__"]

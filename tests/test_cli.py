@@ -3,12 +3,9 @@ import csv
 import io
 import json
 import logging
-import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import absl.logging
@@ -21,8 +18,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gdjax import ArgumentError, cli, heavy_ball, objectives, results, sweep
-from gdjax._util import signals
+from gdjax import ArgumentError, cli, objectives, results
 
 ROOT = Path(cli.__file__).parents[2]
 EXPERIMENTS = sorted((ROOT / "conf" / "experiment").glob("*.yaml"))
@@ -44,7 +40,7 @@ def gdjax(monkeypatch, tmp_path):
         kept = root.handlers[:]
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
-                cli.main()
+                cli.command()
             except SystemExit as stop:
                 code = stop.code or 0
         for handler in set(root.handlers) - set(kept):  # those of Hydra hold the streams above
@@ -709,71 +705,6 @@ def test_objectives_prints_the_catalogue_or_one_of_it_and_leaves_no_files(gdjax,
     code, _, err = gdjax("objectives", "branin", "beale")
     assert (code, err.count("\n")) == (2, 1)
     assert not list(tmp_path.iterdir())
-
-
-def test_an_interrupt_ends_the_command_in_one_line(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gdjax.cli", "sweep", "sweep=starts", "starts.number=1048576",
-         "steps=100000", "stopping=false"],
-        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    while not list(tmp_path.glob("outputs/sweep/stores/*.zarr")):
-        time.sleep(0.05)
-        assert process.poll() is None
-    os.kill(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
-    assert process.returncode == 130
-    assert errors == "gdjax sweep: interrupted\n"
-
-
-@pytest.mark.parametrize("delay", [0, 0.1, 0.5, 1, 2])  # seconds: most of them go into imports
-def test_an_interrupt_is_answered_while_the_command_starts(tmp_path, delay):
-    code = """
-import sys
-def told(event, names):
-    if event == "import" and names[0] == "gdjax.cli.app":
-        print("begun", flush=True)
-sys.addaudithook(told)
-sys.argv[1:] = ["run", "objective=ackley", "steps=1000000"]
-from gdjax.cli import main
-main()
-"""
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=tmp_path, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdout.readline() == "begun\n"
-    time.sleep(delay)
-    os.kill(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
-    assert (errors, process.returncode) == ("gdjax run: interrupted\n", 130)
-
-
-def test_what_fails_after_an_interrupt_failed_of_it(capsys):
-    class Extension:
-        def __del__(self):  # as a callback of XLA's, it drops the KeyboardInterrupt
-            signal.raise_signal(signal.SIGINT)
-
-    def load():
-        Extension()
-        raise ImportError("an extension that was interrupted")
-
-    with pytest.raises(KeyboardInterrupt), signals.catch_sigint():
-        load()
-    with pytest.raises(ImportError, match="of its own"), signals.catch_sigint():
-        raise ImportError("of its own")
-    assert capsys.readouterr().err == ""
-
-
-def test_a_lost_interrupt_is_found_between_two_blocks():
-    with signals.catch_sigint():
-        signals.check()
-        with contextlib.suppress(KeyboardInterrupt):  # as a callback of XLA's does
-            signal.raise_signal(signal.SIGINT)
-            time.sleep(0.1)
-        with pytest.raises(KeyboardInterrupt):
-            sweep(objectives.get("sphere"), heavy_ball(0.1))
-    signals.check()
 
 
 def test_a_sweep_that_keeps_less_tells_and_draws_less(gdjax, tmp_path):

@@ -293,12 +293,12 @@ def test_processes_that_run_at_once_share_a_folder(tmp_path):
 COMMAND = """
 import collections, jax, sys
 from gdjax._kernels.llvm import kernel
-from gdjax.cli import main
+from gdjax.cli import command
 counts, compiler = collections.Counter(), kernel._compile
 kernel._compile = lambda text: counts.update(llvm=1) or compiler(text)
 jax.monitoring.register_event_listener(lambda event, **more: counts.update([event]))
 sys.argv = ["gdjax", *sys.argv[1:]]
-main()
+command()
 print(counts["llvm"], counts["/jax/compilation_cache/cache_misses"])
 """
 

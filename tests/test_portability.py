@@ -20,26 +20,18 @@ def test_without_an_affinity_all_processors_count(monkeypatch):
     assert runner.processors() == 1
 
 
-@pytest.mark.parametrize("context", [signals.catch_sigint, lambda: signals.exit_on_sigint("gdjax")])
-def test_a_thread_that_may_handle_no_signals_leaves_them_alone(context):
-    before, done = signal.getsignal(signal.SIGINT), []
-
-    def work():
-        with context():
-            done.append(signal.getsignal(signal.SIGINT) is before)
-
-    thread = threading.Thread(target=work)
+def test_a_thread_that_may_handle_no_signals_leaves_them_alone():
+    before = signal.getsignal(signal.SIGINT)
+    thread = threading.Thread(target=signals.end_at_signals, args=("gdjax",))
     thread.start()
     thread.join()
-    assert done == [True]
+    assert signal.getsignal(signal.SIGINT) is before
 
 
-@pytest.mark.parametrize("context", [signals.catch_sigint, lambda: signals.exit_on_sigint("gdjax")])
-def test_a_handler_that_cannot_be_put_back_stays(monkeypatch, context):
+def test_a_handler_that_cannot_be_put_back_stays(monkeypatch):
     before = signal.getsignal(signal.SIGINT)
     monkeypatch.setattr(signal, "getsignal", lambda number: None)  # one that C installed
-    with context():
-        pass
+    signals.end_at_signals("gdjax")
     monkeypatch.undo()
     assert signal.getsignal(signal.SIGINT) is before
 

@@ -95,7 +95,7 @@ def test_the_version_is_that_of_the_package(monkeypatch):
 def test_the_command_says_its_version_and_what_it_runs_on_without_loading_it():
     code = (
         "import sys; sys.argv[1:] = ['--version']\n"
-        "from gdjax.cli import main; main()\n"
+        "from gdjax.cli import command; command()\n"
         "print(sys.modules.keys() & {'jax', 'numpy', 'hydra'})"
     )
     first, *others, last = python(code).splitlines()

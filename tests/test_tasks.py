@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 
 import gdjax
 from gdjax import certificates, plotting, results
+from gdjax._util import signals
 from gdjax.cli import certify, check, compare, rank, run, sweep
 from gdjax.cli.output_folder import OutputFolder
 from gdjax.comparison import comparison
@@ -41,7 +42,8 @@ def saved():
     pictures = []
 
     def save(figure, path, dpi=150):
-        pictures.append((path.name, dpi))
+        path.touch()
+        pictures.append((path.name.removeprefix(".partial-"), dpi))
         return path
 
     blank = dict.fromkeys(("comparison", "convergence", "fit"), lambda *_: Figure())
@@ -609,26 +611,33 @@ def test_two_axes_and_one_value_are_told_with_their_numbers(told, saved, tmp_pat
     )
 
 
-def test_an_interrupted_sweep_says_what_is_in_the_store(told, tmp_path):
+def test_an_interrupted_sweep_says_what_is_in_the_store(capsys, tmp_path):
     store = tmp_path / "mine"
     done = xr.Dataset({"evaluations": ("start", np.array([9] * 1200 + [-1] * 800))})
-    prepared = SimpleNamespace(
-        layout=layout_of(2000), digest="abc", run=Mock(side_effect=KeyboardInterrupt)
-    )
+
+    class EndedError(Exception):
+        """What a signal does here."""
+
+    def end(*_, **__):
+        for action in signals._actions:
+            action()
+        raise EndedError
+
+    prepared = SimpleNamespace(layout=layout_of(2000), digest="abc", run=end)
     with (
         patch.object(results, "open_results", Mock(return_value=done)),
-        pytest.raises(KeyboardInterrupt),
+        pytest.raises(EndedError),
     ):
         asked_for(prepared, {"store": str(store)}, tmp_path / "now")
-    assert told() == []  # nothing was begun
+    assert capsys.readouterr().out == ""  # nothing was begun
     (store / "part").mkdir(parents=True)
     with (
         patch.object(results, "Store", store_without(range(1200, 2000))),
         patch.object(results, "open_results", Mock(return_value=done)),
-        pytest.raises(KeyboardInterrupt),
+        pytest.raises(EndedError),
     ):
         asked_for(prepared, {"store": str(store)}, tmp_path / "now")
-    assert told() == [
-        f"interrupted: 1,200 of 2,000 descents are in {store}; the same command continues"
-    ]
+    assert capsys.readouterr().out == (
+        f"1,200 of 2,000 descents are in {store}; the same command continues\n"
+    )
     assert not (tmp_path / "now").exists()

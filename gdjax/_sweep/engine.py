@@ -200,11 +200,12 @@ class Sweep:
         ready = asked.cells - sum(last - first for first, last in map(asked.bounds, missing))
         with _bar(asked, ready, progress) as done, ThreadPoolExecutor(1) as writer:
             written = writer.submit(lambda: None)
-            for index in missing:  # a chunk is written while the next one is computed
-                arrays = runner(index, None, done)
+            with signals.before_end(lambda: written.result()):  # what is written is not lost
+                for index in missing:  # a chunk is written while the next one is computed
+                    arrays = runner(index, None, done)
+                    written.result()
+                    written = writer.submit(folder.write, index, arrays)
                 written.result()
-                written = writer.submit(folder.write, index, arrays)
-            written.result()
         return results.open_results(Path(store))
 
 
@@ -212,7 +213,7 @@ class Sweep:
 def _bar(asked: Plans, ready: int, shown: bool) -> Iterator[Callable[[int], None]]:
     """A function that takes how many descents were finished, and shows their number."""
     if not shown:
-        yield lambda cells: signals.check()
+        yield lambda cells: None
         return
     from tqdm import tqdm
 
@@ -220,7 +221,6 @@ def _bar(asked: Plans, ready: int, shown: bool) -> Iterator[Callable[[int], None
 
         def tell(cells: int) -> None:
             bar.update(cells)
-            signals.check()
 
         yield tell
 

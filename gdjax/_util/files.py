@@ -3,8 +3,11 @@
 import contextlib
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+from gdjax._util import signals
 
 try:
     import fcntl
@@ -41,6 +44,37 @@ def flush(file: IO[Any]) -> None:
             fcntl.fcntl(file.fileno(), whole)  # pyright: ignore  # it is there
             return
     os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def whole(file: Path) -> Iterator[Path]:
+    """A place for what becomes the file at the end, in one step; nothing is left if that fails.
+
+    It has the suffix of the file, which says in what format many a library writes.
+
+    Args:
+        file: its path; one that is there is replaced.
+
+    Raises:
+        OSError: the system refuses.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> with whole(folder / "a.txt") as partial:
+        ...     _ = partial.write_text("whole")
+        ...     print((folder / "a.txt").exists(), partial.suffix)
+        False .txt
+        >>> [path.name for path in folder.iterdir()]
+        ['a.txt']
+    """
+    partial = file.with_name(f".partial-{file.name}")
+    with signals.unfinished(str(partial)):
+        try:
+            yield partial
+            rename(partial, file)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def rename(old: Path, new: Path) -> None:

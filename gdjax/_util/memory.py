@@ -12,7 +12,7 @@ def available_memory() -> int:
     """Bytes that can be had without swapping, as far as the system says.
 
     The system is asked by psutil, on Linux, macOS and Windows alike. A container on Linux may
-    have less than that, and its limit counts too.
+    have less than that, and so may a process, by ``ulimit -v``: their limits count too.
 
     Example:
         >>> available_memory() > 0
@@ -21,8 +21,8 @@ def available_memory() -> int:
     import psutil  # here, since few calls need it
 
     free = psutil.virtual_memory().available
-    limit = _room_in_container()
-    return free if limit is None else min(free, limit)
+    limits = _room_in_container(), _room_in_process()
+    return min([free, *(limit for limit in limits if limit is not None)])
 
 
 def _room_in_container() -> int | None:
@@ -34,6 +34,20 @@ def _room_in_container() -> int | None:
     except (OSError, ValueError, StopIteration):
         return None
     return max(limit - used + cache, 0)  # files that are only cached make room
+
+
+def _room_in_process() -> int | None:
+    """Bytes that may still be added to the addresses of this process; None without a limit."""
+    try:
+        import resource  # Windows has none
+    except ImportError:
+        return None
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return None
+    import psutil
+
+    return max(limit - psutil.Process().memory_info().vms, 0)
 
 
 def size(count: int) -> str:

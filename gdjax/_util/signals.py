@@ -1,7 +1,9 @@
-"""Ctrl-C, kept in mind: Python drops a KeyboardInterrupt that falls into a callback of XLA's.
+"""Ctrl-C, at any moment: the command ends at once, in one line, with nothing unwound.
 
-Linux, macOS and Windows all send SIGINT, and only the main thread may handle it. In any other
-thread, or under a handler that Python cannot put back, Ctrl-C stays as it was.
+Python's own way, a KeyboardInterrupt, is lost in callbacks of XLA's, comes out of an import as
+another error, waits until a compilation is over, and leaves XLA's threads to crash while Python
+is taken down. Here the handler itself ends the process; while the main thread is inside a
+library, where Python calls no handler, a thread that is told of each signal does.
 """
 
 import contextlib
@@ -9,75 +11,127 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from typing import NoReturn
 
-_pressed = threading.Event()
+ENDINGS = {signal.SIGINT: ("interrupted", 130), signal.SIGTERM: ("terminated", 143)}
+UNREAD = 141  # the exit code of what SIGPIPE ends: nobody reads on
+GRACE = 0.3  # seconds in which the main thread can answer, before another one does
+PATIENCE = 5.0  # seconds in which what is half done can be finished
+
+_actions: list[Callable[[], object]] = []
+_unfinished: set[str] = set()
+
+
+def end_at_signals(called: str) -> None:
+    """From now on SIGINT and SIGTERM end this process, in one line; a second one without delay.
+
+    It does nothing in a thread that may handle no signals, or where C installed the handlers.
+
+    Args:
+        called: the command, as the line begins.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or any(signal.getsignal(number) is None for number in ENDINGS):
+        return
+    process, leaving, saying = os.getpid(), threading.Lock(), threading.Lock()
+
+    def stop(number: int) -> NoReturn:
+        how, code = ENDINGS[signal.Signals(number)]
+        if os.getpid() != process:  # a fork has nothing to say
+            os._exit(code)
+        if saying.acquire(blocking=False):
+            with contextlib.suppress(OSError):
+                os.write(2, f"{called}: {how}\n".encode())
+        _remove_unfinished()
+        os._exit(code)
+
+    def leave(number: int, *_: object) -> NoReturn:
+        if os.getpid() == process:
+            if not leaving.acquire(blocking=False):
+                threading.Event().wait()  # another thread is at it
+            _remove_unfinished()
+            for action in reversed(_actions):
+                with contextlib.suppress(BaseException):
+                    action()
+            with contextlib.suppress(BaseException):
+                sys.stdout.flush()
+        stop(number)
+
+    def take_over(number: int) -> None:
+        time.sleep(GRACE)
+        if not leaving.locked():
+            threading.Thread(target=leave, args=(number,), daemon=True).start()
+        time.sleep(PATIENCE)
+        stop(number)
+
+    def watch() -> None:
+        pressed = False
+        while told := os.read(reader, 1):
+            if told[0] in ENDINGS:
+                if pressed:
+                    stop(told[0])
+                pressed = True
+                threading.Thread(target=take_over, args=(told[0],), daemon=True).start()
+
+    reader, writer = os.pipe()
+    for number in ENDINGS:
+        signal.signal(number, leave)
+    with contextlib.suppress(OSError, AttributeError):  # Windows needs none of it
+        os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextlib.contextmanager
-def catch_sigint() -> Iterator[None]:
-    """A context in which ``check`` knows of a Ctrl-C that the main thread lost.
-
-    Nothing is printed of the callback that lost it, and what fails after a Ctrl-C failed of it:
-    it comes out as a KeyboardInterrupt.
-    """
-    before, complain = signal.getsignal(signal.SIGINT), sys.unraisablehook
-    if not _may_handle(before):
-        yield
-        return
-
-    def press(*_: object) -> None:
-        _pressed.set()
-        raise KeyboardInterrupt
-
-    def quiet(lost: "sys.UnraisableHookArgs") -> None:
-        if not issubclass(lost.exc_type, KeyboardInterrupt):
-            complain(lost)
-
-    _pressed.clear()
-    signal.signal(signal.SIGINT, press)
-    sys.unraisablehook = quiet
+def before_end(action: Callable[[], object]) -> Iterator[None]:
+    """A context in which a signal that ends the command calls this first; the latest is first."""
+    _actions.append(action)
     try:
         yield
-    except Exception:
-        check()
-        raise
     finally:
-        sys.unraisablehook = complain
-        signal.signal(signal.SIGINT, before)
-        _pressed.clear()
+        _actions.remove(action)
 
 
 @contextlib.contextmanager
-def exit_on_sigint(called: str) -> Iterator[None]:
-    """A context in which Ctrl-C ends the process at once, in one line; for imports.
+def unfinished(path: str) -> Iterator[None]:
+    """A context in which a file or folder is half made, and goes if a signal ends the command."""
+    _unfinished.add(path)
+    try:
+        yield
+    finally:
+        _unfinished.discard(path)
 
-    A KeyboardInterrupt in the middle of them comes out as an ImportError of some extension, or
-    is lost in a callback. Where SIGINT cannot be handled, it does nothing.
+
+def finish(called: str, code: int) -> NoReturn:
+    """End this process, once all has been said; XLA's threads crash while Python is taken down.
+
+    A reader that has enough, as ``head`` has, is no error; a full disk is.
     """
+    import atexit  # a log may still be open
 
-    def leave(*_: object) -> None:
+    atexit._run_exitfuncs()
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        code = code or UNREAD
+    except OSError as error:
+        print(f"{called}: cannot write to the output: {error.strerror}", file=sys.stderr)
+        code = code or 1
+    with contextlib.suppress(OSError):
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    os._exit(code)
+
+
+def _remove_unfinished() -> None:
+    for path in tuple(_unfinished):
         with contextlib.suppress(OSError):
-            os.write(2, f"{called}: interrupted\n".encode())
-        os._exit(130)
+            if os.path.isdir(path):
+                import shutil  # few calls come here
 
-    before = signal.getsignal(signal.SIGINT)
-    if not _may_handle(before):
-        yield
-        return
-    signal.signal(signal.SIGINT, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _may_handle(before: object) -> bool:
-    """Whether Python lets this thread replace a handler, and put it back."""
-    return before is not None and threading.current_thread() is threading.main_thread()
-
-
-def check() -> None:
-    """Raise KeyboardInterrupt if Ctrl-C was pressed; from any thread."""
-    if _pressed.is_set():
-        raise KeyboardInterrupt
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)

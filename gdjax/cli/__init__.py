@@ -1,36 +1,65 @@
 """The command line; the only importer of Hydra."""
 
+import os
 import sys
-
-from gdjax._util import signals
-from gdjax.cli.commands import HELP, USAGE
 
 
 def main() -> None:
-    """Entry point of the ``gdjax`` command."""
+    """Entry point of the ``gdjax`` command; it ends the process."""
+    called = " ".join(["gdjax", *sys.argv[1:2]])
+    try:
+        from gdjax._util import signals  # from here on a signal is awaited
+
+        signals.end_at_signals(called)
+    except KeyboardInterrupt:
+        os.write(2, f"{called}: interrupted\n".encode())
+        os._exit(130)
+    code = 0
+    try:
+        command()
+    except SystemExit as stop:
+        code = stop.code or 0
+        if not isinstance(code, int):
+            print(code, file=sys.stderr)
+            code = 1
+    except BrokenPipeError:  # whoever read has read enough
+        code = signals.UNREAD
+    except BaseException as error:  # its traceback was asked for
+        sys.excepthook(type(error), error, error.__traceback__)
+        code = 1
+    signals.finish(called, code)
+
+
+def command() -> None:
+    """What the words of the call ask for.
+
+    Raises:
+        SystemExit: it failed, with the exit code.
+    """
+    from gdjax.cli.commands import HELP, LISTS, USAGE, find
+
     words = sys.argv[1:]
     if not words or words[0] in HELP:
-        print(USAGE, end="")
-        return
-    called = f"gdjax {words[0]}"
-    with signals.exit_on_sigint(called):  # the imports take a while
-        if words[0] == "--version":
-            print(_versions())
-            return
+        _say(USAGE)
+    elif words[0] == "--version":
+        from gdjax._util.version import versions
+
+        _say("".join(f"{name} {version}\n" for name, version in versions().items()))
+    elif words[0] in LISTS:
+        _say(find(words[0])(words[1:]))
+    else:
         from gdjax.cli import app
+
+        app.main()
+
+
+def _say(text: str) -> None:
     try:
-        with signals.catch_sigint():
-            app.main()
-    except KeyboardInterrupt:
-        print(f"{called}: interrupted", file=sys.stderr)
-        sys.exit(130)
-
-
-def _versions() -> str:
-    """A package a line, gdjax first."""
-    from gdjax._util.version import versions
-
-    return "\n".join(f"{name} {version}" for name, version in versions().items())
+        print(text, end="", flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        sys.exit(f"gdjax {sys.argv[1]}: cannot write to the output: {error.strerror}")
 
 
 __all__ = ["main"]

@@ -1,6 +1,7 @@
 """The ``gdjax`` command: each a Hydra app, its errors in one line."""
 
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -9,34 +10,30 @@ from pathlib import Path
 import hydra
 import jax
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
 from gdjax import objectives, optimizers
 from gdjax._util import signals
-from gdjax._util.errors import ArgumentError, check_known
+from gdjax._util.errors import check_known
 from gdjax._util.files import cache_folder
 from gdjax.cli.choices import check_choices, check_options, spelled_out, store_choices
 from gdjax.cli.commands import COMMANDS, LISTS, find
 from gdjax.cli.config import check_settings
-from gdjax.cli.hydra_versions import BASE
+from gdjax.cli.hydra_versions import BASE, composed_once
 from gdjax.cli.output_folder import OutputFolder, remove_unused
 from gdjax.cli.refusals import refuse
 
-REFUSED = (ArgumentError, HydraException, OmegaConfBaseException, OSError)
+COMPLETION = ("-sc", "--shell-completion")
 
 
 def main() -> None:
-    """The ``gdjax`` command; Ctrl-C is left to the caller."""
+    """A command of the table, or a completion; signals are left to the caller."""
     command, *words = sys.argv[1:]
-    if completing := command in ("-sc", "--shell-completion"):
+    if completing := command in COMPLETION:
         command, words = _complete(), [command, *words]
+    logging.raiseExceptions = False  # a log that nobody reads on, as under head, ends nothing
     tracebacks = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
     try:
-        if command in LISTS:
-            print(find(command)(words))
-            return
         check_known("task", command, [*COMMANDS, *LISTS])
         _configure_jax()
         choices = store_choices(command)
@@ -44,15 +41,13 @@ def main() -> None:
         if not completing:
             check_options(words)
             check_choices(choices, words)
-            with signals.exit_on_sigint(f"gdjax {command}"):  # its imports take a while
-                find(command)
         os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here, to be told in one line
         sys.argv = ["gdjax", *words]
         app = hydra.main(config_path=str(_config_folder()), config_name=command, **BASE)
-        signals.check()
-        app(_job(command, tracebacks))()
-    except REFUSED as error:
-        if tracebacks:
+        with composed_once(words), signals.before_end(_remove_folder_of_hydra):
+            app(_job(command, tracebacks))()
+    except Exception as error:
+        if tracebacks or isinstance(error, BrokenPipeError):  # whoever read has read enough
             raise
         refuse(command, error)
 
@@ -66,14 +61,11 @@ def _job(command: str, tracebacks: bool) -> Callable[[DictConfig], None]:
             check_settings(config)
             folder = OutputFolder(Path(os.path.relpath(path)), config.get("plot"))
             code = find(command)(config, folder)
-        except KeyboardInterrupt:
+        except Exception as error:
             remove_unused(path)
-            raise
-        except REFUSED as error:
-            remove_unused(path)
-            if tracebacks:
+            if tracebacks or isinstance(error, BrokenPipeError):
                 raise
-            refuse(command, error)
+            refuse(command, error, Path(os.path.relpath(path)))
         if code is None:  # it has only told what it would do
             remove_unused(path)
             return
@@ -82,6 +74,12 @@ def _job(command: str, tracebacks: bool) -> Callable[[DictConfig], None]:
             sys.exit(code)
 
     return job
+
+
+def _remove_folder_of_hydra() -> None:
+    """Take back the folder of the job that began last, if it is empty."""
+    if HydraConfig.initialized():
+        remove_unused(Path(HydraConfig.get().runtime.output_dir))
 
 
 def _config_folder() -> Path:

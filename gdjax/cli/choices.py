@@ -42,10 +42,18 @@ def store_choices(command: str) -> Choices:
     }
     if command in ("check", "certify"):
         choices["objective"]["all"] = {"name": "all"}
+    ConfigStore.instance().repo = _Shared(ConfigStore.instance().repo)
     for group, nodes in choices.items():
         for name, node in nodes.items():
             ConfigStore.instance().store(name, node, group=group, **REPLACE)
     return choices
+
+
+class _Shared(dict[str, Any]):
+    """What Hydra copies a hundred times for one help, and changes no copy of."""
+
+    def __deepcopy__(self, memo: object) -> "_Shared":
+        return self
 
 
 def _parameters(catalogue: Any, name: str) -> dict[str, Any]:

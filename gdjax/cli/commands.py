@@ -1,6 +1,5 @@
 """The commands: where each is found, and what ``gdjax --help`` says of them; no JAX here."""
 
-import pkgutil
 from typing import Any
 
 # A config and a folder in, the exit code out, or None where nothing is to be left; each loads what
@@ -48,4 +47,6 @@ eval "$(gdjax -sc install=bash)"   completion for this shell
 
 def find(name: str) -> Any:
     """The function of a command or a list, by its name."""
+    import pkgutil  # no help needs it
+
     return pkgutil.resolve_name((COMMANDS | LISTS)[name])

@@ -1,8 +1,11 @@
-"""What Hydra 1.3 and Hydra 1.4 must be told for both to do the same."""
+"""What Hydra 1.3 and Hydra 1.4 must be told for both to do the same, and to do it once."""
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import hydra
+from hydra._internal.hydra import Hydra
 
 _OLD = hydra.__version__.startswith("1.3.")
 
@@ -11,3 +14,20 @@ BASE: dict[str, Any] = {"version_base": "1.3"} if _OLD else {}
 
 # A choice may be stored again, with other parameters. Hydra 1.4 wants to hear that it is meant.
 REPLACE: dict[str, Any] = {} if _OLD else {"replace": True}
+
+
+@contextlib.contextmanager
+def composed_once(words: Sequence[str]) -> Iterator[None]:
+    """A context in which Hydra does not compose a config only to read ``hydra.mode`` in it.
+
+    None of gdjax's configs sets it; another's may, which a word that brings one in lets it read.
+    """
+    brings = ("hydra", "+hydra", "experiment", "+experiment", "--config", "-cd", "-cp", "-cn")
+    if any(word.startswith(brings) for word in words):
+        yield
+        return
+    kept, Hydra.get_mode = Hydra.get_mode, lambda *_, **__: None
+    try:
+        yield
+    finally:
+        Hydra.get_mode = kept

@@ -1,20 +1,24 @@
 """What ``gdjax objectives`` and ``gdjax optimizers`` print: all of them, or the one named."""
 
+import os
+import sys
 from collections.abc import Callable
 
-from gdjax import objectives
 from gdjax._util.errors import ArgumentError
 from gdjax.cli.commands import HELP, USAGE
-from gdjax.optimizers import listing
 
 
 def list_objectives(words: list[str]) -> str:
     """The catalogue of objectives, or the one that is named."""
+    from gdjax import objectives  # a list loads no more than it tells
+
     return _listed("objectives", words, lambda: str(objectives.table()), objectives.describe)
 
 
 def list_optimizers(words: list[str]) -> str:
     """All optimizers, or the one that is named."""
+    from gdjax.optimizers import listing
+
     return _listed("optimizers", words, listing.every, listing.one)
 
 
@@ -22,7 +26,13 @@ def _listed(
     kind: str, words: list[str], every: Callable[[], str], one: Callable[[str], str]
 ) -> str:
     if words and words[0] in HELP:
-        return USAGE.rstrip()
-    if len(words) > 1:
-        raise ArgumentError(f"{kind} takes one name or none, got {' '.join(words)}")
-    return one(words[0]) if words else every()
+        return USAGE
+    try:
+        if len(words) > 1:
+            raise ArgumentError(f"{kind} takes one name or none, got {' '.join(words)}")
+        return (one(words[0]) if words else every()) + "\n"
+    except ArgumentError as error:
+        if os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0"):
+            raise
+        print(f"gdjax {kind}: {error}", file=sys.stderr)
+        sys.exit(2)

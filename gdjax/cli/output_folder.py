@@ -1,5 +1,6 @@
 """Where a command's files go: the one writer of pictures, arrays, tables, summary and config."""
 
+import contextlib
 import csv
 import json
 import logging
@@ -10,6 +11,8 @@ from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
+
+from gdjax._util.files import whole
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -35,42 +38,51 @@ class OutputFolder:
 
             plotting.check_output(self._format, self._dpi)
 
-    def file(self, name: str) -> Path:
-        """Where a file of this name is to be written."""
+    def place(self, name: str) -> Path:
+        """Where a file of this name goes."""
         self.path.mkdir(parents=True, exist_ok=True)
         return self.path / name
+
+    def file(self, name: str) -> contextlib.AbstractContextManager[Path]:
+        """Where a file is to be written, which has this name once it is whole."""
+        return whole(self.place(name))
 
     def pictures(self, figures: Mapping[str, Any]) -> list[str]:
         """Save figures by name; returns the names of the files."""
         from gdjax import plotting
 
-        files = [re.sub(r"[^\w.=-]+", "_", name.replace(" = ", "="))[:200] for name in figures]
-        return [
-            plotting.save(figure, self.file(f"{file}.{self._format}"), self._dpi).name
-            for file, figure in zip(files, figures.values(), strict=True)
-        ]
+        files = []
+        for name, figure in figures.items():
+            stem = re.sub(r"[^\w.=-]+", "_", name.replace(" = ", "="))[:200]
+            files.append(f"{stem}.{self._format}")
+            with self.file(files[-1]) as file:
+                plotting.save(figure, file, self._dpi)
+        return files
 
     def arrays(
         self, name: str, arrays: Mapping[str, Any], save: Callable[..., None] = np.savez
     ) -> None:
         """Write arrays by name, compressed or not."""
-        save(self.file(name), **arrays)
+        with self.file(name) as file:
+            save(file, **arrays)
 
     def table(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write rows with the same keys as CSV."""
         rows = list(rows)
-        with self.file(name).open("w", newline="") as out:
+        with self.file(name) as file, file.open("w", newline="") as out:
             writer = csv.DictWriter(out, rows[0] if rows else ["objective"])
             writer.writeheader()
             writer.writerows(rows)
 
     def summary(self, summary: Mapping[str, Any]) -> None:
         """Write what came out, as plain numbers and words."""
-        self.file("summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+        with self.file("summary.json") as file:
+            file.write_text(json.dumps(summary, indent=2) + "\n")
 
     def config(self, config: DictConfig) -> None:
         """Write the config that all of this came from."""
-        OmegaConf.save(config, self.file("config.yaml"), resolve=True)
+        with self.file("config.yaml") as file:
+            OmegaConf.save(config, file, resolve=True)
 
     def tell(self, names: Iterable[str]) -> None:
         """Say where the files of these names are."""

@@ -93,7 +93,8 @@ def _write_tables(found: Ranking, folder: OutputFolder) -> list[str]:
     names = [*tables, "ranking.npz"]
     if importlib.util.find_spec("pyarrow"):
         names.append("runs.parquet")
-        _runs(found, folder.file("runs.parquet"))
+        with folder.file("runs.parquet") as file:
+            _runs(found, file)
     return names
 
 

@@ -1,14 +1,18 @@
-"""Bad calls, told in one line."""
+"""Bad calls, and what else ends a command, told in one line."""
 
 import sys
+import traceback
+from pathlib import Path
 from typing import NoReturn
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, first_line, said, unknown
+from gdjax._util.files import whole
 
+REFUSED = (ArgumentError, HydraException, OmegaConfBaseException, OSError)
 NO_KEY = (ConfigKeyError, ConfigAttributeError)
 # What settings were called in configs that were written before.
 RENAMED = {
@@ -17,8 +21,17 @@ RENAMED = {
 }  # fmt: skip
 
 
-def refuse(command: str, error: Exception) -> NoReturn:
-    """Tell a bad call in one line, and leave with exit code 2."""
+def refuse(command: str, error: Exception, folder: Path | None = None) -> NoReturn:
+    """Tell a bad call in one line, and leave with exit code 2; with 1 where the call was good.
+
+    Args:
+        command: its name.
+        error: what came out of it.
+        folder: where the traceback of an error that nobody foresaw is written.
+    """
+    if not isinstance(error, REFUSED):
+        print(f"gdjax {command}: {_failed(error, folder)}", file=sys.stderr)
+        sys.exit(1)
     # What lies behind an ArgumentError is told in it; Hydra's errors leave it to their cause.
     cause = None if isinstance(error, ArgumentError) else error.__cause__
     told = _told(command, error, cause)
@@ -26,6 +39,24 @@ def refuse(command: str, error: Exception) -> NoReturn:
     message = "; ".join(dict.fromkeys(line.strip().rstrip(".") for line in lines if line.strip()))
     print(f"gdjax {command}: {message}", file=sys.stderr)
     sys.exit(2)
+
+
+def _failed(error: Exception, folder: Path | None) -> str:
+    """What a person is told of an error that is no bad call: memory, or a fault in a program."""
+    if isinstance(error, MemoryError) or str(error).startswith("RESOURCE_EXHAUSTED"):
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"in {last.name}, {Path(last.filename).name}:{last.lineno}"
+        return f"out of memory: {said(error) if str(error) else where}"
+    told = f"an error that gdjax did not foresee: {first_line(error)}"
+    if folder is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with whole(folder / "traceback.txt") as file:
+                file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+            return f"{told}; where it came from is in {file.with_name('traceback.txt')}"
+        except OSError:  # a full disk must not hide it
+            pass
+    return f"{told}; HYDRA_FULL_ERROR=1 shows where it came from"
 
 
 def renamed(key: str) -> ArgumentError:

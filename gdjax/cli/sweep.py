@@ -18,6 +18,7 @@ from gdjax._descent.outcomes import Outcome, StoppingRule
 from gdjax._sweep.engine import Sweep
 from gdjax._sweep.estimate import estimate
 from gdjax._sweep.outer import plans
+from gdjax._util import signals
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax.cli.config import make_axes, make_several, make_starts, plain, settings
 from gdjax.cli.output_folder import OutputFolder
@@ -66,7 +67,7 @@ def sweep(config: DictConfig, folder: OutputFolder) -> int | None:
     names = [*summary["pictures"]]
     if config.parquet:
         names.append("results.parquet")
-        results.to_parquet(store, folder.file("results.parquet"))
+        results.to_parquet(store, folder.place("results.parquet"))
     folder.summary(summary)
     log.info(_sweep_table(summary))
     folder.tell(names)
@@ -90,15 +91,14 @@ def _checked_plots(config: DictConfig, prepared: Sweep) -> list[str] | None:
 
 def _completed(prepared: Sweep, store: Path) -> xr.Dataset:
     """All results of a sweep; one that is interrupted says how much of it is in the store."""
-    try:
-        return prepared.run(store, progress=sys.stderr.isatty())
-    except KeyboardInterrupt:
+
+    def tell() -> None:
         if store.is_dir():
-            log.warning(
-                "interrupted: %s of %s descents are in %s; the same command continues",
-                f"{_ready(prepared, store)['descents']:,}", f"{prepared.layout.cells:,}", store,
-            )  # fmt: skip
-        raise
+            ready, cells = _ready(prepared, store)["descents"], prepared.layout.cells
+            print(f"{ready:,} of {cells:,} descents are in {store}; the same command continues")
+
+    with signals.before_end(tell):
+        return prepared.run(store, progress=sys.stderr.isatty())
 
 
 def _ready(prepared: Sweep, store: Path) -> dict[str, int]:

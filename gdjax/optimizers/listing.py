@@ -17,10 +17,9 @@ def every() -> str:
     for name in lookup.names():
         try:
             shown = ", ".join(_setting(*item) for item in lookup.parameters(name).items())
-            made = _example(name)
         except ArgumentError:  # one of another package that cannot be imported
-            shown, made = "…", None
-        lines.append(f"{name:{width}}  {shown}{'' if isinstance(made, Optimizer) else ' (✗)'}")
+            shown = "…"
+        lines.append(f"{name:{width}}  {shown}{'' if _descends(name) else ' (✗)'}")
     return "\n".join([*lines, "", "✗: cannot descend from a point; gdjax optimizers NAME says why"])
 
 
@@ -48,17 +47,31 @@ def _setting(key: str, default: object) -> str:
     return f"{key}={default if plain else getattr(default, '__name__', '…')}"
 
 
+def _descends(name: str) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of optax, about itself
+        try:
+            return lookup.descends(name, **_required(name))
+        except ArgumentError:
+            return False
+
+
 def _example(name: str) -> Optimizer | str:
     """The optimizer with something for everything that it requires, or why it cannot be."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of optax, about itself
+            return lookup.get(name, **_required(name))
+    except ArgumentError as error:
+        return str(error)
+
+
+def _required(name: str) -> dict[str, PyTree]:
+    """Something for everything that an optimizer requires."""
     required = [key for key, value in lookup.parameters(name).items() if value is REQUIRED]
     given: dict[str, PyTree] = {
         key: lookup.get("sgd", learning_rate=0.1) if "optimizer" in key else 1.0 for key in required
     }
     if "seed" in given:
         given["seed"] = 0
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of optax, about itself
-            return lookup.get(name, **given)
-    except ArgumentError as error:
-        return str(error)
+    return given

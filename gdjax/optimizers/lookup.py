@@ -236,21 +236,39 @@ def make(factory: Factory, **given: PyTree) -> Optimizer:
         >>> make(optax.adam, learning_rate=0.1)
         adam(learning_rate=0.1)
     """
-    factory = _seeded(factory)
     plain = {key: value for key, value in given.items() if "." not in key}
     inside = {key: value for key, value in given.items() if "." in key}
-    chosen = arguments(factory, plain)
-    try:
-        made = factory(**chosen)
-        made = made if isinstance(made, Optimizer) else Optimizer(factory, chosen, made)
-    except ArgumentError:
-        raise
-    except Exception as error:  # whatever optax or the user's own code raises
-        raise ArgumentError(f"{factory.__name__}: {error}".splitlines()[0]) from error
+    made = _built(factory, plain)
     known = [*made.numbers, *made.stuck, *made.seeds]
     for key in inside:
         check_known(f"hyperparameter of {factory.__name__}", key, known)
     return made.replace(**inside) if inside else made
+
+
+def descends(name: str, **given: PyTree) -> bool:
+    """Whether the optimizer of that name can descend from a point: ``get``, without the optimizer.
+
+    Raises:
+        ArgumentError: what it is given is none of its hyperparameters, or forbidden.
+
+    Example:
+        >>> descends("adam", learning_rate=0.1), descends("dpsgd", learning_rate=0.1)
+        (True, False)
+    """
+    return name not in _REASONS and why_not(_built(OPTIMIZERS.factory(name), given)) is None
+
+
+def _built(factory: Factory, given: dict[str, PyTree]) -> Optimizer:
+    """An optimizer of which nobody has looked yet what can be traced."""
+    factory = _seeded(factory)
+    chosen = arguments(factory, given)
+    try:
+        made = factory(**chosen)
+        return made if isinstance(made, Optimizer) else Optimizer(factory, chosen, made)
+    except ArgumentError:
+        raise
+    except Exception as error:  # whatever optax or the user's own code raises
+        raise ArgumentError(f"{factory.__name__}: {error}".splitlines()[0]) from error
 
 
 def transform(name: str, **given: PyTree) -> Optimizer:

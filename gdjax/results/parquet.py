@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from gdjax._util.errors import ArgumentError, StorageError
-from gdjax._util.files import rename
+from gdjax._util.files import whole
 from gdjax.results.folder import open_results
 from gdjax.results.provenance import to_json
 
@@ -69,24 +69,21 @@ def to_parquet(results: xr.Dataset | str | os.PathLike[str], file: str | os.Path
     record = {"record": data["record"].values} if "record" in data.coords else {}
     about = {b"gdjax": json.dumps(to_json({**data.attrs, **record})).encode()}
     file = Path(file)
-    partial = file.with_name(f".{file.name}.partial")
     try:
-        writer = None
-        for first in range(0, count, rows):
-            block = slice(first, min(first + rows, count))
-            columns = _columns(data, dims, cells, block)
-            table = pa.table({name: arrow(array) for name, array in columns.items()})
-            if writer is None:
-                schema = table.schema.with_metadata(about)
-                writer = pq.ParquetWriter(partial, schema, compression="zstd")
-            writer.write_table(table.replace_schema_metadata(about))
-        if writer is not None:
-            writer.close()
-            rename(partial, file)
+        with whole(file) as partial:
+            writer = None
+            for first in range(0, count, rows):
+                block = slice(first, min(first + rows, count))
+                columns = _columns(data, dims, cells, block)
+                table = pa.table({name: arrow(array) for name, array in columns.items()})
+                if writer is None:
+                    schema = table.schema.with_metadata(about)
+                    writer = pq.ParquetWriter(partial, schema, compression="zstd")
+                writer.write_table(table.replace_schema_metadata(about))
+            if writer is not None:
+                writer.close()
     except OSError as error:
         raise StorageError(f"table {file} could not be written: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return file
 
 

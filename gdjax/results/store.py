@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import zarr
 
+from gdjax._util import signals
 from gdjax._util.display import Card, shown
 from gdjax._util.errors import ArgumentError, StorageError
 from gdjax._util.files import rename
@@ -79,7 +80,10 @@ class Store:
             raise ArgumentError(f"store must be a new or an empty folder, and {path} is not")
         partial = path.absolute().with_name(f".{path.name}.partial")
         try:
-            with _disk(f"store {path} could not be made", "nothing is left of it"):
+            with (
+                _disk(f"store {path} could not be made", "nothing is left of it"),
+                signals.unfinished(str(partial)),
+            ):
                 shutil.rmtree(partial, ignore_errors=True)
                 partial.mkdir(parents=True)
                 lay_out(partial, layout)
