@@ -301,7 +301,7 @@ def certified(ulps, told, verdict="same method", why="", **options):
     code = performed(
         certify.certify, CERTIFY | options, None,
         make_objectives=lambda config: [BOWL] * (len(ulps) // 2),
-        make_optimizer=lambda node, at: (rates.append(at.learning_rate), node)[1],
+        make_optimizer=lambda node, asked, rate: (rates.append(rate), node)[1],
         certify_equivalence=asked,
     )  # fmt: skip
     assert code == (verdict != "same method")
@@ -356,7 +356,7 @@ def test_the_rate_of_a_certificate_is_one_over_the_largest_curvature(fn, rate, t
     with pytest.raises(StopIteration):
         performed(
             certify.certify, CERTIFY, None, make_objectives=lambda config: [f],
-            make_optimizer=lambda node, at: rates.append(at.learning_rate),
+            make_optimizer=lambda node, asked, rate: rates.append(rate),
             certify_equivalence=Mock(side_effect=StopIteration),
         )  # fmt: skip
     assert rates == pytest.approx([rate, rate], rel=1e-12)
@@ -373,7 +373,7 @@ def ranked(found, folder, seconds=1.26, **plot):
     pictures = dict.fromkeys(("ranks", "convergence"), lambda _: Figure())
     with patch.object(plotting, "RANKING_PICTURES", pictures):
         code = performed(
-            rank.rank, TUNING | {"objectives": ["any"], "optimizers": ["any"]}, folder, plot,
+            rank.rank, TUNING | {"objective": None, "objectives": ["any"], "optimizers": ["any"]}, folder, plot,
             ranked=Mock(return_value=found), time=Mock(perf_counter=clock),
         )  # fmt: skip
     assert code == 0

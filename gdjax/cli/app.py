@@ -10,16 +10,16 @@ import hydra
 import jax
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gdjax import objectives, optimizers
 from gdjax._util import signals
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.files import cache_folder
+from gdjax.cli import settings
 from gdjax.cli.choices import check_choices, check_options, spelled_out, store_choices
 from gdjax.cli.commands import COMMANDS, LISTS, find
-from gdjax.cli.config import check_settings
 from gdjax.cli.hydra_versions import BASE
 from gdjax.cli.output_folder import OutputFolder, remove_unused
 from gdjax.cli.refusals import refuse
@@ -63,9 +63,9 @@ def _job(command: str, tracebacks: bool) -> Callable[[DictConfig], None]:
     def job(config: DictConfig) -> None:
         path = Path(HydraConfig.get().runtime.output_dir)
         try:
-            check_settings(config)
+            asked = settings.read(command, OmegaConf.to_container(config, resolve=True))
             folder = OutputFolder(Path(os.path.relpath(path)), config.get("plot"))
-            code = find(command)(config, folder)
+            code = find(command)(asked, folder)
         except KeyboardInterrupt:
             remove_unused(path)
             raise

@@ -4,34 +4,33 @@ import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from omegaconf import DictConfig
-
 from gdjax.certificates import GradientReport, check_gradient, check_hessian
-from gdjax.cli.config import make_objectives, settings
+from gdjax.cli.config import make_objectives, picked
 from gdjax.cli.output_folder import OutputFolder
+from gdjax.cli.settings import Check
 
 log: logging.Logger = logging.getLogger(__name__)
 
 
-def check(config: DictConfig, folder: OutputFolder) -> int:
+def check(asked: Check, folder: OutputFolder) -> int:
     """Certify the gradient of each objective, several at a time; 1 if one is wrong.
 
     One objective gets its whole table, of several only those with a wrong gradient.
     """
-    objectives = make_objectives(config)
-    kinds = [check_gradient, check_hessian] if config.hessian else [check_gradient]
-    asked = settings(config, "points", "seed", "dtype")
+    objectives = make_objectives(asked)
+    kinds = [check_gradient, check_hessian] if asked.hessian else [check_gradient]
+    how = picked(asked, "points", "seed", "dtype")
 
     def certify(job: tuple) -> GradientReport:
         objective, kind = job
-        return kind(objective, **asked)
+        return kind(objective, **how)
 
     reports = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # XLA compiles outside Python's lock
         for report in pool.map(certify, [(f, kind) for f in objectives for kind in kinds]):
             reports.append(report)
             log.info("%s", report if len(objectives) == 1 or not report.ok else report.line)
-    for report in reports if config.draw else ():
+    for report in reports if asked.draw else ():
         from gdjax import plotting  # not every call draws
 
         name = f"{report.name}_{report.kind.lower()}"

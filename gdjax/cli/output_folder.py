@@ -14,6 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 log: logging.Logger = logging.getLogger(__name__)
 
 
+LONGEST = 200  # bytes of a file's name, of the 255 that a system takes
+
+
 class OutputFolder:
     """A folder that is made with the first file, after everything has been computed.
 
@@ -44,7 +47,7 @@ class OutputFolder:
         """Save figures by name; returns the names of the files."""
         from gdjax import plotting
 
-        files = [re.sub(r"[^\w.=-]+", "_", name.replace(" = ", "="))[:200] for name in figures]
+        files = [file_name(name) for name in figures]
         return [
             plotting.save(figure, self.file(f"{file}.{self._format}"), self._dpi).name
             for file, figure in zip(files, figures.values(), strict=True)
@@ -76,6 +79,17 @@ class OutputFolder:
         """Say where the files of these names are."""
         for name in names:
             log.info("%s", self.path / name)
+
+
+def file_name(name: str) -> str:
+    """A name as a file may have it: no place but the folder's, on any system, and not too long.
+
+    Example:
+        >>> file_name("../../x"), file_name("basins, momentum = 0.5")
+        ('_.._x', 'basins_momentum=0.5')
+    """
+    safe = re.sub(r"[^\w.=-]+", "_", name.replace(" = ", "=")).lstrip(".")
+    return safe.encode()[:LONGEST].decode(errors="ignore") or "_"
 
 
 def remove_unused(folder: Path) -> None:

@@ -8,13 +8,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from gdjax._util.errors import ArgumentError, unknown
+from gdjax.cli.settings import RENAMED, renamed
 
 NO_KEY = (ConfigKeyError, ConfigAttributeError)
-# What settings were called in configs that were written before.
-RENAMED = {
-    "precision": "dtype", "precisions": "dtypes", "record": "save_at", "stop": "stopping",
-    "fast_math": "kernel",
-}  # fmt: skip
 
 
 def refuse(command: str, error: Exception) -> NoReturn:
@@ -28,15 +24,8 @@ def refuse(command: str, error: Exception) -> NoReturn:
     sys.exit(2)
 
 
-def renamed(key: str) -> ArgumentError:
-    """The error for a setting that has another name now."""
-    return ArgumentError(f"unknown setting {key!r}; it is {RENAMED[key]} now")
-
-
 def _told(command: str, error: Exception, cause: BaseException | None) -> ArgumentError | None:
     """What Hydra, OmegaConf or the disk complains of, in words of our own; None if theirs do."""
-    if isinstance(error, NO_KEY):
-        return ArgumentError(f"{error.full_key} is missing from the config, and {command} needs it")
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         return unknown(group, name, error.options)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from omegaconf import DictConfig
 
 from gdjax import metrics, plotting, results
 from gdjax._descent.outcomes import Outcome, StoppingRule
@@ -19,8 +18,9 @@ from gdjax._sweep.engine import Sweep
 from gdjax._sweep.estimate import estimate
 from gdjax._sweep.outer import plans
 from gdjax._util.errors import ArgumentError, check_known
-from gdjax.cli.config import make_axes, make_several, make_starts, plain, settings
-from gdjax.cli.output_folder import OutputFolder
+from gdjax.cli import settings
+from gdjax.cli.config import make_axes, make_several, make_starts, picked
+from gdjax.cli.output_folder import OutputFolder, file_name
 from gdjax.objectives import Objective
 
 log: logging.Logger = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ PICTURED = ("outcome", "minimum", "steps_to_tolerance")  # what pictures read
 ASKED = ("steps", "save_at", "classify_rest", "keep", "tolerance", "gradient", "dtype", "chunk")
 
 
-def sweep(config: DictConfig, folder: OutputFolder) -> int | None:
+def sweep(asked: settings.Sweep, folder: OutputFolder) -> int | None:
     """Run a sweep, or what is missing of it; count, draw and tell what came out.
 
     With ``plan`` it is told what that would take, and nothing is computed or written.
@@ -37,25 +37,25 @@ def sweep(config: DictConfig, folder: OutputFolder) -> int | None:
     Without ``store`` the results lie beside the folder, in one named after what decides them, so
     that the same sweep finds what it has computed already.
     """
-    objective, optimizer = make_several(config)
-    stopping = StoppingRule(every=config.every) if config.stopping else False
-    asked = plans(
-        objective, optimizer, make_starts(config), make_axes(config),
-        stopping=stopping, **settings(config, *ASKED),
+    objective, optimizer = make_several(asked)
+    stopping = StoppingRule(every=asked.every) if asked.stopping else False
+    planned = plans(
+        objective, optimizer, make_starts(asked), make_axes(asked),
+        stopping=stopping, **picked(asked, *ASKED),
     )  # fmt: skip
-    prepared = Sweep(asked, config.devices, config.kernel, in_memory=False)
-    plots = _checked_plots(config, prepared)
+    prepared = Sweep(planned, asked.devices, asked.kernel, in_memory=False)
+    plots = _checked_plots(asked.plots, prepared)
     name = objective.name if isinstance(objective, Objective) else "objectives"
-    digest = f"{name}-{prepared.digest}.zarr"
-    store = Path(config.store or folder.path.parent / "stores" / digest)
-    if config.plan:
+    digest = f"{file_name(name)}-{prepared.digest}.zarr"
+    store = Path(asked.store or folder.path.parent / "stores" / digest)
+    if asked.plan:
         print(f"{estimate(prepared)}\nstore     {store}, {_progress(prepared, store)}")
         return None
     before = _ready(prepared, store)
     began = time.perf_counter()
     found = _completed(prepared, store)
     seconds = time.perf_counter() - began
-    summary = _count([one.objective for one in asked.by_objective], found) | {
+    summary = _count([one.objective for one in planned.by_objective], found) | {
         "store": str(store),
         "seconds": round(seconds, 3),
     }
@@ -64,7 +64,7 @@ def sweep(config: DictConfig, folder: OutputFolder) -> int | None:
     pictures = plotting.sweep_pictures(found, objective, plots) if plots != [] else {}
     summary["pictures"] = folder.pictures(pictures)
     names = [*summary["pictures"]]
-    if config.parquet:
+    if asked.parquet:
         names.append("results.parquet")
         results.to_parquet(store, folder.file("results.parquet"))
     folder.summary(summary)
@@ -74,9 +74,8 @@ def sweep(config: DictConfig, folder: OutputFolder) -> int | None:
     return 0
 
 
-def _checked_plots(config: DictConfig, prepared: Sweep) -> list[str] | None:
+def _checked_plots(plots: list[str] | None, prepared: Sweep) -> list[str] | None:
     """The names of the pictures that are asked for; None for all that suit."""
-    plots = plain(config.plots)
     if lacking := [name for name in PICTURED if name not in prepared.layout.variables]:
         if plots:
             raise ArgumentError(f"plots need {', '.join(PICTURED)}: keep {', '.join(lacking)} too")
