@@ -431,7 +431,7 @@ def refusal(task, *words, folder, capsys):
             "unknown hyperparameter to zip 'learning_rate'",
         ),
         (["rank", "objectives=[sphere]", "seed=-1"], "seed must be a whole number"),
-        (["sweep", "tolerance=small"], "tolerance must be a number, got small"),
+        (["sweep", "tolerance=small"], "tolerance must be a positive number, got small"),
         (["compare", "optimizers=adam"], "optimizers must be optimizers by a name of their own"),
         (["compare", "~optimizers.a", "~optimizers.b"], "optimizers must be one or more, got none"),
         (["compare", "optimizers.a=adam"], "chosen as optimizer@optimizers.a=adam"),

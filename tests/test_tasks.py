@@ -365,7 +365,7 @@ def test_the_rate_of_a_certificate_is_one_over_the_largest_curvature(fn, rate, t
 # gdjax rank
 
 
-TUNING = dict.fromkeys(rank.TUNING) | {"gradient": "autodiff", "dtype": "float64"}
+TUNING = dict.fromkeys((*rank.TUNING, "objective")) | {"gradient": "autodiff", "dtype": "float64"}
 
 
 def ranked(found, folder, seconds=1.26, **plot):
@@ -373,7 +373,7 @@ def ranked(found, folder, seconds=1.26, **plot):
     pictures = dict.fromkeys(("ranks", "convergence"), lambda _: Figure())
     with patch.object(plotting, "RANKING_PICTURES", pictures):
         code = performed(
-            rank.rank, TUNING | {"objective": None, "objectives": ["any"], "optimizers": ["any"]}, folder, plot,
+            rank.rank, TUNING | {"objectives": ["any"], "optimizers": ["any"]}, folder, plot,
             ranked=Mock(return_value=found), time=Mock(perf_counter=clock),
         )  # fmt: skip
     assert code == 0

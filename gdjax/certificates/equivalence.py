@@ -25,8 +25,10 @@ from gdjax._inputs import (
     as_count,
     as_optimizer,
     default_dtype,
+    is_count,
     objective_at,
 )
+from gdjax._util.memory import check_fits
 from gdjax._util.types import PyTree
 from gdjax.certificates.conversion import Conversion, convention, difference
 from gdjax.certificates.equivalence_report import EquivalenceReport, Trial
@@ -41,6 +43,8 @@ from gdjax.starts import given_or_drawn
 # included, each time by one unit at most. Where only the history is made the same, the roundings of
 # 1/(1 − μ) steps add up.
 LIMITS = {"state": 8.0, "history": 64.0}
+
+NUMBERS_SEEN = 16  # held for each start, step and component: eight seen, four drawn, and copies
 
 
 def certify_equivalence(
@@ -96,6 +100,7 @@ def certify_equivalence(
     """
     steps, seed = as_count("steps", steps, 1), as_count("seed", seed, 0)
     objective = objective_at(objective, starts)
+    _check_memory(starts, steps, objective.dim)
     points = given_or_drawn(objective, starts, seed)
     with default_dtype(dtype):
         validate(objective, at=points[0])
@@ -110,6 +115,14 @@ def certify_equivalence(
         for rate, pair in pairs.items()
     )
     return EquivalenceReport(repr(a), repr(b), objective.name, dtype, tolerance, trials)
+
+
+def _check_memory(starts: PyTree, steps: int, dim: int) -> None:
+    """Refuse a comparison that would not fit: where paths go on, and what is seen at each step."""
+    number = int(starts) if is_count(starts) else len(starts) if hasattr(starts, "__len__") else 1
+    numbers = NUMBERS_SEEN * number * steps * dim
+    what = f"a certificate from {number:,} starts over {steps:,} steps"
+    check_fits(8 * numbers, what, "take fewer starts or steps")
 
 
 def _decaying(optimizer: optimizers.Optimizer, steps: int) -> optimizers.Optimizer | None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from gdjax._inputs import ObjectiveLike, as_count, as_objective, as_points, is_count
 from gdjax._util.errors import ArgumentError, first_line
+from gdjax._util.memory import check_fits
 from gdjax._util.types import PyTree
 from gdjax.objectives import Objective
 from gdjax.objectives.closures import unshared
@@ -16,6 +17,7 @@ from gdjax.objectives.structure import Structure, is_flat
 
 # More directions than this would cost more than they tell: a random set of so many takes over.
 DIRECTIONS = 32
+NUMBERS_KEPT = 100  # at each point and component: above all differences over twenty steps, twice
 LABELS = {  # what each derivative is called
     "gradient": {"hand": "hand", "reverse": "reverse mode", "forward": "forward mode"},
     "Hessian": {
@@ -260,11 +262,13 @@ def _where(
                 middle = structure.flatten(around, "around")
                 _check_finite(middle[None], structure, "around")
             spread = 0.1 * np.maximum(np.abs(middle), np.sqrt(np.mean(middle**2)) or 1.0)
+            _check_memory(points, structure.size)
             where = middle + spread * rng.standard_normal((points, structure.size))
             special = [middle]
         elif box is not None:
             structure = (known and objective.structure) or Structure(np.zeros(len(box)))
             low, high = box.T
+            _check_memory(points, len(box))
             where = rng.uniform(low, high, (points, len(box)))
             special = _special(box, where, objective)
         else:
@@ -275,6 +279,12 @@ def _where(
         drawn = int(points)
     _check_finite(where, structure, "points")
     return structure, where, drawn
+
+
+def _check_memory(points: int, dim: int) -> None:
+    """Refuse more points than fit: themselves, and what every estimate keeps at each of them."""
+    what = f"points={points:,} in {dim} dimension{'s' * (dim > 1)}"
+    check_fits(8 * NUMBERS_KEPT * points * dim, what, "take fewer points")
 
 
 def _check_finite(points: np.ndarray, structure: Structure, argument: str) -> None:

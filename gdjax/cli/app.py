@@ -22,9 +22,9 @@ from gdjax.cli.choices import check_choices, check_options, spelled_out, store_c
 from gdjax.cli.commands import COMMANDS, LISTS, find
 from gdjax.cli.hydra_versions import BASE
 from gdjax.cli.output_folder import OutputFolder, remove_unused
-from gdjax.cli.refusals import refuse
+from gdjax.cli.refusals import not_composed, refuse
 
-REFUSED = (ArgumentError, HydraException, OmegaConfBaseException, OSError)
+REFUSED = (ArgumentError, HydraException, OmegaConfBaseException, OSError, MemoryError)
 
 
 def main() -> None:
@@ -50,38 +50,46 @@ def main() -> None:
         sys.argv = ["gdjax", *words]
         app = hydra.main(config_path=str(_config_folder()), config_name=command, **BASE)
         signals.check()
-        app(_job(command, tracebacks))()
+        job, running = _job(command, tracebacks)
+        try:
+            app(job)()
+        except Exception as error:
+            if running or tracebacks or isinstance(error, REFUSED):
+                raise
+            raise not_composed(error) from error
     except REFUSED as error:
         if tracebacks:
             raise
         refuse(command, error)
 
 
-def _job(command: str, tracebacks: bool) -> Callable[[DictConfig], None]:
-    """A command as Hydra calls it: a bad call leaves no folder, the exit code says how it went."""
+def _job(command: str, tracebacks: bool) -> tuple[Callable[[DictConfig], None], list[Path]]:
+    """A command as Hydra calls it, and the folder of the one that runs.
+
+    A bad call leaves no folder, the exit code says how it went.
+    """
+    running: list[Path] = []
 
     def job(config: DictConfig) -> None:
         path = Path(HydraConfig.get().runtime.output_dir)
+        running[:] = [path]
         try:
             asked = settings.read(command, OmegaConf.to_container(config, resolve=True))
             folder = OutputFolder(Path(os.path.relpath(path)), config.get("plot"))
             code = find(command)(asked, folder)
-        except KeyboardInterrupt:
-            remove_unused(path)
-            raise
+            if code is not None:  # it has not only told what it would do
+                folder.config(config)
         except REFUSED as error:
-            remove_unused(path)
             if tracebacks:
                 raise
             refuse(command, error)
-        if code is None:  # it has only told what it would do
+        finally:
             remove_unused(path)
-            return
-        folder.config(config)
+        running.clear()
         if code:
             sys.exit(code)
 
-    return job
+    return job, running
 
 
 def _config_folder() -> Path:

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from gdjax import objectives, optimizers, starts
-from gdjax._inputs import as_count
 from gdjax._util.errors import ArgumentError, check_known
+from gdjax._util.memory import check_fits
+from gdjax.cli.kinds import whole
 from gdjax.cli.settings import Certify, Descending, Sweep
 
 
@@ -125,11 +126,15 @@ def _range(name: str, given: dict[str, Any]) -> np.ndarray:
     spaced = {"linear": np.linspace, "log": np.geomspace}
     scale = given.get("scale", "linear")
     check_known(f"{name}.scale", scale, spaced)
-    number = as_count(f"{name}.number", given.get("number"), 1)
+    whole(1).check(f"{name}.number", given.get("number"))
+    number = given["number"]
     try:
         low, high = float(given["low"]), float(given["high"])
     except (KeyError, TypeError, ValueError):
         raise ArgumentError(f"{name} needs numbers low and high, got {given}") from None
+    if not np.isfinite([low, high]).all():
+        raise ArgumentError(f"{name} must be finite, got {low} to {high}")
     if scale == "log" and min(low, high) <= 0:
         raise ArgumentError(f"{name} must be positive on a log scale, got {low} to {high}")
+    check_fits(24 * number, f"{name}.number={number:,}", "take fewer values")
     return spaced[scale](low, high, number)

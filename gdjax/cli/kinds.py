@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gdjax._util.errors import ArgumentError, check_known
+from gdjax._util.memory import MOST
 
-MOST = 2**31 - 1  # whatever is counted is a 32-bit integer in the kernels and in the results
 SEEDS = 2**32 - 1  # JAX's random keys take no more bits without float64
 
 

@@ -1,13 +1,15 @@
 """Bad calls, told in one line."""
 
 import sys
+import traceback
+from pathlib import Path
 from typing import NoReturn
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-from gdjax._util.errors import ArgumentError, unknown
+from gdjax._util.errors import ArgumentError, first_line, said, unknown
 from gdjax.cli.settings import RENAMED, renamed
 
 NO_KEY = (ConfigKeyError, ConfigAttributeError)
@@ -24,8 +26,22 @@ def refuse(command: str, error: Exception) -> NoReturn:
     sys.exit(2)
 
 
+def not_composed(error: Exception) -> ArgumentError:
+    """The error for what Hydra raises, in words of its own, while it composes a config."""
+    return ArgumentError(f"these words make no config: {first_line(error):.300}")
+
+
+def _out_of_memory(error: MemoryError) -> ArgumentError:
+    """The error for an allocation that failed: NumPy names it, and Python's own the place."""
+    places = [f for f in traceback.extract_tb(error.__traceback__) if "gdjax" in f.filename]
+    where = f" in {places[-1].name} of {Path(places[-1].filename).stem}" if places else ""
+    return ArgumentError(f"out of memory{where}: {said(error)}")
+
+
 def _told(command: str, error: Exception, cause: BaseException | None) -> ArgumentError | None:
     """What Hydra, OmegaConf or the disk complains of, in words of our own; None if theirs do."""
+    if isinstance(error, MemoryError):
+        return _out_of_memory(error)
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         return unknown(group, name, error.options)

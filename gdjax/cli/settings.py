@@ -5,6 +5,7 @@ read the field.
 """
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
@@ -183,7 +184,7 @@ class Sweep(Descending):
     classify_rest: Flag
     every: Count
     keep: Annotated[list[str] | None, kinds.listing(TEXT, "a list of variables", 1) | NULL]
-    tolerance: Annotated[float | int, NUMBER]
+    tolerance: Annotated[float | int, kinds.between(0, math.inf, "a positive number")]
     devices: Annotated[int | None, whole(1) | NULL]
     kernel: Annotated[str, kinds.word("auto", "llvm", "xla", "xla_math", "pallas", kind="kernel")]
     chunk: Annotated[int | None, whole(1) | NULL]
