@@ -5,6 +5,7 @@ import math
 import re
 import sys
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from gdjax.objectives import Objective
 log: logging.Logger = logging.getLogger(__name__)
 
 PICTURED = ("outcome", "minimum", "steps_to_tolerance")  # what pictures read
+REHEARSED = 200_000  # descents, of which pictures are tried before they are computed
 ASKED = ("steps", "save_at", "classify_rest", "keep", "tolerance", "gradient", "dtype", "chunk")
 
 
@@ -44,7 +46,7 @@ def sweep(asked: settings.Sweep, folder: OutputFolder) -> int | None:
         stopping=stopping, **picked(asked, *ASKED),
     )  # fmt: skip
     prepared = Sweep(planned, asked.devices, asked.kernel, in_memory=False)
-    plots = _checked_plots(asked.plots, prepared)
+    plots = _checked_plots(asked.plots, prepared, objective)
     name = objective.name if isinstance(objective, Objective) else "objectives"
     digest = f"{file_name(name)}-{prepared.digest}.zarr"
     store = Path(asked.store or folder.path.parent / "stores" / digest)
@@ -74,8 +76,12 @@ def sweep(asked: settings.Sweep, folder: OutputFolder) -> int | None:
     return 0
 
 
-def _checked_plots(plots: list[str] | None, prepared: Sweep) -> list[str] | None:
-    """The names of the pictures that are asked for; None for all that suit."""
+def _checked_plots(plots: list[str] | None, prepared: Sweep, objective: Any) -> list[str] | None:
+    """The names of the pictures that are asked for; None for all that suit.
+
+    Those asked for are drawn once of what the sweep might find, so that each says itself, before
+    anything is computed, what it cannot be drawn of.
+    """
     if lacking := [name for name in PICTURED if name not in prepared.layout.variables]:
         if plots:
             raise ArgumentError(f"plots need {', '.join(PICTURED)}: keep {', '.join(lacking)} too")
@@ -84,7 +90,28 @@ def _checked_plots(plots: list[str] | None, prepared: Sweep) -> list[str] | None
         check_known("picture", name, plotting.PICTURES)
         if name == "paths" and "points" not in prepared.layout.variables:
             raise ArgumentError("plots can show paths of recorded steps only: add save_at=all")
+    if plots and 0 < prepared.layout.cells <= REHEARSED:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                plotting.sweep_pictures(_as_if_done(prepared.layout), objective, plots)
+            except ArgumentError as error:
+                raise ArgumentError(f"plots cannot be drawn of this sweep: {error}") from error
+            except ArithmeticError:  # of numbers that are not those of a sweep
+                pass
     return plots
+
+
+def _as_if_done(layout: results.Layout) -> xr.Dataset:
+    """What a sweep of this layout might find: every descent at the first minimum after a step."""
+    found = {"outcome": Outcome.CONVERGED, "steps_to_tolerance": 1, "steps": 1}
+    arrays = {
+        name: np.broadcast_to(
+            np.array(found.get(name, 0), variable.dtype), (layout.cells, *variable.shape)
+        )
+        for name, variable in layout.variables.items()
+    }
+    return results.dataset(layout, arrays)
 
 
 def _completed(prepared: Sweep, store: Path) -> xr.Dataset:

@@ -15,6 +15,7 @@ from gdjax.objectives.objective import Objective
 Factory = Callable[..., Objective]
 REQUIRED = inspect.Parameter.empty  # stands where a parameter has no default
 
+MOST_DIM = 10_000  # some gradients of the catalogue take memory like its square
 _FACTORIES: dict[str, Factory] = {}
 _MAKERS: dict[str, Factory] = {}
 
@@ -177,8 +178,10 @@ def get(name: str, /, **chosen: Any) -> Objective:
                 raise ArgumentError(f"objective {name} needs {key}")
         return _MAKERS[name](**{key: _hashable(value) for key, value in chosen.items()})
     dim = chosen.get("dim", 1)
-    if not isinstance(dim, int) or dim < 1:
-        raise ArgumentError(f"dim must be a positive integer, got {dim!r}")
+    if not isinstance(dim, int) or isinstance(dim, bool) or dim < 1:
+        raise ArgumentError(f"dim must be a positive integer, got {dim!r:.200}")
+    if dim > MOST_DIM:
+        raise ArgumentError(f"dim must be at most {MOST_DIM:,}, got {dim}")
     return _build(name, **(defaults | chosen))
 
 
