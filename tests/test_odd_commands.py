@@ -146,7 +146,7 @@ def refused(words, folder):
 
 NAMED = [
     (["run", "~steps"], "steps is missing from the config, and run needs it"),
-    (["run", "~plot"], "plot is missing from the config, and run needs it"),
+    (["run", "~plot"], "plot.format is missing from the config, and run needs it"),
     (["sweep", "~zipped"], "zipped is missing from the config, and sweep needs it"),
     (["sweep", "starts=abc"], "starts must be settings by name, got 'abc'"),
     (["run", "transforms=nan"], "transforms must be transforms by a name of their own, got nan"),
@@ -154,7 +154,7 @@ NAMED = [
     (["run", "objective.name=[1]"], "objective.name must be the name of one objective, got [1]"),
     (["run", "optimizer.name={a: 1}"], "optimizer.name must be the name of one optimizer"),
     (["run", "objective=3"], "unknown objective '3'"),
-    (["run", "+experiment=3"], "unknown experiment '3'"),
+    (["run", "+experiment=3"], "experiment must be a name, got 3"),
     (["sweep", "starts.seed=-1"], "starts.seed must be a whole number, at least 0, got -1"),
     (["sweep", "store=5"], "store must be a path, or null, got 5"),
     (["run", "plot.dpi=1"], "plot.dpi must lie from 10 to 1,200, got 1"),

@@ -31,6 +31,8 @@ VALUED: dict[tuple[str, ...], list[str] | None] = {
     ("--experimental-rerun",): None,
 }
 
+FILES = ("experiment", "sweep", "pair", "plot", "tuned")  # groups whose choices are files
+
 Choices = dict[str, dict[str, dict[str, Any]]]  # group → name → settings
 
 
@@ -96,8 +98,10 @@ def _as_lists(value: Any) -> Any:
 
 
 def check_choices(choices: Choices, words: list[str]) -> None:
-    """Refuse an unknown choice before Hydra makes a folder."""
+    """Refuse an unknown choice before Hydra makes a folder, and one that is no name at all."""
     for word in words:
+        if match := re.fullmatch(rf"\+?({'|'.join(FILES)})=([-+.\d]+|true|false)", word):
+            raise ArgumentError(f"{match[1]} must be a name, got {match[2]}")
         if match := re.fullmatch(rf"\+?({'|'.join(choices)})(?:@[\w.]+)?=([\w,]+)", word):
             for name in match[2].split(","):
                 check_known(match[1], name, choices[match[1]])
