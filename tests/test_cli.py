@@ -643,6 +643,8 @@ def test_help_shows_choices_and_defaults(gdjax):
     out = gdjax("run", "--help")[1]
     assert "objective: ackley" in out
     assert "momentum: 0.9" in out
+    assert re.search(r"^steps +a whole number, at least 0$", out, re.MULTILINE)
+    assert re.search(r"^plot.dpi +a number from 10 to 1,200$", out, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import absl.logging
 import pytest
 
 from gdjax import cli
+from gdjax.cli import run
 
 pytestmark = pytest.mark.usefixtures("untyped")
 
@@ -160,7 +161,9 @@ NAMED = [
     (["run", "plot.dpi=1"], "plot.dpi must lie from 10 to 1,200, got 1"),
     (["run", "plot.dpi=100000"], "plot.dpi must lie from 10 to 1,200, got 100000"),
     (["run", "objective.name=a\0b"], "every word must be text without NUL"),
-    (["run", "--resolve"], "--resolve goes with --cfg or --help, and neither is given"),
+    (["run", "--resolve"], "--resolve goes with --cfg, which is not given"),
+    (["run", "steps=2", "-p"], "-p goes with --cfg, which is not given"),
+    (["run", "--info", "steps=2"], "argument --info/-i: invalid choice: 'steps=2'"),
     (["run", "--cfg"], "argument --cfg/-c: expected one argument"),
     (["run", "--cfg=nope"], "argument --cfg/-c: invalid choice: 'nope'"),
     (["run", "+nope=1"], "unknown setting 'nope'; choose from"),
@@ -188,6 +191,17 @@ def test_a_name_leads_nowhere_else(name, place):
     (store,) = (place / "outputs" / "sweep" / "stores").iterdir()
     assert store.suffix == ".zarr"
     assert [path.name for path in place.parents[1].iterdir()] == ["b"]
+
+
+@pytest.mark.parametrize("said", ["", "Unable to allocate 7.45 GiB for an array"])
+def test_memory_that_runs_out_is_told_in_one_line(said, place, monkeypatch):
+    def descend(*_, **__):
+        raise MemoryError(*[said] * bool(said))
+
+    monkeypatch.setattr(run, "descend", descend)
+    code, _, err = called(["run", "steps=1"])
+    assert (code, [*place.iterdir()]) == (2, [])
+    assert err == f"gdjax run: out of memory in run (run.py): {said or 'no reason given'}\n"
 
 
 EVERY_DAY = 8

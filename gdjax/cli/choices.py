@@ -22,13 +22,17 @@ SHORT = ("-h", "-c", "-p", "-r", "-m", "-s", "-i")
 MODES = ("--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i")  # one at a time
 
 # Options that take a value, and which ones are possible.
-VALUED: dict[tuple[str, ...], list[str] | None] = {
-    ("--cfg", "-c"): ["job", "hydra", "all"],
-    ("--package", "-p"): None,
-    ("--config-path", "-cp"): None,
-    ("--config-name", "-cn"): None,
-    ("--config-dir", "-cd"): None,
-    ("--experimental-rerun",): None,
+VALUED: dict[tuple[str, ...], dict[str, Any]] = {
+    ("--cfg", "-c"): {"choices": ["job", "hydra", "all"]},
+    ("--info", "-i"): {
+        "choices": ["all", "config", "defaults", "defaults-tree", "plugins", "searchpath"],
+        "nargs": "?",
+    },
+    ("--package", "-p"): {},
+    ("--config-path", "-cp"): {},
+    ("--config-name", "-cn"): {},
+    ("--config-dir", "-cd"): {},
+    ("--experimental-rerun",): {},
 }
 
 FILES = ("experiment", "sweep", "pair", "plot", "tuned")  # groups whose choices are files
@@ -117,10 +121,12 @@ def check_options(words: list[str]) -> None:
             raise unknown("option", option, OPTIONS)
     values = _Parser(add_help=False)
     for names, allowed in VALUED.items():
-        values.add_argument(*names, choices=allowed)
+        values.add_argument(*names, **allowed)
     values.parse_known_args(words)
-    if "--resolve" in given and not any(o in ("--cfg", "-c", "--help", "-h") for o in given):
-        raise ArgumentError("--resolve goes with --cfg or --help, and neither is given")
+    if not any(o in ("--cfg", "-c", "--help", "-h") for o in given):
+        for option in given:
+            if option in ("--resolve", "--package", "-p"):
+                raise ArgumentError(f"{option} goes with --cfg, which is not given")
     modes = {option.lstrip("-")[0]: option for option in given if option in MODES}
     if len(modes) > 1:
         raise ArgumentError(f"{' and '.join(modes.values())} exclude each other: give one of them")

@@ -34,7 +34,7 @@ def not_composed(error: Exception) -> ArgumentError:
 def _out_of_memory(error: MemoryError) -> ArgumentError:
     """The error for an allocation that failed: NumPy names it, and Python's own the place."""
     places = [f for f in traceback.extract_tb(error.__traceback__) if "gdjax" in f.filename]
-    where = f" in {places[-1].name} of {Path(places[-1].filename).stem}" if places else ""
+    where = f" in {places[-1].name} ({Path(places[-1].filename).name})" if places else ""
     return ArgumentError(f"out of memory{where}: {said(error)}")
 
 
