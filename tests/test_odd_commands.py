@@ -180,7 +180,7 @@ def test_an_odd_word_of_each_kind_is_named(words, message, place):
     assert (code, err.count("\n"), [*place.iterdir()]) == (2, 1, [])
 
 
-@pytest.mark.parametrize("name", ["../../../../x", "x" * 300, "ä" * 300, "/x"])
+@pytest.mark.parametrize("name", ["../../../../x", "ä" * 300])
 def test_a_name_leads_nowhere_else(name, place):
     words = ["sweep", "sweep=single", "steps=2", "plots=[]", f"objective.name='{name}'",
              "fn=own.py:f", "domain=[[-5,5]]"]  # fmt: skip
@@ -204,7 +204,7 @@ def test_memory_that_runs_out_is_told_in_one_line(said, place, monkeypatch):
     assert err == f"gdjax run: out of memory in run (run.py): {said or 'no reason given'}\n"
 
 
-EVERY_DAY = 8
+EVERY_DAY = 6
 
 
 @pytest.mark.parametrize("words", odd(EVERY_DAY, seed=1), ids=lambda words: ascii(words)[:80])
@@ -269,7 +269,7 @@ def answered(bomb, place):
 
 @pytest.mark.parametrize(
     "bomb",
-    [pytest.param(b, marks=() if i % 7 == 5 else pytest.mark.full) for i, b in enumerate(BOMBS)],
+    [pytest.param(b, marks=() if i % 12 == 5 else pytest.mark.full) for i, b in enumerate(BOMBS)],
 )
 def test_a_bomb_is_refused_in_five_seconds_and_a_gigabyte(bomb, place):
     called(["run", "steps=-1"])  # what is imported once is not counted

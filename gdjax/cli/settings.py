@@ -8,7 +8,7 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 from gdjax._util.errors import ArgumentError, unknown
 from gdjax.cli import kinds
@@ -27,9 +27,11 @@ ANYTHING = Kind("anything", lambda value: True)
 Count = Annotated[int, whole(1)]
 Flag = Annotated[bool, FLAG]
 Seed = Annotated[int, whole(0, SEEDS)]
+Kernel = Literal["auto", "llvm", "xla", "xla_math", "pallas"]
 Steps = Annotated[int, whole(0)]
-Side = Annotated[str, kinds.word("autodiff", "hand", kind="gradient")]
-DType = Annotated[str, kinds.word("float32", "float64", kind="dtype")]
+Side = Annotated[Literal["autodiff", "hand"], kinds.word("autodiff", "hand", kind="gradient")]
+Single = Literal["float32", "float64"]
+DType = Annotated[Single, kinds.word("float32", "float64", kind="dtype")]
 Rate = Annotated[Any, NUMBER | kinds.mapping("a schedule such as {schedule: NAME}")]
 Point = Annotated[
     Any,
@@ -186,7 +188,7 @@ class Sweep(Descending):
     keep: Annotated[list[str] | None, kinds.listing(TEXT, "a list of variables", 1) | NULL]
     tolerance: Annotated[float | int, kinds.between(0, math.inf, "a positive number")]
     devices: Annotated[int | None, whole(1) | NULL]
-    kernel: Annotated[str, kinds.word("auto", "llvm", "xla", "xla_math", "pallas", kind="kernel")]
+    kernel: Annotated[Kernel, kinds.word(*get_args(Kernel), kind="kernel")]
     chunk: Annotated[int | None, whole(1) | NULL]
     store: Annotated[str | None, PATH | NULL]
     parquet: Flag
@@ -219,7 +221,7 @@ class Certify:
     steps: Count
     seed: Seed
     dtypes: Annotated[
-        list[str],
+        list[Single],
         kinds.listing(
             kinds.word("float32", "float64", kind="dtype"), "a list of float32 and float64", 1
         ),
