@@ -25,7 +25,6 @@ from gdjax._inputs import (
     as_count,
     as_optimizer,
     default_dtype,
-    is_count,
     objective_at,
 )
 from gdjax._util.memory import check_fits
@@ -100,8 +99,8 @@ def certify_equivalence(
     """
     steps, seed = as_count("steps", steps, 1), as_count("seed", seed, 0)
     objective = objective_at(objective, starts)
-    _check_memory(starts, steps, objective.dim)
     points = given_or_drawn(objective, starts, seed)
+    _check_memory(len(points), steps, objective.dim)
     with default_dtype(dtype):
         validate(objective, at=points[0])
     a, b = map(as_optimizer, (a, b))
@@ -117,11 +116,10 @@ def certify_equivalence(
     return EquivalenceReport(repr(a), repr(b), objective.name, dtype, tolerance, trials)
 
 
-def _check_memory(starts: PyTree, steps: int, dim: int) -> None:
+def _check_memory(starts: int, steps: int, dim: int) -> None:
     """Refuse a comparison that would not fit: where paths go on, and what is seen at each step."""
-    number = int(starts) if is_count(starts) else len(starts) if hasattr(starts, "__len__") else 1
-    numbers = NUMBERS_SEEN * number * steps * dim
-    what = f"a certificate from {number:,} starts over {steps:,} steps"
+    numbers = NUMBERS_SEEN * starts * steps * dim
+    what = f"a certificate from {starts:,} starts over {steps:,} steps"
     check_fits(8 * numbers, what, "take fewer starts or steps")
 
 
