@@ -25,6 +25,7 @@ from gdjax._inputs import (
 )
 from gdjax._util.display import Card, shown
 from gdjax._util.errors import ArgumentError, check_known
+from gdjax._util.memory import check_fits
 from gdjax.objectives import GradientSide, Objective, validate
 from gdjax.starts import given_or_drawn
 
@@ -132,6 +133,7 @@ def hypergradient(
     """
     steps = as_count("steps", steps, 1)
     objective = as_objective(objective, start)
+    _check_memory(1, steps, objective.dim)
     point = objective.check_point(objective.start if start is None else start)
     with default_dtype(dtype):
         validate(objective, at=point)
@@ -236,6 +238,7 @@ def tune_by_gradient(
     steps, rounds = as_count("steps", steps, 1), as_count("rounds", rounds, 0)
     objective = objective_at(objective, starts)
     points = given_or_drawn(objective, starts, as_count("seed", seed, 0))
+    _check_memory(len(points), steps, objective.dim)
     with default_dtype(dtype):
         validate(objective, at=points[0])
         objective = objective.cast(jnp.result_type(float))
@@ -268,6 +271,12 @@ def tune_by_gradient(
         )
     columns = {name: np.array([row[name] for row in history]) for name in numbers}
     return TuningResult(tuned, np.array(losses), columns, len(doubtful))
+
+
+def _check_memory(starts: int, steps: int, dim: int) -> None:
+    """Refuse a derivative whose paths would not fit: reverse mode keeps every step."""
+    what = f"a derivative through {steps:,} steps from {starts:,} start{'s' * (starts > 1)}"
+    check_fits(4 * 2 * starts * steps * (dim + 1), what, "take fewer")
 
 
 def _searched(

@@ -11,6 +11,7 @@ from gdjax._inputs import as_count, as_points, is_count
 from gdjax._util import lazy
 from gdjax._util.display import shown
 from gdjax._util.errors import ArgumentError, check_known
+from gdjax._util.memory import check_fits
 from gdjax.objectives import Objective
 
 __all__ = ["Starts", "grid", "latin_hypercube", "make", "sobol", "uniform"]
@@ -49,6 +50,8 @@ class Starts(NamedTuple):
         if self.points is not None:
             return self.points[first:last]
         dim = objective.dim
+        drawn = self.number if self.kind == "latin_hypercube" else last - first
+        check_fits(3 * 8 * drawn * dim, f"{drawn:,} starts of {dim} numbers", "take fewer starts")
         domain = objective.needs_domain(f"a {self.kind} of starts")
         low, high = domain.T
         if self.kind == "grid":
@@ -213,5 +216,7 @@ def given_or_drawn(objective: Objective, starts: Any, seed: int = 0) -> np.ndarr
     drawn = np.empty((0, objective.dim))
     if number > 1:
         low, high = objective.needs_domain("a number of starts").T
+        need = 4 * 8 * number * objective.dim
+        check_fits(need, f"starts={number:,} of {objective.dim} numbers", "take fewer starts")
         drawn = np.random.default_rng(seed).uniform(low, high, (number - 1, objective.dim))
     return np.concatenate([np.asarray(objective.start)[None], drawn])

@@ -9,6 +9,7 @@ import numpy as np
 from gdjax import curvature
 from gdjax._inputs import ObjectiveLike, as_count, as_points, is_count, objective_at
 from gdjax._util.display import Card, brief, shown
+from gdjax._util.memory import check_fits
 from gdjax.objectives import Objective, validate
 
 STEPS = 100  # Newton doubles the digits; at a degenerate point each step gains a factor 3/2 only
@@ -129,6 +130,8 @@ def stationary_points(
     if is_count(starts):
         low, high = f.needs_domain("a search for stationary points").T
         number = as_count("starts", starts, 1)
+        need = 8 * number * (4 * f.dim + 3 * f.dim**2)  # points, and Hessians with their vectors
+        check_fits(need, f"starts={number:,} in {f.dim} dimensions", "take fewer starts")
         first = np.random.default_rng(seed).uniform(low, high, (number, f.dim))
     else:
         first = as_points(f, starts, "starts")

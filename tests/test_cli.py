@@ -348,9 +348,8 @@ def test_a_bad_call_is_told_in_one_line_and_leaves_nothing_behind(
 
 def refusal(task, *words, folder, capsys):
     """What a bad call is told, without Hydra's main: its exit code, and its one line."""
-    from gdjax.cli import choices, hydra_versions
+    from gdjax.cli import choices, hydra_versions, settings
     from gdjax.cli.commands import find
-    from gdjax.cli.config import check_settings
     from gdjax.cli.output_folder import OutputFolder
     from gdjax.cli.refusals import refuse
 
@@ -361,8 +360,8 @@ def refusal(task, *words, folder, capsys):
             choices.check_choices(known, words)
             with initialize_config_dir(str(ROOT / "conf"), **hydra_versions.BASE):
                 config = compose(task, words)
-            check_settings(config)
-            find(task)(config, OutputFolder(folder, config.get("plot")))
+            asked = settings.read(task, OmegaConf.to_container(config, resolve=True))
+            find(task)(asked, OutputFolder(folder, config.get("plot")))
         except (ArgumentError, HydraException, OmegaConfBaseException, OSError) as error:
             refuse(task, error)
     return left.value.code, capsys.readouterr().err
@@ -387,7 +386,7 @@ def refusal(task, *words, folder, capsys):
         (["certify", "+optimizer@a=adam"], "~pair +optimizer@a=adam +optimizer@b=adamw"),
         (
             ["certify", "objective=qfsp", "starts=0"],
-            "starts must be a whole number, at least 1, got 0",
+            "starts must be a whole number, at least 1, or a list of points, got 0",
         ),
         (["run", "start=[1,2,3]"], "start must have 2 components, as qfsp has, got 3"),
         (["run", "start=[1,nan]"], "start must be finite"),
@@ -428,19 +427,25 @@ def refusal(task, *words, folder, capsys):
             "unknown hyperparameter to zip 'learning_rate'",
         ),
         (["rank", "objectives=[sphere]", "seed=-1"], "seed must be a whole number"),
-        (["sweep", "tolerance=small"], "tolerance must be a number, got small"),
+        (["sweep", "tolerance=small"], "tolerance must be a positive number, got small"),
         (["compare", "optimizers=adam"], "optimizers must be optimizers by a name of their own"),
         (["compare", "~optimizers.a", "~optimizers.b"], "optimizers must be one or more, got none"),
         (["compare", "optimizers.a=adam"], "chosen as optimizer@optimizers.a=adam"),
         (["compare", "optimizers.c=adam"], "another optimizer is +optimizer@optimizers.c=adam"),
-        (["run", "start=3", "objective=parabola"], "start must be a list of 1 number, got 3"),
+        (
+            ["run", "start=3", "objective=parabola"],
+            "start must be a list of numbers such as [1,2], or a mapping from names, or null",
+        ),
         (["sweep", "sweep=stability", "optimizer=gradient_descent"], "unknown hyperparameter of"),
         (["sweep", "plots=[basin]"], "unknown picture 'basin'; did you mean 'basins'?"),
         (["sweep", "plots=[paths]"], "add save_at=all"),
         (["sweep", "store=../file"], "store must be a folder"),
         (["run", "gradient=had"], "unknown gradient 'had'; did you mean 'hand'?"),
         (["check", "dtype=float16"], "unknown dtype 'float16'"),
-        (["check", "points=0"], "points must be a whole number, at least 1, got 0"),
+        (
+            ["check", "points=0"],
+            "points must be a whole number, at least 1, or a list of points, got 0",
+        ),
         (["run", "plot.format=gif"], "unknown plot.format 'gif'"),
         (["run", "precision=float64"], "run: unknown setting 'precision'; it is dtype now\n"),
         (["certify", "precisions=[float64]"], "unknown setting 'precisions'; it is dtypes now"),
@@ -669,6 +674,8 @@ def test_help_shows_choices_and_defaults(gdjax):
     out = gdjax("run", "--help")[1]
     assert "objective: ackley" in out
     assert "momentum: 0.9" in out
+    assert re.search(r"^steps +a whole number, at least 0$", out, re.MULTILINE)
+    assert re.search(r"^plot.dpi +a number from 10 to 1,200$", out, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

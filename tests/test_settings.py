@@ -46,12 +46,12 @@ def composed(task, *words):
 
 def perform(task, config, folder):
     """What the command does with a config; returns its exit code."""
+    from gdjax.cli import settings
     from gdjax.cli.commands import find
-    from gdjax.cli.config import check_settings
     from gdjax.cli.output_folder import OutputFolder
 
-    check_settings(config)
-    return find(task)(config, OutputFolder(folder, config.get("plot")))
+    asked = settings.read(task, OmegaConf.to_container(config, resolve=True))
+    return find(task)(asked, OutputFolder(folder, config.get("plot")))
 
 
 def commands():

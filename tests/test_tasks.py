@@ -229,7 +229,17 @@ def test_a_fit_over_one_column_is_drawn(columns, drawn, saved, tmp_path):
 # gdjax check and certify
 
 
-CHECK = {"points": 9, "seed": 0, "dtype": "float64", "hessian": False, "draw": False}
+CHECK = {
+    "rule": None,
+    "args": None,
+    "pullback": None,
+    "order": 1,
+    "points": 9,
+    "seed": 0,
+    "dtype": "float64",
+    "hessian": False,
+    "draw": False,
+}
 
 
 def checked(name, ok, kind="gradient"):
@@ -303,7 +313,7 @@ def certified(ulps, told, verdict="same method", why="", **options):
     code = performed(
         certify.certify, CERTIFY | options, None,
         make_objectives=lambda config: [BOWL] * (len(ulps) // 2),
-        make_optimizer=lambda node, at: (rates.append(at.learning_rate), node)[1],
+        make_optimizer=lambda node, asked, rate: (rates.append(rate), node)[1],
         certify_equivalence=asked,
     )  # fmt: skip
     assert code == (verdict != "same method")
@@ -358,7 +368,7 @@ def test_the_rate_of_a_certificate_is_one_over_the_largest_curvature(fn, rate, t
     with pytest.raises(StopIteration):
         performed(
             certify.certify, CERTIFY, None, make_objectives=lambda config: [f],
-            make_optimizer=lambda node, at: rates.append(at.learning_rate),
+            make_optimizer=lambda node, asked, rate: rates.append(rate),
             certify_equivalence=Mock(side_effect=StopIteration),
         )  # fmt: skip
     assert rates == pytest.approx([rate, rate], rel=1e-12)
@@ -367,7 +377,7 @@ def test_the_rate_of_a_certificate_is_one_over_the_largest_curvature(fn, rate, t
 # gdjax rank
 
 
-TUNING = dict.fromkeys(rank.TUNING) | {"gradient": "autodiff", "dtype": "float64"}
+TUNING = dict.fromkeys((*rank.TUNING, "objective")) | {"gradient": "autodiff", "dtype": "float64"}
 
 
 def ranked(found, folder, seconds=1.26, **plot):

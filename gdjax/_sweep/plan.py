@@ -23,11 +23,13 @@ from gdjax._inputs import (
 )
 from gdjax._sweep.axes import Axes, Axis, parse
 from gdjax._util.errors import ArgumentError, check_known, unknown
+from gdjax._util.memory import check_fits
 from gdjax._util.types import Function as Factory
 from gdjax._util.types import PyTree
 from gdjax.objectives import GradientSide, Objective, validate
 from gdjax.starts import Starts, as_starts
 
+MOST_CELLS = 2**53  # they are numbered, and counted in floats
 CHUNK_STEPS = 2**28  # steps times dimensions in a chunk: a fraction of a second
 
 
@@ -137,7 +139,9 @@ def plan(
     chosen = as_starts(starts, objective)
     axes, made = _hyperparameters(optimizer, hyperparameters or {})
     cells = chosen.count(objective.dim) * math.prod(map(axis_length, axes))
-    saved = _saved(save_at, steps)
+    if cells > MOST_CELLS:
+        raise ArgumentError(f"a sweep can have up to {MOST_CELLS:,} descents, got more")
+    saved = _saved(save_at, steps, objective.dim)
     if dtype is None:
         dtype = "float64" if jnp.result_type(float) == jnp.float64 else "float32"
     with default_dtype(dtype):
@@ -182,16 +186,20 @@ def chunk_of(cells: int, steps: int, dim: int, asked: int | None = None) -> int:
     return min(as_count("chunk", asked, 1), cells)
 
 
-def _saved(save_at: str | int | Sequence[int] | None, steps: int) -> tuple[int, ...]:
-    """The steps to save, in order."""
+def _saved(save_at: str | int | Sequence[int] | None, steps: int, dim: int) -> tuple[int, ...]:
+    """The steps to save, in order; of one descent they have to fit into memory."""
     if save_at is None or save_at == "summary":
         return ()
-    if save_at == "all":
-        return tuple(range(steps + 1))
+    if save_at == "all" or is_count(save_at):
+        every = 1 if save_at == "all" else as_count("save_at", save_at, 1)
+        kept = range(0, steps + 1, every)
+        number = 40 + 8 * (dim + 1)  # bytes of a step: its number, its point and its value
+        check_fits(
+            number * len(kept), f"save_at={save_at} of {steps:,} steps", "save fewer of them"
+        )
+        return tuple(kept)
     if isinstance(save_at, str):
         raise unknown("save_at", save_at, ("summary", "all"))
-    if is_count(save_at):
-        return tuple(range(0, steps + 1, as_count("save_at", save_at, 1)))
     chosen = sorted({as_count("save_at", step, 0) for step in np.atleast_1d(save_at).tolist()})
     if chosen and chosen[-1] > steps:
         raise ArgumentError(f"save_at must lie within the {steps} steps, got {chosen[-1]}")

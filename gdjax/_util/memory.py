@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+from gdjax._util.errors import ArgumentError
+
 SHARE = 0.8  # of the free memory, or of the free disk, that may be asked for
 NEGLIGIBLE_BYTES = 2**20  # bytes not worth a question: the answer takes as long as a short descent
+
+MOST = 2**31 - 1  # whatever is counted in a kernel is a 32-bit integer
 
 CGROUP = Path("/sys/fs/cgroup")  # of a container, as its processes see it; Linux alone has one
 
@@ -50,13 +54,40 @@ def _room_in_process() -> int | None:
     return max(limit - psutil.Process().memory_info().vms, 0)
 
 
+def check_fits(need: int, what: str, advice: str) -> None:
+    """Refuse what would not fit into memory, before any of it is made.
+
+    Args:
+        need: bytes, at the least.
+        what: the argument, and what it would take them for.
+        advice: what to do about it.
+
+    Raises:
+        ArgumentError: more than four fifths of the memory that is free.
+
+    Example:
+        >>> check_fits(10**18, "steps=10 as a path", "take fewer")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        gdjax._util.errors.ArgumentError: steps=10 as a path needs 1,000,000,000 GB of memory, ...
+    """
+    if need <= NEGLIGIBLE_BYTES:
+        return
+    free = available_memory()
+    if need > SHARE * free:
+        raise ArgumentError(
+            f"{what} needs {size(need)} of memory, and {size(free)} are free; {advice}"
+        )
+
+
 def size(count: int) -> str:
     """So many bytes, for a message.
 
     Example:
-        >>> size(2_500_000_000), size(12_000)
-        ('2.5 GB', '0.012 MB')
+        >>> size(2_500_000_000), size(12_000), size(10**400)
+        ('2.5 GB', '0.012 MB', 'more than 1,000,000,000 GB')
     """
+    if count > 10**18:
+        return "more than 1,000,000,000 GB"
     if count < 1e9:
         return f"{count / 1e6:.3g} MB"
     return f"{count / 1e9:,.0f} GB" if count >= 1e11 else f"{count / 1e9:.3g} GB"

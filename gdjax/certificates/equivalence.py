@@ -27,6 +27,7 @@ from gdjax._inputs import (
     default_dtype,
     objective_at,
 )
+from gdjax._util.memory import check_fits
 from gdjax._util.types import PyTree
 from gdjax.certificates.conversion import Conversion, convention, difference
 from gdjax.certificates.equivalence_report import EquivalenceReport, Trial
@@ -41,6 +42,8 @@ from gdjax.starts import given_or_drawn
 # included, each time by one unit at most. Where only the history is made the same, the roundings of
 # 1/(1 − μ) steps add up.
 LIMITS = {"state": 8.0, "history": 64.0}
+
+NUMBERS_SEEN = 16  # held for each start, step and component: eight seen, four drawn, and copies
 
 
 def certify_equivalence(
@@ -97,6 +100,7 @@ def certify_equivalence(
     steps, seed = as_count("steps", steps, 1), as_count("seed", seed, 0)
     objective = objective_at(objective, starts)
     points = given_or_drawn(objective, starts, seed)
+    _check_memory(len(points), steps, objective.dim)
     with default_dtype(dtype):
         validate(objective, at=points[0])
     a, b = map(as_optimizer, (a, b))
@@ -110,6 +114,13 @@ def certify_equivalence(
         for rate, pair in pairs.items()
     )
     return EquivalenceReport(repr(a), repr(b), objective.name, dtype, tolerance, trials)
+
+
+def _check_memory(starts: int, steps: int, dim: int) -> None:
+    """Refuse a comparison that would not fit: where paths go on, and what is seen at each step."""
+    numbers = NUMBERS_SEEN * starts * steps * dim
+    what = f"a certificate from {starts:,} starts over {steps:,} steps"
+    check_fits(8 * numbers, what, "take fewer starts or steps")
 
 
 def _decaying(optimizer: optimizers.Optimizer, steps: int) -> optimizers.Optimizer | None:

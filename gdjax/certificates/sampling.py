@@ -6,6 +6,7 @@ import numpy as np
 
 from gdjax._inputs import as_count, as_points, is_count
 from gdjax._util.errors import ArgumentError
+from gdjax._util.memory import check_fits
 from gdjax._util.types import PyTree
 from gdjax.certificates.complex_points import is_complex_list, structure_like, with_arrays
 from gdjax.objectives import Objective
@@ -13,6 +14,7 @@ from gdjax.objectives.domains import is_tree, middle_of, pairs_of
 from gdjax.objectives.structure import Structure, is_flat
 
 DECADES = 8  # how far a domain shrinks towards a point where the function may be alive
+NUMBERS_KEPT = 100  # at each point and component: above all differences over twenty steps, twice
 
 
 class Sample(NamedTuple):
@@ -56,11 +58,13 @@ def sample(
         drawn = as_count("points", points, 1)
         if around is not None:
             structure, at = _middle(around, structure, objective)
+            _check_memory(drawn, structure.size)
             box = _box(domain, structure)
             where = at + 0.1 * structure.scale(at) * rng.standard_normal((drawn, structure.size))
             special = at[None]
         elif domain is not None:
             structure = structure or _structure_of(domain)
+            _check_memory(drawn, structure.size)
             box = np.asarray(pairs_of(domain, structure))
             where = rng.uniform(*box.T, (drawn, structure.size))
             special = _special(box, where, objective)
@@ -153,6 +157,12 @@ def _as_point(point: PyTree) -> PyTree:
 
 def _is_vector(point: PyTree) -> bool:
     return (is_flat(point) and len(point) > 0) or is_complex_list(point)
+
+
+def _check_memory(points: int, dim: int) -> None:
+    """Refuse more points than fit: themselves, and what every estimate keeps at each of them."""
+    what = f"points={points:,} in {dim} dimension{'s' * (dim > 1)}"
+    check_fits(8 * NUMBERS_KEPT * points * dim, what, "take fewer points")
 
 
 def _check_finite(points: np.ndarray, structure: Structure, argument: str) -> None:

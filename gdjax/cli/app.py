@@ -10,18 +10,18 @@ from pathlib import Path
 import hydra
 import jax
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from gdjax import objectives, optimizers
 from gdjax._util import signals
 from gdjax._util.errors import check_known
 from gdjax._util.files import cache_folder
+from gdjax.cli import settings
 from gdjax.cli.choices import check_choices, check_options, spelled_out, store_choices
 from gdjax.cli.commands import COMMANDS, LISTS, find
-from gdjax.cli.config import check_settings
 from gdjax.cli.hydra_versions import BASE, composed_once
 from gdjax.cli.output_folder import OutputFolder, remove_unused
-from gdjax.cli.refusals import refuse
+from gdjax.cli.refusals import REFUSED, not_composed, refuse
 
 COMPLETION = ("-sc", "--shell-completion")
 
@@ -44,36 +44,49 @@ def main() -> None:
         os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here, to be told in one line
         sys.argv = ["gdjax", *words]
         app = hydra.main(config_path=str(_config_folder()), config_name=command, **BASE)
+        job, running = _job(command, tracebacks)
         with composed_once(words), signals.before_end(_remove_folder_of_hydra):
-            app(_job(command, tracebacks))()
+            try:
+                app(job)()
+            except (*REFUSED, MemoryError):
+                raise
+            except Exception as error:
+                if running or tracebacks:
+                    raise
+                raise not_composed(error) from error
     except Exception as error:
         if tracebacks or isinstance(error, BrokenPipeError):  # whoever read has read enough
             raise
         refuse(command, error)
 
 
-def _job(command: str, tracebacks: bool) -> Callable[[DictConfig], None]:
-    """A command as Hydra calls it: a bad call leaves no folder, the exit code says how it went."""
+def _job(command: str, tracebacks: bool) -> tuple[Callable[[DictConfig], None], list[Path]]:
+    """A command as Hydra calls it, and the folder of the one that runs.
+
+    A bad call leaves no folder, the exit code says how it went.
+    """
+    running: list[Path] = []
 
     def job(config: DictConfig) -> None:
         path = Path(HydraConfig.get().runtime.output_dir)
+        running[:] = [path]
         try:
-            check_settings(config)
+            asked = settings.read(command, OmegaConf.to_container(config, resolve=True))
             folder = OutputFolder(Path(os.path.relpath(path)), config.get("plot"))
-            code = find(command)(config, folder)
+            code = find(command)(asked, folder)
+            if code is not None:  # it has not only told what it would do
+                folder.config(config)
         except Exception as error:
-            remove_unused(path)
             if tracebacks or isinstance(error, BrokenPipeError):
                 raise
             refuse(command, error, Path(os.path.relpath(path)))
-        if code is None:  # it has only told what it would do
+        finally:
             remove_unused(path)
-            return
-        folder.config(config)
+        running.clear()
         if code:
             sys.exit(code)
 
-    return job
+    return job, running
 
 
 def _remove_folder_of_hydra() -> None:

@@ -4,37 +4,35 @@ import logging
 
 import jax
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
 
 from gdjax._inputs import default_dtype
 from gdjax.certificates import EquivalenceReport, certify_equivalence, table
-from gdjax.cli.config import make_objectives, make_optimizer, settings
+from gdjax.cli.config import make_objectives, make_optimizer
 from gdjax.cli.output_folder import OutputFolder
+from gdjax.cli.settings import Certify
 from gdjax.objectives import Objective
 from gdjax.starts import given_or_drawn
 
 log: logging.Logger = logging.getLogger(__name__)
 
 
-def certify(config: DictConfig, folder: OutputFolder) -> int:
+def certify(asked: Certify, folder: OutputFolder) -> int:
     """Certify two optimizers as one method on every objective; 1 if they differ on one, or may.
 
     Where the config has no learning rate it is 1/L on each, with L the largest curvature at the
     starts.
     """
     del folder  # the log is all that a certificate leaves
-    asked = settings(config, "learning_rate", "starts", "steps", "seed", "dtypes", "decaying")
     reports, rows = [], [("objective", "dtype", "point", "carried", "steps that count", "verdict")]
-    for objective in make_objectives(config):
-        points = given_or_drawn(objective, asked["starts"], asked["seed"])
-        rate = asked["learning_rate"]
+    for objective in make_objectives(asked):
+        points = given_or_drawn(objective, asked.starts, asked.seed)
+        rate = asked.learning_rate
         rate = _inverse_curvature(objective, points) if rate is None else rate
-        at = DictConfig(OmegaConf.merge(config, {"learning_rate": rate}))
-        pair = make_optimizer(at.a, at), make_optimizer(at.b, at)
-        for dtype in asked["dtypes"]:
+        pair = make_optimizer(asked.a, asked, rate), make_optimizer(asked.b, asked, rate)
+        for dtype in asked.dtypes:
             report = certify_equivalence(
-                *pair, objective, points, asked["steps"], seed=asked["seed"], dtype=dtype,
-                schedule=asked["decaying"],
+                *pair, objective, points, asked.steps, seed=asked.seed, dtype=dtype,
+                schedule=asked.decaying,
             )  # fmt: skip
             reports.append(report)
             trial = report.trials[0]
@@ -45,7 +43,7 @@ def certify(config: DictConfig, folder: OutputFolder) -> int:
         if report.trials[0].verdict == "undecided":
             why = report.trials[0].reason
             log.info("undecided on %s, %s: %s", report.objective, report.dtype, why)
-    _tell_worst(reports, asked["learning_rate"])
+    _tell_worst(reports, asked.learning_rate)
     return 0 if all(report.same for report in reports) else 1
 
 

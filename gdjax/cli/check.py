@@ -4,41 +4,40 @@ import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-from omegaconf import DictConfig
-
 from gdjax._util.errors import ArgumentError
 from gdjax.certificates import GradientReport, check_gradient, check_hessian, check_rule
-from gdjax.cli.config import make_objectives, settings
+from gdjax.cli.config import make_objectives, picked
 from gdjax.cli.output_folder import OutputFolder
+from gdjax.cli.settings import Check
 from gdjax.objectives.loading import find, load
 
 log: logging.Logger = logging.getLogger(__name__)
 
 
-def check(config: DictConfig, folder: OutputFolder) -> int:
+def check(asked: Check, folder: OutputFolder) -> int:
     """Certify the gradient of each objective, several at a time; 1 unless all are right.
 
     One objective gets its whole table, of several only those whose gradient is not right.
     """
-    if config.rule is not None:
-        return _check_rule(config)
+    if asked.rule is not None:
+        return _check_rule(asked)
     for key in ("args", "pullback"):
-        if config[key] is not None:
+        if getattr(asked, key) is not None:
             raise ArgumentError(f"{key} belongs to a rule: give rule=my_file.py:f")
-    objectives = make_objectives(config)
-    kinds = [check_gradient, check_hessian] if config.hessian else [check_gradient]
-    asked = settings(config, "points", "seed", "dtype")
+    objectives = make_objectives(asked)
+    kinds = [check_gradient, check_hessian] if asked.hessian else [check_gradient]
+    how = picked(asked, "points", "seed", "dtype")
 
     def certify(job: tuple) -> GradientReport:
         objective, kind = job
-        return kind(objective, **asked)
+        return kind(objective, **how)
 
     reports = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # XLA compiles outside Python's lock
         for report in pool.map(certify, [(f, kind) for f in objectives for kind in kinds]):
             reports.append(report)
             log.info("%s", report if len(objectives) == 1 or not report.ok else report.line)
-    for report in reports if config.draw else ():
+    for report in reports if asked.draw else ():
         from gdjax import plotting  # not every call draws
 
         name = f"{report.name}_{report.kind.lower()}"
@@ -53,16 +52,16 @@ def check(config: DictConfig, folder: OutputFolder) -> int:
     return 0 if all(report.ok for report in reports) else 1
 
 
-def _check_rule(config: DictConfig) -> int:
+def _check_rule(asked: Check) -> int:
     """Certify a rule, with the arguments that a file holds; 1 if it breaks a law."""
-    if config.args is None:
+    if asked.args is None:
         raise ArgumentError("rule needs args: give args=my_file.py:args, what to call it with")
-    fn, args = find(config.rule, "rule"), load(config.args, "args")
+    fn, args = find(asked.rule, "rule"), load(asked.args, "args")
     args = args() if callable(args) else args
-    if config.pullback is not None:
-        fn = (fn, find(config.pullback, "pullback"))
+    if asked.pullback is not None:
+        fn = (fn, find(asked.pullback, "pullback"))
     given = args if isinstance(args, tuple) else (args,)
-    report = check_rule(fn, *given, order=config.order, seed=config.seed)
+    report = check_rule(fn, *given, order=asked.order, seed=asked.seed)
     log.info("%s", report)
     if not report.ok:
         log.error("wrong: %s", report.line)

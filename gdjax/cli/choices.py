@@ -1,12 +1,15 @@
 """What can be chosen on the command line, and what a user may leave out in writing it."""
 
+import argparse
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
 
 from gdjax import objectives, optimizers
 from gdjax._util.errors import ArgumentError, check_known, unknown
+from gdjax.cli import settings
 from gdjax.cli.hydra_versions import REPLACE
 
 # The options of Hydra's that an unknown one is likely to be meant for.
@@ -18,7 +21,30 @@ OPTIONS = (
 SHORT = ("-h", "-c", "-p", "-r", "-m", "-s", "-i")
 MODES = ("--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i")  # one at a time
 
+# Options that take a value, and which ones are possible.
+VALUED: dict[tuple[str, ...], dict[str, Any]] = {
+    ("--cfg", "-c"): {"choices": ["job", "hydra", "all"]},
+    ("--info", "-i"): {
+        "choices": ["all", "config", "defaults", "defaults-tree", "plugins", "searchpath"],
+        "nargs": "?",
+    },
+    ("--package", "-p"): {},
+    ("--config-path", "-cp"): {},
+    ("--config-name", "-cn"): {},
+    ("--config-dir", "-cd"): {},
+    ("--experimental-rerun",): {},
+}
+
+FILES = ("experiment", "sweep", "pair", "plot", "tuned")  # groups whose choices are files
+
 Choices = dict[str, dict[str, dict[str, Any]]]  # group → name → settings
+
+
+class _Parser(argparse.ArgumentParser):
+    """One that raises in one line what it would print in many."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ArgumentError(message)
 
 
 def store_choices(command: str) -> Choices:
@@ -40,6 +66,7 @@ def store_choices(command: str) -> Choices:
         }
         for group, shelves in kinds.items()
     }
+    OmegaConf.register_new_resolver("rules", settings.rules, replace=True)  # as --help asks for
     if command in ("check", "certify"):
         choices["objective"]["all"] = {"name": "all"}
     ConfigStore.instance().repo = _Shared(ConfigStore.instance().repo)
@@ -83,19 +110,31 @@ def _as_lists(value: Any) -> Any:
 
 
 def check_choices(choices: Choices, words: list[str]) -> None:
-    """Refuse an unknown choice before Hydra makes a folder."""
+    """Refuse an unknown choice before Hydra makes a folder, and one that is no name at all."""
     for word in words:
+        if match := re.fullmatch(rf"\+?({'|'.join(FILES)})=([-+.\d]+|true|false)", word):
+            raise ArgumentError(f"{match[1]} must be a name, got {match[2]}")
         if match := re.fullmatch(rf"\+?({'|'.join(choices)})(?:@[\w.]+)?=([\w,]+)", word):
             for name in match[2].split(","):
                 check_known(match[1], name, choices[match[1]])
 
 
 def check_options(words: list[str]) -> None:
-    """Refuse an unknown option, and two that exclude each other."""
+    """Refuse an unknown option, one without its value, and two that exclude each other."""
+    for word in words:
+        settings.check_printable(word, "every word")
     given = [word.partition("=")[0] for word in words if word.startswith("-")]
     for option in given:
         if not option.startswith(SHORT) and not any(o.startswith(option) for o in OPTIONS):
             raise unknown("option", option, OPTIONS)
+    values = _Parser(add_help=False)
+    for names, allowed in VALUED.items():
+        values.add_argument(*names, **allowed)
+    values.parse_known_args(words)
+    if not any(o in ("--cfg", "-c", "--help", "-h") for o in given):
+        for option in given:
+            if option in ("--resolve", "--package", "-p"):
+                raise ArgumentError(f"{option} goes with --cfg, which is not given")
     modes = {option.lstrip("-")[0]: option for option in given if option in MODES}
     if len(modes) > 1:
         raise ArgumentError(f"{' and '.join(modes.values())} exclude each other: give one of them")

@@ -1,83 +1,69 @@
-"""From a composed config to the objects that the library takes."""
+"""From the settings of a command to the objects that the library takes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
 
 from gdjax import objectives, optimizers, starts
-from gdjax._inputs import as_count
 from gdjax._util.errors import ArgumentError, check_known
-from gdjax.cli.refusals import RENAMED, renamed
-
-KINDS: dict[str, tuple[type, ...]] = {
-    "true or false": (bool,),
-    "a number": (int, float),
-}
-KIND_OF = {"tolerance": "a number", "plot.dpi": "a number"} | dict.fromkeys(
-    (
-        "stopping", "parquet", "distance", "certify", "hessian", "draw", "decaying", "together",
-        "tuned.together", "plan",
-    ),
-    "true or false",
-)  # fmt: skip
+from gdjax._util.memory import check_fits
+from gdjax.cli.kinds import whole
+from gdjax.cli.settings import Certify, Descending, Sweep
 
 
-def check_settings(config: DictConfig) -> None:
-    """Refuse a setting's old name, and a word where true, false or a number is to stand."""
-    for name in RENAMED.keys() & config.keys():
-        raise renamed(name)
-    for name, kind in KIND_OF.items():
-        value = OmegaConf.select(config, name, default=None)
-        if value is not None and not isinstance(value, KINDS[kind]):
-            raise ArgumentError(f"{name} must be {kind}, got {value}")
+def picked(asked: Any, *keys: str) -> dict[str, Any]:
+    """Some of the settings by name."""
+    return {key: getattr(asked, key) for key in keys}
 
 
-def plain(value: Any) -> Any:
-    """A config, or a part of it, as Python's own dictionaries and lists."""
-    if not OmegaConf.is_config(value):
-        return value
-    return OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
+def filled(node: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a choice without those that a config leaves open, which its maker tells."""
+    return {key: value for key, value in node.items() if value != "???"}
 
 
-def settings(config: DictConfig, *keys: str) -> dict[str, Any]:
-    """Some of a config's settings by name."""
-    return {key: plain(config[key]) for key in keys}
-
-
-def make_objective(config: DictConfig) -> objectives.Objective:
+def make_objective(asked: Any) -> objectives.Objective:
     """The chosen objective: one of the catalogue by its name, or what a maker makes."""
-    chosen = plain(config.objective)
+    chosen = filled(asked.objective)
     if "maker" not in chosen:
         return objectives.get(chosen.pop("name"), **chosen)
-    if chosen["start"] is None:
-        chosen["start"] = plain(config.get("start"))
-    if chosen["name"] is None:
-        del chosen["name"]
+    if chosen.get("start") is None:
+        chosen["start"] = getattr(asked, "start", None)
+    if chosen.get("name") is None:
+        chosen.pop("name", None)
     return objectives.get(chosen.pop("maker"), **chosen)
 
 
-def make_objectives(config: DictConfig) -> list[objectives.Objective]:
+def make_objectives(asked: Any) -> list[objectives.Objective]:
     """The chosen objective, or with ``all`` those of the catalogue."""
-    if config.objective.name == "all":
+    if asked.objective.get("name") == "all":
         return [objectives.get(name) for name in objectives.working()]
-    return [make_objective(config)]
+    return [make_objective(asked)]
 
 
-def make_optimizer(node: DictConfig, config: DictConfig) -> optimizers.Optimizer:
-    """An optimizer, after the transforms of the whole config and then those of its own."""
-    given: Any = OmegaConf.to_container(node, resolve=True)
-    given = {key: value for key, value in given.items() if value != "???"}  # get() tells these
-    transforms = plain(config.transforms) | given.pop("transforms", {})
-    return optimizers.get(**given, transforms=transforms)
+def make_optimizer(
+    node: Mapping[str, Any], asked: Descending | Certify, rate: Any = None
+) -> optimizers.Optimizer:
+    """An optimizer, after the transforms of the whole config and then those of its own.
+
+    Args:
+        node: its name and settings.
+        asked: the settings of the command.
+        rate: the learning rate of an optimizer that needs one, where its own is left out.
+    """
+    chosen = filled(node)
+    needs = optimizers.parameters(chosen["name"]).get("learning_rate") is optimizers.REQUIRED
+    if needs and chosen.get("learning_rate") is None and rate is not None:
+        chosen["learning_rate"] = rate
+    transforms = asked.transforms | chosen.pop("transforms", {})
+    return optimizers.get(**chosen, transforms=transforms)
 
 
-def make_several(config: DictConfig) -> tuple[Any, Any]:
+def make_several(asked: Sweep) -> tuple[Any, Any]:
     """The objective and the optimizer of a sweep; those of a list instead, where there is one."""
 
     def each(key: str, make: Callable[[dict[str, Any]], Any]) -> Any:
-        nodes = plain(config[key])
+        nodes = getattr(asked, key)
         pairs = nodes.items() if isinstance(nodes, dict) else enumerate(nodes or [""])
         made = {}
         for label, node in pairs:
@@ -86,46 +72,41 @@ def make_several(config: DictConfig) -> tuple[Any, Any]:
                 raise ArgumentError(
                     f"{key} must be names, or mappings with a name such as {{name: …}}, got {nodes}"
                 )
-            made[label] = make(node)
+            made[label] = make(dict(node))
         return made if isinstance(nodes, dict) else [*made.values()]
 
-    def optimizer(node: dict[str, Any]) -> optimizers.Optimizer:
-        if optimizers.parameters(node["name"]).get("learning_rate") is optimizers.REQUIRED:
-            node = {"learning_rate": config.learning_rate} | node
-        return make_optimizer(OmegaConf.create(node), config)
-
     return (
-        make_objective(config)
-        if config.objectives is None
+        make_objective(asked)
+        if asked.objectives is None
         else each("objectives", lambda node: objectives.get(node.pop("name"), **node)),
-        make_optimizer(config.optimizer, config)
-        if config.optimizers is None
-        else each("optimizers", optimizer),
+        make_optimizer(asked.optimizer, asked)
+        if asked.optimizers is None
+        else each("optimizers", lambda node: make_optimizer(node, asked, asked.learning_rate)),
     )
 
 
-def make_starts(config: DictConfig) -> Any:
+def make_starts(asked: Sweep) -> Any:
     """Where a sweep's descents begin."""
-    chosen = config.starts
+    chosen = asked.starts
     if chosen.kind == "own":
-        return plain(config.start)
+        return asked.start
     if chosen.kind == "array":
         if chosen.points is None:
             raise ArgumentError("starts.points must be a list of points for starts.kind=array")
-        return plain(chosen.points)
+        return chosen.points
     if chosen.number is None:
         raise ArgumentError(f"starts.number must say how many for starts.kind={chosen.kind}")
     seed = {} if chosen.kind == "grid" else {"seed": chosen.seed}
     return starts.make(chosen.kind, number=chosen.number, **seed)
 
 
-def make_axes(config: DictConfig) -> dict[Any, Any]:
+def make_axes(asked: Sweep) -> dict[Any, Any]:
     """A sweep's axes by name: lists, and ranges as values; zipped ones under all their names."""
     axes: dict[Any, Any] = {
         name: _range(name, values) if isinstance(values, dict) else values
-        for name, values in plain(config.get("hyperparameters") or {}).items()
+        for name, values in (asked.hyperparameters or {}).items()
     }
-    for names in plain(config.zipped):
+    for names in asked.zipped:
         for name in names:
             if not axes:
                 raise ArgumentError(
@@ -145,11 +126,15 @@ def _range(name: str, given: dict[str, Any]) -> np.ndarray:
     spaced = {"linear": np.linspace, "log": np.geomspace}
     scale = given.get("scale", "linear")
     check_known(f"{name}.scale", scale, spaced)
-    number = as_count(f"{name}.number", given.get("number"), 1)
+    whole(1).check(f"{name}.number", given.get("number"))
+    number = given["number"]
     try:
         low, high = float(given["low"]), float(given["high"])
     except (KeyError, TypeError, ValueError):
         raise ArgumentError(f"{name} needs numbers low and high, got {given}") from None
+    if not np.isfinite([low, high]).all():
+        raise ArgumentError(f"{name} must be finite, got {low} to {high}")
     if scale == "log" and min(low, high) <= 0:
         raise ArgumentError(f"{name} must be positive on a log scale, got {low} to {high}")
+    check_fits(24 * number, f"{name}.number={number:,}", "take fewer values")
     return spaced[scale](low, high, number)

@@ -5,14 +5,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig
 
 from gdjax import plotting
 from gdjax._descent.outcomes import Outcome
 from gdjax._descent.trajectory import Trajectory
 from gdjax._util.display import aligned
-from gdjax.cli.config import plain
 from gdjax.cli.output_folder import OutputFolder
+from gdjax.cli.settings import PathPlot
 from gdjax.comparison.comparison import Rates, rate_text
 from gdjax.objectives import Objective
 from gdjax.plotting import landscape
@@ -22,11 +21,10 @@ log: logging.Logger = logging.getLogger(__name__)
 ASKED = ("start", "steps", "gradient", "dtype")  # what a config says of a descent
 
 
-def picked_axes(objective: Objective, config: DictConfig) -> list[int | str] | None:
+def picked_axes(objective: Objective, plot: PathPlot) -> list[int | str] | None:
     """The two components to draw; what is wrong with the choice is said before anything runs."""
-    axes = plain(config.plot.axes)
-    landscape.pick(objective, axes)
-    return axes
+    landscape.pick(objective, plot.axes)
+    return plot.axes
 
 
 def describe(

@@ -17,6 +17,9 @@ from gdjax._util.files import whole
 log: logging.Logger = logging.getLogger(__name__)
 
 
+LONGEST = 200  # bytes of a file's name, of the 255 that a system takes
+
+
 class OutputFolder:
     """A folder that is made with the first file, after everything has been computed.
 
@@ -53,8 +56,7 @@ class OutputFolder:
 
         files = []
         for name, figure in figures.items():
-            stem = re.sub(r"[^\w.=-]+", "_", name.replace(" = ", "="))[:200]
-            files.append(f"{stem}.{self._format}")
+            files.append(f"{file_name(name)}.{self._format}")
             with self.file(files[-1]) as file:
                 plotting.save(figure, file, self._dpi)
         return files
@@ -88,6 +90,17 @@ class OutputFolder:
         """Say where the files of these names are."""
         for name in names:
             log.info("%s", self.path / name)
+
+
+def file_name(name: str) -> str:
+    """A name as a file may have it: no place but the folder's, on any system, and not too long.
+
+    Example:
+        >>> file_name("../../x"), file_name("basins, momentum = 0.5")
+        ('_.._x', 'basins_momentum=0.5')
+    """
+    safe = re.sub(r"[^\w.=-]+", "_", name.replace(" = ", "=")).lstrip(".")
+    return safe.encode()[:LONGEST].decode(errors="ignore") or "_"
 
 
 def remove_unused(folder: Path) -> None:

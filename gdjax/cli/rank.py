@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig
 
 from gdjax import plotting
-from gdjax.cli.config import make_objective, plain, settings
+from gdjax.cli.config import make_objective, picked
 from gdjax.cli.output_folder import OutputFolder
+from gdjax.cli.settings import Compare, Rank, Tuned
 from gdjax.comparison.ranking import Profile, Ranking
 from gdjax.comparison.tuning import rank as ranked
 from gdjax.plotting.profiles import RATIOS, simplex_gradients
@@ -26,18 +26,17 @@ TUNING = (
 )  # fmt: skip
 
 
-def rank(config: DictConfig, folder: OutputFolder) -> int:
+def rank(asked: Rank, folder: OutputFolder) -> int:
     """Rank optimizers on the objectives of the config, or on the one that is chosen."""
-    one = config.get("objective")
-    objectives = [make_objective(config)] if one else plain(config.objectives)
-    return tune_and_score(objectives, plain(config.optimizers), config, config, folder)
+    objectives = asked.objectives if asked.objective is None else [make_objective(asked)]
+    return tune_and_score(objectives, asked.optimizers, asked, asked, folder)
 
 
 def tune_and_score(
     objectives: Sequence[Any],
     optimizers: Sequence[Any],
-    tuning: DictConfig,
-    config: DictConfig,
+    tuning: Tuned,
+    asked: Rank | Compare,
     folder: OutputFolder,
 ) -> int:
     """Rank optimizers; leave tables, profiles and pictures, and say who won.
@@ -45,13 +44,13 @@ def tune_and_score(
     Args:
         objectives: as ``gdjax.rank`` takes them.
         optimizers: likewise.
-        tuning: the part of the config that says how to tune and score.
-        config: the whole of it.
+        tuning: how to tune and score.
+        asked: the settings of the command.
         folder: where the files go.
     """
-    asked = settings(tuning, *TUNING) | settings(config, "gradient", "dtype")
+    how = picked(tuning, *TUNING) | picked(asked, "gradient", "dtype")
     began = time.perf_counter()
-    found = ranked(objectives, optimizers, **asked, progress=sys.stderr.isatty())
+    found = ranked(objectives, optimizers, **how, progress=sys.stderr.isatty())
     seconds = time.perf_counter() - began
     pictures = folder.pictures(
         {name: draw(found) for name, draw in plotting.RANKING_PICTURES.items()}

@@ -11,14 +11,10 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from gdjax._util.errors import ArgumentError, first_line, said, unknown
 from gdjax._util.files import whole
+from gdjax.cli.settings import RENAMED, renamed
 
 REFUSED = (ArgumentError, HydraException, OmegaConfBaseException, OSError)
 NO_KEY = (ConfigKeyError, ConfigAttributeError)
-# What settings were called in configs that were written before.
-RENAMED = {
-    "precision": "dtype", "precisions": "dtypes", "record": "save_at", "stop": "stopping",
-    "fast_math": "kernel",
-}  # fmt: skip
 
 
 def refuse(command: str, error: Exception, folder: Path | None = None) -> NoReturn:
@@ -44,9 +40,9 @@ def refuse(command: str, error: Exception, folder: Path | None = None) -> NoRetu
 def _failed(error: Exception, folder: Path | None) -> str:
     """What a person is told of an error that is no bad call: memory, or a fault in a program."""
     if isinstance(error, MemoryError) or str(error).startswith("RESOURCE_EXHAUSTED"):
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"in {last.name}, {Path(last.filename).name}:{last.lineno}"
-        return f"out of memory: {said(error) if str(error) else where}"
+        places = [f for f in traceback.extract_tb(error.__traceback__) if "gdjax" in f.filename]
+        where = f" in {places[-1].name} ({Path(places[-1].filename).name})" if places else ""
+        return f"out of memory{where}: {said(error)}"
     told = f"an error that gdjax did not foresee: {first_line(error)}"
     if folder is not None:
         try:
@@ -59,15 +55,13 @@ def _failed(error: Exception, folder: Path | None) -> str:
     return f"{told}; HYDRA_FULL_ERROR=1 shows where it came from"
 
 
-def renamed(key: str) -> ArgumentError:
-    """The error for a setting that has another name now."""
-    return ArgumentError(f"unknown setting {key!r}; it is {RENAMED[key]} now")
+def not_composed(error: Exception) -> ArgumentError:
+    """The error for what Hydra raises, in words of its own, while it composes a config."""
+    return ArgumentError(f"these words make no config: {first_line(error):.300}")
 
 
 def _told(command: str, error: Exception, cause: BaseException | None) -> ArgumentError | None:
     """What Hydra, OmegaConf or the disk complains of, in words of our own; None if theirs do."""
-    if isinstance(error, NO_KEY):
-        return ArgumentError(f"{error.full_key} is missing from the config, and {command} needs it")
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         return unknown(group, name, error.options)

@@ -1,22 +1,21 @@
 """``gdjax run``: one descent."""
 
-from omegaconf import DictConfig
-
 from gdjax._descent.trajectory import descend
 from gdjax.cli import descents
-from gdjax.cli.config import make_objective, make_optimizer, settings
+from gdjax.cli.config import make_objective, make_optimizer, picked
 from gdjax.cli.output_folder import OutputFolder
+from gdjax.cli.settings import Run
 from gdjax.comparison.comparison import rates
 
 
-def run(config: DictConfig, folder: OutputFolder) -> int:
+def run(asked: Run, folder: OutputFolder) -> int:
     """Descend with one optimizer; leave the path, its picture and what became of it."""
-    optimizer, objective = make_optimizer(config.optimizer, config), make_objective(config)
-    axes = descents.picked_axes(objective, config)
-    asked = settings(config, *descents.ASKED)
-    path = descend(objective, optimizer, **asked)
+    optimizer, objective = make_optimizer(asked.optimizer, asked), make_objective(asked)
+    axes = descents.picked_axes(objective, asked.plot)
+    descent = picked(asked, *descents.ASKED)
+    path = descend(objective, optimizer, **descent)
     label = repr(optimizer)
     paths, measured = {label: path}, {label: rates(objective, optimizer, path)}
-    summary = descents.describe(objective, paths, measured, asked)
+    summary = descents.describe(objective, paths, measured, descent)
     descents.leave(objective, paths, summary, folder, axes)
     return 0

@@ -5,13 +5,13 @@ import math
 import re
 import sys
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from omegaconf import DictConfig
 
 from gdjax import metrics, plotting, results
 from gdjax._descent.outcomes import Outcome, StoppingRule
@@ -20,17 +20,19 @@ from gdjax._sweep.estimate import estimate
 from gdjax._sweep.outer import plans
 from gdjax._util import signals
 from gdjax._util.errors import ArgumentError, check_known
-from gdjax.cli.config import make_axes, make_several, make_starts, plain, settings
-from gdjax.cli.output_folder import OutputFolder
+from gdjax.cli import settings
+from gdjax.cli.config import make_axes, make_several, make_starts, picked
+from gdjax.cli.output_folder import OutputFolder, file_name
 from gdjax.objectives import Objective
 
 log: logging.Logger = logging.getLogger(__name__)
 
 PICTURED = ("outcome", "minimum", "steps_to_tolerance")  # what pictures read
+REHEARSED = 200_000  # descents, of which pictures are tried before they are computed
 ASKED = ("steps", "save_at", "classify_rest", "keep", "tolerance", "gradient", "dtype", "chunk")
 
 
-def sweep(config: DictConfig, folder: OutputFolder) -> int | None:
+def sweep(asked: settings.Sweep, folder: OutputFolder) -> int | None:
     """Run a sweep, or what is missing of it; count, draw and tell what came out.
 
     With ``plan`` it is told what that would take, and nothing is computed or written.
@@ -38,25 +40,25 @@ def sweep(config: DictConfig, folder: OutputFolder) -> int | None:
     Without ``store`` the results lie beside the folder, in one named after what decides them, so
     that the same sweep finds what it has computed already.
     """
-    objective, optimizer = make_several(config)
-    stopping = StoppingRule(every=config.every) if config.stopping else False
-    asked = plans(
-        objective, optimizer, make_starts(config), make_axes(config),
-        stopping=stopping, **settings(config, *ASKED),
+    objective, optimizer = make_several(asked)
+    stopping = StoppingRule(every=asked.every) if asked.stopping else False
+    planned = plans(
+        objective, optimizer, make_starts(asked), make_axes(asked),
+        stopping=stopping, **picked(asked, *ASKED),
     )  # fmt: skip
-    prepared = Sweep(asked, config.devices, config.kernel, in_memory=False)
-    plots = _checked_plots(config, prepared)
+    prepared = Sweep(planned, asked.devices, asked.kernel, in_memory=False)
+    plots = _checked_plots(asked.plots, prepared, objective)
     name = objective.name if isinstance(objective, Objective) else "objectives"
-    digest = f"{name}-{prepared.digest}.zarr"
-    store = Path(config.store or folder.path.parent / "stores" / digest)
-    if config.plan:
+    digest = f"{file_name(name)}-{prepared.digest}.zarr"
+    store = Path(asked.store or folder.path.parent / "stores" / digest)
+    if asked.plan:
         print(f"{estimate(prepared)}\nstore     {store}, {_progress(prepared, store)}")
         return None
     before = _ready(prepared, store)
     began = time.perf_counter()
     found = _completed(prepared, store)
     seconds = time.perf_counter() - began
-    summary = _count([one.objective for one in asked.by_objective], found) | {
+    summary = _count([one.objective for one in planned.by_objective], found) | {
         "store": str(store),
         "seconds": round(seconds, 3),
     }
@@ -65,7 +67,7 @@ def sweep(config: DictConfig, folder: OutputFolder) -> int | None:
     pictures = plotting.sweep_pictures(found, objective, plots) if plots != [] else {}
     summary["pictures"] = folder.pictures(pictures)
     names = [*summary["pictures"]]
-    if config.parquet:
+    if asked.parquet:
         names.append("results.parquet")
         results.to_parquet(store, folder.place("results.parquet"))
     folder.summary(summary)
@@ -75,9 +77,12 @@ def sweep(config: DictConfig, folder: OutputFolder) -> int | None:
     return 0
 
 
-def _checked_plots(config: DictConfig, prepared: Sweep) -> list[str] | None:
-    """The names of the pictures that are asked for; None for all that suit."""
-    plots = plain(config.plots)
+def _checked_plots(plots: list[str] | None, prepared: Sweep, objective: Any) -> list[str] | None:
+    """The names of the pictures that are asked for; None for all that suit.
+
+    Those asked for are drawn once of what the sweep might find, so that each says itself, before
+    anything is computed, what it cannot be drawn of.
+    """
     if lacking := [name for name in PICTURED if name not in prepared.layout.variables]:
         if plots:
             raise ArgumentError(f"plots need {', '.join(PICTURED)}: keep {', '.join(lacking)} too")
@@ -86,7 +91,28 @@ def _checked_plots(config: DictConfig, prepared: Sweep) -> list[str] | None:
         check_known("picture", name, plotting.PICTURES)
         if name == "paths" and "points" not in prepared.layout.variables:
             raise ArgumentError("plots can show paths of recorded steps only: add save_at=all")
+    if plots and 0 < prepared.layout.cells <= REHEARSED:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                plotting.sweep_pictures(_as_if_done(prepared.layout), objective, plots)
+            except ArgumentError as error:
+                raise ArgumentError(f"plots cannot be drawn of this sweep: {error}") from error
+            except ArithmeticError:  # of numbers that are not those of a sweep
+                pass
     return plots
+
+
+def _as_if_done(layout: results.Layout) -> xr.Dataset:
+    """What a sweep of this layout might find: every descent at the first minimum after a step."""
+    found = {"outcome": Outcome.CONVERGED, "steps_to_tolerance": 1, "steps": 1}
+    arrays = {
+        name: np.broadcast_to(
+            np.array(found.get(name, 0), variable.dtype), (layout.cells, *variable.shape)
+        )
+        for name, variable in layout.variables.items()
+    }
+    return results.dataset(layout, arrays)
 
 
 def _completed(prepared: Sweep, store: Path) -> xr.Dataset:

@@ -11,6 +11,7 @@ import numpy as np
 from gdjax import optimizers as lookup
 from gdjax._inputs import DType, as_count, as_dtype, cannot_descend, default_dtype
 from gdjax._util.errors import ArgumentError
+from gdjax._util.memory import check_fits
 from gdjax.comparison import external
 from gdjax.comparison.entrants import as_entrants, as_objectives
 from gdjax.comparison.evaluations import Entrant, curves, evaluations_to, visits
@@ -124,9 +125,39 @@ def rank(
         with default_dtype(dtype):
             validate(f, numbers=False)
     asked = _Asked(budget, trials, seeds, _precisions(tau), gradient, dtype, together)
+    _check_memory(asked, starts, held_out, chosen, entrants)
     arenas = [_arena(f, starts, held_out, seeds, seed) for f in chosen.values()]
     named = dict(zip(chosen, arenas, strict=True))
     return _ranking(asked, named, entrants, searched, seed, progress)
+
+
+def _check_memory(
+    asked: _Asked,
+    starts: int,
+    held_out: int,
+    chosen: Mapping[str, Objective],
+    entrants: Mapping[str, Entrant],
+) -> None:
+    """Refuse a ranking that would not fit, before its starts are drawn.
+
+    What counts is drawn points, settings and their costs, curves of the budget's length, and the
+    costs of all that is scored.
+    """
+    s, t, h, dim = asked.seeds, asked.trials, held_out, max(f.dim for f in chosen.values())
+    tuned = [e for e in entrants.values() if isinstance(e, lookup.Optimizer)]
+    step_by_step = any(any(visits(e, f.structure)) for e in tuned for f in chosen.values())
+    at_once = max(starts * t, h * s) if step_by_step else h * s
+    costs = len(asked.tau) + 2
+    parts = {
+        f"seeds={s:,}, starts={starts:,} and held_out={h:,}": 6 * (s * starts + h) * dim,
+        f"trials={t:,}, starts={starts:,} and seeds={s:,}": t * (starts * costs + 4 * s),
+        f"budget={asked.budget:,}": 3 * asked.budget * (at_once + dim + 1),
+        f"seeds={s:,} and held_out={h:,}": (
+            len(chosen) * len(entrants) * s * h * (len(TARGETS) + costs)
+        ),
+    }
+    for what, numbers in parts.items():
+        check_fits(8 * numbers, f"a ranking with {what}", "take less of these")
 
 
 def _precisions(tau: Sequence[float]) -> np.ndarray:

@@ -6,6 +6,7 @@ Factories of other packages are found by their entry points in the group ``gdjax
 import functools
 import inspect
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 from gdjax._util.errors import ArgumentError, check_known, unknown
@@ -15,6 +16,7 @@ from gdjax.objectives.objective import Objective
 Factory = Callable[..., Objective]
 REQUIRED = inspect.Parameter.empty  # stands where a parameter has no default
 
+MOST_DIM = 10_000  # some gradients of the catalogue take memory like its square
 _FACTORIES: dict[str, Factory] = {}
 _MAKERS: dict[str, Factory] = {}
 
@@ -175,11 +177,31 @@ def get(name: str, /, **chosen: Any) -> Objective:
         for key, default in defaults.items():
             if default is REQUIRED and chosen.get(key) is None:
                 raise ArgumentError(f"objective {name} needs {key}")
-        return _MAKERS[name](**{key: _hashable(value) for key, value in chosen.items()})
+        try:
+            return _MAKERS[name](**{key: _hashable(value) for key, value in chosen.items()})
+        except TypeError as error:
+            if "unhashable" not in str(error):
+                raise
+            raise ArgumentError(f"{name} takes words, numbers and lists, got {chosen}") from error
+    for key, value in chosen.items():
+        if key != "dim":
+            _check_kind(key, value, defaults[key])
     dim = chosen.get("dim", 1)
-    if not isinstance(dim, int) or dim < 1:
-        raise ArgumentError(f"dim must be a positive integer, got {dim!r}")
-    return _build(name, **(defaults | chosen))
+    if not isinstance(dim, int) or isinstance(dim, bool) or dim < 1:
+        raise ArgumentError(f"dim must be a positive integer, got {dim!r:.200}")
+    if dim > MOST_DIM:
+        raise ArgumentError(f"dim must be at most {MOST_DIM:,}, got {dim}")
+    return _build(name, **(defaults | {key: _hashable(value) for key, value in chosen.items()}))
+
+
+def _check_kind(name: str, value: Any, default: Any) -> None:
+    """Refuse a value of another kind than the parameter's default is of."""
+    kinds = {bool: bool, int: Real, float: Real, str: str, tuple: (list, tuple)}
+    words = {bool: "true or false", str: "a word", tuple: "a list"}
+    kind = kinds.get(type(default), object)
+    if not isinstance(value, kind) or (kind is Real and isinstance(value, bool)):
+        expected = words.get(type(default), "a number")
+        raise ArgumentError(f"{name} must be {expected}, got {value!r:.200}")
 
 
 @functools.cache

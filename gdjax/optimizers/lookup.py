@@ -5,6 +5,7 @@ Optimizers of other packages are found by their entry points in the group ``gdja
 
 import functools
 import inspect
+import math
 from collections.abc import Mapping
 from typing import cast
 
@@ -13,6 +14,7 @@ import optax
 from jaxtyping import ArrayLike
 
 from gdjax._util.errors import ArgumentError, check_known, first_line
+from gdjax._util.memory import MOST, check_fits
 from gdjax._util.plugins import Plugins
 from gdjax._util.types import PyTree
 from gdjax.optimizers import averaging, momentum, noise, schedules
@@ -20,6 +22,7 @@ from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions, p
 from gdjax.optimizers.optimizer import Optimizer, random_key, trial_step
 from gdjax.optimizers.tree import REQUIRED, Factory, is_own, signature
 
+LONG_MEMORY = 10_000  # a whole number above it may be of points that are remembered
 _OWN: dict[str, Factory] = {
     name: member for name, member in vars(momentum).items() if is_own(member)
 }
@@ -239,6 +242,7 @@ def make(factory: Factory, **given: PyTree) -> Optimizer:
     plain = {key: value for key, value in given.items() if "." not in key}
     inside = {key: value for key, value in given.items() if "." in key}
     made = _built(factory, plain)
+    _check_memory(made)
     known = [*made.numbers, *made.stuck, *made.seeds]
     for key in inside:
         check_known(f"hyperparameter of {factory.__name__}", key, known)
@@ -269,6 +273,23 @@ def _built(factory: Factory, given: dict[str, PyTree]) -> Optimizer:
         raise
     except Exception as error:  # whatever optax or the user's own code raises
         raise ArgumentError(f"{factory.__name__}: {error}".splitlines()[0]) from error
+
+
+def _check_memory(made: Optimizer) -> None:
+    """Refuse counts beyond 32 bits, and one of points to remember that do not fit."""
+    counts = {k: n for k, n in made.hyperparameters.items() if type(n) is int and k != "seed"}
+    for name, count in counts.items():
+        if count > MOST:
+            raise ArgumentError(f"{name} must be at most {MOST:,}, got {count}")
+    if all(count <= LONG_MEMORY for count in counts.values()):
+        return
+    try:
+        state = jax.eval_shape(lambda: trial_step(made)[1])
+    except Exception:  # why it cannot take a step is told when it is asked to
+        return
+    leaves = [x for x in jax.tree.leaves(state) if hasattr(x, "dtype")]
+    need = sum(math.prod(x.shape) * x.dtype.itemsize for x in leaves)
+    check_fits(2 * need, f"{made!r:.200}, at a point of 2 numbers,", "let it remember less")
 
 
 def transform(name: str, **given: PyTree) -> Optimizer:

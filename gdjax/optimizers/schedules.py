@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 import optax
 
+from gdjax._util.errors import ArgumentError, first_line
 from gdjax._util.types import PyTree
 from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions
 from gdjax.optimizers.optimizer import Schedule
@@ -40,7 +41,11 @@ def get(schedule: str, **hyperparameters: PyTree) -> Schedule:
     """
     given = {key: _resolved(value) for key, value in hyperparameters.items()}
     factory = CATALOGUE.factory(schedule)
-    return Schedule(factory, arguments(factory, given))
+    chosen = arguments(factory, given)
+    try:
+        return Schedule(factory, chosen)
+    except (TypeError, ValueError, AttributeError) as error:  # what optax makes of such values
+        raise ArgumentError(f"{schedule}: {first_line(error)}") from error
 
 
 def _resolved(value: PyTree) -> PyTree:

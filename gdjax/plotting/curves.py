@@ -17,6 +17,7 @@ from gdjax.plotting.figure import Figure, one_panel
 
 HEADROOM = 0.35  # room above and below the data, in their height; curves are cut off beyond it
 TANGENTS = 8  # more would cover the curve
+MOST_POINTS = 100_000  # of a path or a curve: a picture has a hundredth of that in pixels
 
 
 def curve(objective: ObjectiveLike, paths: Any) -> Figure:
@@ -77,8 +78,21 @@ def curve(objective: ObjectiveLike, paths: Any) -> Figure:
 
 
 def finite_points(path: Trajectory) -> np.ndarray:
-    """The points of a path up to its last finite one, ``(m, d)``; at least the start."""
-    return np.asarray(path.points, dtype=float)[: max(path.finite, 1)]
+    """The points of a path up to its last finite one, ``(m, d)``; at least the start.
+
+    Of more than a picture can show, evenly chosen ones.
+    """
+    return np.asarray(np.asarray(path.points)[shown_steps(max(path.finite, 1))], dtype=float)
+
+
+def shown_steps(count: int) -> np.ndarray:
+    """The steps that a picture shows, of so many: all, or evenly chosen ones with both ends.
+
+    Example:
+        >>> shown_steps(4).tolist(), len(shown_steps(10**8)), shown_steps(10**8)[-1].item()
+        ([0, 1, 2, 3], 100000, 99999999)
+    """
+    return np.linspace(0, count - 1, min(count, MOST_POINTS)).round().astype(int)
 
 
 def legend_entry(label: str, path: Trajectory, whole: bool) -> str:
@@ -123,8 +137,9 @@ def convergence(objective: ObjectiveLike, paths: Any) -> Figure:
         gap = value - best
         below = below or bool((gap < floor).any())
         gap = np.maximum(gap, floor) if floor else np.where(gap > 0, gap, np.nan)
+        steps = shown_steps(len(gap))
         alone = "." if np.isfinite(gap).sum() == 1 else ""  # one point has no line
-        axes.semilogy(gap, marker=alone, color=colour, linewidth=2, label=label)
+        axes.semilogy(steps, gap[steps], marker=alone, color=colour, linewidth=2, label=label)
     if below:
         axes.axhline(floor, color="0.4", linestyle=":", label=f"{dtype} resolution", zorder=1)
     style.quiet(axes)
