@@ -26,6 +26,7 @@ from gdjax._inputs import (
 from gdjax._util.display import Card, shown
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax.objectives import GradientSide, Objective, validate
+from gdjax.optimizers.limits import SHARES
 from gdjax.starts import given_or_drawn
 
 # A derivative is of use if it tells what a change does that somebody would make: here one of a
@@ -33,7 +34,6 @@ from gdjax.starts import given_or_drawn
 COARSE = 1e-3
 AGREEMENT = 0.5
 CHAOTIC = 10.0  # beside which a displacement of 0.1 % is no longer small
-SHARES = {"momentum", "b1", "b2", "b3", "beta", "decay", "decay_rate", "rho"}  # in (0, 1)
 
 
 @shown

@@ -7,7 +7,7 @@ import numpy as np
 
 from gdjax import optimizers
 from gdjax._util.errors import ArgumentError, check_known, unknown
-from gdjax.hypergradients import SHARES
+from gdjax.optimizers.limits import SHARES
 
 SCALES = ("linear", "log", "share")
 RATE = 1e-5, 10.0  # learning rates: six decades, whatever the objective
