@@ -23,6 +23,7 @@ from gdjax._inputs import (
     default_dtype,
     objective_at,
 )
+from gdjax._util import arguments
 from gdjax._util.display import Card, shown
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax.objectives import GradientSide, Objective, validate
@@ -234,6 +235,7 @@ def tune_by_gradient(
         True
     """
     steps, rounds = as_count("steps", steps, 1), as_count("rounds", rounds, 0)
+    rate = arguments.number(arguments.POSITIVE)("rate", rate)
     objective = objective_at(objective, starts)
     points = given_or_drawn(objective, starts, as_count("seed", seed, 0))
     with default_dtype(dtype):
@@ -315,6 +317,8 @@ def _chosen(
     if wrt is None:
         usual = [n for n in numbers if n.partition(".")[0] in ("learning_rate", "momentum")]
         wrt = tuple(usual or numbers)
+    if not isinstance(wrt, list | tuple) or not all(isinstance(name, str) for name in wrt):
+        raise arguments.refused("wrt", "be names of hyperparameters", wrt)
     if not wrt:
         raise ArgumentError(
             f"optimizer must have numbers to differentiate in, and {optimizer} has none; a name, a "

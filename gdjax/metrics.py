@@ -48,7 +48,10 @@ NO_LIMIT = Limits(1.0, ends="[]")
 
 def _truths(name: str, value: Any) -> np.ndarray:
     """The rule of truth values: they may be written as 0 and 1."""
-    found = np.asarray(value) if isinstance(value, np.ndarray | list | tuple) else value
+    try:
+        found = np.asarray(value) if isinstance(value, list | tuple) else value
+    except ValueError:  # rows of different lengths
+        raise refused(name, "be truth values", value) from None
     if getattr(found, "dtype", None) == np.dtype(bool):
         return np.asarray(found)
     found = as_numbers(name, [int(x) if isinstance(x, bool) else x for x in found]
@@ -61,8 +64,10 @@ def _truths(name: str, value: Any) -> np.ndarray:
 def _axes(axis: Axes, ndim: int) -> tuple[int, ...] | None:
     """Axes of an array of so many dimensions, as NumPy takes them."""
     try:
+        if not isinstance(axis, int | np.integer | tuple | list | None):
+            raise TypeError
         return None if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, ndim)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise refused("axis", f"be different axes of {ndim}", axis) from None
 
 

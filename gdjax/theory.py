@@ -299,13 +299,19 @@ def _fit(**arrays: np.ndarray) -> None:
         raise ArgumentError(f"{' and '.join(arrays)} must fit together, got {shapes}") from None
 
 
+def _some(name: str, array: np.ndarray) -> np.ndarray:
+    if not array.size:
+        raise ArgumentError(f"{name} must hold at least one number, got none")
+    return array
+
+
 def _positive(name: str, value: Numbers) -> np.ndarray:
-    return as_numbers(name, value, POSITIVE)
+    return _some(name, as_numbers(name, value, POSITIVE))
 
 
 def _momentum(method: str, value: Numbers) -> np.ndarray:
     check_known("method", method, METHODS)
-    array = as_numbers("momentum", value, SHARE)
+    array = _some("momentum", as_numbers("momentum", value, SHARE))
     if method == "gradient_descent" and array.any():
         raise ArgumentError(f"momentum must be 0 for gradient_descent, got {value}")
     return array

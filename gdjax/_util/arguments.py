@@ -20,6 +20,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Rule = Callable[[str, Any], Any]
 
+NO_NUMBERS = str | bytes | bool | complex | None
 MOST = 2**31 - 1  # of what is counted, within compiled code in 32 bits
 
 
@@ -152,7 +153,7 @@ def as_numbers(name: str, value: Any, limits: Limits = ANY) -> np.ndarray:
     try:
         found = np.asarray(value)
         wide = found.dtype.kind not in "iuf"  # whole numbers beyond 64 bits are objects
-        if wide and any(isinstance(x, str | bytes | bool | None) for x in found.ravel().tolist()):
+        if wide and any(isinstance(x, NO_NUMBERS) for x in found.ravel().tolist()):
             raise TypeError
         found = found.astype(float)
     except (TypeError, ValueError, OverflowError):
@@ -199,7 +200,7 @@ def flag(name: str, value: Any) -> bool:
 
 def text(name: str, value: Any) -> str:
     """The rule of a text."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or "\0" in value:
         raise refused(name, "be a text", value)
     return value
 

@@ -8,7 +8,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from gdjax._util.errors import ArgumentError, check_known, unknown
+from gdjax._util.arguments import as_count, function, gate, refused
+from gdjax._util.errors import ArgumentError, check_known, said, unknown
 from gdjax._util.plugins import Plugins
 from gdjax.objectives.objective import Objective
 
@@ -19,6 +20,13 @@ _FACTORIES: dict[str, Factory] = {}
 _MAKERS: dict[str, Factory] = {}
 
 
+def _maker(name: str, value: Any) -> Any:
+    if isinstance(value, type):
+        raise refused(name, "be a function that makes an objective", value)
+    return function(name, value)
+
+
+@gate(factory=_maker)
 def register(factory: Factory) -> Factory:
     """Put a factory into the catalogue under its own name (a decorator).
 
@@ -106,6 +114,8 @@ def _taken() -> set[str]:
 
 def _factory(name: str) -> Factory:
     """The factory of that name; one of another package is imported now."""
+    if not isinstance(name, str):
+        raise refused("objective", "be a name", name)
     factory = _FACTORIES.get(name) or _MAKERS.get(name)
     if factory is not None:
         return factory
@@ -175,11 +185,27 @@ def get(name: str, /, **chosen: Any) -> Objective:
         for key, default in defaults.items():
             if default is REQUIRED and chosen.get(key) is None:
                 raise ArgumentError(f"objective {name} needs {key}")
-        return _MAKERS[name](**{key: _hashable(value) for key, value in chosen.items()})
-    dim = chosen.get("dim", 1)
-    if not isinstance(dim, int) or dim < 1:
-        raise ArgumentError(f"dim must be a positive integer, got {dim!r}")
-    return _build(name, **(defaults | chosen))
+        plain = {key: _hashable(value) for key, value in chosen.items()}
+        for key, value in plain.items():
+            try:
+                hash(value)
+            except TypeError:
+                raise refused(
+                    f"{key} of {name}", "be plain numbers, words or lists", value
+                ) from None
+        return _MAKERS[name](**plain)
+    if "dim" in chosen:
+        chosen["dim"] = as_count("dim", chosen["dim"], 1)
+    for key, value in chosen.items():
+        if not _is_plain(value):
+            raise refused(f"{key} of {name}", "be a number, a word or a tuple", value)
+    try:
+        return _build(name, **(defaults | chosen))
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, ArgumentError) or not chosen:
+            raise
+        given = ", ".join(f"{key}={value!r:.50}" for key, value in chosen.items())
+        raise ArgumentError(f"{name} cannot be made with {given}: {said(error)}") from error
 
 
 @functools.cache
@@ -196,6 +222,15 @@ def _build(name: str, **chosen: Any) -> Objective:
             raise  # it is the caller who chose badly
         raise _PLUGINS.failed(name, error) from error
     return made
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value can be remembered, whatever it holds."""
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _hashable(value: Any) -> Any:

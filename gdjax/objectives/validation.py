@@ -11,6 +11,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr
 from jaxtyping import Array
 
+from gdjax._util.arguments import refused
 from gdjax._util.errors import ArgumentError, said
 from gdjax._util.types import PointFunction, PointLike
 from gdjax.objectives.bounds import frames, out_of_bounds
@@ -58,6 +59,10 @@ def validate(objective: Objective, *, numbers: bool = True, at: PointLike = None
         Traceback (most recent call last):
         gdjax._util.errors.ArgumentError: pair must return a scalar, got an array of shape (2,)
     """
+    if not isinstance(objective, Objective):
+        raise refused("objective", "be a gdjax.Objective", objective)
+    if numbers is not True and numbers is not False:
+        raise refused("numbers", "be true or false", numbers)
     wide = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
     dtype = np.dtype("float64" if wide else "float32")  # as every other way takes microseconds
     if (dtype, numbers) not in _VALID.get(objective._origin, ()):

@@ -73,7 +73,7 @@ def arguments(factory: Factory, given: Mapping[str, PyTree]) -> dict[str, PyTree
             raise ArgumentError(f"{name} needs {key}")
         arguments[key] = _plain(value)
         numeric = key in ("learning_rate", "seed") or isinstance(known[key], float)
-        numeric = numeric or (limited(factory, key) and value is not None)
+        numeric = numeric or (limited(factory, key) and not (value is known[key] is None))
         if numeric and value is not known[key]:
             arguments[key] = checked(key, arguments[key])
     return arguments

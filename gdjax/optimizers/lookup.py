@@ -12,6 +12,7 @@ import jax
 import optax
 from jaxtyping import ArrayLike
 
+from gdjax._util.arguments import refused
 from gdjax._util.errors import ArgumentError, check_known, first_line
 from gdjax._util.plugins import Plugins
 from gdjax._util.types import PyTree
@@ -195,7 +196,7 @@ def get(name: str, *, transforms: Mapping[str, PyTree] | None = None, **given: P
         >>> get("lion", learning_rate=0.1, transforms={"c": {"name": "clip", "max_delta": 0.5}})
         lion(learning_rate=0.1, c=clip(max_delta=0.5))
     """
-    reason, optimizer = _REASONS.get(name), None
+    reason, optimizer = _REASONS.get(name) if isinstance(name, str) else None, None
     if reason is None:
         chosen = {key: resolved(value) for key, value in given.items()}
         optimizer = make(OPTIMIZERS.factory(name), **chosen)
@@ -236,6 +237,8 @@ def make(factory: Factory, **given: PyTree) -> Optimizer:
         >>> make(optax.adam, learning_rate=0.1)
         adam(learning_rate=0.1)
     """
+    if not callable(factory):
+        raise refused("factory", "be a function that makes an optimizer", factory)
     factory = _seeded(factory)
     plain = {key: value for key, value in given.items() if "." not in key}
     inside = {key: value for key, value in given.items() if "." in key}

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 import optax
 
+from gdjax._util.errors import ArgumentError, said
 from gdjax._util.types import PyTree
 from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions
 from gdjax.optimizers.optimizer import Schedule
@@ -40,7 +41,11 @@ def get(schedule: str, **hyperparameters: PyTree) -> Schedule:
     """
     given = {key: _resolved(value) for key, value in hyperparameters.items()}
     factory = CATALOGUE.factory(schedule)
-    return Schedule(factory, arguments(factory, given))
+    chosen = arguments(factory, given)
+    try:
+        return Schedule(factory, chosen)
+    except (TypeError, ValueError, OverflowError) as error:  # optax's own, of what it cannot take
+        raise ArgumentError(f"{schedule} cannot be made: {said(error)}") from error
 
 
 def _resolved(value: PyTree) -> PyTree:

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar, cast
 
 import jax
@@ -10,6 +10,7 @@ import numpy as np
 from jax import tree_util
 from jax.core import Tracer
 
+from gdjax._util.arguments import as_numbers, refused
 from gdjax._util.errors import ArgumentError
 from gdjax._util.types import Function as Factory
 from gdjax._util.types import PyTree
@@ -364,29 +365,29 @@ def checked(name: str, value: PyTree) -> PyTree:
     Raises:
         ArgumentError: what is no number, or one that lies elsewhere.
     """
-    if callable(value) or isinstance(value, Tracer):
+    if isinstance(value, Tracer):
         return value
-    try:
-        numbers = np.asarray(value, float)
-        if isinstance(value, bool):
-            raise TypeError
-    except (TypeError, ValueError):
-        raise ArgumentError(f"{name} must be a number, got {value!r:.200}") from None
+    if callable(value) and not isinstance(value, type) and _scheduled(name):
+        return value
+    if callable(value) or isinstance(value, Sequence) or not np.size(value):
+        raise refused(name, "be a number", value)
+    numbers = as_numbers(name, value)
     if name == "seed" and not numbers.ndim:
         number = float(numbers)
         if not number.is_integer() or not 0 <= number < 2**32:
-            raise ArgumentError(
-                f"seed must be a whole number from 0 to 2³² − 1, got {value!r:.200}"
-            )
+            raise refused("seed", "be a whole number, at least 0 and below 2³²", value)
         return value if isinstance(value, np.ndarray | np.generic | jax.Array) else int(number)
     limits = LIMITS.get(name)
     if limits is not None and not limits.hold(numbers):
         raise ArgumentError(f"{name} must {limits}, got {value!s:.200}")
-    if np.isnan(numbers).any():
-        raise ArgumentError(f"{name} must be a number, got {value!s:.200}")
     if numbers.ndim or (limits is not None and limits.whole):
         return value
     return float(numbers)
+
+
+def _scheduled(name: str) -> bool:
+    """Whether a hyperparameter may be a schedule, or anything else of a factory's own."""
+    return name not in LIMITS or "learning_rate" in name or "weight_decay" in name
 
 
 def limited(factory: object, name: str) -> bool:
