@@ -194,8 +194,6 @@ def _saved(save_at: str | int | Sequence[int] | None, steps: int) -> tuple[int, 
         return tuple(range(0, steps + 1, as_count("save_at", save_at, 1)))
     known = isinstance(save_at, list | tuple | range | np.ndarray)
     if not known or not getattr(save_at, "shape", True):
-        save_at, "shape", True
-    ):
         raise refused("save_at", "be a number of steps, or a list of steps", save_at)
     chosen = sorted({as_count("save_at", step, 0) for step in save_at})
     if chosen and chosen[-1] > steps:
