@@ -239,6 +239,7 @@ FIRST = {"objectives.get": "name"}
 # Those whose arguments are arrays and states of what runs, checked where a descent begins; those
 # of results on a disk; the certificates and the store have gates and tests of their own.
 INNER = {
+    "optimizers.gradient_descent", "optimizers.heavy_ball", "optimizers.nesterov",
     "objectives.evaluate", "objectives.names", "objectives.makers", "objectives.table",
     "objectives.working", "optimizers.cannot_trace", "optimizers.eval_point",
     "optimizers.extra_arguments", "optimizers.has_eval_point", "optimizers.has_line_search",
