@@ -1,7 +1,6 @@
 """The door: what a person brings, turned into what every verb works on, or refused in one line."""
 
 import contextlib
-import operator
 import re
 from collections.abc import Mapping
 from typing import Any, Literal, NoReturn
@@ -11,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from gdjax._util.arguments import as_count
 from gdjax._util.errors import ArgumentError, first_line, unknown
 from gdjax._util.types import Function
 from gdjax.objectives import Objective, as_objective
@@ -39,27 +39,6 @@ __all__ = [
 ]  # fmt: skip
 
 
-def as_count(name: str, value: Any, least: int) -> int:
-    """``value`` as a whole number of at least ``least``: any integer, NumPy's and JAX's too.
-
-    Raises:
-        ArgumentError: anything else; it names the argument.
-
-    Example:
-        >>> as_count("steps", np.int64(10), 0)
-        10
-    """
-    try:
-        if isinstance(value, bool | np.bool_):
-            raise TypeError
-        number = operator.index(value)
-    except TypeError:
-        number = least - 1
-    if number < least:
-        raise ArgumentError(f"{name} must be a whole number, at least {least}, got {value!r:.200}")
-    return number
-
-
 def as_dtype(dtype: Any) -> Any:
     """``float32``, ``float64`` or None, given as a word or as a dtype.
 
@@ -70,8 +49,8 @@ def as_dtype(dtype: Any) -> Any:
         return dtype
     try:
         name = np.dtype(dtype).name
-    except TypeError:
-        name = dtype
+    except Exception:  # NumPy has many ways to say so
+        name = None
     if name not in ("float32", "float64"):
         raise unknown("dtype", dtype, ("float32", "float64"))
     return name

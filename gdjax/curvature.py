@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from gdjax._util import lazy
+from gdjax._util.arguments import as_count, function, gate, refused
 from gdjax._util.display import shown
 from gdjax.objectives import Objective
 
@@ -53,6 +54,7 @@ def second_order(
     return jax.vmap(one)(points)
 
 
+@gate(fn=function)
 def hessian_vector_product(
     fn: Callable[[Array], Array], point: Float[Array, "d"], vector: Float[Array, "d"]
 ) -> Float[Array, "d"]:
@@ -68,9 +70,12 @@ def hessian_vector_product(
     Reference:
         Pearlmutter 1994, Fast exact multiplication by the Hessian, Neural Computation 6, 147–160.
     """
+    if np.shape(point) != np.shape(vector):
+        raise refused("vector", f"have the shape of the point, {np.shape(point)}", vector)
     return jax.jvp(jax.grad(fn), (point,), (vector,))[1]
 
 
+@gate(matvec=function)
 def lanczos(matvec: Callable[[Array], Array], start: Float[Array, "d"], num_steps: int) -> Ritz:
     r"""Approximate eigenvalues of a symmetric matrix that is known by its products alone.
 
@@ -96,7 +101,9 @@ def lanczos(matvec: Callable[[Array], Array], start: Float[Array, "d"], num_step
     Reference:
         Parlett 1998, The Symmetric Eigenvalue Problem, sec. 13.2 (the residual) and 13.7.
     """
-    num_steps = min(num_steps, start.size)
+    num_steps = min(as_count("num_steps", num_steps, 1), start.size)
+    if not np.isfinite(start).all() or not np.any(start):
+        raise refused("start", "be finite and not 0", start)
 
     def body(carry: tuple[Array, Array], k: Array) -> tuple[tuple[Array, Array], tuple]:
         basis, vector = carry

@@ -23,10 +23,12 @@ from gdjax._inputs import (
     default_dtype,
     objective_at,
 )
+from gdjax._util import arguments
 from gdjax._util.display import Card, shown
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.memory import check_fits
 from gdjax.objectives import GradientSide, Objective, validate
+from gdjax.optimizers.limits import SHARES
 from gdjax.starts import given_or_drawn
 
 # A derivative is of use if it tells what a change does that somebody would make: here one of a
@@ -34,7 +36,6 @@ from gdjax.starts import given_or_drawn
 COARSE = 1e-3
 AGREEMENT = 0.5
 CHAOTIC = 10.0  # beside which a displacement of 0.1 % is no longer small
-SHARES = {"momentum", "b1", "b2", "b3", "beta", "decay", "decay_rate", "rho"}  # in (0, 1)
 
 
 @shown
@@ -236,6 +237,7 @@ def tune_by_gradient(
         True
     """
     steps, rounds = as_count("steps", steps, 1), as_count("rounds", rounds, 0)
+    rate = arguments.number(arguments.POSITIVE)("rate", rate)
     objective = objective_at(objective, starts)
     points = given_or_drawn(objective, starts, as_count("seed", seed, 0))
     _check_memory(len(points), steps, objective.dim)
@@ -324,6 +326,8 @@ def _chosen(
     if wrt is None:
         usual = [n for n in numbers if n.partition(".")[0] in ("learning_rate", "momentum")]
         wrt = tuple(usual or numbers)
+    if not isinstance(wrt, list | tuple) or not all(isinstance(name, str) for name in wrt):
+        raise arguments.refused("wrt", "be names of hyperparameters", wrt)
     if not wrt:
         raise ArgumentError(
             f"optimizer must have numbers to differentiate in, and {optimizer} has none; a name, a "

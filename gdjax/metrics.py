@@ -6,11 +6,21 @@ censored, not left out, so that failing often cannot look like being fast.
 
 from collections.abc import Callable
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gdjax._util import lazy
+from gdjax._util.arguments import (
+    INSIDE,
+    Limits,
+    as_numbers,
+    count,
+    gate,
+    number,
+    numbers,
+    refused,
+)
 from gdjax._util.display import shown
 from gdjax._util.errors import ArgumentError
 
@@ -30,6 +40,35 @@ __dir__: Callable[[], list[str]] = lazy.listing(globals())
 
 Axes = int | tuple[int, ...] | None
 Counts = int | np.integer | np.ndarray
+SURE = number(INSIDE)  # of a confidence
+FROM_ONE = Limits(1.0)
+COSTS = Limits(ends="(]")
+NO_LIMIT = Limits(1.0, ends="[]")
+
+
+def _truths(name: str, value: Any) -> np.ndarray:
+    """The rule of truth values: they may be written as 0 and 1."""
+    try:
+        found = np.asarray(value) if isinstance(value, list | tuple) else value
+    except ValueError:  # rows of different lengths
+        raise refused(name, "be truth values", value) from None
+    if getattr(found, "dtype", None) == np.dtype(bool):
+        return np.asarray(found)
+    found = as_numbers(name, [int(x) if isinstance(x, bool) else x for x in found]
+                       if isinstance(found, list) else found)  # fmt: skip
+    if not ((found == 0) | (found == 1)).all():
+        raise refused(name, "be truth values", value)
+    return found.astype(bool)
+
+
+def _axes(axis: Axes, ndim: int) -> tuple[int, ...] | None:
+    """Axes of an array of so many dimensions, as NumPy takes them."""
+    try:
+        if not isinstance(axis, int | np.integer | tuple | list | None):
+            raise TypeError
+        return None if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, ndim)
+    except (TypeError, ValueError, OverflowError):
+        raise refused("axis", f"be different axes of {ndim}", axis) from None
 
 
 @shown
@@ -59,6 +98,7 @@ class Steps(NamedTuple):
     share: np.ndarray
 
 
+@gate(successes=numbers(), trials=numbers(FROM_ONE), confidence=SURE)
 def wilson(successes: Counts, trials: Counts, confidence: float = 0.95) -> Share:
     """Wilson's interval for a proportion: the p whose test at this confidence is not rejected.
 
@@ -85,11 +125,11 @@ def wilson(successes: Counts, trials: Counts, confidence: float = 0.95) -> Share
     Reference:
         Wilson 1927, Probable inference, the law of succession, and statistical inference, p. 210.
     """
-    if not 0 < confidence < 1:
-        raise ArgumentError(f"confidence must lie between 0 and 1, got {confidence}")
-    k, n = np.broadcast_arrays(np.asarray(successes, float), np.asarray(trials, float))
-    if (n < 1).any():
-        raise ArgumentError(f"trials must be at least 1, got {trials}")
+    try:
+        k, n = np.broadcast_arrays(np.asarray(successes, float), np.asarray(trials, float))
+    except ValueError:
+        shapes = f"{np.shape(successes)} and {np.shape(trials)}"
+        raise ArgumentError(f"successes and trials must fit together, got {shapes}") from None
     if (k < 0).any() or (k > n).any():
         raise ArgumentError(f"successes must lie between 0 and trials, got {successes}")
     z = NormalDist().inv_cdf((1 + confidence) / 2)
@@ -102,6 +142,7 @@ def wilson(successes: Counts, trials: Counts, confidence: float = 0.95) -> Share
     return Share(share, low, high)
 
 
+@gate(success=_truths, confidence=SURE)
 def success_rate(success: np.ndarray, axis: Axes = None, confidence: float = 0.95) -> Share:
     """The share of descents that succeeded along some axes, with Wilson's interval.
 
@@ -120,13 +161,13 @@ def success_rate(success: np.ndarray, axis: Axes = None, confidence: float = 0.9
         >>> success_rate(np.array([[True, True, True, False], [False] * 4]), axis=1).share
         array([0.75, 0.  ])
     """
-    success = np.asarray(success, dtype=bool)
-    counted = success.sum(axis=axis)
+    counted = success.sum(axis=_axes(axis, success.ndim))
     if not success.size:
         raise ArgumentError("success must hold at least one descent, got none")
     return wilson(counted, success.size // np.size(counted), confidence)
 
 
+@gate(steps_to_tolerance=numbers(), quantile=numbers(Limits(0.0, 1.0, "(]")))
 def steps_quantile(
     steps_to_tolerance: np.ndarray, quantile: float | np.ndarray, axis: Axes = None
 ) -> np.ndarray | np.floating:
@@ -150,11 +191,13 @@ def steps_quantile(
         >>> steps_quantile(np.array([30, -1, 10, 20, -1]), np.array([0.5, 0.75]))
         array([30., inf])
     """
-    if not ((np.asarray(quantile) > 0) & (np.asarray(quantile) <= 1)).all():
-        raise ArgumentError(f"quantile must lie in (0, 1], got {quantile}")
-    return np.quantile(_censored(steps_to_tolerance), quantile, axis=axis, method="inverted_cdf")
+    steps = _censored(steps_to_tolerance)
+    if np.ndim(quantile) > 1:
+        raise refused("quantile", "be one share or a list of them", quantile)
+    return np.quantile(steps, quantile, axis=_axes(axis, steps.ndim), method="inverted_cdf")
 
 
+@gate(steps_to_tolerance=numbers(Limits(-np.inf, 2.0**62)))
 def steps_ecdf(steps_to_tolerance: np.ndarray) -> Steps:
     """The empirical distribution of steps to tolerance: F(k) = share with steps_to_tolerance ≤ k.
 
@@ -178,6 +221,7 @@ def steps_ecdf(steps_to_tolerance: np.ndarray) -> Steps:
     return Steps(arrived, np.cumsum(counts) / steps.size)
 
 
+@gate(minimum=numbers(Limits(-np.inf, ends="()", whole=True)), number=count(0), confidence=SURE)
 def basin_shares(minimum: np.ndarray, number: int, confidence: float = 0.95) -> Share:
     """The share of starts that each known minimum catches, with Wilson's interval for each.
 
@@ -200,7 +244,7 @@ def basin_shares(minimum: np.ndarray, number: int, confidence: float = 0.95) -> 
         >>> basin_shares(np.array([0, 0, 1, -1]), number=3).share
         array([0.5 , 0.25, 0.  ])
     """
-    minimum = np.asarray(minimum).ravel()
+    minimum = minimum.ravel().astype(int)
     if not minimum.size:
         raise ArgumentError("minimum must hold at least one descent, got none")
     if minimum.min() < -1 or minimum.max() >= number:
@@ -211,6 +255,7 @@ def basin_shares(minimum: np.ndarray, number: int, confidence: float = 0.95) -> 
     return wilson(counts, minimum.size, confidence)
 
 
+@gate(costs=numbers(COSTS), ratios=numbers(NO_LIMIT, ndim=1))
 def performance_profile(costs: np.ndarray, ratios: np.ndarray) -> np.ndarray:
     """The share of problems that each solver solves within a factor of the best solver.
 
@@ -242,6 +287,7 @@ def performance_profile(costs: np.ndarray, ratios: np.ndarray) -> np.ndarray:
     return _solved(costs, limits)
 
 
+@gate(costs=numbers(COSTS), dims=numbers(FROM_ONE), budgets=numbers(Limits(ends="[]"), ndim=1))
 def data_profile(costs: np.ndarray, dims: np.ndarray, budgets: np.ndarray) -> np.ndarray:
     """The share of problems that each solver solves within a budget of simplex gradients.
 

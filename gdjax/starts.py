@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from gdjax._inputs import as_count, as_points, is_count
 from gdjax._util import lazy
+from gdjax._util.arguments import as_numbers
 from gdjax._util.display import shown
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.memory import check_fits
@@ -18,6 +19,7 @@ __all__ = ["Starts", "grid", "latin_hypercube", "make", "sobol", "uniform"]
 __dir__: Callable[[], list[str]] = lazy.listing(globals())
 
 Kind = Literal["array", "grid", "uniform", "sobol", "latin_hypercube"]
+MANY = 2**62  # more are no numbers of 64 bits
 BLOCK = 2**16  # points drawn from one seed: any part of a sample can be made without the rest
 
 
@@ -79,7 +81,9 @@ class Starts(NamedTuple):
 
 
 def _sample(kind: Kind, number: int, seed: int) -> Starts:
-    return Starts(kind, as_count("number of starts", number, 1), as_count("seed", seed, 0))
+    return Starts(
+        kind, as_count("number of starts", number, 1, MANY), as_count("seed", seed, 0, MANY)
+    )
 
 
 def grid(number: int) -> Starts:
@@ -126,8 +130,11 @@ def sobol(number: int, seed: int = 0) -> Starts:
         Owen 1998, Scrambling Sobol' and Niederreiter-Xing points, J. Complexity 14:466.
     """
     starts = _sample("sobol", number, seed)
+    number = starts.number
+    if number > 2**30:
+        raise ArgumentError(f"number of Sobol points must be at most 2³⁰, got {number}")
     if number & (number - 1):
-        near = 2 ** round(math.log2(number))
+        near = 2 ** min(round(math.log2(number)), 30)
         raise ArgumentError(f"number of Sobol points must be a power of two, got {number}; "
                             f"take {near}")  # fmt: skip
     return starts
@@ -184,7 +191,7 @@ def as_starts(starts: Any, objective: Objective) -> Starts:
         return Starts("array", len(points), points=points)
     try:
         points = np.asarray(starts)
-        points = points if points.dtype.kind == "f" else points.astype(float)
+        points = points if points.dtype.kind == "f" else as_numbers("starts", starts)
     except (TypeError, ValueError):
         raise ArgumentError(
             f"starts must be points of {objective.dim} numbers, got {starts!r}"

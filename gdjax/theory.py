@@ -21,8 +21,9 @@ import numpy as np
 from jaxtyping import Array
 
 from gdjax._util import lazy
+from gdjax._util.arguments import FINITE, POSITIVE, SHARE, as_numbers, gate, number, one_of
 from gdjax._util.errors import ArgumentError, check_known
-from gdjax.objectives import Objective
+from gdjax.objectives import Objective, validate
 
 __all__ = [
     "METHODS",
@@ -39,6 +40,7 @@ __dir__: Callable[[], list[str]] = lazy.listing(globals())
 
 Numbers = float | int | np.number | np.ndarray | jax.Array | Sequence[object]
 
+OBJECTIVE = one_of(Objective, "be a gdjax.Objective")
 METHODS: tuple[str, ...] = ("gradient_descent", "heavy_ball", "nesterov")
 
 
@@ -88,9 +90,11 @@ def stability_limit(method: str, curvature: Numbers, momentum: Numbers = 0.0) ->
     """
     curvature, momentum = _positive("curvature", curvature), _momentum(method, momentum)
     look_ahead = 1 + 2 * momentum if method == "nesterov" else 1.0
+    _fit(curvature=curvature, momentum=momentum)
     return 2 * (1 + momentum) / (look_ahead * curvature)
 
 
+@gate(low=number(POSITIVE), high=number(POSITIVE))
 def optimal(method: str, low: float | int, high: float | int) -> OptimalParameters:
     """The constant hyperparameters with the best rate for curvatures from m to L; κ = L/m.
 
@@ -124,7 +128,7 @@ def optimal(method: str, low: float | int, high: float | int) -> OptimalParamete
         Optimization Algorithms via Integral Quadratic Constraints, proposition 1.
     """
     check_known("method", method, METHODS)
-    if not 0 < low <= high < np.inf:
+    if not low <= high:
         raise ArgumentError(f"curvatures must satisfy 0 < low <= high, got {low} and {high}")
     if method == "gradient_descent":
         return OptimalParameters(2 / (high + low), 0.0, (high - low) / (high + low))
@@ -161,8 +165,9 @@ def spectral_radius(
         >>> spectral_radius("gradient_descent", [1.0, 4.0], [0.1, 0.4, 0.6]).round(2)
         array([0.9, 0.6, 1.4])
     """
-    momentum = _momentum(method, momentum)[..., None]
-    step = _positive("learning_rate", learning_rate)[..., None] * _spectrum(curvatures)
+    momentum, rate = _momentum(method, momentum), _positive("learning_rate", learning_rate)
+    _fit(learning_rate=rate, momentum=momentum)
+    momentum, step = momentum[..., None], rate[..., None] * _spectrum(curvatures)
     if method == "nesterov":
         b, c = (1 + momentum) * (1 - step), momentum * (1 - step)
     else:
@@ -172,6 +177,7 @@ def spectral_radius(
     return np.where(gap < 0, np.sqrt(np.abs(c)), real).max(axis=-1)
 
 
+@gate(objective=OBJECTIVE)
 def curvatures(objective: Objective, point: Numbers) -> np.ndarray:
     """The eigenvalues of the Hessian at a point, ascending, in float64.
 
@@ -192,8 +198,9 @@ def curvatures(objective: Objective, point: Numbers) -> np.ndarray:
         >>> curvatures(booth, booth.minima[0])
         array([ 2., 18.])
     """
-    at = objective.check_point(np.asarray(point, dtype=float), "point")
+    at = objective.check_point(point, "point")
     with jax.enable_x64(True):
+        validate(objective, numbers=False)
         place = jnp.asarray(at, dtype=float)
         on_kink = objective.kink is not None and np.isclose(objective.kink(place), 0).any()
         hessian = np.asarray(_hessian(objective.cast(float), place))
@@ -263,7 +270,7 @@ def measured_rate(errors: Numbers) -> float:
         >>> round(measured_rate(0.9 ** np.arange(400) + 1e-15), 4)
         0.9
     """
-    errors = np.asarray(errors, dtype=float)
+    errors = as_numbers("errors", errors, FINITE)
     if errors.ndim != 1 or not np.isfinite(errors).all() or (errors < 0).any():
         raise ArgumentError("errors must be a list of finite numbers, at least 0")
     envelope = np.maximum.accumulate(errors[::-1])[::-1]
@@ -283,25 +290,35 @@ def measured_rate(errors: Numbers) -> float:
     return float(np.exp(slope))
 
 
-def _positive(name: str, value: Numbers) -> np.ndarray:
-    array = np.asarray(value, dtype=float)
-    if not ((array > 0) & (array < np.inf)).all():
-        raise ArgumentError(f"{name} must be positive and finite, got {value}")
+def _fit(**arrays: np.ndarray) -> None:
+    """Refuse arrays whose shapes do not broadcast."""
+    try:
+        np.broadcast_shapes(*(array.shape for array in arrays.values()))
+    except ValueError:
+        shapes = " and ".join(str(array.shape) for array in arrays.values())
+        raise ArgumentError(f"{' and '.join(arrays)} must fit together, got {shapes}") from None
+
+
+def _some(name: str, array: np.ndarray) -> np.ndarray:
+    if not array.size:
+        raise ArgumentError(f"{name} must hold at least one number, got none")
     return array
+
+
+def _positive(name: str, value: Numbers) -> np.ndarray:
+    return _some(name, as_numbers(name, value, POSITIVE))
 
 
 def _momentum(method: str, value: Numbers) -> np.ndarray:
     check_known("method", method, METHODS)
-    array = np.asarray(value, dtype=float)
-    if not ((array >= 0) & (array < 1)).all():
-        raise ArgumentError(f"momentum must lie in [0, 1), got {value}")
+    array = _some("momentum", as_numbers("momentum", value, SHARE))
     if method == "gradient_descent" and array.any():
         raise ArgumentError(f"momentum must be 0 for gradient_descent, got {value}")
     return array
 
 
 def _spectrum(curvatures: Numbers) -> np.ndarray:
-    array = np.asarray(curvatures, dtype=float)
+    array = as_numbers("curvatures", curvatures)
     square = array.ndim == 2 and array.shape[0] == array.shape[1]
     if not array.size or not np.isfinite(array).all() or not (array.ndim == 1 or square):
         raise ArgumentError(

@@ -245,6 +245,7 @@ CHECK = {
 def checked(name, ok, kind="gradient"):
     class Report:
         line = f"{name} in a line"
+        undecided = False
 
         def __str__(self):
             return f"{name} in a table"

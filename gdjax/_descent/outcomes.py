@@ -1,12 +1,13 @@
 """What became of a descent: the outcome codes, and the rule that tells them apart."""
 
 import enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from gdjax._util.arguments import Limits, as_count, number, refused
 from gdjax._util.types import Flat
 from gdjax.objectives import Objective
 
@@ -67,6 +68,23 @@ class StoppingRule(NamedTuple):
 
 
 DEFAULT_RULE = StoppingRule()
+
+
+def as_stopping(given: Any) -> StoppingRule:
+    """A rule of which every number makes sense; True and False stand for the usual one.
+
+    Raises:
+        ArgumentError: what is no rule, or a number of it that is negative or NaN.
+    """
+    if given is DEFAULT_RULE or isinstance(given, bool | np.bool_):
+        return DEFAULT_RULE
+    if not isinstance(given, StoppingRule):
+        raise refused("stopping", "be a gdjax.StoppingRule, True or False", given)
+    for name, value in zip(given._fields[:-1], given[:-1], strict=True):
+        number(Limits(ends="[]"))(f"{name} of the stopping rule", value)
+    as_count("every", given.every, 1)
+    return given
+
 
 CLOSE = 1e-2  # of the radius: closer to a known minimum nobody looks for a saddle beside it
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, ArrayLike, Float, Int
 
 from gdjax import optimizers
 from gdjax._descent.loop import Descent, State
-from gdjax._descent.outcomes import DEFAULT_RULE, Outcome, StoppingRule
+from gdjax._descent.outcomes import DEFAULT_RULE, Outcome, StoppingRule, as_stopping
 from gdjax._descent.rest import settle
 from gdjax._inputs import (
     DType,
@@ -208,6 +208,7 @@ def descend(
         ((21, 1), '0.09223')
     """
     steps = as_count("steps", steps, 0)
+    stopping = as_stopping(stopping)
     f = as_objective(objective, start)
     f.value_and_gradient(gradient)  # says early what is wrong with the choice
     with default_dtype(dtype):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdjax import optimizers
+from gdjax._util.arguments import refused
 from gdjax._util.errors import ArgumentError
 from gdjax._util.types import PyTree
 
@@ -48,8 +49,12 @@ def parse(given: Axes) -> tuple[GivenAxis, ...]:
     Raises:
         ArgumentError: a name twice, zipped axes of unequal length, no values, or infinite ones.
     """
+    if not isinstance(given, Mapping):
+        raise refused("hyperparameters", "be values by name", given)
     axes, named = [], []
     for key, values in given.items():
+        if not isinstance(key, str | tuple):
+            raise refused("hyperparameters", "have names, or tuples of them", key)
         names = (key,) if isinstance(key, str) else tuple(key)
         columns = (values,) if isinstance(key, str) else tuple(values)
         if len(columns) != len(names):

@@ -92,7 +92,10 @@ def plans(
         ArgumentError: as ``gdjax.sweep`` does.
     """
     works, methods = _objectives(objective, starts), _optimizers(optimizer)
-    axes = {"_and_".join(axis): axis for axis in parse(hyperparameters or {})}
+    axes = {
+        "_and_".join(axis): axis
+        for axis in parse({} if hyperparameters is None else hyperparameters)
+    }
     inside = _inside(axes, [*methods.values()])
     outside = [axis for dim, axis in axes.items() if dim not in inside]
     columns = {tuple(axis): tuple(x.numbers for x in axis.values()) for axis in inside.values()}

@@ -10,7 +10,7 @@ import optax
 
 from gdjax import optimizers
 from gdjax._descent.loop import Summary
-from gdjax._descent.outcomes import DEFAULT_RULE, StoppingRule
+from gdjax._descent.outcomes import StoppingRule, as_stopping
 from gdjax._inputs import (
     DType,
     ObjectiveLike,
@@ -22,6 +22,7 @@ from gdjax._inputs import (
     objective_at,
 )
 from gdjax._sweep.axes import Axes, Axis, parse
+from gdjax._util.arguments import POSITIVE, flag, number, refused
 from gdjax._util.errors import ArgumentError, check_known, unknown
 from gdjax._util.memory import check_fits
 from gdjax._util.types import Function as Factory
@@ -129,15 +130,14 @@ def plan(
         ArgumentError: as ``gdjax.sweep`` does.
     """
     steps = as_count("steps", steps, 0)
-    if not 0 < tolerance < math.inf:
-        raise ArgumentError(f"tolerance must be positive and finite, got {tolerance}")
+    tolerance = number(POSITIVE)("tolerance", tolerance)
+    classify_rest = flag("classify_rest", classify_rest)
     dtype = as_dtype(dtype)
     objective = objective_at(objective, starts)
     objective.value_and_gradient(gradient)
-    rule = stopping if isinstance(stopping, StoppingRule) else DEFAULT_RULE
-    as_count("every", rule.every, 1)
+    rule = as_stopping(stopping)
     chosen = as_starts(starts, objective)
-    axes, made = _hyperparameters(optimizer, hyperparameters or {})
+    axes, made = _hyperparameters(optimizer, {} if hyperparameters is None else hyperparameters)
     cells = chosen.count(objective.dim) * math.prod(map(axis_length, axes))
     if cells > MOST_CELLS:
         raise ArgumentError(f"a sweep can have up to {MOST_CELLS:,} descents, got more")
@@ -168,7 +168,7 @@ def _kept(keep: Sequence[str] | None) -> tuple[str, ...]:
     """The variables of the summary to keep, in its order."""
     if keep is None:
         return Summary._fields
-    if not isinstance(keep, Iterable):
+    if not isinstance(keep, Iterable) or isinstance(keep, np.ndarray):
         raise ArgumentError(f"keep must be names of variables, got {keep!r}")
     chosen = [keep] if isinstance(keep, str) else list(keep)
     for name in chosen:
@@ -188,9 +188,9 @@ def chunk_of(cells: int, steps: int, dim: int, asked: int | None = None) -> int:
 
 def _saved(save_at: str | int | Sequence[int] | None, steps: int, dim: int) -> tuple[int, ...]:
     """The steps to save, in order; of one descent they have to fit into memory."""
-    if save_at is None or save_at == "summary":
+    if save_at is None or (isinstance(save_at, str) and save_at == "summary"):
         return ()
-    if save_at == "all" or is_count(save_at):
+    if (isinstance(save_at, str) and save_at == "all") or is_count(save_at):
         every = 1 if save_at == "all" else as_count("save_at", save_at, 1)
         kept = range(0, steps + 1, every)
         number = 40 + 8 * (dim + 1)  # bytes of a step: its number, its point and its value
@@ -200,7 +200,10 @@ def _saved(save_at: str | int | Sequence[int] | None, steps: int, dim: int) -> t
         return tuple(kept)
     if isinstance(save_at, str):
         raise unknown("save_at", save_at, ("summary", "all"))
-    chosen = sorted({as_count("save_at", step, 0) for step in np.atleast_1d(save_at).tolist()})
+    known = isinstance(save_at, list | tuple | range | np.ndarray)
+    if not known or not getattr(save_at, "shape", True):
+        raise refused("save_at", "be a number of steps, or a list of steps", save_at)
+    chosen = sorted({as_count("save_at", step, 0) for step in save_at})
     if chosen and chosen[-1] > steps:
         raise ArgumentError(f"save_at must lie within the {steps} steps, got {chosen[-1]}")
     return tuple(chosen)

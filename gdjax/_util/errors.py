@@ -29,14 +29,14 @@ def unknown(kind: str, name: object, choices: Iterable[str], every: str = "") ->
         unknown setting 'step'; did you mean 'steps'?; there are steps, tau
     """
     choices = list(choices)
-    near = difflib.get_close_matches(str(name), sorted(choices), n=3, cutoff=0.5)
+    near = difflib.get_close_matches(f"{name!s:.100}", sorted(choices), n=3, cutoff=0.5)
     if near:
         hint = f"did you mean {' or '.join(map(repr, near))}?"
         hint += f"; {every} {', '.join(choices)}" if every else ""
     else:
         order = choices if every else sorted(choices)
         hint = f"choose from {', '.join(order) or 'nothing: it takes none'}"
-    return ArgumentError(f"unknown {kind} {name!r}; {hint}")
+    return ArgumentError(f"unknown {kind} {name!r:.200}; {hint}")
 
 
 def check_known(kind: str, name: object, choices: Collection[str], every: str = "") -> None:
@@ -45,7 +45,7 @@ def check_known(kind: str, name: object, choices: Collection[str], every: str = 
     Raises:
         ArgumentError: for such a name.
     """
-    if name not in choices:
+    if not isinstance(name, str) or name not in choices:
         raise unknown(kind, name, choices, every)
 
 

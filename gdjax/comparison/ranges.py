@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gdjax import optimizers
+from gdjax._util.arguments import refused
 from gdjax._util.errors import ArgumentError, check_known, unknown
-from gdjax.hypergradients import SHARES
+from gdjax.optimizers.limits import SHARES
 
 SCALES = ("linear", "log", "share")
 RATE = 1e-5, 10.0  # learning rates: six decades, whatever the objective
@@ -98,6 +99,8 @@ def chosen_ranges(
     Raises:
         ArgumentError: a hyperparameter that no optimizer has, or that cannot be tuned.
     """
+    if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+        raise refused("ranges", "be ranges by hyperparameter", given)
     ranges = {label: default_ranges(optimizer) for label, optimizer in entrants.items()}
     for key, value in given.items():
         label = next((x for x in entrants if key.startswith(f"{x}.")), None)

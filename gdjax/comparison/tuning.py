@@ -10,6 +10,7 @@ import numpy as np
 
 from gdjax import optimizers as lookup
 from gdjax._inputs import DType, as_count, as_dtype, cannot_descend, default_dtype
+from gdjax._util.arguments import flag
 from gdjax._util.errors import ArgumentError
 from gdjax._util.memory import check_fits
 from gdjax.comparison import external
@@ -111,6 +112,7 @@ def rank(
     for name, number in (counts | {"seeds": seeds}).items():
         as_count(name, number, 2 if name == "budget" else 1)
     as_count("seed", seed, 0)
+    together, progress = flag("together", together), flag("progress", progress)
     dtype = as_dtype(dtype) or "float64"
     chosen, entrants = as_objectives(objectives), as_entrants(optimizers)
     tunable = {k: e for k, e in entrants.items() if isinstance(e, lookup.Optimizer)}
@@ -119,7 +121,7 @@ def rank(
             visits(one, f.structure)  # refuses, before any descent, what cannot be counted
         except Exception as error:
             cannot_descend(f, one, error)
-    searched = chosen_ranges(tunable, ranges or {})
+    searched = chosen_ranges(tunable, {} if ranges is None else ranges)
     for f in chosen.values():
         f.value_and_gradient(gradient)
         with default_dtype(dtype):
@@ -163,7 +165,7 @@ def _check_memory(
 def _precisions(tau: Sequence[float]) -> np.ndarray:
     try:
         values = np.sort(np.asarray(tau, dtype=float).ravel())[::-1]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ArgumentError(f"tau must be numbers between 0 and 1, got {tau!r}") from None
     if not values.size or not ((values > 0) & (values < 1)).all():
         raise ArgumentError(f"tau must lie between 0 and 1, got {tau}")

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax._util.errors import ArgumentError, check_known
-from gdjax.objectives.formula import Formula, parse, symbol, vector
+from gdjax.objectives.formula import Formula, budget, parse, symbol, vector
 from gdjax.objectives.loading import no_file
 from gdjax.objectives.objective import Fit, Objective
 from gdjax.objectives.parser import check_names
@@ -61,10 +61,11 @@ def curve_fit(
     Reference:
         NIST, Statistical Reference Datasets: Nonlinear Regression.
     """
-    return _curve_fit(
-        _read(Path(data)), Path(data).name, model, response, parameters, start, domain, minima,
-        fmin, name,
-    )  # fmt: skip
+    table = _read(Path(data))
+    with budget(model):
+        return _curve_fit(
+            table, Path(data).name, model, response, parameters, start, domain, minima, fmin, name,
+        )  # fmt: skip
 
 
 @functools.cache

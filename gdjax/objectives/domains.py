@@ -5,6 +5,7 @@ import math
 import jax
 import numpy as np
 
+from gdjax._util.arguments import refused
 from gdjax._util.errors import ArgumentError
 from gdjax._util.types import PyTree
 from gdjax.objectives.structure import Structure
@@ -59,10 +60,8 @@ def _is_flat(domain: PyTree, size: int) -> bool:
 def _vector(domain: PyTree) -> Pairs:
     try:
         return tuple((float(low), float(high)) for low, high in domain)
-    except (TypeError, ValueError):
-        raise ArgumentError(
-            f"domain must be one (low, high) pair a dimension, got {domain!r}"
-        ) from None
+    except (TypeError, ValueError, OverflowError):
+        raise refused("domain", "be one (low, high) pair a dimension", domain) from None
 
 
 def _checked(pairs: Pairs) -> Pairs:

@@ -1,10 +1,12 @@
 """Formulas as objectives: their values by ``jax.numpy``, their gradients by sympy."""
 
 import ast
+import contextlib
 import functools
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
@@ -17,6 +19,7 @@ from gdjax.objectives.parser import (
     CONSTANTS,
     DERIVED,
     FUNCTIONS,
+    LARGEST_DIGITS,
     Parsed,
     check,
     check_names,
@@ -34,6 +37,9 @@ else:
     Expr = Symbol = Any  # sympy is loaded where a formula is derived
 
 
+LARGEST_WORK = 5_000_000  # calls within sympy: a second or two
+
+
 class Formula(Parsed):
     """A formula that has passed the whitelist, with its value and its derivatives."""
 
@@ -46,11 +52,9 @@ class Formula(Parsed):
 
         At a kink they are the subgradient that ``sign(0) = 0`` and ``heaviside(0) = ½`` give.
         """
-        try:
+        with budget(self.text):
             expression, symbols = self._symbolic()
             found = [_in_python(expression.diff(symbols[name])) for name in names]
-        except RecursionError:
-            raise ArgumentError(f"{short(self.text)} is too deeply nested to derive") from None
         slopes = tuple(Formula(*check(text, "derivative", FUNCTIONS | DERIVED)) for text in found)
         for slope in slopes:  # sympy says zoo, nan or oo where there is none
             if strange := {*slope.names} - {*self.names}:
@@ -63,7 +67,8 @@ class Formula(Parsed):
         """The formula as LaTeX."""
         import sympy
 
-        return sympy.latex(self._symbolic()[0])
+        with budget(self.text):
+            return sympy.latex(self._symbolic()[0])
 
     @property
     def kinked(self) -> bool:
@@ -118,6 +123,40 @@ def parse(text: str, argument: str = "expression") -> Formula:
     return Formula(*parsed)
 
 
+@contextlib.contextmanager
+def budget(text: str) -> Iterator[None]:
+    """Bounds what sympy may spend on a formula, counted in calls, the same on every machine.
+
+    Raises:
+        ArgumentError: a formula that takes more, or is too deep for Python.
+    """
+    import sympy  # noqa: F401  (to load it is not counted)
+
+    left = iter(range(LARGEST_WORK))
+
+    def spent() -> NoReturn:
+        raise _SpentError
+
+    profiled = sys.getprofile() is not None  # by somebody who wants it whole
+    if not profiled:
+        sys.setprofile(lambda *call: next(left, None) is None and spent())
+    try:
+        yield
+    except _SpentError:
+        raise ArgumentError(
+            f"{short(text)} takes too long to derive: more than {LARGEST_WORK:,} calls of sympy's"
+        ) from None
+    except RecursionError:
+        raise ArgumentError(f"{short(text)} is too deeply nested to derive") from None
+    finally:
+        if not profiled:
+            sys.setprofile(None)
+
+
+class _SpentError(BaseException):
+    """The budget is spent; nothing of sympy's catches it."""
+
+
 @maker
 def formula(
     expression: str,
@@ -142,7 +181,8 @@ def formula(
     Reference:
         Meurer et al. 2017, SymPy: symbolic computing in Python, PeerJ Computer Science 3:e103.
     """
-    return _formula(expression, variables, domain, start, name)
+    with budget(expression):
+        return _formula(expression, variables, domain, start, name)
 
 
 @functools.cache
@@ -214,10 +254,38 @@ def _symbolic_functions() -> dict[str, Function]:
         def _sympystr(self, printer: Any) -> str:
             return f"abs({printer._print(self.args[0])})"
 
+    def extremum(word: str, sign: int) -> Any:
+        """``max`` or ``min`` as they are written: sympy's own compare all their arguments."""
+
+        class Extremum(sympy.Function):
+            @classmethod
+            def eval(cls, *args: sympy.Basic) -> sympy.Basic | None:
+                flat = (a.args if isinstance(a, cls) else (a,) for a in args)
+                several = [*dict.fromkeys(itertools.chain(*flat))]
+                if len(several) == 1:
+                    return several[0]
+                return cls(*several) if tuple(several) != args else None
+
+            def fdiff(self, argindex: int = 1) -> sympy.Basic:
+                this = self.args[argindex - 1]
+                others = [*self.args[: argindex - 1], *self.args[argindex:]]
+                other = others[0] if len(others) == 1 else Extremum(*others)
+                return sympy.Heaviside(sign * (this - other))
+
+            def _latex(self, printer: Any, exp: str = "") -> str:
+                inside = ", ".join(map(printer._print, self.args))
+                return rf"\{word}\left({inside}\right)" + (f"^{{{exp}}}" if exp else "")
+
+            def _sympystr(self, printer: Any) -> str:
+                return f"{word}({', '.join(map(printer._print, self.args))})"
+
+        Extremum.__name__ = word  # terms are sorted by it
+        return Extremum
+
     own = {
         "abs": Absolute,
-        "max": sympy.Max,
-        "min": sympy.Min,
+        "max": extremum("max", 1),
+        "min": extremum("min", -1),
         "log10": lambda x: sympy.log(x) / sympy.log(10),
         "sign": sympy.sign,
         "heaviside": lambda x, _: sympy.Heaviside(x),
@@ -234,7 +302,12 @@ def _exact(value: int | float) -> Expr:
 
 def _in_python(expression: Expr) -> str:
     """A sympy expression in the notation of formulas."""
+    import sympy
     from sympy.printing.str import StrPrinter
+
+    for number in expression.atoms(sympy.Rational):
+        if max(abs(number.p), number.q) >= 10**LARGEST_DIGITS:
+            raise ArgumentError(f"a derivative has a number of more than {LARGEST_DIGITS} digits")
 
     class Printer(StrPrinter):
         def _print_Exp1(self, expr: Expr) -> Any:  # noqa: N802  (sympy's names)

@@ -12,11 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, DTypeLike, Float
 
+from gdjax._util.arguments import refused
 from gdjax._util.display import Card, brief, shown
 from gdjax._util.errors import ArgumentError, unknown
 from gdjax._util.types import Flat, Function, PointFunction, PointLike, PyTree
 from gdjax.objectives.closures import unshared
 from gdjax.objectives.domains import is_tree, middle_of, pairs_of
+from gdjax.objectives.facts import RULES, Smoothness, check_inside, sides_in_words
 from gdjax.objectives.structure import (
     Structure,
     component_names,
@@ -116,7 +118,7 @@ class Objective:
     saddles: PyTree = ()
     maxima: PyTree = ()
     complete: bool = False
-    smoothness: Literal["smooth", "removable", "kink", "smooth_at_min"] = "smooth"
+    smoothness: Smoothness = "smooth"
     kink: Function | None = None
     hessian: Function | None = None
     float32: bool = True
@@ -130,8 +132,8 @@ class Objective:
 
     def __post_init__(self) -> None:
         put = object.__setattr__  # the instance is frozen; lists from YAML become tuples here
-        if not callable(self.fn):
-            raise ArgumentError(f"fn must be a function of one point, got {self.fn!r}")
+        for field, rule in RULES.items():
+            put(self, field, rule(field, getattr(self, field)))
         put(self, "name", self.name or getattr(self.fn, "__name__", "objective").strip("<>"))
         put(self, "args", _leaves(self.args, self.name))
         if isinstance(self.start, Mapping) and self.variables:
@@ -168,7 +170,14 @@ class Objective:
         for kind in ("minima", "local_minima", "saddles", "maxima"):
             points = getattr(self, kind)
             known = () if points is None else points
-            put(self, kind, tuple(self.check_point(point, kind) for point in known))
+            try:
+                if isinstance(known, str | Mapping):
+                    raise TypeError
+                put(self, kind, tuple(self.check_point(point, kind) for point in known))
+            except TypeError:
+                raise refused(kind, "be a list of points", points) from None
+            if self.bounded and "minima" in kind:
+                check_inside(kind, getattr(self, kind), self.domain)
 
     def __call__(self, point: PointLike) -> Float[Array, ""]:
         """The value at one point, ``(d,)`` or of the structure of the start."""
@@ -267,10 +276,13 @@ class Objective:
         """``point`` as a tuple of d finite floats, or an ArgumentError naming ``argument``."""
         point = self._as_flat(point, argument)
         try:  # an array gives its numbers one by one, but slowly
-            if isinstance(point, str):
+            if isinstance(point, str | bytes | set | frozenset):
                 raise TypeError
-            values = tuple(map(float, point.tolist() if hasattr(point, "tolist") else point))
-        except (TypeError, ValueError):
+            found = point.tolist() if hasattr(point, "tolist") else tuple(point)
+            if not {str, bytes}.isdisjoint(map(type, found)):
+                raise TypeError
+            values = tuple(map(float, found))
+        except (TypeError, ValueError, OverflowError):
             raise ArgumentError(
                 f"{argument} must be a list of {self.dim} number{'s' * (self.dim > 1)}, "
                 f"got {point!r:.200}"
@@ -385,9 +397,9 @@ class Objective:
         Raises:
             ArgumentError: another word, or ``hand`` where the objective has no hand-derived one.
         """
-        if side == "autodiff":
+        if isinstance(side, str) and side == "autodiff":
             return self._autodiff
-        if side != "hand":
+        if not isinstance(side, str) or side != "hand":
             raise unknown("gradient", side, ("autodiff", "hand"))
         value, hand = self.value, self.hand_gradient
         if hand is None:
@@ -443,19 +455,6 @@ def _as_wide(array: Flat, dtype: np.dtype) -> Flat:
 def _plain(start: PointLike) -> bool:
     """Whether a start is a vector, or what a message is for, and no pytree of another shape."""
     return start is None or isinstance(start, str) or is_flat(start) or not jax.tree.leaves(start)
-
-
-def sides_in_words(domain: Sequence[Sequence[float | int]]) -> str:
-    """The sides of a domain: equal ones as one with their number, others as a product.
-
-    Example:
-        >>> sides_in_words([(-1, 1), (-1, 1)]), sides_in_words([(0, 1), (0, 2.5)])
-        ('[-1, 1] in each of 2 dimensions', '[0, 1] × [0, 2.5]')
-    """
-    sides = [f"[{low:g}, {high:g}]" for low, high in domain]
-    if len(set(sides)) == 1 and len(sides) > 1:
-        return f"{sides[0]} in each of {len(sides)} dimensions"
-    return " × ".join(sides)
 
 
 def _few(points: PyTree) -> str:

@@ -1,6 +1,7 @@
 """What a formula may hold: a whitelist over Python's syntax, and the value of what has passed."""
 
 import ast
+import dataclasses
 import functools
 import importlib
 import math
@@ -15,6 +16,9 @@ from gdjax._util.errors import ArgumentError, unknown
 from gdjax._util.types import Function
 
 LARGEST_POWER = 100
+LARGEST_DEGREE = 1000  # of powers within one another
+LARGEST_DIGITS = 308  # of a number: float64 holds no more
+LARGEST_TEXT = 20_000  # letters
 LARGEST_SIZE = 500  # names, numbers and operations
 DEEPEST = 60  # parentheses and calls within one another
 
@@ -73,6 +77,10 @@ def check(text: str, argument: str, functions: Mapping[str, tuple[str, int | Non
     if not isinstance(text, str) or not text.strip():
         raise ArgumentError(f"{argument} must be a formula, got {text!r}")
     text = " ".join(text.split())
+    if len(text) > LARGEST_TEXT and functions is FUNCTIONS:  # a derivative may be longer
+        raise ArgumentError(
+            f"{argument} may have {LARGEST_TEXT:,} letters, got {len(text):,}: {short(text)}"
+        )
     try:
         tree = ast.parse(text, mode="eval").body
     except SyntaxError as error:
@@ -143,6 +151,70 @@ def guard(parsed: Parsed, argument: str) -> None:
             if power is not None and not abs(power) <= LARGEST_POWER:
                 problem = f"the power {power:g} is too large"
                 raise _refusal(text, argument, node.right, problem, f"at most {LARGEST_POWER}")
+    try:
+        evaluate(tree, dict.fromkeys((*names, *CONSTANTS), _Size(0.0, 1.0)), _SIZES, _size)
+    except OverflowError as error:
+        raise ArgumentError(f"{argument}: {error}, in {short(text)}") from None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Size:
+    """How large the numbers become that sympy takes out of a term, an arithmetic of its own.
+
+    Args:
+        digits: of the number before a term, in its numerator and its denominator.
+        degree: the largest power of a factor.
+        value: of a constant.
+    """
+
+    digits: float
+    degree: float
+    value: float | None = None
+
+    def __add__(self, other: "_Size") -> "_Size":
+        value = _of_constants(operator.add, self, other)
+        return _Size(max(self.digits, other.digits) + math.log10(2), 1.0, value)
+
+    __sub__ = __add__
+
+    def __mul__(self, other: "_Size") -> "_Size":
+        value = _of_constants(operator.mul, self, other)
+        return _Size(self.digits + other.digits, max(self.degree, other.degree), value)
+
+    __truediv__ = __mul__
+
+    def __neg__(self) -> "_Size":
+        return dataclasses.replace(self, value=None if self.value is None else -self.value)
+
+    def __pos__(self) -> "_Size":
+        return self
+
+    def __pow__(self, power: "_Size") -> "_Size":
+        if power.value is None:
+            return _Size(self.digits, self.degree)
+        times = abs(power.value)
+        digits, degree = times * self.digits, times * self.degree
+        if degree > LARGEST_DEGREE:
+            raise OverflowError(
+                f"powers within one another make a power of {degree:g}, at most {LARGEST_DEGREE:,}"
+            )
+        if digits > LARGEST_DIGITS:
+            raise OverflowError(
+                f"powers make a number of {digits:,.0f} digits, at most {LARGEST_DIGITS}"
+            )
+        return _Size(digits, degree)
+
+
+def _of_constants(op: Function, a: _Size, b: _Size) -> float | None:
+    return None if a.value is None or b.value is None else op(a.value, b.value)
+
+
+def _size(value: float | int) -> _Size:
+    return _Size(abs(math.log10(abs(value))) if value else 0.0, 0.0, float(value))
+
+
+_SIZES: dict[str, Function] = {name: lambda *args: _Size(0.0, 1.0) for name in FUNCTIONS}
+_SIZES["sqrt"] = lambda x: _Size(x.digits / 2, x.degree / 2)
 
 
 def _depth(node: ast.AST, level: int = 0) -> int:
@@ -233,6 +305,7 @@ def check_names(names: str | Iterable[str], argument: str) -> tuple[str, ...]:
     return names
 
 
-def natural(name: str) -> list[int | str]:
+def natural(name: str) -> list[tuple[int, str]]:
     """A key that sorts x2 before x10."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+    parts = re.split(r"(\d+)", name)
+    return [(len(part.lstrip("0")) if part.isdigit() else 0, part) for part in parts]

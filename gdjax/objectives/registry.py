@@ -9,7 +9,8 @@ from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
-from gdjax._util.errors import ArgumentError, check_known, unknown
+from gdjax._util.arguments import as_count, function, gate, refused
+from gdjax._util.errors import ArgumentError, check_known, said, unknown
 from gdjax._util.plugins import Plugins
 from gdjax.objectives.objective import Objective
 
@@ -21,6 +22,13 @@ _FACTORIES: dict[str, Factory] = {}
 _MAKERS: dict[str, Factory] = {}
 
 
+def _maker(name: str, value: Any) -> Any:
+    if isinstance(value, type):
+        raise refused(name, "be a function that makes an objective", value)
+    return function(name, value)
+
+
+@gate(factory=_maker)
 def register(factory: Factory) -> Factory:
     """Put a factory into the catalogue under its own name (a decorator).
 
@@ -108,6 +116,8 @@ def _taken() -> set[str]:
 
 def _factory(name: str) -> Factory:
     """The factory of that name; one of another package is imported now."""
+    if not isinstance(name, str):
+        raise refused("objective", "be a name", name)
     factory = _FACTORIES.get(name) or _MAKERS.get(name)
     if factory is not None:
         return factory
@@ -177,31 +187,33 @@ def get(name: str, /, **chosen: Any) -> Objective:
         for key, default in defaults.items():
             if default is REQUIRED and chosen.get(key) is None:
                 raise ArgumentError(f"objective {name} needs {key}")
-        try:
-            return _MAKERS[name](**{key: _hashable(value) for key, value in chosen.items()})
-        except TypeError as error:
-            if "unhashable" not in str(error):
-                raise
-            raise ArgumentError(f"{name} takes words, numbers and lists, got {chosen}") from error
+        plain = {key: _hashable(value) for key, value in chosen.items()}
+        for key, value in plain.items():
+            if not _is_plain(value):
+                raise refused(f"{key} of {name}", "be plain numbers, words or lists", value)
+        return _MAKERS[name](**plain)
+    chosen = {key: _hashable(value) for key, value in chosen.items()}
     for key, value in chosen.items():
-        if key != "dim":
+        if key == "dim":
+            chosen[key] = as_count("dim", value, 1, MOST_DIM)
+        else:
             _check_kind(key, value, defaults[key])
-    dim = chosen.get("dim", 1)
-    if not isinstance(dim, int) or isinstance(dim, bool) or dim < 1:
-        raise ArgumentError(f"dim must be a positive integer, got {dim!r:.200}")
-    if dim > MOST_DIM:
-        raise ArgumentError(f"dim must be at most {MOST_DIM:,}, got {dim}")
-    return _build(name, **(defaults | {key: _hashable(value) for key, value in chosen.items()}))
+    try:
+        return _build(name, **(defaults | chosen))
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, ArgumentError) or not chosen:
+            raise
+        given = ", ".join(f"{key}={value!r:.50}" for key, value in chosen.items())
+        raise ArgumentError(f"{name} cannot be made with {given}: {said(error)}") from error
 
 
 def _check_kind(name: str, value: Any, default: Any) -> None:
     """Refuse a value of another kind than the parameter's default is of."""
-    kinds = {bool: bool, int: Real, float: Real, str: str, tuple: (list, tuple)}
+    kinds = {bool: bool, int: Real, float: Real, str: str, tuple: tuple}
     words = {bool: "true or false", str: "a word", tuple: "a list"}
     kind = kinds.get(type(default), object)
     if not isinstance(value, kind) or (kind is Real and isinstance(value, bool)):
-        expected = words.get(type(default), "a number")
-        raise ArgumentError(f"{name} must be {expected}, got {value!r:.200}")
+        raise refused(name, f"be {words.get(type(default), 'a number')}", value)
 
 
 @functools.cache
@@ -218,6 +230,15 @@ def _build(name: str, **chosen: Any) -> Objective:
             raise  # it is the caller who chose badly
         raise _PLUGINS.failed(name, error) from error
     return made
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value can be remembered, whatever it holds."""
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _hashable(value: Any) -> Any:

@@ -131,7 +131,7 @@ class Structure:
         try:
             flat = xp.concatenate([xp.reshape(x, (*lead, -1)) for x in numbers], axis=-1)
             return flat if flat.dtype.kind == "f" else flat.astype(float)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ArgumentError(f"{argument} must hold numbers, got {point!r:.200}") from None
 
     def __eq__(self, other: object) -> bool:
@@ -198,10 +198,10 @@ def _arrays(point: PointLike) -> PyTree:
     """A point with its innermost lists of numbers as arrays, as an array of such lists is."""
     if isinstance(point, list):
         try:
-            array = np.asarray(point, dtype=float)
-        except (TypeError, ValueError):
+            array = np.asarray(point)
+        except (TypeError, ValueError):  # rows of different lengths
             return [_arrays(x) for x in point]
-        return array
+        return array.astype(float) if array.dtype.kind in "fiu" else [_arrays(x) for x in point]
     if type(point) is dict:
         return {key: _arrays(value) for key, value in point.items()}
     return tuple(_arrays(x) for x in point) if type(point) is tuple else point

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from gdjax._util.display import Card, aligned, shown
 from gdjax.objectives import registry
-from gdjax.objectives.objective import sides_in_words
+from gdjax.objectives.facts import sides_in_words
 
 LISTED = 12  # points of one kind that a description shows
 

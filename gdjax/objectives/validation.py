@@ -8,10 +8,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import ClosedJaxpr
 from jaxtyping import Array
 
+from gdjax._util.arguments import refused
 from gdjax._util.errors import ArgumentError, said
 from gdjax._util.types import PointFunction, PointLike
+from gdjax.objectives.bounds import frames, out_of_bounds
 from gdjax.objectives.objective import Objective
 from gdjax.objectives.structure import is_traced
 
@@ -35,7 +38,8 @@ def validate(objective: Objective, *, numbers: bool = True, at: PointLike = None
     """Refuse an objective that cannot be descended, in the precision JAX is set to.
 
     The value must be a scalar of the point's dtype, the gradient (and the Hessian) must have
-    the point's shape and dtype, JAX must be able to trace them, and the value must not be NaN at
+    the point's shape and dtype, JAX must be able to trace them, none may read beyond the end of an
+    array (JAX clamps such an index and reads something else), and the value must not be NaN at
     the start, the middle, the corners, the known minima and 256 random points of the domain. A
     second call for the same objective costs nothing.
 
@@ -55,23 +59,32 @@ def validate(objective: Objective, *, numbers: bool = True, at: PointLike = None
         Traceback (most recent call last):
         gdjax._util.errors.ArgumentError: pair must return a scalar, got an array of shape (2,)
     """
+    if not isinstance(objective, Objective):
+        raise refused("objective", "be a gdjax.Objective", objective)
+    if numbers is not True and numbers is not False:
+        raise refused("numbers", "be true or false", numbers)
     wide = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
     dtype = np.dtype("float64" if wide else "float32")  # as every other way takes microseconds
     if (dtype, numbers) not in _VALID.get(objective._origin, ()):
         name, d = objective.name, objective.dim
+        lifted = is_traced(objective.args)
         with jax.ensure_compile_time_eval():  # the caller may be inside a jit of his own
-            given, lifted = objective.cast(dtype), is_traced(objective.args)
-            _check_result(name, given.value, (), d, dtype, objective.fn, lifted)
-            if given.hand_gradient is None:
-                what = f"autodiff's gradient of {name}"
-                _check_result(what, jax.grad(given.value), (d,), d, dtype, objective.fn, lifted)
-            else:
-                what = f"the gradient of {name}"
-                _check_result(what, given.hand_gradient, (d,), d, dtype, objective.gradient, lifted)
-            if given.hand_hessian is not None:
-                what = f"the Hessian of {name}"
-                _check_result(what, given.hand_hessian, (d, d), d, dtype, objective.hessian, lifted)
-            if numbers and not lifted and not is_traced(at):
+            given = objective.cast(dtype)
+        by_hand = (
+            (name, given.value, (), objective.fn),
+            (f"the gradient of {name}", given.hand_gradient, (d,), objective.gradient),
+            (f"the Hessian of {name}", given.hand_hessian, (d, d), objective.hessian),
+        )
+        for what, fn, shape, own in by_hand:
+            if fn is not None:
+                traced = _check_result(what, fn, shape, d, dtype, own, lifted)
+                with jax.ensure_compile_time_eval():
+                    _check_bounds(what, traced, objective, own)
+        if given.hand_gradient is None:
+            what = f"autodiff's gradient of {name}"
+            _check_result(what, jax.grad(given.value), (d,), d, dtype, objective.fn, lifted)
+        if numbers and not lifted and not is_traced(at):
+            with jax.ensure_compile_time_eval():
                 _check_numbers(given, dtype, objective.start if at is None else at)
         _VALID.setdefault(objective._origin, set()).add((dtype, numbers))
     return objective
@@ -85,7 +98,7 @@ def _check_result(
     dtype: np.dtype,
     own: object,
     lifted: bool,
-) -> None:
+) -> ClosedJaxpr:
     """Trace a function on a point, and hold what it returns against what it should.
 
     Args:
@@ -127,6 +140,18 @@ def _check_result(
             f"{what} must return the point's dtype, {dtype}, got {result.dtype}; "
             f"take the dtype of constants from the point: jnp.asarray(c, point.dtype)"
         )
+    return traced
+
+
+def _check_bounds(what: str, traced: ClosedJaxpr, objective: Objective, own: object) -> None:
+    """Refuse a function that reads beyond the end of an array, where JAX reads something else."""
+    at = np.asarray(objective.start, traced.in_avals[0].dtype)
+    beyond = out_of_bounds(traced, at)
+    if beyond is not None:
+        whole = "the start" if objective.domain is None else "the domain"
+        lines = [line for file, _, line in frames(beyond.equation) if file == _file_of(own)]
+        place = f" (line {lines[0]})" if lines else ""
+        raise ArgumentError(f"{what} {beyond.said(whole)}{place}")
 
 
 def _check_numbers(objective: Objective, dtype: np.dtype, start: PointLike) -> None:
@@ -166,10 +191,11 @@ def _first_sentence(error: Exception) -> str:
 
 def _line_of(error: Exception, fn: object) -> str:
     """The line of the user's file at which it happened, where there is one."""
-    code = getattr(fn, "__code__", None)
-    lines = [
-        frame.lineno
-        for frame in traceback.extract_tb(error.__traceback__)
-        if code is not None and frame.filename == code.co_filename
-    ]
+    frames_of = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames_of if frame.filename == _file_of(fn)]
     return f" (line {lines[-1]})" if lines else ""
+
+
+def _file_of(fn: object) -> str | None:
+    """The file in which a user wrote a function, where there is one."""
+    return getattr(getattr(fn, "__code__", None), "co_filename", None)

@@ -7,7 +7,7 @@ from types import ModuleType
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.plugins import Plugins
 from gdjax._util.types import PyTree
-from gdjax.optimizers.tree import REQUIRED, Factory, checked, signature
+from gdjax.optimizers.tree import REQUIRED, Factory, checked, limited, signature
 
 
 class Catalogue:
@@ -73,6 +73,7 @@ def arguments(factory: Factory, given: Mapping[str, PyTree]) -> dict[str, PyTree
             raise ArgumentError(f"{name} needs {key}")
         arguments[key] = _plain(value)
         numeric = key in ("learning_rate", "seed") or isinstance(known[key], float)
+        numeric = numeric or (limited(factory, key) and not (value is known[key] is None))
         if numeric and value is not known[key]:
             arguments[key] = checked(key, arguments[key])
     return arguments

@@ -13,6 +13,7 @@ import jax
 import optax
 from jaxtyping import ArrayLike
 
+from gdjax._util.arguments import refused
 from gdjax._util.errors import ArgumentError, check_known, first_line
 from gdjax._util.memory import MOST, check_fits
 from gdjax._util.plugins import Plugins
@@ -198,7 +199,7 @@ def get(name: str, *, transforms: Mapping[str, PyTree] | None = None, **given: P
         >>> get("lion", learning_rate=0.1, transforms={"c": {"name": "clip", "max_delta": 0.5}})
         lion(learning_rate=0.1, c=clip(max_delta=0.5))
     """
-    reason, optimizer = _REASONS.get(name), None
+    reason, optimizer = _REASONS.get(name) if isinstance(name, str) else None, None
     if reason is None:
         chosen = {key: resolved(value) for key, value in given.items()}
         optimizer = make(OPTIMIZERS.factory(name), **chosen)
@@ -239,6 +240,8 @@ def make(factory: Factory, **given: PyTree) -> Optimizer:
         >>> make(optax.adam, learning_rate=0.1)
         adam(learning_rate=0.1)
     """
+    if not callable(factory):
+        raise refused("factory", "be a function that makes an optimizer", factory)
     plain = {key: value for key, value in given.items() if "." not in key}
     inside = {key: value for key, value in given.items() if "." in key}
     made = _built(factory, plain)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 import optax
 
-from gdjax._util.errors import ArgumentError, first_line
+from gdjax._util.errors import ArgumentError, said
 from gdjax._util.types import PyTree
 from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions
 from gdjax.optimizers.optimizer import Schedule
@@ -44,8 +44,13 @@ def get(schedule: str, **hyperparameters: PyTree) -> Schedule:
     chosen = arguments(factory, given)
     try:
         return Schedule(factory, chosen)
-    except (TypeError, ValueError, AttributeError) as error:  # what optax makes of such values
-        raise ArgumentError(f"{schedule}: {first_line(error)}") from error
+    except (
+        TypeError,
+        ValueError,
+        AttributeError,
+        OverflowError,
+    ) as error:  # optax's own, of what it cannot take
+        raise ArgumentError(f"{schedule} cannot be made: {said(error)}") from error
 
 
 def _resolved(value: PyTree) -> PyTree:

@@ -2,8 +2,7 @@
 
 import functools
 import inspect
-import math
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar, cast
 
 import jax
@@ -11,9 +10,11 @@ import numpy as np
 from jax import tree_util
 from jax.core import Tracer
 
+from gdjax._util.arguments import as_numbers, refused
 from gdjax._util.errors import ArgumentError
 from gdjax._util.types import Function as Factory
 from gdjax._util.types import PyTree
+from gdjax.optimizers.limits import LIMITS
 
 REQUIRED = inspect.Parameter.empty  # stands where a hyperparameter has no default
 
@@ -266,8 +267,10 @@ def _replaced(part: PyTree, numbers: dict[str, PyTree], path: str) -> PyTree:
     if isinstance(part, Tree):
         before = part.hyperparameters
         given = _replaced(dict(before), numbers, path)
-        if is_own(part.factory):  # what stays may be beyond its range
-            given = {k: x if x is before[k] else checked(k, x) for k, x in given.items()}
+        own = is_own(part.factory)  # what stays may be beyond its range
+        for key, value in given.items():
+            if value is not before[key] and (own or (limited(part.factory, key) and _plain(value))):
+                given[key] = checked(key, value)
         return part.made_of(part.factory, given)
     if type(part) is dict:
         return {key: _replaced(value, numbers, f"{inner}{key}") for key, value in part.items()}
@@ -285,6 +288,11 @@ def _name(path: Path) -> str:
 def is_own(factory: object) -> bool:
     """Whether a factory is one of gdjax's, which checks its numbers."""
     return getattr(factory, "is_own", False)
+
+
+def _plain(value: PyTree) -> bool:
+    """Whether a value is a number, or an array of them, and no tree."""
+    return isinstance(value, int | float | np.ndarray | np.generic | jax.Array)
 
 
 def is_number(leaf: object) -> bool:
@@ -352,22 +360,43 @@ def cannot_trace(optimizer: str, name: str) -> str:
 
 
 def checked(name: str, value: PyTree) -> PyTree:
-    """A hyperparameter as a Python number, if it is a plain one, and within its range."""
-    if callable(value) or isinstance(value, Tracer) or getattr(value, "ndim", 0):
+    """A hyperparameter as a Python number, if it is a plain one, and within its range.
+
+    Raises:
+        ArgumentError: what is no number, or one that lies elsewhere.
+    """
+    if isinstance(value, Tracer):
         return value
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise ArgumentError(f"{name} must be a number, got {value!r}") from None
-    if name == "seed":
-        if not number.is_integer() or number < 0:
-            raise ArgumentError(f"seed must be a whole number, at least 0, got {value!r}")
+    if callable(value) and not isinstance(value, type) and _scheduled(name):
+        return value
+    if callable(value) or isinstance(value, Sequence) or not np.size(value):
+        raise refused(name, "be a number", value)
+    numbers = as_numbers(name, value)
+    if name == "seed" and not numbers.ndim:
+        number = float(numbers)
+        if not number.is_integer() or not 0 <= number < 2**32:
+            raise refused("seed", "be a whole number, at least 0 and below 2³²", value)
         return value if isinstance(value, np.ndarray | np.generic | jax.Array) else int(number)
-    if name == "learning_rate" and not 0 < number < math.inf:
-        raise ArgumentError(f"learning_rate must be positive and finite, got {value}")
-    if name == "momentum" and not 0 <= number < 1:
-        raise ArgumentError(f"momentum must lie in [0, 1), got {value}")
-    return number
+    limits = LIMITS.get(name)
+    if limits is not None and not limits.hold(numbers):
+        raise ArgumentError(f"{name} must {limits}, got {value!s:.200}")
+    if numbers.ndim or (limits is not None and limits.whole):
+        return value
+    return float(numbers)
+
+
+def _scheduled(name: str) -> bool:
+    """Whether a hyperparameter may be a schedule, or anything else of a factory's own."""
+    return name not in LIMITS or "learning_rate" in name or "weight_decay" in name
+
+
+def limited(factory: object, name: str) -> bool:
+    """Whether the table of limits speaks of this hyperparameter of a factory: gdjax's or optax's.
+
+    In a factory of anybody else the same name may mean something else.
+    """
+    module = str(getattr(factory, "__module__", ""))
+    return name in LIMITS and module.partition(".")[0] in ("gdjax", "optax")
 
 
 def _written(factory: Factory, hyperparameters: Mapping[str, PyTree]) -> str:

@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 from gdjax import metrics
 from gdjax._descent.outcomes import Outcome
 from gdjax._inputs import ObjectiveLike
+from gdjax._util.arguments import gate
 from gdjax._util.errors import ArgumentError
 from gdjax.objectives import Objective
 from gdjax.plotting import given, style
@@ -32,6 +33,7 @@ GREYS = {  # what reached no listed minimum: colour, hatch
 }
 
 
+@gate(dataset=given.sweep_results, confidence=metrics.SURE)
 def basin_map(dataset: Dataset, objective: ObjectiveLike, confidence: float = 0.95) -> Figure:
     """From which start each minimum is reached: one colour a minimum, paler where it takes longer.
 

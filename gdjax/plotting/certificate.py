@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
+from gdjax._util.arguments import gate, one_of
 from gdjax.certificates.gradient_report import GradientReport
 from gdjax.plotting import style
 from gdjax.plotting.figure import Figure
@@ -13,6 +14,7 @@ from gdjax.plotting.figure import Figure
 FLOOR = 1e-17  # an error of 0 is drawn here on a logarithmic scale
 
 
+@gate(report=one_of(GradientReport, "be what gdjax.check_gradient gives"))
 def certificate(report: GradientReport) -> Figure:
     """How far the central differences are from the truth with each step, and a map of the errors.
 

@@ -15,6 +15,8 @@ from gdjax.objectives import GradientSide, Objective
 from gdjax.plotting import landscape, style
 from gdjax.plotting.figure import Figure, one_panel
 
+MOST = 1000  # arrows a side: more are no arrows
+
 
 def gradient_field(
     objective: ObjectiveLike, gradient: GradientSide = "autodiff", arrows: Any = 25
@@ -35,7 +37,8 @@ def gradient_field(
     Raises:
         ArgumentError: a one-dimensional objective.
     """
-    objective, arrows = as_objective(objective), as_count("arrows", arrows, 1)
+    objective, arrows = as_objective(objective), as_count("arrows", arrows, 1, MOST)
+    objective.value_and_gradient(gradient)  # says early what is wrong with the choice
     if objective.dim < 2:
         raise ArgumentError(f"gradient_field needs at least 2 dimensions, {objective.name} has 1")
     low, high = objective.needs_domain("gradient_field").T[:, :2]

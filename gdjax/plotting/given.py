@@ -8,9 +8,20 @@ import numpy as np
 
 from gdjax._descent.trajectory import Trajectory
 from gdjax._inputs import ObjectiveLike, as_objective, default_dtype, objective_at
+from gdjax._util.arguments import refused
 from gdjax._util.errors import ArgumentError
 from gdjax.objectives import Objective, validate
 from gdjax.objectives.structure import component_names
+
+NEEDED = {"outcome", "minimum", "start_point", "component", "is_global"}
+
+
+def sweep_results(name: str, value: Any) -> Any:
+    """The rule of a dataset: what ``gdjax.sweep`` gives, with all that pictures read."""
+    names = {*map(str, getattr(value, "variables", ()))} if hasattr(value, "data_vars") else set()
+    if not names >= NEEDED or "optimizer" not in value.attrs:
+        raise refused(name, "be what gdjax.sweep gives", value)
+    return value
 
 
 def described(objective: ObjectiveLike, paths: Any) -> tuple[Objective, dict[str, Trajectory]]:

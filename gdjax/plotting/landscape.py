@@ -11,6 +11,8 @@ from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d import Axes3D
 
 from gdjax import objectives
+from gdjax._inputs import is_count
+from gdjax._util.arguments import refused
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax.objectives import Objective
 from gdjax.plotting import style
@@ -213,14 +215,14 @@ def pick(objective: Objective, axes: Sequence[int | str] | None) -> tuple[int, i
     """
     if axes is None:
         return 0, 1
-    if isinstance(axes, str) or len(axes) != 2:
-        raise ArgumentError(f"axes must be two components of {objective.name}, got {axes!r}")
+    if not isinstance(axes, list | tuple) or len(axes) != 2:
+        raise refused("axes", f"be two components of {objective.name}", axes)
     found = []
     for axis in axes:
         if isinstance(axis, str):
             check_known(f"component of {objective.name}", axis, objective.variables)
             axis = objective.variables.index(axis)
-        if not 0 <= axis < objective.dim:
+        if not is_count(axis) or not 0 <= axis < objective.dim:
             raise ArgumentError(
                 f"axes must lie between 0 and {objective.dim - 1}, as {objective.name} has "
                 f"{objective.dim} components, got {axis}"

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from gdjax._inputs import ObjectiveLike
+from gdjax._util.arguments import gate
 from gdjax._util.errors import ArgumentError
 from gdjax.plotting import given, landscape, style
 from gdjax.plotting.datasets import Dataset, Status, axes_of, heading, setting, statuses
@@ -25,6 +26,7 @@ INKS = {
 }
 
 
+@gate(dataset=given.sweep_results)
 def paths_grid(dataset: Dataset, objective: ObjectiveLike) -> Figure:
     """Recorded paths on the landscape, one panel a setting, coloured by where each ended up.
 

@@ -9,6 +9,7 @@ from mpl_toolkits.mplot3d import Axes3D
 
 from gdjax._descent.trajectory import Trajectory
 from gdjax._inputs import ObjectiveLike
+from gdjax._util.arguments import gate, text
 from gdjax.objectives import Objective
 from gdjax.plotting import given, landscape, style
 from gdjax.plotting.curves import curve, finite_points, legend_entry, mark_ends
@@ -17,6 +18,7 @@ from gdjax.plotting.figure import Figure
 DRAPE = 12  # samples a step, so that a path lies on the surface instead of cutting through it
 
 
+@gate(label=text)
 def trajectory(
     objective: ObjectiveLike,
     path: Trajectory,

@@ -9,6 +9,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
 
+from gdjax._util.arguments import flag, gate, maybe, one_of, refused
 from gdjax._util.errors import ArgumentError
 from gdjax.comparison.ranking import Profile, Ranking
 from gdjax.plotting import style
@@ -18,9 +19,11 @@ from gdjax.plotting.figure import Figure, one_panel
 DASHED = 7  # an optimizer whose colour is of the palette's darker half is dashed as well
 BANDS = 5  # more bands than that hide each other
 RANKS = LinearSegmentedColormap.from_list("ranks", ["#0B4F7D", "#8FC1DE", "#F7F7F7"])
+RANKING = one_of(Ranking, "be what gdjax.rank gives")
 RATIOS = np.geomspace(1, 64, 181)
 
 
+@gate(ranking=RANKING)
 def performance_profiles(ranking: Ranking) -> Figure:
     """Performance profiles, a panel for each precision τ; bands span the tuning seeds.
 
@@ -44,6 +47,7 @@ def performance_profiles(ranking: Ranking) -> Figure:
     )
 
 
+@gate(ranking=RANKING)
 def data_profiles(ranking: Ranking) -> Figure:
     """Data profiles, a panel for each precision τ; bands span the tuning seeds.
 
@@ -71,6 +75,7 @@ def simplex_gradients(ranking: Ranking) -> np.ndarray:
     return np.geomspace(*ends, 181)
 
 
+@gate(ranking=RANKING)
 def runtime_ecdf(ranking: Ranking) -> Figure:
     """The share of all (objective, start, target) met after so many evaluations.
 
@@ -94,6 +99,7 @@ def runtime_ecdf(ranking: Ranking) -> Figure:
     return figure
 
 
+@gate(ranking=RANKING)
 def rank_table(ranking: Ranking) -> Figure:
     """Ranks as a heat map, objectives by optimizers, the best mean rank at the left.
 
@@ -130,6 +136,7 @@ def rank_table(ranking: Ranking) -> Figure:
     return figure
 
 
+@gate(ranking=RANKING, bands=maybe(flag))
 def convergence_bands(
     ranking: Ranking, objectives: Sequence[str] | None = None, bands: bool | None = None
 ) -> Figure:
@@ -146,7 +153,9 @@ def convergence_bands(
     Raises:
         ArgumentError: an objective that was not ranked on.
     """
-    chosen = ranking.objectives if objectives is None else tuple(objectives)
+    chosen = ranking.objectives if objectives is None else objectives
+    if not isinstance(chosen, list | tuple) or not chosen:
+        raise refused("objectives", "be a list of ranked ones", chosen)
     for name in chosen:
         if name not in ranking.objectives:
             raise ArgumentError(f"objectives must be ranked ones, got {name}")

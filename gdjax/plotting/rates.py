@@ -10,8 +10,9 @@ from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.ticker import PercentFormatter
 
 from gdjax import metrics
+from gdjax._util.arguments import gate, maybe, text
 from gdjax._util.errors import ArgumentError, check_known
-from gdjax.plotting import style
+from gdjax.plotting import given, style
 from gdjax.plotting.datasets import (
     SYMBOLS,
     Dataset,
@@ -34,6 +35,7 @@ from gdjax.plotting.figure import Figure, one_panel
 LINES = 7  # as many as the palette tells apart
 
 
+@gate(dataset=given.sweep_results, against=maybe(text), confidence=metrics.SURE)
 def success_rate(dataset: Dataset, against: str | None = None, confidence: float = 0.95) -> Figure:
     """The share of starts that reach a global minimum, against a hyperparameter, with intervals.
 
@@ -101,6 +103,7 @@ def success_rate(dataset: Dataset, against: str | None = None, confidence: float
     return figure
 
 
+@gate(dataset=given.sweep_results, by=maybe(text))
 def steps_ecdf(dataset: Dataset, by: str | None = None) -> Figure:
     """How many have come within tolerance after so many steps: one line a hyperparameter value.
 

@@ -10,6 +10,7 @@ from matplotlib.patches import Patch
 
 from gdjax import metrics, theory
 from gdjax._inputs import ObjectiveLike
+from gdjax._util.arguments import gate
 from gdjax._util.errors import ArgumentError
 from gdjax.objectives import Objective
 from gdjax.plotting import given, style
@@ -48,6 +49,7 @@ LIMITS = {
 }
 
 
+@gate(dataset=given.sweep_results)
 def stability_map(dataset: Dataset, objective: ObjectiveLike) -> Figure:
     """For which two hyperparameters descents arrive, and in how many steps; over all starts.
 

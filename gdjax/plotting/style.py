@@ -14,7 +14,8 @@ from matplotlib.colors import ListedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from gdjax._util.errors import ArgumentError, check_known
+from gdjax._util.arguments import POSITIVE, gate, number, one_of, place
+from gdjax._util.errors import check_known
 
 FORMATS = ("png", "svg", "pdf")
 # Okabe & Ito 2008, Color Universal Design: told apart under every common colour blindness.
@@ -157,10 +158,10 @@ def check_output(format: str, dpi: int) -> None:
         ArgumentError: a format other than ``png``, ``svg`` and ``pdf``, or no positive ``dpi``.
     """
     check_known("plot.format", format, FORMATS)
-    if not dpi > 0:
-        raise ArgumentError(f"plot.dpi must be positive, got {dpi}")
+    number(POSITIVE)("plot.dpi", dpi)
 
 
+@gate(figure=one_of(Figure, "be a figure of matplotlib"), path=place, dpi=number(POSITIVE))
 def save(figure: Figure, path: Path, dpi: int = 150) -> Path:
     """Write a figure in the format that the path's suffix names, and return the path."""
     figure.savefig(path, dpi=dpi, facecolor="white")

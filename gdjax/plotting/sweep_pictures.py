@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from gdjax._util.arguments import gate, maybe, refused
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax.objectives import Objective
 from gdjax.plotting import given
@@ -30,6 +31,13 @@ PICTURES: dict[str, Callable[[Dataset, Objective], Figure]] = {
 }
 
 
+def _names(name: str, value: Any) -> list[str]:
+    if not isinstance(value, list | tuple):
+        raise refused(name, f"be a list of {', '.join(PICTURES)}", value)
+    return list(value)
+
+
+@gate(dataset=given.sweep_results, names=maybe(_names))
 def sweep_pictures(dataset: Dataset, objective: Any, names: Sequence[str] | None = None) -> Figures:
     """The pictures of a sweep by name: those asked for, or every one that suits it.
 
