@@ -19,6 +19,7 @@ import numpy as np
 from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import LocalStore
 
+from gdjax._util.display import shown
 from gdjax._util.errors import DamageError, StorageError
 from gdjax._util.files import flush, rename
 
@@ -30,6 +31,7 @@ MISSING, CHANGED = "is missing", "is not what was written"
 RETRIES = 3
 
 
+@shown
 class Damage(NamedTuple):
     """A file of a store that is not what was written.
 

@@ -246,7 +246,7 @@ def open_group(path: Path, mode: Literal["r", "r+"] = "r") -> zarr.Group:
         files.read_head()
     except DamageError as error:
         lost = error
-    for damage in files.damage(["zarr.json"]):
+    for damage in files.damage(["zarr.json", "status/zarr.json"]):
         raise files.error(damage)
     _check_format(path, attrs)
     if not {"layout", "config", "chunk"} <= attrs.keys():
