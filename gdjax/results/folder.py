@@ -18,7 +18,7 @@ from zarr.codecs import BloscCodec
 
 from gdjax._util.errors import ArgumentError, DamageError, StorageError, unknown
 from gdjax._util.version import __version__
-from gdjax.results.checked import SIZE, CheckedFolder, identity_digest
+from gdjax.results.checked import HEAD, SIZE, CheckedFolder, identity_digest
 from gdjax.results.layout import Coordinate, Layout, Variable, dataset, labels
 from gdjax.results.provenance import numbers, to_json
 
@@ -249,7 +249,7 @@ def open_group(path: Path, mode: Literal["r", "r+"] = "r") -> zarr.Group:
     for damage in files.damage(["zarr.json", "status/zarr.json"]):
         raise files.error(damage)
     _check_format(path, attrs)
-    if not {"layout", "config", "chunk"} <= attrs.keys():
+    if not {"layout", "config", "chunk"} <= attrs.keys() and not (path / HEAD).exists():
         raise ArgumentError(f"store must be a folder of gdjax results, and {path} is not")
     if lost:
         raise lost
