@@ -130,6 +130,10 @@ SHOWN = {
     objectives.Entry: lambda: objectives.table()[0],
     objectives.Fit: lambda: objectives.Fit({EVIL: np.ones(MANY)}, EVIL, np.ones(MANY), print),
     results.Store: lambda: None,  # on the disk: a test of its own
+    results.Damage: lambda: results.Damage(EVIL, "is missing", 3),
+    results.Verification: lambda: results.Verification(
+        "store", MANY, 3, MANY, (results.Damage(EVIL, "is missing", 3),) * MANY
+    ),
     results.Layout: layout,
     results.Variable: lambda: results.Variable("int8", EVIL, meanings=(EVIL,) * 9),
     results.Coordinate: lambda: results.Coordinate(("start",), np.ones((MANY, 2)), EVIL),

@@ -27,6 +27,7 @@ from gdjax._sweep.outer import plans
 from gdjax.objectives import Objective
 from gdjax.objectives.structure import Structure
 from gdjax.results import Store
+from gdjax.results.checked import FINISHED
 
 QFSP = objectives.get("qfsp")
 
@@ -276,6 +277,7 @@ DECIDES = [
 FREE = {
     "store": (None, "it is where the results are"),
     "progress": (True, "it only shows"),
+    "accept_version": (True, "it says what to do about a store of other versions"),
     "devices": (1, "the bits are the same on any number of processors"),
     "objective.hessian": (lambda p: 2 * jnp.eye(2), "descent does not look at it"),
     "objective.gradient": (lambda p: 3 * p, "autodiff is followed"),
@@ -434,6 +436,7 @@ def test_finished_chunks_are_not_computed_again(tmp_path, whole_sweep, capsys):
     lost = {"3", "17", "39"}
     for chunk in lost:
         (store / "status" / "c" / chunk).unlink()  # as if it had not been finished
+    (store / FINISHED).unlink()
     before = listing(store)
     capsys.readouterr()
     again = gdjax.sweep(QFSP, **SETTINGS, store=store, progress=True)
@@ -441,7 +444,9 @@ def test_finished_chunks_are_not_computed_again(tmp_path, whole_sweep, capsys):
     after = listing(store)
     changed = {p.relative_to(store).parts for p in after if before.get(p) != after[p]}
     assert {parts[2] for parts in changed if len(parts) > 2} == lost
-    assert len([parts for parts in changed if parts[0] == "status"]) == 3 + 1  # and their folder
+    marks = {("status", "c", chunk) for chunk in lost}
+    status = {parts for parts in changed if parts[0] == "status"}
+    assert status == {*marks, ("status", "finished"), ("status", "c"), ("status",)}
     assert_same_numbers(again, whole_sweep)
 
 

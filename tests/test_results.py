@@ -1,15 +1,11 @@
 import datetime
 import errno
-import functools
 import importlib.metadata
-import io
 import json
 import multiprocessing
 import os
 import random
-import shutil
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -18,6 +14,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
+from stores import AXES, Disk, files, fill, in_memory, make_chunk, make_layout
 
 import gdjax
 from gdjax._descent.outcomes import Outcome
@@ -32,57 +29,7 @@ from gdjax.results import (
     to_parquet,
 )
 from gdjax.results import parquet as table
-
-AXES = [{"learning_rate": [0.1, 0.2, 0.3], "momentum": [0.9, 0.5, 0.0]}, {"decay": [0.0, 1.0]}]
-
-
-def make_layout(starts=25, axes=AXES, chunk=32, record=None, dtype="float32", **config):
-    return sweep_layout(
-        np.random.default_rng(0).uniform(-1, 1, (starts, 2)).astype(dtype),
-        axes,
-        dtype=dtype,
-        chunk=chunk,
-        record=record,
-        minima=[[0.0, 0.0], [1.0, 1.0]],
-        global_minima=1,
-        config={"steps": 100, "fmin": np.nan, "rates": [0.1, 0.2]} | config,
-        attrs={"objective": "qfsp", "fmin": np.nan, "domain": ((-1, 1), (-1, 1)), "seed": None},
-    )
-
-
-def make_chunk(layout, index):
-    """Arrays that a chunk's number alone decides."""
-    bounds = layout.bounds(index)
-    random = np.random.default_rng(index)
-    return {
-        name: np.asfortranarray(
-            random.uniform(0, 100, (bounds.stop - bounds.start, *v.shape)).astype(v.dtype)
-        )
-        for name, v in layout.variables.items()
-    }
-
-
-def fill(target):
-    for index in target.missing():
-        target.write(index, make_chunk(target.layout, index))
-    return target
-
-
-def in_memory(layout, chunks=None):
-    """The Dataset of the same chunks, of all by default, without a store."""
-    arrays = {
-        n: np.full((layout.cells, *v.shape), v.fill, v.dtype) for n, v in layout.variables.items()
-    }
-    for index in range(layout.chunks) if chunks is None else chunks:
-        for name, array in make_chunk(layout, index).items():
-            arrays[name][layout.bounds(index)] = array
-    return dataset(layout, arrays, complete=chunks is None)
-
-
-def files(path):
-    """Every file of a store by name, without the attrs, which hold the time."""
-    found = (p for p in Path(path).rglob("*") if p.is_file())
-    return {str(p.relative_to(path)): p.read_bytes() for p in found if p.parent != Path(path)}
+from gdjax.results.checked import FINISHED, HEAD
 
 
 @pytest.mark.parametrize("record", [None, np.array([0, 10, 100])])
@@ -200,7 +147,8 @@ def test_results_say_where_they_come_from(tmp_path):
     assert abs((made - before).total_seconds()) < 60
     versions = json.loads(results.attrs["versions"])
     assert versions.pop("python") == ".".join(map(str, sys.version_info[:3]))
-    assert versions.keys() == {"gdjax", "jax", "jaxlib", "numpy", "optax", "xarray", "zarr"}
+    others = {"gdjax", "jax", "jaxlib", "llvmlite", "numpy", "optax", "xarray", "zarr"}
+    assert versions.keys() == others
     assert all(importlib.metadata.version(name) == v for name, v in versions.items())
     assert versions["zarr"] == zarr.__version__
     devices = jax.devices()
@@ -278,57 +226,6 @@ def test_unfinished_cells_are_masked(tmp_path):
     xr.testing.assert_identical(results, in_memory(layout, [0, 4]))
 
 
-WRITES = (
-    (io, "open"), (os, "mkdir"), (os, "replace"), (os, "rename"), (os, "link"), (os, "unlink"),
-    (os, "rmdir"), (os, "fsync"), (shutil, "rmtree"),
-)  # fmt: skip
-
-
-class Disk:
-    """What is done to the files below a folder, one operation after another; one can be made fail.
-
-    Args:
-        monkeypatch: what undoes it.
-        folder: whose files are watched.
-        fails: the number of the operation that fails.
-        forever: whether all that follow fail too, as for a process that was killed.
-    """
-
-    def __init__(self, monkeypatch, folder, fails=None, forever=False):
-        self.folder, self.done, self.flushed, self.lock = folder, [], set(), threading.RLock()
-        self.fails, self.forever = fails, forever
-        for module, name in WRITES:
-            call = functools.partial(self.call, name, getattr(module, name))
-            monkeypatch.setattr(module, name, call)
-
-    def call(self, name, real, target, *args, **kwargs):
-        path = os.readlink(f"/proc/self/fd/{target}") if name == "fsync" else str(target)
-        reads = name == "open" and not set(args[0] if args else "r") & set("wax")
-        if reads or not path.startswith(str(self.folder)):
-            return real(target, *args, **kwargs)
-        with self.lock:
-            number = len(self.done)
-            renamed = Path(args[0]) if name in ("replace", "rename") else None
-            self.done.append((name, Path(path), renamed))
-            broken = self.fails is not None and number >= self.fails
-            if broken and (self.forever or number == self.fails):
-                if kwargs.get("ignore_errors"):
-                    return None
-                raise OSError(errno.EIO, os.strerror(errno.EIO))
-            if name == "fsync":  # that it was asked for is noted, and not waited for
-                return self.flushed.add(os.fstat(target).st_ino)
-            result = real(target, *args, **kwargs)
-            if name == "open":
-                self.flushed.discard(os.fstat(result.fileno()).st_ino)
-            return result
-
-    def lose_power(self):
-        """What was not flushed is gone: files have their names, and nothing in them."""
-        for path in self.folder.rglob("*"):
-            if path.is_file() and path.stat().st_ino not in self.flushed:
-                path.write_bytes(b"")
-
-
 SMALL = {"starts": 6, "axes": (), "chunk": 4}
 VARIABLES = (*make_layout(**SMALL).variables, "status")
 
@@ -360,7 +257,7 @@ def test_a_mark_is_set_after_everything_of_its_chunk_is_on_the_disk(undisturbed)
     renamed = {to: (i, path) for i, (name, path, to) in enumerate(done) if to is not None}
     made, partial = next((i, p) for to, (i, p) in renamed.items() if to.name == "sweep")
     folder = next(to for to in renamed if to.name == "sweep")
-    for name in stored:
+    for name in stored.keys() - {FINISHED}:
         results = folder / name in renamed
         when, was = renamed[(folder if results else partial) / name]
         assert flushed[was] < when
@@ -409,7 +306,7 @@ def test_whatever_operation_fails_no_chunk_is_marked_that_is_not_whole(
 
 def test_what_a_killed_writer_left_is_swept_away(tmp_path):
     path, layout = tmp_path / "sweep", make_layout(**SMALL)
-    partial = tmp_path / ".sweep.partial"
+    partial = tmp_path / ".sweep.0123.partial"
     partial.mkdir()
     (partial / "junk").write_text("of a store that was being made")
     kept = Store.open_or_create(path, layout)
@@ -503,9 +400,8 @@ def test_what_is_no_store_is_refused_and_untouched(tmp_path):
     full.mkdir()
     (full / "notes.txt").write_text("mine")
     zarr.create_group(other)
-    broken = Store.create(tmp_path / "broken", make_layout()).path
-    (broken / "zarr.json").write_text('{"attributes": {')
-    for path in (file, full, other, broken, broken / "status"):
+    inside = Store.create(tmp_path / "store", make_layout()).path / "status"
+    for path in (file, full, other, inside):
         for call in (open_results, lambda p: Store.open_or_create(p, make_layout())):
             with pytest.raises(ArgumentError, match="must be a folder"):
                 call(path)
@@ -524,17 +420,18 @@ def test_what_is_no_store_is_refused_and_untouched(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("mark", "said"), [(None, "before format 2"), (1, "in format 1"), (3, "in format 3")]
+    ("mark", "said"), [(None, "before format 3"), (2, "in format 2"), (4, "in format 4")]
 )
 def test_a_store_of_another_format_is_refused_by_name_and_untouched(tmp_path, mark, said):
     layout, path = make_layout(), tmp_path / "sweep"
     fill(Store.create(path, layout))
     head = json.loads((path / "zarr.json").read_text())
-    assert head["attributes"]["gdjax_format"] == folder.FORMAT == 2
+    assert head["attributes"]["gdjax_format"] == folder.FORMAT == 3
     head["attributes"] |= {"versions": '{"gdjax": "0.0.7"}', "gdjax_format": mark}
     if mark is None:
         del head["attributes"]["gdjax_format"]
     (path / "zarr.json").write_text(json.dumps(head))
+    (path / HEAD).unlink()  # which other formats may have otherwise
     before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
     calls = open_results, lambda p: Store.open(p, layout), lambda p: to_parquet(p, tmp_path / "t")
     for call in calls:
@@ -542,7 +439,7 @@ def test_a_store_of_another_format_is_refused_by_name_and_untouched(tmp_path, ma
             call(path)
         assert str(caught.value).startswith(
             f"store {path} was written by gdjax 0.0.7 {said}, and this gdjax, "
-            f"{gdjax.__version__}, reads format 2; "
+            f"{gdjax.__version__}, reads format 3; "
         )
     assert before == {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
@@ -603,7 +500,7 @@ def test_a_chunk_of_many_bytes_lies_in_files_of_its_own(tmp_path, monkeypatch):
         assert {name: after[name] for name in before} == before
         written.append(len(after) - len(before))
     # In a file fit two of the five steps of the points, or four of the values.
-    assert written == [3 + 2 + 8 + 1] * layout.chunks
+    assert written == [*[3 + 2 + 8 + 1] * (layout.chunks - 1), 3 + 2 + 8 + 1 + 1]
     xr.testing.assert_identical(open_results(kept.path), in_memory(layout))
     monkeypatch.setattr(folder, "FILE_BYTES", 1)  # a file holds a row and a step, at the least
     small = Store.create(tmp_path / "small", layout)

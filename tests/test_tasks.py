@@ -499,7 +499,7 @@ FOUND = sweep_of(
 
 
 SWEEP = dict.fromkeys((*sweep.ASKED, "plots", "store", "optimizer", "devices", "kernel")) | {
-    "stopping": True, "every": 10, "parquet": False, "plan": False,
+    "stopping": True, "every": 10, "parquet": False, "plan": False, "accept_version": False,
 }  # fmt: skip
 
 
@@ -521,9 +521,10 @@ def layout_of(cells):
     )
 
 
-def store_without(missing):
-    """A store in which these chunks are missing."""
-    return Mock(open=Mock(return_value=Mock(missing=Mock(return_value=[*missing]))))
+def store_without(missing, opened):
+    """A store in which these chunks are missing, and what is there."""
+    there = Mock(missing=Mock(return_value=[*missing]), results=Mock(return_value=opened))
+    return Mock(open=Mock(return_value=there))
 
 
 def swept(found, folder, seconds=0.5, before=None, parquet=False, **plot):
@@ -539,13 +540,12 @@ def swept(found, folder, seconds=0.5, before=None, parquet=False, **plot):
     clock = Mock(side_effect=[100.0, 100.0 + seconds])
     with (
         patch.object(sweep, "time", Mock(perf_counter=clock)),
-        patch.object(results, "Store", store_without(missing)),
-        patch.object(results, "open_results", Mock(return_value=opened)),
+        patch.object(results, "Store", store_without(missing, opened)),
         patch.object(plotting, "sweep_pictures", lambda *_: {"steps": Figure()}),
         patch.object(results, "to_parquet", lambda *_: None),
     ):
         assert asked_for(prepared, {"parquet": parquet}, folder, **plot) == 0
-    assert prepared.run.call_args.args == (store,)
+    assert prepared.run.call_args.args[0] == store
     return written(folder), store
 
 
@@ -643,8 +643,7 @@ def test_an_interrupted_sweep_says_what_is_in_the_store(capsys, tmp_path):
     assert capsys.readouterr().out == ""  # nothing was begun
     (store / "part").mkdir(parents=True)
     with (
-        patch.object(results, "Store", store_without(range(1200, 2000))),
-        patch.object(results, "open_results", Mock(return_value=done)),
+        patch.object(results, "Store", store_without(range(1200, 2000), done)),
         pytest.raises(EndedError),
     ):
         asked_for(prepared, {"store": str(store)}, tmp_path / "now")

@@ -4,6 +4,7 @@ import hashlib
 import math
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -45,6 +46,7 @@ def sweep(
     devices: int | None = None,
     kernel: KernelChoice = "auto",
     store: str | os.PathLike[str] | None = None,
+    accept_version: bool = False,
     progress: bool = False,
 ) -> xr.Dataset:
     """Descend from every start with every combination of hyperparameters.
@@ -88,7 +90,9 @@ def sweep(
             ``xla_math`` (XLA with elementary functions of gdjax's own) or ``xla`` takes that one
             or fails.
         store: a folder to write the results to, chunk by chunk. A store of the same sweep is
-            continued.
+            continued, and chunks in it that are damaged are computed again, with a warning.
+        accept_version: whether a store that other versions of gdjax, of JAX, of NumPy or of what
+            compiles the kernel have begun is continued all the same.
         progress: whether to show a progress bar.
 
     Returns:
@@ -106,7 +110,7 @@ def sweep(
     Raises:
         ArgumentError: an unknown hyperparameter, zipped axes of unequal length, empty or
             non-finite values, objectives of other points, more memory than there is, a store that
-            is a file or holds another sweep.
+            is a file or holds another sweep, or one of other versions.
         StorageError: a disk that does not take the results; finished chunks stay readable.
 
     Example:
@@ -131,7 +135,7 @@ def sweep(
         devices,
         kernel,
         in_memory=store is None,
-    ).run(store, progress)  # fmt: skip
+    ).run(store, progress, accept_version)  # fmt: skip
 
 
 class Sweep:
@@ -174,16 +178,20 @@ class Sweep:
         self.digest: str = hashlib.sha256(repr(decides).encode()).hexdigest()[:10]
 
     def run(
-        self, store: str | os.PathLike[str] | None = None, progress: bool = False
+        self,
+        store: str | os.PathLike[str] | None = None,
+        progress: bool = False,
+        accept_version: bool = False,
     ) -> xr.Dataset:
         """The labelled results: computed, or read from a store as far as they are there.
 
         Args:
             store: a folder to write them to, or to continue.
             progress: whether to show a progress bar.
+            accept_version: whether to continue a store that other versions have begun.
 
         Raises:
-            ArgumentError: a store that is a file or holds another sweep.
+            ArgumentError: a store that is a file, holds another sweep or is of other versions.
             StorageError: a disk that does not take the results; finished chunks stay readable.
         """
         asked, runner, layout = self.plans, self._runner, self.layout
@@ -195,7 +203,9 @@ class Sweep:
             return results.dataset(layout, {n: buffers.arrays[n] for n in layout.variables})
         if not Path(store).exists():
             _check_disk(asked, layout, Path(store))
-        folder = results.Store.open_or_create(store, layout)
+        folder = results.Store.open_or_create(store, layout, accept_version=accept_version)
+        if told := folder.told():
+            warnings.warn(told, RuntimeWarning, stacklevel=3)
         missing = folder.missing()
         ready = asked.cells - sum(last - first for first, last in map(asked.bounds, missing))
         with _bar(asked, ready, progress) as done, ThreadPoolExecutor(1) as writer:

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Collection, Iterable
+from typing import Any
 
 
 class ArgumentError(ValueError):
@@ -12,7 +13,20 @@ class ArgumentError(ValueError):
 
 
 class StorageError(ArgumentError):
-    """A disk that did not take what was written: what failed, and what is still there."""
+    """A disk that did not take or give what it should: what failed, and what is still there."""
+
+
+class DamageError(StorageError):
+    """Stored results that are not what was written: which store, which chunk, which file.
+
+    Args:
+        message: all of that, in one line.
+        damage: the file, and what is wrong with it.
+    """
+
+    def __init__(self, message: str, damage: Any = None) -> None:
+        super().__init__(message)
+        self.damage = damage
 
 
 def unknown(kind: str, name: object, choices: Iterable[str], every: str = "") -> ArgumentError:

@@ -1,5 +1,6 @@
 """Which gdjax this is, and what it runs on."""
 
+import contextlib
 import functools
 import importlib.metadata
 import platform
@@ -22,6 +23,8 @@ def _version() -> str:
 def versions() -> Mapping[str, str]:
     """The versions of gdjax, of what its results depend on, and of Python; JAX is not loaded."""
     others = {name: importlib.metadata.version(name) for name in PACKAGES}
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # it comes with an extra
+        others["llvmlite"] = importlib.metadata.version("llvmlite")
     return {"gdjax": __version__, **others, "python": platform.python_version()}
 
 

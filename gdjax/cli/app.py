@@ -120,7 +120,8 @@ def _complete() -> str:
         print(" ".join([*COMMANDS, *LISTS]))
         sys.exit(0)
     if words[0] in LISTS:
-        print(" ".join({"objectives": objectives, "optimizers": optimizers}[words[0]].names()))
+        named = {"objectives": objectives, "optimizers": optimizers}.get(words[0])
+        print(" ".join(named.names()) if named else "")
         sys.exit(0)
     os.environ["COMP_LINE"] = line.replace(f" {words[0]}", "", 1)
     return words[0]

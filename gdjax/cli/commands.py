@@ -16,6 +16,7 @@ COMMANDS = {
 LISTS = {
     "objectives": "gdjax.cli.lists:list_objectives",
     "optimizers": "gdjax.cli.lists:list_optimizers",
+    "verify": "gdjax.cli.verify:verify",
 }
 HELP = ("-h", "--help", "help")
 USAGE = """usage: gdjax TASK [key=value ...]
@@ -30,6 +31,7 @@ tasks:
 
 gdjax objectives [NAME]    the catalogue, or all that is known about one objective
 gdjax optimizers [NAME]    every optimizer with its defaults, or one of them in detail
+gdjax verify STORE         whether the results of a sweep are what was written, file by file
 your own objective, in every task:
   fn=my_file.py:f domain=[[-5,5],[-5,5]]     a function in a file, or package.module:f; its
                                              gradient is objective.gradient=my_file.py:grad_f,

@@ -190,6 +190,7 @@ class Sweep(Descending):
     devices: Annotated[int | None, whole(1) | NULL]
     kernel: Annotated[Kernel, kinds.word(*get_args(Kernel), kind="kernel")]
     chunk: Annotated[int | None, whole(1) | NULL]
+    accept_version: Flag
     store: Annotated[str | None, PATH | NULL]
     parquet: Flag
     plan: Flag

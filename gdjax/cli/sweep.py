@@ -52,11 +52,12 @@ def sweep(asked: settings.Sweep, folder: OutputFolder) -> int | None:
     digest = f"{file_name(name)}-{prepared.digest}.zarr"
     store = Path(asked.store or folder.path.parent / "stores" / digest)
     if asked.plan:
-        print(f"{estimate(prepared)}\nstore     {store}, {_progress(prepared, store)}")
+        there = _progress(prepared, store, asked.accept_version)
+        print(f"{estimate(prepared)}\nstore     {store}, {there}")
         return None
-    before = _ready(prepared, store)
+    before = _ready(prepared, store, asked.accept_version)
     began = time.perf_counter()
-    found = _completed(prepared, store)
+    found = _completed(prepared, store, asked.accept_version)
     seconds = time.perf_counter() - began
     summary = _count([one.objective for one in planned.by_objective], found) | {
         "store": str(store),
@@ -115,37 +116,40 @@ def _as_if_done(layout: results.Layout) -> xr.Dataset:
     return results.dataset(layout, arrays)
 
 
-def _completed(prepared: Sweep, store: Path) -> xr.Dataset:
+def _completed(prepared: Sweep, store: Path, accept_version: bool) -> xr.Dataset:
     """All results of a sweep; one that is interrupted says how much of it is in the store."""
 
     def tell() -> None:
         if store.is_dir():
-            ready, cells = _ready(prepared, store)["descents"], prepared.layout.cells
+            ready = _ready(prepared, store, accept_version)["descents"]
+            cells = prepared.layout.cells
             print(f"{ready:,} of {cells:,} descents are in {store}; the same command continues")
 
-    with signals.before_end(tell):
-        return prepared.run(store, progress=sys.stderr.isatty())
+    with signals.before_end(tell), warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: log.warning("%s", message)
+        return prepared.run(store, sys.stderr.isatty(), accept_version)
 
 
-def _ready(prepared: Sweep, store: Path) -> dict[str, int]:
+def _ready(prepared: Sweep, store: Path, accept_version: bool) -> dict[str, int]:
     """How many descents a store holds already, and the gradient evaluations that they took."""
-    layout = prepared.layout
+    layout, there = prepared.layout, None
     missing = list(range(layout.chunks))
     if store.is_dir() and any(store.iterdir()):
-        missing = results.Store.open(store, layout).missing()
+        there = results.Store.open(store, layout, accept_version=accept_version)
+        missing = there.missing()
     left = sum(cells.stop - cells.start for cells in map(layout.bounds, missing))
     ready = {"descents": layout.cells - left}
     if "evaluations" in layout.variables:
         ready["gradient_evaluations"] = 0
-        if ready["descents"]:
-            found = results.open_results(store, variables=["evaluations"])["evaluations"].values
+        if there is not None and ready["descents"]:
+            found = there.results(["evaluations"])["evaluations"].values
             ready["gradient_evaluations"] = int(found.sum(where=found >= 0, dtype=np.int64))
     return ready
 
 
-def _progress(prepared: Sweep, store: Path) -> str:
+def _progress(prepared: Sweep, store: Path, accept_version: bool) -> str:
     """How much of a sweep is in its store."""
-    if not (descents := _ready(prepared, store)["descents"]):
+    if not (descents := _ready(prepared, store, accept_version)["descents"]):
         return "nothing in it yet"
     return f"{_many(descents, 'descent')} in it already"
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from gdjax._util import lazy
 from gdjax.results.folder import open_results
+from gdjax.results.integrity import Damage, Verification, verify
 from gdjax.results.layout import (
     Coordinate,
     Layout,
@@ -18,15 +19,18 @@ from gdjax.results.store import Store
 
 __all__ = [
     "Coordinate",
+    "Damage",
     "Layout",
     "Store",
     "Variable",
+    "Verification",
     "dataset",
     "open_results",
     "provenance",
     "standard_variables",
     "sweep_layout",
     "to_parquet",
+    "verify",
 ]
 
 __dir__: Callable[[], list[str]] = lazy.listing(globals())

@@ -1,11 +1,10 @@
 """The folder of a sweep: how zarr lays its results out on the disk, and reads them again."""
 
-import asyncio
 import difflib
+import itertools
 import json
 import math
 import os
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -16,53 +15,19 @@ import zarr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 from zarr.codecs import BloscCodec
-from zarr.storage import LocalStore
 
-from gdjax._util.errors import ArgumentError, unknown
-from gdjax._util.files import flush, rename
+from gdjax._util.errors import ArgumentError, DamageError, StorageError, unknown
 from gdjax._util.version import __version__
+from gdjax.results.checked import HEAD, SIZE, CheckedFolder, identity_digest
 from gdjax.results.layout import Coordinate, Layout, Variable, dataset, labels
 from gdjax.results.provenance import numbers, to_json
 
 # What a store's names and codes mean. It goes up by one whenever a variable, a dim, an outcome or
 # an attr is renamed or means something else: an older store is refused then, and never misread.
-FORMAT = 2
+FORMAT = 3
 FILE_BYTES = 1 << 24  # uncompressed, in one file: larger ones are no faster
 # Of zstd's levels and shuffles the fastest on summaries, and within 10 % of the smallest.
 CODEC = BloscCodec(cname="zstd", clevel=2, shuffle="bitshuffle")
-
-
-class _FlushedFolder(LocalStore):
-    """A zarr folder in which a file has its name once it is on the disk, not only in the cache.
-
-    Otherwise a power cut could leave an empty file, which zarr cannot read, under that name.
-    """
-
-    async def set(self, key: str, value: Any) -> None:
-        self._check_writable()
-        await asyncio.to_thread(_write, self.root / key, value)
-
-    def set_sync(self, key: str, value: Any) -> None:
-        self._check_writable()
-        _write(self.root / key, value)
-
-    async def set_if_not_exists(self, key: str, value: Any) -> None:
-        if not (self.root / key).exists():  # nobody else writes here
-            await self.set(key, value)
-
-
-def _write(path: Path, value: Any) -> None:
-    """Write a file, flush it, and only then give it its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(value.as_buffer_like())
-            flush(file)
-        rename(partial, path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def open_results(
@@ -84,6 +49,8 @@ def open_results(
     Raises:
         ArgumentError: no store there, one that another format of gdjax's wrote, or no such
             variable.
+        DamageError: a file that is not what was written. What is loaded later is checked when it
+            is loaded.
 
     Example:
         >>> import tempfile
@@ -96,39 +63,49 @@ def open_results(
         ({'start': 5, 'momentum': 2}, False)
     """
     group = open_group(Path(path))
-    layout, done = read_layout(group), finished(group)
+    layout = read_layout(group)
+    done, damaged = checked(group).read_marks(chunk_files(group, layout))
+    for damage in damaged:
+        raise checked(group).error(damage)
+    return read_results(group, layout, bool(done.all()), variables, flat)
+
+
+def read_results(
+    group: zarr.Group,
+    layout: Layout,
+    complete: bool,
+    variables: Sequence[str] | None = None,
+    flat: bool = False,
+) -> xr.Dataset:
+    """What is finished in a store whose marks were read; as ``open_results``."""
     for name in variables or ():
         if name not in layout.variables:
             raise unknown("variable", name, layout.variables)
     names = layout.variables if variables is None else variables
-    complete = bool(done.all())
-    holes = None if complete else np.repeat(~done, layout.chunk)[: layout.cells]
-    lazy = {name: _Lazy(stored(group, name), holes) for name in names}
     if not flat:
-        return dataset(layout, {name: array.read(...) for name, array in lazy.items()}, complete)
+        arrays = {name: np.asarray(stored(group, name)[...]) for name in names}
+        return dataset(layout, arrays, complete)
     return xr.Dataset(
         {
-            name: _lazy_variable(
-                ("cell", *layout.variables[name].dims), array, layout.variables[name]
-            )
-            for name, array in lazy.items()
+            name: _lazy(("cell", *layout.variables[name].dims), stored(group, name),
+                        layout.variables[name])
+            for name in names
         },
         {
-            name: _lazy_variable(c.dims, _Lazy(c.values), c)
+            name: _lazy(c.dims, c.values, c)
             if isinstance(c.values, zarr.Array)
             else (c.dims, c.values, labels(c))
             for name, c in layout.coordinates.items()
         },
         {**layout.attrs, "layout": json.dumps({"dims": dict(layout.dims)}), "complete": complete},
-    )
+    )  # fmt: skip
 
 
 class _Lazy(BackendArray):
-    """A stored array that is read where it is indexed, with the fill value in its holes."""
+    """A stored array that is read where it is indexed."""
 
-    def __init__(self, array: zarr.Array, holes: np.ndarray | None = None) -> None:
+    def __init__(self, array: zarr.Array) -> None:
         self._array = array
-        self._holes = holes
         self.shape = array.shape
         self.dtype = array.dtype
 
@@ -139,18 +116,18 @@ class _Lazy(BackendArray):
 
     def read(self, key: Any) -> np.ndarray:
         """The elements at an orthogonal index."""
-        array = np.asarray(self._array.oindex[key])
-        if self._holes is not None:
-            array[self._holes[key[0] if isinstance(key, tuple) else key]] = self._array.fill_value
-        return array
+        return np.asarray(self._array.oindex[key])
 
 
-def _lazy_variable(dims: tuple[str, ...], array: _Lazy, item: Variable | Coordinate) -> xr.Variable:
-    return xr.Variable(dims, indexing.LazilyIndexedArray(array), labels(item))
+def _lazy(dims: tuple[str, ...], array: zarr.Array, item: Variable | Coordinate) -> xr.Variable:
+    return xr.Variable(dims, indexing.LazilyIndexedArray(_Lazy(array)), labels(item))
 
 
 def lay_out(folder: Path, layout: Layout) -> None:
-    """Write everything but the results: the arrays that will take them, coordinates, attrs."""
+    """Write everything but the results: the arrays that will take them, coordinates, attrs.
+
+    What is there already of the same layout is replaced, file by file.
+    """
     names = {
         "dims": layout.dims,
         "variables": list(layout.variables),
@@ -158,7 +135,8 @@ def lay_out(folder: Path, layout: Layout) -> None:
         "order": list(layout.order),
     }
     attrs = {**layout.attrs, "gdjax_format": FORMAT, "layout": json.dumps(names)}
-    group = zarr.create_group(_FlushedFolder(folder), attributes=to_json(attrs))
+    files = CheckedFolder(folder)
+    group = zarr.create_group(files, attributes=to_json(attrs))
     for name, variable in layout.variables.items():
         group.create_array(
             name,
@@ -170,15 +148,19 @@ def lay_out(folder: Path, layout: Layout) -> None:
             dimension_names=("cell", *variable.dims),
             attributes=to_json(labels(variable)),
         )
+    width = SIZE * (1 + len(chunk_files(group, layout, 1)[0]))
     group.create_array(
         "status",
-        shape=(layout.chunks,),
-        chunks=(1,),  # a file a mark: setting one never touches another
+        shape=(layout.chunks * width,),
+        chunks=(width,),  # a file a mark: setting one never touches another
         dtype="uint8",
         fill_value=0,
         compressors=None,
-        dimension_names=("chunk",),
-        attributes={"long_name": "1 where the chunk is finished", "units": "1"},
+        dimension_names=("byte",),
+        attributes={
+            "long_name": "of each finished chunk, the digests of its mark and of its files",
+            "units": "1",
+        },
     )
     for name, coordinate in layout.coordinates.items():
         values = coordinate.values
@@ -195,6 +177,18 @@ def lay_out(folder: Path, layout: Layout) -> None:
         )
         for first in range(0, values.shape[0], rows):
             array[first : first + rows] = values[first : first + rows]
+    files.write_head(identity_digest(layout.identity))
+
+
+def chunk_files(group: zarr.Group, layout: Layout, chunks: int | None = None) -> list[list[str]]:
+    """The keys of the files of each chunk, of as many as there are or as is said."""
+    tails = []
+    for name in layout.variables:
+        array = stored(group, name)
+        grid = [range(-(-n // c)) for n, c in zip(array.shape[1:], array.chunks[1:], strict=True)]
+        tails += [(name, "".join(f"/{i}" for i in tail)) for tail in itertools.product(*grid)]
+    many = layout.chunks if chunks is None else chunks
+    return [[f"{name}/c/{chunk}{tail}" for name, tail in tails] for chunk in range(many)]
 
 
 def _file_shape(chunk: int, variable: Variable) -> tuple[int, ...]:
@@ -246,16 +240,32 @@ def open_group(path: Path, mode: Literal["r", "r+"] = "r") -> zarr.Group:
         raise ArgumentError(f"there is no folder {path}{hint}")
     if not path.is_dir():
         raise ArgumentError(f"store must be a folder, and {path} is a file")
+    files = CheckedFolder(path, read_only=mode == "r")
+    attrs, lost = root_attrs(path), None
     try:
-        group = zarr.open_group(_FlushedFolder(path, read_only=mode == "r"), mode=mode)
-    except (OSError, ValueError) as error:
-        raise ArgumentError(
-            f"store must be a folder of gdjax results, and {path} is not"
-        ) from error
-    _check_format(path, group.attrs)
-    if not {"layout", "config", "chunk"} <= set(group.attrs):
+        files.read_head()
+    except DamageError as error:
+        lost = error
+    for damage in files.damage(["zarr.json", "status/zarr.json"]):
+        raise files.error(damage)
+    _check_format(path, attrs)
+    if not {"layout", "config", "chunk"} <= attrs.keys() and not (path / HEAD).exists():
         raise ArgumentError(f"store must be a folder of gdjax results, and {path} is not")
-    return group
+    if lost:
+        raise lost
+    return zarr.open_group(files, mode=mode)
+
+
+def root_attrs(path: Path) -> dict[str, Any]:
+    """The attrs of the group in a folder, as they stand there; empty where there are none."""
+    try:
+        return dict(json.loads((path / "zarr.json").read_bytes())["attributes"])
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return {}
+    except OSError as error:
+        raise StorageError(
+            f"zarr.json of store {path} could not be read: {error.strerror or error}"
+        ) from error
 
 
 def _check_format(path: Path, attrs: Mapping[str, Any]) -> None:
@@ -289,6 +299,7 @@ def _labels(array: zarr.Array) -> tuple[str, str]:
     return str(array.attrs["long_name"]), str(array.attrs["units"])
 
 
-def finished(group: zarr.Group) -> np.ndarray:
-    """For each chunk, whether it is finished."""
-    return np.asarray(stored(group, "status")[:]) == 1
+def checked(group: zarr.Group) -> CheckedFolder:
+    """The files of a group that ``open_group`` opened."""
+    assert isinstance(group.store, CheckedFolder)
+    return group.store

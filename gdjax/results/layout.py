@@ -39,6 +39,7 @@ class Values(Protocol):
 
 
 SweepAxis = Mapping[str, np.ndarray | Sequence[float | int]]
+DECIDING = ("gdjax", "jax", "jaxlib", "numpy")  # numpy draws the starts
 RESERVED = ("start", "record", "known_minimum", "minimum_point", "is_global", "cell", "status")
 
 
@@ -164,6 +165,27 @@ class Layout:
     def config(self) -> dict[str, Any]:
         """Everything that decides the results."""
         return json.loads(self.attrs["config"])
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must agree for a store to be continued."""
+        return {
+            "dims": dict(self.dims),
+            "axes": list(self.dims),  # their order, which says which cell is which
+            "chunk": self.chunk,
+            "variables": {name: [v.dtype, list(v.shape)] for name, v in self.variables.items()},
+            "versions": self.versions,
+            **self.config,
+        }
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of what computes the results, as far as bits may depend on it."""
+        kernels = self.attrs.get("kernel", ())
+        named = {kernels} if isinstance(kernels, str) else {*kernels}
+        deciding = (*DECIDING, "llvmlite") if "llvm" in named else DECIDING
+        there = json.loads(self.attrs["versions"])
+        return {name: there.get(name, "absent") for name in deciding}
 
     def bounds(self, index: int) -> slice:
         """The cells of chunk ``index``."""

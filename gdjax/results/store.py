@@ -1,22 +1,37 @@
 """The store of a sweep: made, continued, and written chunk by chunk."""
 
 import contextlib
+import dataclasses
+import glob
+import json
 import os
 import reprlib
 import shutil
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 import zarr
 
 from gdjax._util import signals
 from gdjax._util.display import Card, shown
 from gdjax._util.errors import ArgumentError, StorageError
 from gdjax._util.files import rename
-from gdjax.results.folder import finished, lay_out, open_group, read_layout, stored
+from gdjax.results.checked import FINISHED, HEAD, CheckedFolder, Damage
+from gdjax.results.folder import (
+    checked,
+    chunk_files,
+    lay_out,
+    open_group,
+    read_layout,
+    read_results,
+    stored,
+)
+from gdjax.results.integrity import inspect, mend
 from gdjax.results.layout import Layout
 
 
@@ -28,7 +43,9 @@ class Store:
     and flushed to the disk, and a mark in ``status`` that is written after them. So a process
     that is killed at any moment loses the chunk in flight and nothing else, and a mark can be
     trusted after a power cut too, as far as the disk keeps its word; the folder entries
-    themselves are left to the file system's journal.
+    themselves are left to the file system's journal. A mark holds digests of its chunk's files:
+    what has changed since is computed again when the sweep is continued, and refused by whoever
+    reads it before.
 
     One process writes a store at a time. A second one loses nothing that is finished, but
     either of them may then end with a ``StorageError``. Any number may read.
@@ -38,7 +55,8 @@ class Store:
     Attributes:
         path: where it is.
         layout: what the results look like.
-        done: for each chunk, whether it is finished.
+        done: for each chunk, whether it is finished and was whole when the store was opened.
+        damage: what was not, or what had to be written again, when the store was opened.
 
     Example:
         >>> import tempfile
@@ -54,8 +72,12 @@ class Store:
     def __init__(self, path: Path, group: zarr.Group, layout: Layout) -> None:
         self.path = path
         self.layout = layout
-        self._arrays = {name: stored(group, name) for name in (*layout.variables, "status")}
-        self.done: np.ndarray = finished(group)
+        self.damage: tuple[Damage, ...] = ()
+        self._group = group
+        self._files: CheckedFolder = checked(group)
+        self._chunks = chunk_files(group, layout)
+        self._arrays = {name: stored(group, name) for name in layout.variables}
+        self.done: np.ndarray = np.zeros(layout.chunks, dtype=bool)
 
     def _card(self) -> Card:
         done, chunks = int(self.done.sum()), self.layout.chunks
@@ -63,9 +85,17 @@ class Store:
         return Card(f"Store {self.path}", facts | {"variables": tuple(self.layout.variables)})
 
     @classmethod
-    def open_or_create(cls, path: str | os.PathLike[str], layout: Layout) -> "Store":
-        """``open`` what is there, or ``create`` it."""
-        return cls.open(path, layout) if _occupied(Path(path)) else cls.create(path, layout)
+    def open_or_create(
+        cls, path: str | os.PathLike[str], layout: Layout, *, accept_version: bool = False
+    ) -> "Store":
+        """``open`` what is there, or ``create`` it; of two at once, one opens the other's."""
+        if not _occupied(Path(path)):
+            try:
+                return cls.create(path, layout)
+            except ArgumentError:
+                if not (Path(path) / HEAD).exists():
+                    raise
+        return cls.open(path, layout, accept_version=accept_version)
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], layout: Layout) -> "Store":
@@ -78,48 +108,77 @@ class Store:
         path = Path(path)
         if _occupied(path):
             raise ArgumentError(f"store must be a new or an empty folder, and {path} is not")
-        partial = path.absolute().with_name(f".{path.name}.partial")
+        partial = path.absolute().with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
         try:
             with (
                 _disk(f"store {path} could not be made", "nothing is left of it"),
                 signals.unfinished(str(partial)),
             ):
-                shutil.rmtree(partial, ignore_errors=True)
                 partial.mkdir(parents=True)
                 lay_out(partial, layout)
                 if path.is_dir():
                     path.rmdir()
                 rename(partial, path)  # in one step, so that a store is there whole or not at all
-        except StorageError:
+        finally:
             shutil.rmtree(partial, ignore_errors=True)
-            raise
+        _sweep_away(path)
         return cls(path, open_group(path, "r+"), layout)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], layout: Layout) -> "Store":
-        """Continue a store of the same sweep.
+    def open(
+        cls, path: str | os.PathLike[str], layout: Layout, *, accept_version: bool = False
+    ) -> "Store":
+        """Continue a store of the same sweep. All of it is read, and what is damaged is missing.
+
+        Args:
+            path: the store's folder.
+            layout: of the sweep.
+            accept_version: whether chunks of these versions of gdjax, of JAX, of NumPy and of
+                what compiles the kernel may come beside those of others. The attr
+                ``accepted_versions`` then tells them.
 
         Raises:
-            ArgumentError: there is no store, or that of another sweep or of another format of
-                gdjax's; it is left untouched.
+            ArgumentError: there is no store, or that of another sweep, of other versions or of
+                another format of gdjax's; it is left untouched.
+            DamageError: what says of which sweep it is was damaged; it is left untouched.
         """
         path = Path(path)
+        with _disk(f"store {path} could not be mended", "it stays as it is"):
+            mended = mend(path, layout)
         group = open_group(path, "r+")
-        differences = _differences(_identity(read_layout(group)), _identity(layout))
-        if differences:
-            raise ArgumentError(
-                f"store {path} holds another sweep: {_few(differences)}; "
-                f"choose another path, or delete it"
-            )
+        there = read_layout(group)
+        other = _other_versions(path, there, layout, accept_version)
         store = cls(path, group, layout)
-        if not store.done.all():  # what a killed process had not finished writing
+        store.done, damaged = inspect(group, layout)
+        store.damage = (*mended, *damaged)
+        if other and store.missing():
+            with _disk(f"versions could not be written to {path}", "it stays as it is"):
+                lay_out(path, _with_versions(there, layout))
+            return cls.open(path, layout)
+        if store.missing():  # what a killed process had not finished writing
             for leftover in path.rglob("*.partial"):
                 leftover.unlink(missing_ok=True)
+            _sweep_away(path)
+        elif not (path / FINISHED).exists():  # it was killed between its last mark and this
+            with contextlib.suppress(OSError):
+                store._files.finish()
         return store
 
     def missing(self) -> list[int]:
         """The chunks that are not finished."""
         return np.flatnonzero(~self.done).tolist()
+
+    def told(self) -> str:
+        """What was damaged when the store was opened, in one line; empty where nothing was."""
+        one_each = {
+            each.chunk if each.chunk is not None else each.file: each for each in self.damage
+        }
+        phrases = _few([*map(str, one_each.values())])
+        return phrases and f"store {self.path} was damaged: {phrases}; that is made again"
+
+    def results(self, variables: Sequence[str] | None = None) -> xr.Dataset:
+        """What is finished and whole, as ``open_results`` gives it."""
+        return read_results(self._group, self.layout, bool(self.done.all()), variables)
 
     def write(self, index: int, arrays: Mapping[str, np.ndarray]) -> None:
         """Write the results of chunk ``index``: by variable, an array ``(its cells, ...)``.
@@ -136,27 +195,63 @@ class Store:
 
         failure = f"chunk {index} of {self.layout.chunks} could not be written to {self.path}"
         kept = f"the {self.done.sum()} finished ones stay readable, and the same call continues"
+        files = self._chunks[index]
+        self._files.forget(files)  # else zarr would complete what is there
         with _disk(failure, kept):
             with ThreadPoolExecutor() as pool:  # so that flushing and packing overlap
                 list(pool.map(put, arrays))
-            self._arrays["status"][index] = 1  # last: the only mark of done
-        self.done[index] = True
+            self._files.write_mark(index, files)  # last: the only mark of done
+            self.done[index] = True
+            if self.done.all():
+                self._files.finish()
 
 
 def _occupied(path: Path) -> bool:
     return path.is_file() or (path.is_dir() and any(path.iterdir()))
 
 
-def _identity(layout: Layout) -> dict[str, Any]:
-    """What must agree for a store to be continued."""
-    variables = {name: [v.dtype, list(v.shape)] for name, v in layout.variables.items()}
-    return {
-        "dims": dict(layout.dims),
-        "axes": list(layout.dims),  # their order, which says which cell is which
-        "chunk": layout.chunk,
-        "variables": variables,
-        **layout.config,
-    }
+def _sweep_away(path: Path) -> None:
+    """Remove what is left of a store that was being made under this name.
+
+    One that is still being made comes too late: whoever makes it opens the one that is there.
+    """
+    for partial in path.absolute().parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _other_versions(path: Path, there: Layout, here: Layout, accept_version: bool) -> bool:
+    """Whether a store holds chunks of other versions alone, and that is accepted.
+
+    Raises:
+        ArgumentError: it is not accepted, or the store holds another sweep.
+    """
+    told, mine = there.identity, here.identity
+    known, current = [told.pop("versions"), *_accepted(there)], mine.pop("versions")
+    differences = _differences(told, mine)
+    other = [] if current in known else _differences(known[0], current)
+    if differences:
+        raise ArgumentError(
+            f"store {path} holds another sweep: {_few(differences + other)}; "
+            f"choose another path, or delete it"
+        )
+    if other and not accept_version:
+        raise ArgumentError(
+            f"store {path} holds chunks of other versions: {_few(other)}; choose another path, "
+            f"or continue it all the same with accept_version=True"
+        )
+    return bool(other)
+
+
+def _accepted(layout: Layout) -> list[dict[str, str]]:
+    """The versions whose chunks may be in a store beside those of the versions that made it."""
+    return json.loads(layout.attrs.get("accepted_versions", "[]"))
+
+
+def _with_versions(there: Layout, here: Layout) -> Layout:
+    """A layout whose attrs tell who made a store, and who else may have written to it."""
+    accepted = json.dumps([*_accepted(there), here.versions])
+    made = {name: there.attrs[name] for name in ("versions", "devices", "created")}
+    return dataclasses.replace(here, attrs={**here.attrs, **made, "accepted_versions": accepted})
 
 
 def _differences(there: Any, here: Any, name: str = "") -> list[str]:
