@@ -1,0 +1,92 @@
+"""What the page knows: objectives and optimizers, their programs as text, and how they look."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from gdjax import objectives, optimizers
+from gdjax._compiler.rules import UnsupportedError
+from gdjax._util.errors import ArgumentError
+from gdjax.explorer import programs
+from gdjax.objectives import Objective
+from gdjax.optimizers import Optimizer
+from gdjax.plotting.style import CLASSES, colours
+
+LARGEST = 8  # dimensions; a page shows two of them at a time
+RATE = 0.01  # the learning rate of an optimizer that has none by default
+
+
+def catalogue(shown: Iterable[Objective], chosen: Mapping[str, Optimizer]) -> dict[str, Any]:
+    """Everything that the page needs, as it stands in it.
+
+    Args:
+        shown: objectives, the first one in front.
+        chosen: optimizers by name.
+
+    Raises:
+        ArgumentError: an objective that cannot be written as text, or has too many dimensions.
+    """
+    shown = list(shown)
+    for objective in shown:
+        if objective.dim > LARGEST:
+            raise ArgumentError(
+                f"{objective.name} must have at most {LARGEST} dimensions on a page, "
+                f"got {objective.dim}"
+            )
+    dims = sorted({objective.dim for objective in shown})
+    with jax.enable_x64(True):
+        known = [_objective(objective) for objective in shown]
+        written, missing = [], {}
+        for name, optimizer in chosen.items():
+            try:
+                written.append(_optimizer(name, optimizer, dims))
+            except UnsupportedError as error:
+                missing[name] = str(error)
+    return {
+        "objectives": known,
+        "optimizers": written,
+        "missing": missing,
+        "classes": CLASSES,
+    }
+
+
+def every() -> tuple[list[Objective], dict[str, Optimizer]]:
+    """All registered objectives, and every optimizer that needs no other one, at its defaults."""
+    made = {}
+    for name in optimizers.names():
+        parameters = optimizers.parameters(name)
+        needed = [k for k, default in parameters.items() if default is optimizers.REQUIRED]
+        if needed in ([], ["learning_rate"]):
+            made[name] = optimizers.get(name, **dict.fromkeys(needed, RATE))
+    return [objectives.get(name) for name in objectives.names()], made
+
+
+def _objective(of: Objective) -> dict[str, Any]:
+    try:
+        written = programs.objective(of)
+    except UnsupportedError as error:
+        raise ArgumentError(f"{of.name} cannot be written for a page: {error}") from None
+    registered = of.name in objectives.names()
+    return written | {
+        "name": of.name,
+        "family": objectives.family(of.name) if registered else "yours",
+        "latex": of.latex,
+        "variables": list(of.variables),
+        "domain": np.asarray(of.needs_domain("a page"), float).tolist(),
+        "start": np.asarray(of.start, float).reshape(-1).tolist(),
+        "minima": of.known_minima.tolist(),
+        "levels": np.asarray(of.minimum_values, float).tolist(),
+        "global": len(of.minima),
+        "fmin": of.fmin,
+    }
+
+
+def _optimizer(name: str, of: Optimizer, dims: Iterable[int]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "colour": colours([name])[name],
+        "numbers": {key: float(np.asarray(number)) for key, number in of.numbers.items()},
+        "programs": {dim: programs.optimizer(of, dim) for dim in dims},
+    }
