@@ -1,13 +1,17 @@
 """What the page knows: objectives and optimizers, their programs as text, and how they look."""
 
-from collections.abc import Iterable, Mapping
+import functools
+import json
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
+import optax
 
 from gdjax import objectives, optimizers
 from gdjax._compiler.rules import UnsupportedError
+from gdjax._kernels.llvm import object_cache
 from gdjax._util.errors import ArgumentError
 from gdjax.explorer import programs
 from gdjax.objectives import Objective
@@ -18,15 +22,17 @@ LARGEST = 8  # dimensions; a page shows two of them at a time
 RATE = 0.01  # the learning rate of an optimizer that has none by default
 
 
-def catalogue(shown: Iterable[Objective], chosen: Mapping[str, Optimizer]) -> dict[str, Any]:
+def catalogue(
+    shown: Iterable[Objective], front: Mapping[str, Optimizer]
+) -> dict[str, Any]:
     """Everything that the page needs, as it stands in it.
 
     Args:
         shown: objectives, the first one in front.
-        chosen: optimizers by name.
+        front: optimizers by label, before all those that have a name.
 
     Raises:
-        ArgumentError: an objective that cannot be written as text, or has too many dimensions.
+        ArgumentError: one that cannot be written as text, or has too many dimensions.
     """
     shown = list(shown)
     for objective in shown:
@@ -37,30 +43,51 @@ def catalogue(shown: Iterable[Objective], chosen: Mapping[str, Optimizer]) -> di
             )
     dims = sorted({objective.dim for objective in shown})
     with jax.enable_x64(True):
-        known = [_objective(objective) for objective in shown]
-        written, missing = [], {}
-        for name, optimizer in chosen.items():
-            try:
-                written.append(_optimizer(name, optimizer, dims))
-            except UnsupportedError as error:
-                missing[name] = str(error)
+        registered = all(f.name in objectives.names() and f == objectives.get(f.name) for f in shown)
+        told = functools.partial(list, map(_objective, shown))
+        known = _kept(("objectives", [f.name for f in shown]), told) if registered else told()
+        ours, steps = _steps(front, dims), _kept(("optimizers", dims), lambda: _steps(every(), dims))
+    for label, reason in ours["missing"].items():
+        raise ArgumentError(f"{label} cannot be written for a page: {reason}")
+    others = [one for one in steps["optimizers"] if one["name"] not in front]
     return {
         "objectives": known,
-        "optimizers": written,
-        "missing": missing,
+        "optimizers": ours["optimizers"] + others,
+        "missing": steps["missing"],
         "classes": CLASSES,
     }
 
 
-def every() -> tuple[list[Objective], dict[str, Optimizer]]:
-    """All registered objectives, and every optimizer that needs no other one, at its defaults."""
+def _kept(decides: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    """What takes seconds to trace and never changes, as it is kept on disk."""
+    told = object_cache.get(
+        ("page", optax.__version__, optimizers.names(), *decides),
+        lambda: json.dumps(make()).encode(),
+        ("_compiler", "objectives", "optimizers", "explorer"),
+    )
+    return json.loads(told)
+
+
+def _steps(chosen: Mapping[str, Optimizer], dims: list[int]) -> dict[str, Any]:
+    """The programs of optimizers, and why some have none."""
+    written, missing = [], {}
+    for name, optimizer in chosen.items():
+        try:
+            written.append(_optimizer(name, optimizer, dims))
+        except UnsupportedError as error:
+            missing[name] = str(error)
+    return {"optimizers": written, "missing": missing}
+
+
+def every() -> dict[str, Optimizer]:
+    """Every optimizer that needs no other one, at its defaults, by name."""
     made = {}
     for name in optimizers.names():
         parameters = optimizers.parameters(name)
         needed = [k for k, default in parameters.items() if default is optimizers.REQUIRED]
         if needed in ([], ["learning_rate"]):
             made[name] = optimizers.get(name, **dict.fromkeys(needed, RATE))
-    return [objectives.get(name) for name in objectives.names()], made
+    return made
 
 
 def _objective(of: Objective) -> dict[str, Any]:

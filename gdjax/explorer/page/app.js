@@ -86,14 +86,25 @@ function choose(changed) {
   Object.assign(state, changed);
   const o = objective();
   if (o.key !== before || state.start.length !== dimension(o)) {
-    state.axes = dimension(o) > 1 ? [0, 1] : [0];
+    state.axes = changed.axes ?? (dimension(o) > 1 ? [0, 1] : [0]);
     state.start = changed.start ?? [...o.start];
-    state.box = null;
+    state.box = changed.box ?? null;
+    if (!changed.optimizers) state.optimizers.forEach(calm);
   }
   state.at = null;
   if ("optimizers" in changed || o.key !== before) buildOptimizers();
   buildLandscape();
   touch();
+}
+
+// On another landscape a learning rate may be far too large: a third of it, and so on.
+function calm(chosen) {
+  descend();
+  for (let tries = 0; tries < 12 && "learning_rate" in chosen.numbers; tries++) {
+    if (!["lost", "broken"].includes(descents[state.optimizers.indexOf(chosen)].fate.code)) return;
+    chosen.numbers.learning_rate = +(chosen.numbers.learning_rate / 3).toPrecision(2);
+    descend();
+  }
 }
 
 // --- what is computed ----------------------------------------------------------------------------
@@ -120,8 +131,8 @@ const shownStep = () => Math.min(state.at ?? state.steps, state.steps);
 function view() {
   const o = objective();
   const dim = dimension(o);
-  const last = descents[0] ? range(dim).map((i) => descents[0].rows[descents[0].fate.step * (dim + 2) + i]) : state.start;
-  const fixed = dim > 2 && last.every(Number.isFinite) ? last : state.start;
+  const arrived = dim > 2 && descents[0] && !["lost", "broken"].includes(descents[0].fate.code);
+  const fixed = arrived ? range(dim).map((i) => descents[0].rows[state.steps * (dim + 2) + i]) : state.start;
   const box = state.box ?? whole();
   return { objective: o, dim, axes: state.axes, fixed, box, lift: liftOf(o, dim, state.axes, fixed, box) };
 }
@@ -296,6 +307,7 @@ function drawArrows(context, v, px, py, width, height, scale) {
 
 // One dimension: the curve, the steps on it, and the tangent where each stands.
 function drawLine(context, v, width, height, scale) {
+  $("shares").textContent = "";
   const { value, slope } = evaluator(v.objective, 1);
   const xs = range(400).map((k) => v.box[0] + ((v.box[2] - v.box[0]) * k) / 399);
   const ys = xs.map((x) => value([x]));
@@ -352,7 +364,8 @@ function drawCurve() {
   const logs = descents.map(({ rows }) => range(state.steps + 1).map((k) => Math.log10(Math.max(rows[k * size + dim] - floor, 1e-17))));
   const seen = logs.flat().filter(Number.isFinite);
   const low = Math.max(Math.floor(Math.min(...seen)), -16);
-  const high = Math.max(Math.ceil(Math.max(...seen)), low + 1);
+  const first = Math.max(...logs.map((ys) => ys[0]));
+  const high = Math.max(Math.min(Math.ceil(Math.max(...seen)), Math.ceil(first) + 3), low + 1);
   $("curve-title").textContent = o.fmin === null ? "value above the lowest seen, by step" : "value above the minimum, by step";
   const left = 46 * scale;
   const px = (k) => left + ((width - left - 8 * scale) * k) / Math.max(state.steps, 1);
@@ -381,13 +394,12 @@ function drawCurve() {
     context.beginPath();
     ys.forEach((y, k) => Number.isFinite(y) && context.lineTo(px(k), py(Math.min(Math.max(y, low), high))));
     context.stroke();
-    const rate = theory(i)?.rate;
-    if (rate > 0 && rate < 1) { // the slope that theory gives near the minimum
-      const from = Math.max(...ys.filter(Number.isFinite));
+    const slope = 2 * Math.log10(theory(i)?.rate ?? 1);
+    if (slope < 0 && Number.isFinite(slope)) { // what theory gives near the minimum
       context.setLineDash([5 * scale, 5 * scale]);
       context.beginPath();
-      context.moveTo(px(0), py(Math.min(from, high)));
-      context.lineTo(px(state.steps), py(Math.max(from + 2 * state.steps * Math.log10(rate), low - 99)));
+      context.moveTo(px(0), py(ys[0]));
+      context.lineTo(px(Math.min(state.steps, (low - ys[0]) / slope)), py(Math.max(ys[0] + state.steps * slope, low)));
       context.lineWidth = scale;
       context.stroke();
       context.setLineDash([]);
@@ -418,7 +430,7 @@ function theory(i) {
   const { learning_rate: a, momentum: m = 0 } = state.optimizers[i].numbers;
   return {
     limit: (momentum) => closed.limit(spectrum[spectrum.length - 1], momentum),
-    rate: fate.minimum >= 0 ? Math.max(...spectrum.map((h) => closed.rate(a, m, h))) : null,
+    rate: fate.minimum >= 0 && fate.minimum < Math.max(o.global, 1) ? Math.max(...spectrum.map((h) => closed.rate(a, m, h))) : null,
   };
 }
 
@@ -459,7 +471,7 @@ function drawStability(fine) {
 function drawReadout() {
   const dim = dimension();
   const size = dim + 2;
-  const number = (x) => (Number.isFinite(x) ? +x.toPrecision(6) : String(x));
+  const number = (x) => (Number.isFinite(x) ? +x.toPrecision(5) : String(x));
   $("readout").tBodies[0].replaceChildren(...descents.map(({ rows, colour, name, fate }) => {
     const k = shownStep();
     const row = document.createElement("tr");
