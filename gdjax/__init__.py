@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gdjax.comparison.comparison import Comparison, compare
     from gdjax.comparison.ranking import Ranking
     from gdjax.comparison.tuning import rank
+    from gdjax.explorer import explore
     from gdjax.hypergradients import Hypergradient, hypergradient, tune_by_gradient
     from gdjax.objectives import Objective
     from gdjax.optimizers import gradient_descent, heavy_ball, nesterov
@@ -46,6 +47,7 @@ __all__ = [
     "check_hessian",
     "compare",
     "descend",
+    "explore",
     "gradient_descent",
     "heavy_ball",
     "hypergradient",
@@ -84,6 +86,7 @@ _HOMES = {
     "check_hessian": "gdjax.certificates",
     "compare": "gdjax.comparison.comparison",
     "descend": "gdjax._descent.trajectory",
+    "explore": "gdjax.explorer",
     "gradient_descent": "gdjax.optimizers",
     "heavy_ball": "gdjax.optimizers",
     "hypergradient": "gdjax.hypergradients",

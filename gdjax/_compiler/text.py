@@ -1,6 +1,6 @@
 """Programs as text that JavaScript and GLSL ES 3.00 both read, but for how they declare a name.
 
-The text is JavaScript: ``const a=(10.*sin(p0));``. Only literals of floats have a point or an
+The text is JavaScript: ``const a_=(10.*sin(p0));``. Only literals of floats have a point or an
 exponent, names of whole numbers begin with ``i_`` and those of truth values with ``b_``, so that
 for a shader ``const`` is replaced by ``float``, ``int`` or ``bool``. Each operation stands in
 parentheses of its own or in those of a call, so that whoever wants single precision can round
@@ -12,10 +12,9 @@ import itertools
 import math
 import string
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import DTypeLike
 
 from gdjax._compiler.operations import OPERATIONS
 from gdjax._compiler.program import Node, Program, Scalar
@@ -48,7 +47,7 @@ def write(program: Program, inputs: Sequence[str]) -> Text:
 
     Args:
         program: what ``unroll`` made, without functions taken apart.
-        inputs: the names of its inputs. They have at least two characters or end in a digit.
+        inputs: the names of its inputs, which do not end in ``_``.
 
     Raises:
         UnsupportedError: an operation or a type that the two languages do not share.
@@ -58,7 +57,7 @@ def write(program: Program, inputs: Sequence[str]) -> Text:
         >>> from gdjax._compiler.lower import unroll
         >>> program = unroll(jax.make_jaxpr(lambda x: (x - 1) ** 2 + x)(np.float32(0)), {})
         >>> write(program, ["p0"])
-        Text(body='const a=single(p0-1.);', results=['single(a*a+p0)'])
+        Text(body='const a_=single(p0-1.);', results=['single(a_*a_+p0)'])
     """
     live = [node for node in program.live() if node.op != "input"]
     uses = collections.Counter(a for node in live for a in node.args if isinstance(a, Node))
@@ -102,10 +101,10 @@ def literal(value: np.generic) -> str:
 def _names() -> Iterator[str]:
     for length in itertools.count(1):
         for letters in itertools.product(string.ascii_lowercase, repeat=length):
-            yield "".join(letters) + ("_" if length > 1 else "")  # is no word of a language
+            yield "".join(letters) + "_"  # no word of a language, no name of whoever runs the text
 
 
-def prefix(dtype: DTypeLike) -> str:
+def prefix(dtype: Any) -> str:
     """How the names of numbers of that type begin.
 
     Raises:
@@ -119,7 +118,7 @@ def prefix(dtype: DTypeLike) -> str:
 def _operation(node: Node, args: list[str]) -> str:
     """One operation, each result of single precision rounded to it."""
     told = _written(node, args)
-    if node.dtype != np.float32 or told in args:
+    if node.dtype != np.float32 or node.op == "select":
         return told
     return "single" + (told if told.startswith("(") else f"({told})")
 

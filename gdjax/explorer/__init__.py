@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from gdjax._util import lazy
-from gdjax.explorer.explore import Page, explore
+from gdjax.explorer.pages import Page, explore
 
 __all__ = ["Page", "explore"]
 

@@ -1,8 +1,9 @@
 """What the page knows: objectives and optimizers, their programs as text, and how they look."""
 
-import functools
+import contextlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -44,16 +45,18 @@ def catalogue(
     dims = sorted({objective.dim for objective in shown})
     with jax.enable_x64(True):
         registered = all(f.name in objectives.names() and f == objectives.get(f.name) for f in shown)
-        told = functools.partial(list, map(_objective, shown))
-        known = _kept(("objectives", [f.name for f in shown]), told) if registered else told()
-        ours, steps = _steps(front, dims), _kept(("optimizers", dims), lambda: _steps(every(), dims))
+        write = lambda: [landscape(objective) for objective in shown]  # noqa: E731
+        names = [objective.name for objective in shown]
+        known = _kept(("objectives", names), write) if registered else write()
+        ours = steps(front, dims)
+        others = _kept(("optimizers", dims), lambda: steps(every(), dims))
     for label, reason in ours["missing"].items():
         raise ArgumentError(f"{label} cannot be written for a page: {reason}")
-    others = [one for one in steps["optimizers"] if one["name"] not in front]
     return {
         "objectives": known,
-        "optimizers": ours["optimizers"] + others,
-        "missing": steps["missing"],
+        "optimizers": ours["optimizers"]
+        + [one for one in others["optimizers"] if one["name"] not in front],
+        "missing": others["missing"],
         "classes": CLASSES,
     }
 
@@ -68,7 +71,7 @@ def _kept(decides: tuple[Any, ...], make: Callable[[], Any]) -> Any:
     return json.loads(told)
 
 
-def _steps(chosen: Mapping[str, Optimizer], dims: list[int]) -> dict[str, Any]:
+def steps(chosen: Mapping[str, Optimizer], dims: Sequence[int]) -> dict[str, Any]:
     """The programs of optimizers, and why some have none."""
     written, missing = [], {}
     for name, optimizer in chosen.items():
@@ -86,11 +89,13 @@ def every() -> dict[str, Optimizer]:
         parameters = optimizers.parameters(name)
         needed = [k for k, default in parameters.items() if default is optimizers.REQUIRED]
         if needed in ([], ["learning_rate"]):
-            made[name] = optimizers.get(name, **dict.fromkeys(needed, RATE))
+            with warnings.catch_warnings(), contextlib.suppress(ArgumentError):
+                warnings.simplefilter("error", DeprecationWarning)  # those have a successor
+                made[name] = optimizers.get(name, **dict.fromkeys(needed, RATE))
     return made
 
 
-def _objective(of: Objective) -> dict[str, Any]:
+def landscape(of: Objective) -> dict[str, Any]:
     try:
         written = programs.objective(of)
     except UnsupportedError as error:

@@ -132,3 +132,12 @@ ${descent(rewritten, stepping, dim, each)}`;
 export const path = (objective, optimizer, dim, dtype) =>
   once(`p${objective.key}|${optimizer.key}|${dtype}`, () =>
     build("p,n,i_steps,out", pathSource(objective, optimizer, dim, dtype)));
+
+// One step alone: (point, state, numbers, value, gradient) → the next point before the next state.
+export const stepper = (optimizer) => {
+  const given = (names, letter) => names.map((name, i) => `const ${name}=${letter}[${i}];`).join("");
+  const count = optimizer.step.length - 1 - optimizer.state.length;
+  const [point, slope] = ["p", "g"].map((letter) => range(count).map((i) => `${letter}${i}`));
+  return build("p,s,n,f0,g", `${HEADS.float64}${given(point, "p")}${given(optimizer.state, "s")}${given(slope, "g")}
+${optimizer.names.map((_, i) => `const n${i}=n[${i}];`).join("")}${optimizer.step[0]}return [${optimizer.step.slice(1)}];`);
+};
