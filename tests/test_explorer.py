@@ -177,10 +177,13 @@ def test_the_box_reads_formulas_as_the_objectives_do():
             objectives.get("formula", expression=text)
 
 
-def test_the_page_is_one_file_that_loads_nothing_and_is_small():
+def test_the_page_is_one_file_that_loads_nothing_and_is_small(tmp_path):
     page = gdjax.explore("himmelblau")
     assert "://" not in page.text.replace("http://www.w3.org/2000/svg", "")
     assert len(page.text.encode()) < 100_000
+    script = tmp_path / "joined.mjs"
+    script.write_text(page.text.partition('<script type="module">')[2].partition("</script>")[0])
+    assert subprocess.run([NODE, "--check", script], check=False).returncode == 0
     assert "<iframe srcdoc=" in page._repr_html_()
 
 

@@ -144,7 +144,7 @@ def test_basins_are_those_of_a_sweep(browser, file, optimizer):
     truth = np.asarray(result["minimum"]).reshape(-1)
     for query in ("", "?nogl"):
         shown = Shown(browser, file + query + "#" + json.dumps(chosen))
-        became = np.array(shown.page.evaluate(f"[...classes({count})]"))
+        became = np.array(shown.page.evaluate(f"[...gdjax.classes({count})]"))
         shown.close()
         assert len(became) == len(truth)
         assert (np.where(became < 250, became, -1) == truth).mean() >= 0.999
@@ -156,7 +156,7 @@ def test_a_path_behind_a_hill_is_hidden_by_it(shown):
     ink = np.array([0xD5, 0x5E, 0x00])
     seen = {}
     for side, azimuth in {"near": 0.0, "far": np.pi}.items():
-        shown.page.evaluate(f"look({azimuth}, 0.25, [0, 5])")
+        shown.page.evaluate(f"gdjax.look({azimuth}, 0.25, [0, 5])")
         shown.settle()
         data = np.array(shown.page.evaluate("""() => {const c = document.getElementById('surface');
             return [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]}"""))

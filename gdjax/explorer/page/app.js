@@ -6,14 +6,14 @@ import { standing, surface, surfaceInScript } from "./surface.js";
 
 const $ = (id) => document.getElementById(id);
 const LONGEST = 5000; // steps
-const COARSE = 72; // cells a side of a map while something is dragged
-const FINE = { basins: 320, stability: 200 };
-const RATES = [1e-5, 10];
+const RATES = [1e-7, 10];
 
 const ours = new Map(CATALOGUE.objectives.map((o) => [o.name, { ...o, key: o.name }]));
 const steppers = new Map(CATALOGUE.optimizers.map((o) => [o.name, o]));
 const shaders = once("shaders", () => new Shaders());
 const scripted = !shaders.gl || new URLSearchParams(location.search).has("nogl");
+const COARSE = scripted ? 32 : 72; // cells a side of a map while something is dragged
+const FINE = scripted ? { basins: 140, stability: 90 } : { basins: 320, stability: 200 };
 
 // --- state --------------------------------------------------------------------------------------
 const plain = (name) => ({ name, numbers: { ...steppers.get(name).numbers } });
@@ -69,7 +69,7 @@ CATALOGUE.objectives.forEach(({ name }) => {
   o.levels = o.levels.map((f) => f + 1e-2 * Math.max(1, Math.abs(f)));
 });
 
-function stepper(chosen) {
+function programOf(chosen) {
   const dim = dimension();
   const of = steppers.get(chosen.name);
   return { ...of.programs[dim], key: `${chosen.name} ${dim}`, names: Object.keys(of.numbers), numbers: Object.values(chosen.numbers) };
@@ -112,7 +112,7 @@ let descents = [];
 function descend() {
   const dim = dimension();
   descents = state.optimizers.map((chosen, i) => {
-    const made = stepper(chosen);
+    const made = programOf(chosen);
     const rows = new Float64Array((dim + 2) * (state.steps + 1));
     path(objective(), made, dim, state.dtype)(state.start, made.numbers, state.steps, rows);
     return { rows, colour: colourOf(i), name: chosen.name, fate: outcome(objective(), dim, rows, state.steps, ...frame()) };
@@ -198,11 +198,11 @@ function copy(image, context) {
 }
 function fateOf(settings, box, count) {
   const v = view();
-  const made = stepper(state.optimizers[0]);
+  const made = programOf(state.optimizers[0]);
   const [middle, width] = frame();
   const values = { box, n: made.numbers.length ? made.numbers : [0], q: settings ? state.start : v.fixed, i_steps: state.steps, middle, width };
   const asked = { ...v, optimizer: made, settings };
-  return scripted ? fatesInScript(asked, count >> 1, count >> 1, values) : fates(shaders, asked, count, count, values);
+  return scripted ? fatesInScript(asked, count, count, values) : fates(shaders, asked, count, count, values);
 }
 
 function drawMap(fine) {
@@ -441,26 +441,34 @@ function settings() {
   const other = ["momentum", "b1", "beta", "decay", "b2"].map((name) => names.indexOf(name)).find((at) => at >= 0);
   return rate < 0 ? null : [rate, other ?? -1];
 }
-const SETTINGS = [Math.log(1e-4), 0, Math.log(3), 0.999];
+// The rates shown: four and a half decades around the one that is set, moved where it leaves them.
+let rates = [1e-4, 3];
+function box() {
+  const [axis] = settings();
+  const rate = Object.values(state.optimizers[0].numbers)[axis];
+  if (!(rate > 1.5 * rates[0] && rate < rates[1] / 1.5)) rates = [10 ** Math.floor(Math.log10(rate) - 2.5), 3 * 10 ** Math.floor(Math.log10(rate) + 1.5)];
+  return [Math.log(rates[0]), 0, Math.log(rates[1]), 0.999];
+}
 function drawStability(fine) {
   const axes = settings();
   $("stability").parentElement.hidden = !axes;
   if (!axes) return;
   const { context, width, height, scale } = sized("stability");
   const names = Object.keys(state.optimizers[0].numbers);
-  $("stability-title").textContent = axes[1] < 0 ? `learning rate (1e-4 to 3) of ${readable(state.optimizers[0].name)}: what becomes of this start`
-    : `→ learning rate (1e-4 to 3), ↑ ${names[axes[1]]} (0 to 1) of ${readable(state.optimizers[0].name)}`;
+  const shownBox = box();
+  const along = `→ learning rate ${rates.map((rate) => rate.toExponential(0)).join(" to ")}`;
+  $("stability-title").textContent = `${along}${axes[1] < 0 ? "" : `, ↑ ${names[axes[1]]} 0 to 1`}: this start`;
   context.imageSmoothingEnabled = false;
-  copy(painted(fateOf(axes, SETTINGS, fine ? FINE.stability : COARSE), CATALOGUE.classes), context);
-  const px = (rate) => ((Math.log(rate) - SETTINGS[0]) / (SETTINGS[2] - SETTINGS[0])) * width;
-  const py = (share) => height * (1 - share / SETTINGS[3]);
+  copy(painted(fateOf(axes, shownBox, fine ? FINE.stability : COARSE), CATALOGUE.classes), context);
+  const px = (rate) => ((Math.log(rate) - shownBox[0]) / (shownBox[2] - shownBox[0])) * width;
+  const py = (share) => height * (1 - share / shownBox[3]);
   const known = descents[0] && theory(0);
   if (known) {
     for (const [ink, line] of [["#fff", 4], ["#000", 1.6]]) {
       context.strokeStyle = ink;
       context.lineWidth = line * scale;
       context.beginPath();
-      range(60).forEach((k) => context.lineTo(px(known.limit((SETTINGS[3] * k) / 59)), py((SETTINGS[3] * k) / 59)));
+      range(60).forEach((k) => context.lineTo(px(known.limit((shownBox[3] * k) / 59)), py((shownBox[3] * k) / 59)));
       context.stroke();
     }
   }
@@ -704,9 +712,10 @@ function settingsHands() {
     const { left, top, width, height } = canvas.getBoundingClientRect();
     const names = Object.keys(state.optimizers[0].numbers);
     const [u, w] = [(event.clientX - left) / width, 1 - (event.clientY - top) / height].map((x) => Math.min(Math.max(x, 0), 1));
+    const shownBox = box();
     const { numbers } = state.optimizers[0];
-    numbers[names[axes[0]]] = +Math.exp(SETTINGS[0] + (SETTINGS[2] - SETTINGS[0]) * u).toPrecision(4);
-    if (axes[1] >= 0) numbers[names[axes[1]]] = +(SETTINGS[3] * w).toPrecision(4);
+    numbers[names[axes[0]]] = +Math.exp(shownBox[0] + (shownBox[2] - shownBox[0]) * u).toPrecision(4);
+    if (axes[1] >= 0) numbers[names[axes[1]]] = +(shownBox[3] * w).toPrecision(4);
     choose({ optimizers: state.optimizers });
   };
   canvas.onpointerdown = (event) => (canvas.setPointerCapture(event.pointerId), set(event));
@@ -806,6 +815,16 @@ function takeAway() {
     $("save").value = "";
   };
 }
+
+// For the console of a browser: what the map shows, as numbers, and from where the surface is seen.
+globalThis.gdjax = {
+  state,
+  classes: (count) => fateOf(null, view().box, count).became,
+  look(azimuth, elevation, start = state.start) {
+    Object.assign(state, { azimuth, elevation });
+    choose({ start });
+  },
+};
 
 hands();
 const remembered = recall();

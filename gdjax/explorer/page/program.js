@@ -40,7 +40,7 @@ int imul(int x,int y){return x*y;}
 // Declarations for a shader: the first letters of a name tell its type.
 export const forShader = (text) =>
   text
-    .replace(/\b(?:const|let) (?=(i_|b_)?)/g, (_, kind) => ({ i_: "int ", b_: "bool " })[kind] ?? "float ")
+    .replace(/\b(?:const|let) (?=(?:(i_|b_)\w)?)/g, (_, kind) => ({ i_: "int ", b_: "bool " })[kind] ?? "float ")
     .replace(/(?<![\w.])(?:\d+\.?\d*|\.\d+)e[-+]?\d+/g, (number) => {
       const near = Math.fround(+number);
       return near === Infinity ? "INF" : near === 0 ? "0." : number;
