@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gdjax.comparison.comparison import Comparison, compare
     from gdjax.comparison.ranking import Ranking
     from gdjax.comparison.tuning import rank
+    from gdjax.explorer import explore
     from gdjax.hypergradients import Hypergradient, hypergradient, tune_by_gradient
     from gdjax.objectives import Objective
     from gdjax.optimizers import gradient_descent, heavy_ball, nesterov
@@ -50,6 +51,7 @@ __all__ = [
     "check_rule",
     "compare",
     "descend",
+    "explore",
     "gradient_descent",
     "heavy_ball",
     "hypergradient",
@@ -91,6 +93,7 @@ _HOMES = {
     "check_rule": "gdjax.certificates",
     "compare": "gdjax.comparison.comparison",
     "descend": "gdjax._descent.trajectory",
+    "explore": "gdjax.explorer",
     "gradient_descent": "gdjax.optimizers",
     "heavy_ball": "gdjax.optimizers",
     "hypergradient": "gdjax.hypergradients",

@@ -32,6 +32,7 @@ class Operation(NamedTuple):
         analytic: whether it has a complex form, which agrees with the real one on real numbers.
         commutes: whether its two arguments can change places.
         compares: whether its result is a truth value.
+        text: the same in the text for a page, an operator or the name of a function; see ``text``.
         moves: whether all that it does is to move the numbers of arrays.
         primitives: the primitives of JAX's that mean it; by default the one of its name.
     """
@@ -45,6 +46,7 @@ class Operation(NamedTuple):
     analytic: bool = False
     commutes: bool = False
     compares: bool = False
+    text: str = ""
     moves: bool = False
     primitives: tuple[str, ...] | None = None
 
@@ -63,30 +65,30 @@ def _remainder(x: np.generic, y: np.generic) -> np.generic:
 _Op = Operation
 _ROWS = (
     _Op("add", np.add, jnp.add, "fadd", "add", "once", analytic=True, commutes=True,
-        primitives=("add", "add_any")),
-    _Op("sub", np.subtract, jnp.subtract, "fsub", "sub", "once", analytic=True),
-    _Op("mul", np.multiply, jnp.multiply, "fmul", "mul", "once", analytic=True, commutes=True),
-    _Op("div", _divide, lax.div, "fdiv", "", "once", analytic=True),
-    _Op("rem", _remainder, lax.rem, "frem", "", "once"),
-    _Op("neg", np.negative, jnp.negative, "fneg", "neg", "never", analytic=True),
-    _Op("abs", np.abs, jnp.abs, "llvm.fabs", "", "never"),
-    _Op("maximum", np.maximum, jnp.maximum, "llvm.maximum", "", "never", primitives=("max",)),
-    _Op("minimum", np.minimum, jnp.minimum, "llvm.minimum", "", "never", primitives=("min",)),
-    _Op("sqrt", np.sqrt, jnp.sqrt, "llvm.sqrt", "", "once", analytic=True),
-    _Op("floor", np.floor, jnp.floor, "llvm.floor", "", "never"),
-    _Op("ceil", np.ceil, jnp.ceil, "llvm.ceil", "", "never"),
-    _Op("rint", np.rint, jnp.rint, "llvm.rint", "", "never", primitives=("round",)),
+        primitives=("add", "add_any"), text="+"),
+    _Op("sub", np.subtract, jnp.subtract, "fsub", "sub", "once", analytic=True, text="-"),
+    _Op("mul", np.multiply, jnp.multiply, "fmul", "mul", "once", analytic=True, commutes=True, text="*"),
+    _Op("div", _divide, lax.div, "fdiv", "", "once", analytic=True, text="/"),
+    _Op("rem", _remainder, lax.rem, "frem", "", "once", text="remainder"),
+    _Op("neg", np.negative, jnp.negative, "fneg", "neg", "never", analytic=True, text="-"),
+    _Op("abs", np.abs, jnp.abs, "llvm.fabs", "", "never", text="abs"),
+    _Op("maximum", np.maximum, jnp.maximum, "llvm.maximum", "", "never", primitives=("max",), text="max"),
+    _Op("minimum", np.minimum, jnp.minimum, "llvm.minimum", "", "never", primitives=("min",), text="min"),
+    _Op("sqrt", np.sqrt, jnp.sqrt, "llvm.sqrt", "", "once", analytic=True, text="sqrt"),
+    _Op("floor", np.floor, jnp.floor, "llvm.floor", "", "never", text="floor"),
+    _Op("ceil", np.ceil, jnp.ceil, "llvm.ceil", "", "never", text="ceil"),
+    _Op("rint", np.rint, jnp.rint, "llvm.rint", "", "never", primitives=("round",), text="roundEven"),
     # fused, as XLA compiles it where a processor can
     _Op("fma", None, lambda x, y, z: x * y + z, "llvm.fma", primitives=()),
     _Op("fms", None, lambda x, y, z: x * y - z, "llvm.fma", primitives=()),
     _Op("fnma", None, lambda x, y, z: z - x * y, "llvm.fma", primitives=()),
 
-    _Op("lt", np.less, jnp.less, "<", "<", "never", compares=True),
-    _Op("le", np.less_equal, jnp.less_equal, "<=", "<=", "never", compares=True),
-    _Op("gt", np.greater, jnp.greater, ">", ">", "never", compares=True),
-    _Op("ge", np.greater_equal, jnp.greater_equal, ">=", ">=", "never", compares=True),
-    _Op("eq", np.equal, jnp.equal, "==", "==", "never", compares=True, commutes=True),
-    _Op("ne", np.not_equal, jnp.not_equal, "!=", "!=", "never", compares=True, commutes=True),
+    _Op("lt", np.less, jnp.less, "<", "<", "never", compares=True, text="<"),
+    _Op("le", np.less_equal, jnp.less_equal, "<=", "<=", "never", compares=True, text="<="),
+    _Op("gt", np.greater, jnp.greater, ">", ">", "never", compares=True, text=">"),
+    _Op("ge", np.greater_equal, jnp.greater_equal, ">=", ">=", "never", compares=True, text=">="),
+    _Op("eq", np.equal, jnp.equal, "==", "==", "never", compares=True, commutes=True, text="=="),
+    _Op("ne", np.not_equal, jnp.not_equal, "!=", "!=", "never", compares=True, commutes=True, text="!="),
 
     _Op("and", np.bitwise_and, jnp.bitwise_and, "", "and_", "never", commutes=True),
     _Op("or", np.bitwise_or, jnp.bitwise_or, "", "or_", "never", commutes=True),
@@ -97,32 +99,32 @@ _ROWS = (
     _Op("select", np.where, jnp.where, "", "select", "never", analytic=True,
         primitives=("select_n",)),
 
-    _Op("sin", np.sin, jnp.sin, rounds="once", analytic=True),
-    _Op("cos", np.cos, jnp.cos, rounds="once", analytic=True),
-    _Op("tan", np.tan, jnp.tan, rounds="once", analytic=True),
-    _Op("exp", np.exp, jnp.exp, rounds="once", analytic=True),
-    _Op("log", np.log, jnp.log, rounds="once", analytic=True),
-    _Op("tanh", np.tanh, jnp.tanh, rounds="once", analytic=True),
-    _Op("atan", np.arctan, jnp.arctan, rounds="once", analytic=True),
-    _Op("atan2", np.arctan2, jnp.arctan2, rounds="once"),
-    _Op("pow", np.power, jnp.power, rounds="once"),
-    _Op("sign", np.sign, jnp.sign, rounds="never"),
-    _Op("rsqrt", lambda x: 1 / np.sqrt(x), lax.rsqrt, rounds="once", analytic=True),
-    _Op("logistic", lambda x: 1 / (1 + np.exp(-x)), jax.nn.sigmoid, rounds="once", analytic=True),
-    _Op("asin", np.arcsin, jnp.arcsin, "libm.asin", "", "once", analytic=True),
-    _Op("acos", np.arccos, jnp.arccos, "libm.acos", "", "once", analytic=True),
-    _Op("sinh", np.sinh, jnp.sinh, "libm.sinh", "", "once", analytic=True),
-    _Op("cosh", np.cosh, jnp.cosh, "libm.cosh", "", "once", analytic=True),
-    _Op("asinh", np.arcsinh, jnp.arcsinh, "libm.asinh", "", "once", analytic=True),
-    _Op("acosh", np.arccosh, jnp.arccosh, "libm.acosh", "", "once", analytic=True),
-    _Op("atanh", np.arctanh, jnp.arctanh, "libm.atanh", "", "once", analytic=True),
-    _Op("exp2", np.exp2, jnp.exp2, "libm.exp2", "", "once", analytic=True),
-    _Op("expm1", np.expm1, jnp.expm1, "libm.expm1", "", "once", analytic=True),
-    _Op("log1p", np.log1p, jnp.log1p, "libm.log1p", "", "once", analytic=True),
-    _Op("cbrt", np.cbrt, jnp.cbrt, "libm.cbrt", "", "once"),
-    _Op("erf", None, lax.erf, "libm.erf", "", "once"),
-    _Op("erfc", None, lax.erfc, "libm.erfc", "", "once"),
-    _Op("lgamma", None, lax.lgamma, "libm.lgamma", "", "once"),
+    _Op("sin", np.sin, jnp.sin, rounds="once", analytic=True, text="sin"),
+    _Op("cos", np.cos, jnp.cos, rounds="once", analytic=True, text="cos"),
+    _Op("tan", np.tan, jnp.tan, rounds="once", analytic=True, text="tan"),
+    _Op("exp", np.exp, jnp.exp, rounds="once", analytic=True, text="exp"),
+    _Op("log", np.log, jnp.log, rounds="once", analytic=True, text="log"),
+    _Op("tanh", np.tanh, jnp.tanh, rounds="once", analytic=True, text="tanh"),
+    _Op("atan", np.arctan, jnp.arctan, rounds="once", analytic=True, text="atan"),
+    _Op("atan2", np.arctan2, jnp.arctan2, rounds="once", text="atan2"),
+    _Op("pow", np.power, jnp.power, rounds="once", text="power"),
+    _Op("sign", np.sign, jnp.sign, rounds="never", text="sign"),
+    _Op("rsqrt", lambda x: 1 / np.sqrt(x), lax.rsqrt, rounds="once", analytic=True, text="rsqrt"),
+    _Op("logistic", lambda x: 1 / (1 + np.exp(-x)), jax.nn.sigmoid, rounds="once", analytic=True, text="logistic"),
+    _Op("asin", np.arcsin, jnp.arcsin, "libm.asin", "", "once", analytic=True, text="asin"),
+    _Op("acos", np.arccos, jnp.arccos, "libm.acos", "", "once", analytic=True, text="acos"),
+    _Op("sinh", np.sinh, jnp.sinh, "libm.sinh", "", "once", analytic=True, text="sinh"),
+    _Op("cosh", np.cosh, jnp.cosh, "libm.cosh", "", "once", analytic=True, text="cosh"),
+    _Op("asinh", np.arcsinh, jnp.arcsinh, "libm.asinh", "", "once", analytic=True, text="asinh"),
+    _Op("acosh", np.arccosh, jnp.arccosh, "libm.acosh", "", "once", analytic=True, text="acosh"),
+    _Op("atanh", np.arctanh, jnp.arctanh, "libm.atanh", "", "once", analytic=True, text="atanh"),
+    _Op("exp2", np.exp2, jnp.exp2, "libm.exp2", "", "once", analytic=True, text="exp2"),
+    _Op("expm1", np.expm1, jnp.expm1, "libm.expm1", "", "once", analytic=True, text="expm1"),
+    _Op("log1p", np.log1p, jnp.log1p, "libm.log1p", "", "once", analytic=True, text="log1p"),
+    _Op("cbrt", np.cbrt, jnp.cbrt, "libm.cbrt", "", "once", text="cbrt"),
+    _Op("erf", None, lax.erf, "libm.erf", "", "once", text="erf"),
+    _Op("erfc", None, lax.erfc, "libm.erfc", "", "once", text="erfc"),
+    _Op("lgamma", None, lax.lgamma, "libm.lgamma", "", "once", text="lgamma"),
 
     # No nodes of a program: of numbers, of arrays, and those that only move numbers.
     _Op("digamma", rounds="once"),

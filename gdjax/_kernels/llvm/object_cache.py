@@ -30,16 +30,19 @@ ROOMS = "_compiler", "_kernels"  # what writes a kernel, given the traced functi
 NAME = re.compile(r"[0-9a-f]{64}\.kernel(\.[0-9a-f]+\.partial)?")  # no other file is touched
 
 
-def get(decides: tuple[object, ...], make: Callable[[], bytes]) -> bytes:
+def get(
+    decides: tuple[object, ...], make: Callable[[], bytes], rooms: tuple[str, ...] = ROOMS
+) -> bytes:
     """Object code: from the folder, or else made now and put there.
 
     Args:
         decides: what tells this kernel from others of this gdjax on this machine; by its ``repr``.
         make: compiles it.
+        rooms: whose code decides as well.
     """
     name = ""
     with contextlib.suppress(OSError):
-        name = _name(decides)
+        name = _name(decides, rooms)
         return _read(name)
     code = make()
     with contextlib.suppress(OSError):
@@ -48,22 +51,22 @@ def get(decides: tuple[object, ...], make: Callable[[], bytes]) -> bytes:
     return code
 
 
-def _name(decides: tuple[object, ...]) -> str:
+def _name(decides: tuple[object, ...], rooms: tuple[str, ...]) -> str:
     """The name of a file: a digest of everything that decides the code in it."""
     libraries = __version__, jax.__version__, np.__version__, llvmlite.__version__
     compiler = llvm.llvm_version_info, llvm.get_default_triple()
-    whole = repr((_sources(), libraries, compiler, decides))
+    whole = repr((_sources(rooms), libraries, compiler, decides))
     return f"{hashlib.sha256(whole.encode()).hexdigest()}.kernel"
 
 
 @functools.cache
-def _sources() -> str:
-    """A digest of the code that writes kernels, as this process has loaded it.
+def _sources(rooms: tuple[str, ...]) -> str:
+    """A digest of the code of some rooms, as this process has loaded it.
 
     Raises:
         OSError: there are no such files, or one was changed since they were loaded.
     """
-    files = sorted(file for room in ROOMS for file in (PACKAGE / room).rglob("*.py"))
+    files = sorted(file for room in rooms for file in (PACKAGE / room).rglob("*.py"))
     if not files or max(file.stat().st_ctime for file in files) > IMPORTED:
         raise OSError("what writes kernels cannot be told from its files")
     whole = [(file.relative_to(PACKAGE).as_posix(), file.read_bytes()) for file in files]

@@ -1,0 +1,124 @@
+"""What the page knows: objectives and optimizers, their programs as text, and how they look."""
+
+import contextlib
+import json
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from gdjax import objectives, optimizers
+from gdjax._compiler.rules import UnsupportedError
+from gdjax._kernels.llvm import object_cache
+from gdjax._util.errors import ArgumentError
+from gdjax.explorer import programs
+from gdjax.objectives import Objective
+from gdjax.optimizers import Optimizer
+from gdjax.plotting.style import CLASSES, colours
+
+LARGEST = 8  # dimensions; a page shows two of them at a time
+RATE = 0.01  # the learning rate of an optimizer that has none by default
+
+
+def catalogue(
+    shown: Iterable[Objective], front: Mapping[str, Optimizer]
+) -> dict[str, Any]:
+    """Everything that the page needs, as it stands in it.
+
+    Args:
+        shown: objectives, the first one in front.
+        front: optimizers by label, before all those that have a name.
+
+    Raises:
+        ArgumentError: one that cannot be written as text, or has too many dimensions.
+    """
+    shown = list(shown)
+    for objective in shown:
+        if objective.dim > LARGEST:
+            raise ArgumentError(
+                f"{objective.name} must have at most {LARGEST} dimensions on a page, "
+                f"got {objective.dim}"
+            )
+    dims = sorted({objective.dim for objective in shown})
+    with jax.enable_x64(True):
+        registered = all(f.name in objectives.names() and f == objectives.get(f.name) for f in shown)
+        write = lambda: [landscape(objective) for objective in shown]  # noqa: E731
+        names = [objective.name for objective in shown]
+        known = _kept(("objectives", names), write) if registered else write()
+        ours = steps(front, dims)
+        others = _kept(("optimizers", dims), lambda: steps(every(), dims))
+    for label, reason in ours["missing"].items():
+        raise ArgumentError(f"{label} cannot be written for a page: {reason}")
+    return {
+        "objectives": known,
+        "optimizers": ours["optimizers"]
+        + [one for one in others["optimizers"] if one["name"] not in front],
+        "missing": others["missing"],
+        "classes": CLASSES,
+    }
+
+
+def _kept(decides: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    """What takes seconds to trace and never changes, as it is kept on disk."""
+    told = object_cache.get(
+        ("page", optax.__version__, optimizers.names(), *decides),
+        lambda: json.dumps(make()).encode(),
+        ("_compiler", "objectives", "optimizers", "explorer"),
+    )
+    return json.loads(told)
+
+
+def steps(chosen: Mapping[str, Optimizer], dims: Sequence[int]) -> dict[str, Any]:
+    """The programs of optimizers, and why some have none."""
+    written, missing = [], {}
+    for name, optimizer in chosen.items():
+        try:
+            written.append(_optimizer(name, optimizer, dims))
+        except UnsupportedError as error:
+            missing[name] = str(error)
+    return {"optimizers": written, "missing": missing}
+
+
+def every() -> dict[str, Optimizer]:
+    """Every optimizer that needs no other one, at its defaults, by name."""
+    made = {}
+    for name in optimizers.names():
+        parameters = optimizers.parameters(name)
+        needed = [k for k, default in parameters.items() if default is optimizers.REQUIRED]
+        if needed in ([], ["learning_rate"]):
+            with warnings.catch_warnings(), contextlib.suppress(ArgumentError):
+                warnings.simplefilter("error", DeprecationWarning)  # those have a successor
+                made[name] = optimizers.get(name, **dict.fromkeys(needed, RATE))
+    return made
+
+
+def landscape(of: Objective) -> dict[str, Any]:
+    try:
+        written = programs.objective(of)
+    except UnsupportedError as error:
+        raise ArgumentError(f"{of.name} cannot be written for a page: {error}") from None
+    registered = of.name in objectives.names()
+    return written | {
+        "name": of.name,
+        "family": objectives.family(of.name) if registered else "yours",
+        "latex": of.latex,
+        "variables": list(of.variables),
+        "domain": np.asarray(of.needs_domain("a page"), float).tolist(),
+        "start": np.asarray(of.start, float).reshape(-1).tolist(),
+        "minima": of.known_minima.tolist(),
+        "levels": np.asarray(of.minimum_values, float).tolist(),
+        "global": len(of.minima),
+        "fmin": of.fmin,
+    }
+
+
+def _optimizer(name: str, of: Optimizer, dims: Iterable[int]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "colour": colours([name])[name],
+        "numbers": {key: float(np.asarray(number)) for key, number in of.numbers.items()},
+        "programs": {dim: programs.optimizer(of, dim) for dim in dims},
+    }

