@@ -10,7 +10,7 @@ import argparse
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -112,7 +112,8 @@ def scaled(objective: Objective, seed: int = 0) -> Objective:
     drawn = np.random.default_rng(seed).uniform(-8, 8, objective.dim)
     drawn[:2] = (-8, 8)[: objective.dim]
     units = 10.0**drawn
-    fn, gradient, kink = objective.fn, objective.gradient, objective.kink
+    fn, kink = objective.fn, objective.kink
+    gradient: Any = objective.gradient
     return Objective(
         name=f"{objective.name} in other units",
         fn=lambda p, *args: fn(p / units, *args),

@@ -66,7 +66,8 @@ def sample(
             structure = structure or _structure_of(domain)
             _check_memory(drawn, structure.size)
             box = np.asarray(pairs_of(domain, structure))
-            where = rng.uniform(*box.T, (drawn, structure.size))
+            low, high = box.T
+            where = rng.uniform(low, high, (drawn, structure.size))
             special = _special(box, where, objective)
         else:
             raise ArgumentError("points must be given, or a domain or a point to draw them around")

@@ -88,10 +88,11 @@ def every() -> dict[str, Optimizer]:
     for name in optimizers.names():
         parameters = optimizers.parameters(name)
         needed = [k for k, default in parameters.items() if default is optimizers.REQUIRED]
+        given: dict[str, Any] = dict.fromkeys(needed, RATE)
         if needed in ([], ["learning_rate"]):
             with warnings.catch_warnings(), contextlib.suppress(ArgumentError):
                 warnings.simplefilter("error", DeprecationWarning)  # those have a successor
-                made[name] = optimizers.get(name, **dict.fromkeys(needed, RATE))
+                made[name] = optimizers.make(optimizers.factory(name), **given)
     return made
 
 

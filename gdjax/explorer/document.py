@@ -22,7 +22,7 @@ def document(catalogue: dict[str, Any]) -> str:
 
 
 def _read(name: str) -> str:
-    return (resources.files(__package__) / "page" / name).read_text(encoding="utf-8")
+    return (resources.files("gdjax.explorer") / "page" / name).read_text(encoding="utf-8")
 
 
 def _joined(module: str) -> str:

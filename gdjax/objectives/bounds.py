@@ -53,14 +53,14 @@ class Beyond(NamedTuple):
 
     Args:
         verb: ``reads`` or ``writes``.
-        index: as it was written, negative ones too.
+        place: as it was written, negative ones too.
         size: of the axis.
         of_point: whether it is the point's own.
         equation: where.
     """
 
     verb: str
-    index: int
+    place: int
     size: int
     of_point: bool
     equation: JaxprEqn
@@ -68,8 +68,8 @@ class Beyond(NamedTuple):
     def said(self, whole: str) -> str:
         """In words: ``reads component 1, and the domain has 1``."""
         if self.of_point:
-            return f"{self.verb} component {self.index}, and {whole} has {self.size}"
-        return f"{self.verb} index {self.index} of an axis that has {self.size}"
+            return f"{self.verb} component {self.place}, and {whole} has {self.size}"
+        return f"{self.verb} index {self.place} of an axis that has {self.size}"
 
 
 def out_of_bounds(closed: ClosedJaxpr, at: np.ndarray) -> Beyond | None:

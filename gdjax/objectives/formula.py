@@ -259,7 +259,7 @@ def _symbolic_functions() -> dict[str, Function]:
 
         class Extremum(sympy.Function):
             @classmethod
-            def eval(cls, *args: sympy.Basic) -> sympy.Basic | None:
+            def eval(cls, *args: Any) -> Any:
                 flat = (a.args if isinstance(a, cls) else (a,) for a in args)
                 several = [*dict.fromkeys(itertools.chain(*flat))]
                 if len(several) == 1:
@@ -267,7 +267,7 @@ def _symbolic_functions() -> dict[str, Function]:
                 return cls(*several) if tuple(several) != args else None
 
             def fdiff(self, argindex: int = 1) -> sympy.Basic:
-                this = self.args[argindex - 1]
+                this: Any = self.args[argindex - 1]
                 others = [*self.args[: argindex - 1], *self.args[argindex:]]
                 other = others[0] if len(others) == 1 else Extremum(*others)
                 return sympy.Heaviside(sign * (this - other))
