@@ -388,4 +388,4 @@ def test_the_command_says_whether_a_store_is_whole(there, finished, capsys, tmp_
         with pytest.raises(ArgumentError, match=told):
             verify_command(words)
     assert "gdjax verify STORE" in verify_command(["--help"])
-    assert repr(verify(path)).splitlines()[0] == f"Store {path}, damaged: 2 files"
+    assert repr(verify(path)).splitlines()[0] == f"Store {path}, damaged: 2"

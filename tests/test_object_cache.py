@@ -24,7 +24,7 @@ CODE, OTHER = b"code" * 100, b"other" * 100
 def folder(tmp_path, monkeypatch):
     """Where kernels are kept, which does not exist yet."""
     monkeypatch.setenv(object_cache.VARIABLE, str(tmp_path / "kernels"))
-    monkeypatch.setattr(object_cache, "_sources", lambda: "as they are")
+    monkeypatch.setattr(object_cache, "_sources", lambda rooms: "as they are")
     _kernel.cache_clear()
     yield tmp_path / "kernels"
     _kernel.cache_clear()
@@ -136,7 +136,7 @@ def test_what_another_user_owns_is_not_used(folder, monkeypatch):
     monkeypatch.undo()
     if os.getuid() == 0:  # a folder that became ours, and a file in it that did not
         monkeypatch.setenv(object_cache.VARIABLE, str(folder))
-        monkeypatch.setattr(object_cache, "_sources", lambda: "as they are")
+        monkeypatch.setattr(object_cache, "_sources", lambda rooms: "as they are")
         (file,) = folder.iterdir()
         os.chown(file, 12345, 12345)
         assert compiles()

@@ -1167,8 +1167,11 @@ def sphere(dim=2):
     [
         (lambda: objectives.get("qfps"), "unknown objective 'qfps'; did you mean 'qfsp'?"),
         (lambda: objectives.get("qfsp", dim=3), "dim cannot be chosen: qfsp has 2 by definition"),
-        (lambda: objectives.get("sphere", dim=0), "dim must be a positive integer, got 0"),
-        (lambda: objectives.get("sphere", dim=2.0), "dim must be a positive integer, got 2.0"),
+        (lambda: objectives.get("sphere", dim=0), "dim must be a whole number, at least 1, got 0"),
+        (
+            lambda: objectives.get("sphere", dim=2.0),
+            "dim must be a whole number, at least 1, got 2.0",
+        ),
         (lambda: objectives.get("sphere", dims=3), "did you mean 'dim'"),
         (lambda: objectives.get("formula"), "objective formula needs expression"),
         (lambda: objectives.family("qfps"), "unknown objective 'qfps'"),
@@ -1180,7 +1183,7 @@ def sphere(dim=2):
         ),
         (lambda: objectives.get("ill_conditioned_quadratic", kappa=math.inf), "got inf"),
         (lambda: objectives.get("huber_worst_gd", steps=0), "steps must be at least 1, got 0"),
-        (lambda: box(fn=3), "fn must be a function of one point, got 3"),
+        (lambda: box(fn=3), "fn must be a function, got 3"),
         (lambda: box(domain=[(1, 0)]), "domain needs finite low < high"),
         (lambda: box(domain=[(1, 1)]), "domain needs finite low < high"),
         (lambda: box(domain=[(0, math.inf)]), "domain needs finite low < high"),

@@ -246,6 +246,7 @@ INNER = {
     "optimizers.mean_of_points", "optimizers.names", "optimizers.resolved",
     "optimizers.scale_by_heavy_ball", "optimizers.scale_by_nesterov", "optimizers.signature",
     "optimizers.why_not", "optimizers.schedules.names", "open_results", "assert_gradient",
+    "assert_rule", "check_rule", "explore",
     "certify_equivalence", "check_gradient", "check_hessian",
 }  # fmt: skip
 

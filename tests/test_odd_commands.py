@@ -93,7 +93,7 @@ def called(words: list[str]) -> tuple[int, str, str]:
     os.environ["HYDRA_FULL_ERROR"] = "0"
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            cli.main()
+            cli.command()
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
     finally:
@@ -200,7 +200,7 @@ def test_memory_that_runs_out_is_told_in_one_line(said, place, monkeypatch):
 
     monkeypatch.setattr(run, "descend", descend)
     code, _, err = called(["run", "steps=1"])
-    assert (code, [*place.iterdir()]) == (2, [])
+    assert (code, [*place.iterdir()]) == (1, [])
     assert err == f"gdjax run: out of memory in run (run.py): {said or 'no reason given'}\n"
 
 

@@ -6,6 +6,7 @@ steps of a descent.
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 from jax.core import ShapedArray
@@ -15,7 +16,7 @@ from gdjax._compiler import elementary
 from gdjax._compiler.interpreter import aval, equations, walk
 from gdjax._compiler.operations import MOVING
 from gdjax._compiler.program import Program, Scalar
-from gdjax._compiler.rules import UnsupportedError, constant, filled, unrolled
+from gdjax._compiler.rules import Rule, UnsupportedError, constant, filled, unrolled
 
 LARGEST = 4000  # operations; a longer program no longer fits the registers and caches it is for
 WORTH_TRYING = 4 * LARGEST  # before equal ones are found; a tenth of a second of unrolling
@@ -24,13 +25,18 @@ Functions = Mapping[str, Callable[..., Scalar]]
 _DTYPES = tuple(map(np.dtype, ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"]))
 
 
-def unroll(closed: ClosedJaxpr, functions: Functions = elementary.FUNCTIONS) -> Program:
+def unroll(
+    closed: ClosedJaxpr,
+    functions: Functions = elementary.FUNCTIONS,
+    rules: Mapping[str, Rule] = MappingProxyType({}),
+) -> Program:
     """Unroll a traced function into scalars.
 
     Args:
         closed: what ``jax.make_jaxpr`` returned.
         functions: by primitive, how elementary functions are written into a program:
             (program, *scalars). What is missing stays one operation, for a kernel that has it.
+        rules: by primitive, how primitives of the caller's own are: (program, equation, *operands).
 
     Returns:
         The program, whose inputs and outputs are the flattened numbers of the arguments and of the
@@ -59,6 +65,9 @@ def unroll(closed: ClosedJaxpr, functions: Functions = elementary.FUNCTIONS) -> 
 
     def rule(eqn: JaxprEqn, operands: list[np.ndarray]) -> list[np.ndarray]:
         _check_dtypes(map(aval, eqn.outvars))
+        own = rules.get(eqn.primitive.name)
+        if own is not None:
+            return own(program, eqn, *operands)
         results = unrolled(program, eqn, operands, functions)
         if len(program.nodes) > LARGEST:
             raise UnsupportedError(f"it takes more than {LARGEST} operations on scalars")

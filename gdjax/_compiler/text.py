@@ -141,8 +141,9 @@ def _written(node: Node, args: list[str]) -> str:
         return f"({args[0]}{_TRUTH[op]}{args[1]})"
     if op not in OPERATIONS:  # a function that the page has
         return f"{op}({','.join(args)})"
-    name = "imul" if op == "mul" and kind == "i" else OPERATIONS[op].text
-    if not name or (kind == "i" and name not in _FOR_WHOLE and not OPERATIONS[op].compares):
+    row = OPERATIONS[op]
+    name = "imul" if op == "mul" and kind == "i" else row.text or (op if row.jnp else "")
+    if not name or (kind == "i" and name not in _FOR_WHOLE and not row.compares):
         raise UnsupportedError(f"a page has no {op} of {node.args[0].dtype}")
     return f"{name}({','.join(args)})" if name[0].isalpha() else f"({args[0]}{name}{args[1]})"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gdjax import objectives
 from gdjax._inputs import ObjectiveLike, OptimizerLike, as_objective, as_optimizers
-from gdjax.explorer.catalogue import catalogue
+from gdjax.explorer.contents import contents
 from gdjax.explorer.document import document
 
 FIRST = "qfsp"  # in front where nothing is asked for
@@ -80,4 +80,4 @@ def explore(
     else:
         shown = [as_objective(objective)]
     front = {} if optimizer is None else as_optimizers(optimizer)
-    return Page(document(catalogue(shown, front)))
+    return Page(document(contents(shown, front)))

@@ -13,7 +13,6 @@ from jaxtyping import Array
 
 from gdjax._compiler.lower import unroll
 from gdjax._compiler.program import Program
-from gdjax._compiler.rules import RULES, UnsupportedError
 from gdjax._compiler.text import Text, prefix, write
 from gdjax.objectives import Objective
 from gdjax.optimizers import Optimizer, extra_arguments
@@ -22,7 +21,7 @@ Written: TypeAlias = list[str]  # the statements, and the expression of each res
 
 
 def objective(of: Objective) -> dict[str, Written]:
-    """The value, and the value with the gradient, of the components ``p0``, ``p1``, …
+    """The value, and the value with the gradient, of the components ``p0``, ``p1`` and so on.
 
     Raises:
         UnsupportedError: what cannot be written as text, and why.
@@ -34,7 +33,7 @@ def objective(of: Objective) -> dict[str, Written]:
 
 
 def optimizer(of: Optimizer, dim: int) -> dict[str, Any]:
-    """The first state and a step, which follows a value ``f0`` and its gradient ``g0``, ``g1``, …
+    """The first state, and a step that follows a value ``f0`` and its gradient ``g0``, ``g1``.
 
     Returns:
         ``init`` and ``step`` as text, of the point, the state ``s0``, ``s1``, … and the numbers
@@ -69,7 +68,10 @@ def optimizer(of: Optimizer, dim: int) -> dict[str, Any]:
 
 
 def _written(fn: Any, names: Sequence[Sequence[str]], *args: Any) -> Written:
-    text: Text = write(unroll(jax.make_jaxpr(fn)(*args), {}), [name for part in names for name in part])
+    text: Text = write(
+        unroll(jax.make_jaxpr(fn)(*args), {}, {"evaluate_objective": _calls}),
+        [name for part in names for name in part],
+    )
     return [text.body, *text.results]
 
 
@@ -98,6 +100,3 @@ def _calls(program: Program, eqn: JaxprEqn, at: np.ndarray) -> list[np.ndarray]:
     value = program.emit("value", *at)
     slope = [program.emit(f"slope{i}", *at) for i in range(len(at))]
     return [np.array(value, object).reshape(()), np.array(slope, object)]
-
-
-RULES["evaluate_objective"] = _calls

@@ -171,7 +171,7 @@ class _Search:
 
 
 def _whole(dtype: Any) -> bool:
-    return getattr(dtype, "kind", "") in "iub"
+    return getattr(dtype, "kind", "") in ("i", "u", "b")  # a random key has none
 
 
 def _known(value: Any, aval: Any) -> Value:

@@ -49,12 +49,16 @@ def middle_of(domain: PyTree) -> PyTree:
 
 
 def _is_flat(domain: PyTree, size: int) -> bool:
-    """Whether a domain is one pair for each number of a point, leaf after leaf."""
+    """Whether a domain is one pair for each number of a point, leaf after leaf.
+
+    Several pairs that are too few or too many count as such: that is told by who has the point.
+    """
     try:
         array = np.asarray(domain)
     except ValueError:
         return False
-    return array.shape == (size, 2) and array.dtype.kind != "c"
+    several = array.ndim == 2 and array.shape[1] == 2 and len(array) > 1
+    return (several or array.shape == (size, 2)) and array.dtype.kind != "c"
 
 
 def _vector(domain: PyTree) -> Pairs:
@@ -100,7 +104,7 @@ def _holds_more(node: PyTree) -> bool:
     """Whether something else than numbers, arrays and lists of them is in a node."""
     if type(node) in (tuple, list):
         return any(map(_holds_more, node))
-    return not isinstance(node, np.ndarray | jax.Array | np.generic | int | float | complex)
+    return not isinstance(node, np.ndarray | jax.Array | np.generic | int | float | complex | str)
 
 
 def _sides(leaf: PyTree, at: tuple[str, tuple[int, ...]] | None) -> tuple[np.ndarray, np.ndarray]:

@@ -108,7 +108,7 @@ class Store:
         path = Path(path)
         if _occupied(path):
             raise ArgumentError(f"store must be a new or an empty folder, and {path} is not")
-        partial = path.absolute().with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+        partial = path.absolute().with_name(f".{path.name[:60]}.{uuid.uuid4().hex}.partial")
         try:
             with (
                 _disk(f"store {path} could not be made", "nothing is left of it"),
@@ -215,7 +215,7 @@ def _sweep_away(path: Path) -> None:
 
     One that is still being made comes too late: whoever makes it opens the one that is there.
     """
-    for partial in path.absolute().parent.glob(f".{glob.escape(path.name)}.*.partial"):
+    for partial in path.absolute().parent.glob(f".{glob.escape(path.name[:60])}.*.partial"):
         shutil.rmtree(partial, ignore_errors=True)
 
 

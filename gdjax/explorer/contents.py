@@ -23,9 +23,7 @@ LARGEST = 8  # dimensions; a page shows two of them at a time
 RATE = 0.01  # the learning rate of an optimizer that has none by default
 
 
-def catalogue(
-    shown: Iterable[Objective], front: Mapping[str, Optimizer]
-) -> dict[str, Any]:
+def contents(shown: Iterable[Objective], front: Mapping[str, Optimizer]) -> dict[str, Any]:
     """Everything that the page needs, as it stands in it.
 
     Args:
@@ -44,7 +42,9 @@ def catalogue(
             )
     dims = sorted({objective.dim for objective in shown})
     with jax.enable_x64(True):
-        registered = all(f.name in objectives.names() and f == objectives.get(f.name) for f in shown)
+        registered = all(
+            f.name in objectives.names() and f == objectives.get(f.name) for f in shown
+        )
         write = lambda: [landscape(objective) for objective in shown]  # noqa: E731
         names = [objective.name for objective in shown]
         known = _kept(("objectives", names), write) if registered else write()
@@ -97,6 +97,11 @@ def every() -> dict[str, Optimizer]:
 
 
 def landscape(of: Objective) -> dict[str, Any]:
+    """What the page knows of one objective.
+
+    Raises:
+        ArgumentError: it cannot be written as text.
+    """
     try:
         written = programs.objective(of)
     except UnsupportedError as error:
