@@ -179,7 +179,8 @@ def certificate(dim, ok=False):
     curve[1:3, 3] = np.inf
     curve[4, 0] = 0.0
     details = Details(
-        points=points, errors=errors, tolerances=errors[::-1] * 2, wrong=wrong, kept=kept,
+        points=points, errors=errors, tolerances=errors[::-1] * 2, shares=errors,
+        wrong=wrong, kept=kept,
         steps=np.array([1e-8, 1e-6, 1e-4, 1e-1]), curve=curve, reached=curve.min(axis=1) / 4,
         domain=np.array([[-1.5, 2.0], [-3.0, 2.5]]) if dim == 2 else None,
         variables=("x", "y", "z")[:dim], worst=3,

@@ -612,7 +612,7 @@ def test_a_fit_from_a_csv_leaves_the_picture_of_the_fit(gdjax, tmp_path):
         (["run", "fn=own.py:pair", "domain=[[0,1],[0,1]]"], "pair must return a scalar"),
         (["run", "fn=own.py:g"], "unknown function in own.py: 'g'"),
         (["run", "gradient=own.py:right"], "objective.gradient=own.py:right"),
-        (["run", "objective=function"], "Missing mandatory value: fn; full_key: objective.fn"),
+        (["run", "objective=function"], "objective function needs fn"),
         (["run", "objective=formula", "objective.expression=x^2"], "write ** for powers"),
         (
             ["compare", "objective=curve_fit", "objective.data=no.csv", "objective.model=a*x"],

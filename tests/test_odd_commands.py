@@ -201,7 +201,10 @@ def test_memory_that_runs_out_is_told_in_one_line(said, place, monkeypatch):
     monkeypatch.setattr(run, "descend", descend)
     code, _, err = called(["run", "steps=1"])
     assert (code, [*place.iterdir()]) == (1, [])
-    assert err == f"gdjax run: out of memory in run (run.py): {said or 'no reason given'}\n"
+    assert err.startswith(
+        f"gdjax run: out of memory: {said or 'in descend, test_odd_commands.py:'}"
+    )
+    assert err.count("\n") == 1
 
 
 EVERY_DAY = 6

@@ -448,7 +448,7 @@ def test_hyperparameters_at_the_edge_of_their_range_are_taken(call, wanted):
         (lambda: gdjax.heavy_ball(np.inf), "learning_rate must be positive and finite, got inf"),
         (
             lambda: gdjax.heavy_ball(float("nan")),
-            "learning_rate must be positive and finite, got nan",
+            "learning_rate must be a number, got nan",
         ),
         (lambda: gdjax.nesterov(0.1, 1.0), "momentum must lie in [0, 1), got 1.0"),
         (lambda: gdjax.nesterov(0.1, -1e-9), "momentum must lie in [0, 1), got -1e-09"),
@@ -481,15 +481,15 @@ def test_hyperparameters_at_the_edge_of_their_range_are_taken(call, wanted):
         ),
         (
             lambda: optimizers.gradient_noise(seed=0.5),
-            "seed must be a whole number, at least 0, got 0.5",
+            "seed must be a whole number, at least 0 and below 2³², got 0.5",
         ),
         (
             lambda: optimizers.gradient_noise(seed=-1),
-            "seed must be a whole number, at least 0, got",
+            "seed must be a whole number, at least 0 and below 2³², got",
         ),
         (
             lambda: optimizers.get("noisy_sgd", learning_rate=0.1, seed=1.5),
-            "seed must be a whole number, at least 0, got 1.5",
+            "seed must be a whole number, at least 0 and below 2³², got 1.5",
         ),
     ],
 )

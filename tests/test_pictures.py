@@ -1163,8 +1163,8 @@ def test_every_picture_can_be_saved_in_every_format(name, tmp_path):
     ("call", "message"),
     [
         (("gif", 100), "unknown plot.format 'gif'; "),
-        (("png", 0), "plot.dpi must be positive, got 0"),
-        (("png", -3), "plot.dpi must be positive, got -3"),
+        (("png", 0), "plot.dpi must be positive and finite, got 0"),
+        (("png", -3), "plot.dpi must be positive and finite, got -3"),
     ],
 )
 def test_a_format_or_a_resolution_is_refused(call, message):

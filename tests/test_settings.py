@@ -76,8 +76,8 @@ def library(told, objects):
             told.update(devices=devices, kernel=kernel)
             assert not in_memory
 
-        def run(self, store, progress):
-            told.update(store=str(store))
+        def run(self, store, progress, accept_version):
+            told.update(store=str(store), accept_version=accept_version)
             return by_hand.sweep_of([0], [0], [1], [1])
 
     def asks(function, answer, before=""):
@@ -108,12 +108,13 @@ def library(told, objects):
             told.setdefault("checked", []).append(f"{kind} of {asked['function'].name}")
             told.pop("function")  # several at a time: the last one is chance
             name = asked["function"].name
-            return SimpleNamespace(kind=kind, name=name, ok=True, line=name)
+            return SimpleNamespace(kind=kind, name=name, ok=True, undecided=False, line=name)
 
         return report
 
     def saved(figure, path, dpi=150):
-        told.setdefault("pictures", []).append(path.name)
+        path.touch()
+        told.setdefault("pictures", []).append(path.name.removeprefix(".partial-"))
         told["dpi"] = dpi
         return path
 
@@ -286,11 +287,18 @@ SWEEP = {
     "starts": ("grid", 201, 0), "hyperparameters": {}, "steps": 1000, "save_at": None,
     "stopping": {"every": 1}, "classify_rest": True, "keep": None, "tolerance": 1e-4,
     "gradient": "autodiff", "dtype": "float32", "chunk": None, "devices": None, "kernel": "auto",
-    "store": "stores/qfsp-digest.zarr",
+    "store": "stores/qfsp-digest.zarr", "accept_version": False,
     "plots": None, "pictures": ["basins.png"], "dpi": 150, "distance": False,
 }  # fmt: skip
 
-TOLD_LATER = "store", "plots", "pictures", "dpi", "distance"  # not where nothing is computed
+TOLD_LATER = (
+    "store",
+    "accept_version",
+    "plots",
+    "pictures",
+    "dpi",
+    "distance",
+)  # not where nothing is computed
 
 
 def evenly(low, high, number):
@@ -450,6 +458,7 @@ CALLS = {
             "devices": (1, {"devices": 1}),
             "kernel": ("xla", {"kernel": "xla"}),
             "store": ("mine", {"store": "mine"}),
+            "accept_version": (True, {"accept_version": True}),
             "parquet": (True, {"parquet": "results.parquet"}),
             "plots": (["steps", "paths"], {"plots": ["steps", "paths"],
                                            "pictures": ["steps.png", "paths.png"]}),
@@ -518,6 +527,10 @@ CALLS = {
             "seed": (5, {"seed": 5}),
             "dtype": ("float32", {"dtype": "float32"}),
             "hessian": (True, {"checked": ["Hessian of qfsp", "gradient of qfsp"]}),
+            "rule": ("own.py:f", "rule needs args"),
+            "args": ("own.py:args", "args belongs to a rule"),
+            "pullback": ("own.py:pull", "pullback belongs to a rule"),
+            "order": (2, {}),
             "draw": (True, {"pictures": ["qfsp_gradient.png"], "dpi": 150}),
         },
     ),

@@ -36,7 +36,7 @@ HEAVY = {
         ("objectives", "jax jaxtyping numpy"),
         ("optimizers sgd", "jax jaxtyping numpy optax"),
         ("run --help", "jax jaxtyping numpy optax hydra omegaconf"),
-        ("check objective=sphere points=2", "jax jaxtyping numpy optax hydra omegaconf"),
+        ("check objective=sphere points=2", "jax jaxtyping numpy optax hydra omegaconf tqdm"),
     ],
 )
 def test_a_command_loads_no_more_than_it_needs(tmp_path, words, needs):

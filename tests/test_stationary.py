@@ -45,7 +45,8 @@ def test_a_singular_hessian_is_called_degenerate_and_one_point_is_listed_once():
 def test_kinks_and_what_lies_outside_the_domain_are_left_out():
     tip = objectives.get("ackley")
     assert not len(stationary_points(tip, starts=[(0.0, 0.0)]).points)
-    outside = dataclasses.replace(objectives.get("sphere"), domain=[(1, 2)] * 2, start=(1.5, 1.2))
+    elsewhere = {"domain": [(1, 2)] * 2, "start": (1.5, 1.2), "minima": (), "fmin": None}
+    outside = dataclasses.replace(objectives.get("sphere"), **elsewhere)
     assert not len(stationary_points(outside, starts=20).points)
 
 

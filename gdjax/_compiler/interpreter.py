@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, TypeVar
 import jax
 import numpy as np
 from jax.core import ShapedArray
+from jax.extend import source_info_util
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 
 # Primitives that run another program and do nothing else.
@@ -164,7 +165,9 @@ def evaluate(
         results = rule(eqn, operands)
         if results is not None:
             return results
-        return bind(eqn, operands, **{key: inside(value) for key, value in eqn.params.items()})
+        changed = {key: inside(value) for key, value in eqn.params.items()}
+        with source_info_util.user_context(eqn.source_info.traceback):  # whose line it is
+            return bind(eqn, operands, **changed)
 
     return walk(closed, args, carry_out, _copied, inline=False)
 

@@ -67,7 +67,8 @@ def unroll(
         _check_dtypes(map(aval, eqn.outvars))
         own = rules.get(eqn.primitive.name)
         if own is not None:
-            return own(program, eqn, *operands)
+            results = own(program, eqn, *operands)
+            return results if isinstance(results, list) else [results]
         results = unrolled(program, eqn, operands, functions)
         if len(program.nodes) > LARGEST:
             raise UnsupportedError(f"it takes more than {LARGEST} operations on scalars")

@@ -40,9 +40,9 @@ def refuse(command: str, error: Exception, folder: Path | None = None) -> NoRetu
 def _failed(error: Exception, folder: Path | None) -> str:
     """What a person is told of an error that is no bad call: memory, or a fault in a program."""
     if isinstance(error, MemoryError) or str(error).startswith("RESOURCE_EXHAUSTED"):
-        places = [f for f in traceback.extract_tb(error.__traceback__) if "gdjax" in f.filename]
-        where = f" in {places[-1].name} ({Path(places[-1].filename).name})" if places else ""
-        return f"out of memory{where}: {said(error)}"
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"in {last.name}, {Path(last.filename).name}:{last.lineno}"
+        return f"out of memory: {said(error) if str(error) else where}"
     told = f"an error that gdjax did not foresee: {first_line(error)}"
     if folder is not None:
         try:

@@ -12,7 +12,6 @@ import optax
 
 from gdjax import objectives, optimizers
 from gdjax._compiler.rules import UnsupportedError
-from gdjax._kernels.llvm import object_cache
 from gdjax._util.errors import ArgumentError
 from gdjax.explorer import programs
 from gdjax.objectives import Objective
@@ -63,6 +62,10 @@ def contents(shown: Iterable[Objective], front: Mapping[str, Optimizer]) -> dict
 
 def _kept(decides: tuple[Any, ...], make: Callable[[], Any]) -> Any:
     """What takes seconds to trace and never changes, as it is kept on disk."""
+    try:
+        from gdjax._kernels.llvm import object_cache
+    except ImportError:  # without the LLVM kernel there is no such folder
+        return make()
     told = object_cache.get(
         ("page", optax.__version__, optimizers.names(), *decides),
         lambda: json.dumps(make()).encode(),

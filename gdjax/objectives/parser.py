@@ -257,7 +257,8 @@ def evaluate(
         case ast.UnaryOp(op=op, operand=operand):
             return OPERATORS[type(op)](evaluate(operand, names, functions, number))
         case ast.BinOp(left=left, op=op, right=right):
-            a, b = (evaluate(side, names, functions, number) for side in (left, right))
+            a = evaluate(left, names, functions, number)  # no frame more: sums are long
+            b = evaluate(right, names, functions, number)
             if isinstance(op, ast.Pow) and isinstance(b, float) and b.is_integer():
                 b = int(b)  # a product, which is faster than a power and knows negative bases
             return OPERATORS[type(op)](a, b)

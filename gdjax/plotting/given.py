@@ -13,13 +13,13 @@ from gdjax._util.errors import ArgumentError
 from gdjax.objectives import Objective, validate
 from gdjax.objectives.structure import component_names
 
-NEEDED = {"outcome", "minimum", "start_point", "component", "is_global"}
+NEEDED = {"outcome", "start_point"}
 
 
 def sweep_results(name: str, value: Any) -> Any:
     """The rule of a dataset: what ``gdjax.sweep`` gives, with all that pictures read."""
     names = {*map(str, getattr(value, "variables", ()))} if hasattr(value, "data_vars") else set()
-    if not names >= NEEDED or "optimizer" not in value.attrs:
+    if not names >= NEEDED:
         raise refused(name, "be what gdjax.sweep gives", value)
     return value
 

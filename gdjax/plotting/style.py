@@ -162,7 +162,7 @@ def check_output(format: str, dpi: int) -> None:
 
 
 @gate(figure=one_of(Figure, "be a figure of matplotlib"), path=place, dpi=number(POSITIVE))
-def save(figure: Figure, path: Path, dpi: int = 150) -> Path:
+def save(figure: Figure, path: Path, dpi: float | int = 150) -> Path:
     """Write a figure in the format that the path's suffix names, and return the path."""
     figure.savefig(path, dpi=dpi, facecolor="white")
     return path
