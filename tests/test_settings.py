@@ -291,6 +291,10 @@ SWEEP = {
     "plots": None, "pictures": ["basins.png"], "dpi": 150, "distance": False,
 }  # fmt: skip
 
+CHECKED = {
+    "points": 1000, "seed": 0, "dtype": "float64", "args": (), "rtol": 0.0, "atol": 0.0,
+}  # fmt: skip
+
 TOLD_LATER = (
     "store",
     "accept_version",
@@ -520,7 +524,7 @@ CALLS = {
             "log", axis(learning_rate=ratios(1e-3, 1, 60), momentum=ratios(0.1, 0.98, 50)))},
     ),
     ("check",): (
-        {"points": 1000, "seed": 0, "dtype": "float64", "checked": ["gradient of qfsp"]},
+        CHECKED | {"checked": ["gradient of qfsp"]},
         {
             "objective.name": ("beale", {"checked": ["gradient of beale"]}),
             "points": (50, {"points": 50}),
@@ -535,8 +539,7 @@ CALLS = {
         },
     ),
     ("check", "objective=all"): (
-        {"points": 1000, "seed": 0, "dtype": "float64",
-         "checked": [f"gradient of {name}" for name in objectives.names()]},
+        CHECKED | {"checked": [f"gradient of {name}" for name in objectives.names()]},
         {},
     ),
     ("certify", "objective=sphere"): (
@@ -753,7 +756,9 @@ def test_every_number_of_every_optimizer_arrives(tmp_path):
     for name in optimizers.names():
         node = OmegaConf.to_container(ConfigStore.instance().load(f"optimizer/{name}.yaml").node)
         numbers = {
-            key: value / 2 if value else 0.25 for key, value in node.items() if type(value) is float
+            key: 2 * value if value > 1 else value / 2 if value else 0.25  # within its range
+            for key, value in node.items()
+            if type(value) is float
         }
         if "???" in node.values():  # it builds upon another one
             continue
