@@ -70,7 +70,7 @@ def test_a_bomb_is_refused_by_its_counts(text):
         made(text)
     assert FAST[text] in str(caught.value)
     assert len(str(caught.value)) < 300
-    assert time.process_time() - begun < 5
+    assert time.process_time() - begun < 20
 
 
 @pytest.mark.parametrize("name", FINE)
@@ -100,7 +100,7 @@ def test_max_and_min_have_the_slope_of_their_largest_term():
 @pytest.mark.parametrize("name", SLOW)
 def test_a_bomb_is_refused_by_its_budget(name):
     begun = time.process_time()
-    with pytest.raises(gdjax.ArgumentError, match="takes too long to derive"):
+    with pytest.raises(gdjax.ArgumentError, match=r"takes too long|too deeply nested to derive"):
         made(SLOW[name])
-    assert time.process_time() - begun < 5
+    assert time.process_time() - begun < 20  # far above what it takes, far below a bomb
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2**20 * 2  # kB, of all tests

@@ -410,7 +410,7 @@ DEAD = {
         lambda p: jnp.tanh(1e4 * p).sum(),
         lambda p: p * 0,
         {"domain": [(5, 9)] * 2},
-        "is 0",
+        "where rounding leaves nothing to decide",
     ),
     "a dead unit": (
         lambda p: jax.nn.relu(p).sum(),

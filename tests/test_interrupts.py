@@ -29,8 +29,8 @@ main()
 BEGUN = """
 import os, sys
 sys.argv[0] = "gdjax"
-os.write(1, b"!")
 from gdjax.cli import main
+os.write(1, b"!")
 main()
 """
 # Every command at a small size, and a word for how much of it there is to press in.

@@ -109,7 +109,8 @@ def with_noise(traced: ClosedJaxpr) -> tuple[Noisy, int]:
     def fn(point: Array, numbers: Array, scale: ArrayLike, unit: Unit) -> list[Array]:
         errors = numbers * (scale * unit.rounding * math.sqrt(3) / 127)
         noise = _Noise(errors, unit)
-        return walk(traced, [point], noise.rule, noise.constant)
+        results = walk(traced, [point], noise.rule, noise.constant)
+        return [jnp.asarray(x) for x in results]  # a literal may come as NumPy's
 
     return fn, _count(traced)
 

@@ -72,10 +72,12 @@ def arguments(factory: Factory, given: Mapping[str, PyTree]) -> dict[str, PyTree
         if value is REQUIRED:
             raise ArgumentError(f"{name} needs {key}")
         arguments[key] = _plain(value)
-        numeric = key in ("learning_rate", "seed") or isinstance(known[key], float)
-        numeric = numeric or (limited(factory, key) and not (value is known[key] is None))
-        if numeric and value is not known[key]:
+        if value is known[key]:
+            continue
+        if key in ("learning_rate", "seed") or isinstance(known[key], float):
             arguments[key] = checked(key, arguments[key])
+        elif limited(factory, key):  # a whole number stays one: optax divides those in float32
+            checked(key, arguments[key])
     return arguments
 
 

@@ -269,8 +269,12 @@ def _replaced(part: PyTree, numbers: dict[str, PyTree], path: str) -> PyTree:
         given = _replaced(dict(before), numbers, path)
         own = is_own(part.factory)  # what stays may be beyond its range
         for key, value in given.items():
-            if value is not before[key] and (own or (limited(part.factory, key) and _plain(value))):
+            if value is before[key]:
+                continue
+            if own:
                 given[key] = checked(key, value)
+            elif limited(part.factory, key) and _plain(value):
+                checked(key, value)
         return part.made_of(part.factory, given)
     if type(part) is dict:
         return {key: _replaced(value, numbers, f"{inner}{key}") for key, value in part.items()}
