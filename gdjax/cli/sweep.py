@@ -133,11 +133,10 @@ def _completed(prepared: Sweep, store: Path, accept_version: bool) -> xr.Dataset
 def _ready(prepared: Sweep, store: Path, accept_version: bool) -> dict[str, int]:
     """How many descents a store holds already, and the gradient evaluations that they took."""
     layout, there = prepared.layout, None
-    missing = list(range(layout.chunks))
+    left = layout.cells
     if store.is_dir() and any(store.iterdir()):
         there = results.Store.open(store, layout, accept_version=accept_version)
-        missing = there.missing()
-    left = sum(cells.stop - cells.start for cells in map(layout.bounds, missing))
+        left = sum(cells.stop - cells.start for cells in map(layout.bounds, there.missing()))
     ready = {"descents": layout.cells - left}
     if "evaluations" in layout.variables:
         ready["gradient_evaluations"] = 0
