@@ -96,10 +96,17 @@ EVERY_DAY = {
     "rate of a fraction": "float32",  # where literals are too wide
     "adafactor by name": "float64",  # it casts the count of steps to float32
 }  # fmt: skip
+PRECISIONS = ("float32", "float64")
+
+
+def precisions(label):
+    """Of an optimizer that is there twice, one in each precision; else both."""
+    half = {"object": "float32", "name": "float64"}.get(label.split()[-1])
+    return dict.fromkeys(filter(None, (EVERY_DAY.get(label), half))) if half else PRECISIONS
 
 
 def every_case(test):
-    """All in both precisions; every day a few of them in one."""
+    """What is here twice once in each precision, all else in both; every day a few in one."""
     assert {*CASES} >= {*EVERY_DAY}
     return pytest.mark.parametrize(
         ("label", "dtype"),
@@ -107,7 +114,7 @@ def every_case(test):
             pytest.param(
                 label, dtype, marks=() if EVERY_DAY.get(label) == dtype else pytest.mark.full
             )
-            for label in CASES for dtype in ("float32", "float64")
+            for label in CASES for dtype in precisions(label)
         ],
     )(pytest.mark.filterwarnings("ignore:`optimistic_adam` is deprecated")(test))  # fmt: skip
 
