@@ -84,7 +84,7 @@ def lowered(objective, optimizer, dtype):
 
 @EVERY_OBJECTIVE
 def test_every_objective_can_be_lowered_for_a_gpu(name):
-    for dtype in ("float32", "float64"):
+    for dtype in ("float32", "float64")[: 1 + (name in EVERY_DAY)]:
         text = lowered(objectives.get(name), gdjax.heavy_ball(0.1), dtype)
         assert "triton" in text
 
@@ -100,7 +100,7 @@ def test_every_objective_can_be_lowered_for_a_gpu(name):
 )
 def test_every_optimizer_can_be_lowered_for_a_gpu(name):
     made = optimizers.get(name, **changed(optimizers.parameters(name)))
-    for dtype in ("float32", "float64"):
+    for dtype in ("float32", "float64")[: 1 + (name in ("adafactor", "adam"))]:
         assert "triton" in lowered(objectives.get("rosenbrock"), made, dtype)
 
 
