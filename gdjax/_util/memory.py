@@ -7,8 +7,6 @@ from gdjax._util.errors import ArgumentError
 SHARE = 0.8  # of the free memory, or of the free disk, that may be asked for
 NEGLIGIBLE_BYTES = 2**20  # bytes not worth a question: the answer takes as long as a short descent
 
-MOST = 2**31 - 1  # whatever is counted in a kernel is a 32-bit integer
-
 CGROUP = Path("/sys/fs/cgroup")  # of a container, as its processes see it; Linux alone has one
 
 

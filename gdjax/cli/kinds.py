@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gdjax._util.arguments import MOST
 from gdjax._util.errors import ArgumentError, check_known
-from gdjax._util.memory import MOST
 
 SEEDS = 2**32 - 1  # JAX's random keys take no more bits without float64
 
