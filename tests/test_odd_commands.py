@@ -153,6 +153,7 @@ NAMED = [
     (["run", "transforms=nan"], "transforms must be transforms by a name of their own, got nan"),
     (["sweep", "hyperparameters="], "hyperparameters must be values by name, or null, got ''"),
     (["run", "objective.name=[1]"], "objective.name must be the name of one objective, got [1]"),
+    (["run", "objective.name=???"], "objective.name must be the name of one objective, got ???"),
     (["run", "optimizer.name={a: 1}"], "optimizer.name must be the name of one optimizer"),
     (["run", "objective=3"], "unknown objective '3'"),
     (["run", "+experiment=3"], "experiment must be a name, got 3"),

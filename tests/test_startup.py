@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from gdjax import cli
 from gdjax._util import memory
 from gdjax.cli import hydra_versions
 from gdjax.cli.refusals import refuse
@@ -139,3 +140,17 @@ def test_the_limit_of_a_process_counts(monkeypatch):
     assert memory.available_memory() == 5000
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (resource.RLIM_INFINITY,) * 2)
     assert memory.available_memory() > 5000
+
+
+@pytest.mark.skipif(os.name == "nt", reason="it has no such limit")
+def test_jax_is_not_loaded_where_its_addresses_would_run_out(monkeypatch):
+    import resource
+
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (12 * 10**8, resource.RLIM_INFINITY))
+    monkeypatch.setattr(sys, "argv", ["gdjax", "run"])
+    with pytest.raises(SystemExit) as stop:
+        cli.command()
+    assert stop.value.code == (
+        "gdjax run: out of memory: JAX needs 2.5 GB of addresses to begin, and this process may "
+        "have 1.2 GB: raise the limit, ulimit -v 2441406 or more"
+    )

@@ -22,6 +22,7 @@ Rule = Callable[[str, Any], Any]
 
 NO_NUMBERS = str | bytes | bool | complex | None
 MOST = 2**31 - 1  # of what is counted, within compiled code in 32 bits
+SEEDS = 2**32 - 1  # JAX's random keys take no more bits without float64
 
 
 class Limits(NamedTuple):
@@ -137,6 +138,15 @@ def as_count(name: str, value: Any, least: int, most: int = MOST) -> int:
     if number > most:
         raise refused(name, f"be at most {most:,}", value)
     return number
+
+
+def as_seed(value: Any) -> int:
+    """``value`` as a seed.
+
+    Raises:
+        ArgumentError: anything but a whole number of 32 bits.
+    """
+    return as_count("seed", value, 0, SEEDS)
 
 
 def count(least: int = 0, most: int = MOST) -> Rule:

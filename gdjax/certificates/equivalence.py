@@ -27,6 +27,7 @@ from gdjax._inputs import (
     default_dtype,
     objective_at,
 )
+from gdjax._util.arguments import as_seed
 from gdjax._util.memory import check_fits
 from gdjax._util.types import PyTree
 from gdjax.certificates.conversion import Conversion, convention, difference
@@ -97,7 +98,7 @@ def certify_equivalence(
         >>> late.verdict, late.trials[0].first
         ('different', 281)
     """
-    steps, seed = as_count("steps", steps, 1), as_count("seed", seed, 0)
+    steps, seed = as_count("steps", steps, 1), as_seed(seed)
     objective = objective_at(objective, starts)
     points = given_or_drawn(objective, starts, seed)
     _check_memory(len(points), steps, objective.dim)

@@ -14,6 +14,7 @@ from gdjax._util.files import whole
 from gdjax.cli.settings import RENAMED, renamed
 
 REFUSED = (ArgumentError, HydraException, OmegaConfBaseException, OSError)
+UNMAPPED = "failed to map segment"  # of a library that no longer fits into the addresses
 NO_KEY = (ConfigKeyError, ConfigAttributeError)
 
 
@@ -39,7 +40,8 @@ def refuse(command: str, error: Exception, folder: Path | None = None) -> NoRetu
 
 def _failed(error: Exception, folder: Path | None) -> str:
     """What a person is told of an error that is no bad call: memory, or a fault in a program."""
-    if isinstance(error, MemoryError) or str(error).startswith("RESOURCE_EXHAUSTED"):
+    of_memory = str(error).startswith("RESOURCE_EXHAUSTED") or UNMAPPED in str(error)
+    if isinstance(error, MemoryError) or of_memory:
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"in {last.name}, {Path(last.filename).name}:{last.lineno}"
         return f"out of memory: {said(error) if str(error) else where}"

@@ -10,7 +10,7 @@ import numpy as np
 
 from gdjax import optimizers as lookup
 from gdjax._inputs import DType, as_count, as_dtype, cannot_descend, default_dtype
-from gdjax._util.arguments import flag
+from gdjax._util.arguments import as_seed, flag
 from gdjax._util.errors import ArgumentError
 from gdjax.comparison import cost, external
 from gdjax.comparison.entrants import as_entrants, as_objectives
@@ -112,7 +112,7 @@ def rank(
     }  # fmt: skip
     for name, number in counts.items():
         as_count(name, number, 2 if name == "budget" else 1)
-    as_count("seed", seed, 0)
+    as_seed(seed)
     together, progress = flag("together", together), flag("progress", progress)
     dtype = as_dtype(dtype) or "float64"
     chosen, entrants = as_objectives(objectives), as_entrants(optimizers)
