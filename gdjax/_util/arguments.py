@@ -9,7 +9,7 @@ import inspect
 import math
 import operator
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
@@ -212,6 +212,13 @@ def text(name: str, value: Any) -> str:
     """The rule of a text."""
     if not isinstance(value, str) or "\0" in value:
         raise refused(name, "be a text", value)
+    return value
+
+
+def texts(name: str, value: Any) -> Sequence[str]:
+    """The rule of a list of texts."""
+    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        raise refused(name, "be a list of texts", value)
     return value
 
 

@@ -14,9 +14,7 @@ from gdjax.objectives.domains import is_tree, middle_of, pairs_of
 from gdjax.objectives.structure import Structure, is_flat
 
 DECADES = 8  # how far a domain shrinks towards a point where the function may be alive
-NUMBERS_KEPT = (
-    400  # at each point and component: differences over twenty steps, and what judges them
-)
+NUMBERS_KEPT = 400  # at each point and component: differences over twenty steps, and their like
 
 
 class Sample(NamedTuple):

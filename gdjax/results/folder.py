@@ -16,6 +16,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 from zarr.codecs import BloscCodec
 
+from gdjax._util.arguments import flag, gate, maybe, place, texts
 from gdjax._util.errors import ArgumentError, DamageError, StorageError, unknown
 from gdjax._util.version import __version__
 from gdjax.results.checked import HEAD, SIZE, CheckedFolder, identity_digest
@@ -30,6 +31,7 @@ FILE_BYTES = 1 << 24  # uncompressed, in one file: larger ones are no faster
 CODEC = BloscCodec(cname="zstd", clevel=2, shuffle="bitshuffle")
 
 
+@gate(path=place, variables=maybe(texts), flat=flag)
 def open_results(
     path: str | os.PathLike[str], *, variables: Sequence[str] | None = None, flat: bool = False
 ) -> xr.Dataset:
