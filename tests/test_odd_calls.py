@@ -328,12 +328,19 @@ def strangers(cases):
                 yield path, key, odd, "is taken"
 
 
-def test_nothing_ends_in_a_stranger_s_exception_and_no_nonsense_is_taken(untyped):
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """A store where the plain calls look for it."""
+    monkeypatch.chdir(tmp_path)
+    gdjax.sweep(F, "adam", [[1.0, 2.0]], steps=2, store="s.zarr")
+
+
+def test_nothing_ends_in_a_stranger_s_exception_and_no_nonsense_is_taken(untyped, store):
     assert [*strangers(CASES[:EVERY_DAY])] == []
 
 
 @pytest.mark.full
-def test_nothing_does_in_a_thousand_calls(untyped):
+def test_nothing_does_in_a_thousand_calls(untyped, store):
     assert [*strangers(CASES[:ALL])] == []
 
 
