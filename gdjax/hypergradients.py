@@ -239,7 +239,7 @@ def tune_by_gradient(
     steps, rounds = as_count("steps", steps, 1), as_count("rounds", rounds, 0)
     rate = arguments.number(arguments.POSITIVE)("rate", rate)
     objective = objective_at(objective, starts)
-    points = given_or_drawn(objective, starts, as_count("seed", seed, 0))
+    points = given_or_drawn(objective, starts, arguments.as_seed(seed))
     _check_memory(len(points), steps, objective.dim)
     with default_dtype(dtype):
         validate(objective, at=points[0])

@@ -8,6 +8,7 @@ import numpy as np
 
 from gdjax import curvature
 from gdjax._inputs import ObjectiveLike, as_count, as_points, is_count, objective_at
+from gdjax._util.arguments import as_seed
 from gdjax._util.display import Card, brief, shown
 from gdjax._util.memory import check_fits
 from gdjax.objectives import Objective, validate
@@ -126,7 +127,7 @@ def stationary_points(
         minimum          1.2283697  (2.5943951, 1.5943951)
         saddle            1.913223  (1.5471976, 0.54719755)
     """
-    f, seed = objective_at(objective, starts), as_count("seed", seed, 0)
+    f, seed = objective_at(objective, starts), as_seed(seed)
     if is_count(starts):
         low, high = f.needs_domain("a search for stationary points").T
         number = as_count("starts", starts, 1)

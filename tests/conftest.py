@@ -10,6 +10,7 @@ from pathlib import Path
 import hypothesis
 import jax
 import pytest
+from commands import called
 from fall_backs import is_foreseen
 from jaxtyping import config, install_import_hook
 
@@ -32,6 +33,14 @@ def untyped():
     config.update("jaxtyping_disable", True)
     yield
     config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def gdjax(monkeypatch, tmp_path):
+    """The command in this process, in a folder of its own: exit code, output, complaints."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / "cache"))
+    return lambda *words: called(words)
 
 
 def pytest_runtest_setup(item):

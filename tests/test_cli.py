@@ -1,14 +1,10 @@
-import contextlib
 import csv
-import io
 import json
-import logging
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import absl.logging
 import numpy as np
 import pytest
 import yaml
@@ -22,34 +18,6 @@ from gdjax import ArgumentError, cli, objectives, results
 
 ROOT = Path(cli.__file__).parents[2]
 EXPERIMENTS = sorted((ROOT / "conf" / "experiment").glob("*.yaml"))
-
-
-@pytest.fixture
-def gdjax(monkeypatch, tmp_path):
-    """The command in this process: returns its exit code, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / "cache"))
-    # Hydra's logging set-up closes all handlers, and absl's would close pytest's stream with it.
-    absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
-
-    def call(*words):
-        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-        monkeypatch.setattr(sys, "argv", ["gdjax", *words])
-        out, err, code = io.StringIO(), io.StringIO(), 0
-        root = logging.getLogger()
-        kept = root.handlers[:]
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
-                cli.command()
-            except SystemExit as stop:
-                code = stop.code or 0
-        for handler in set(root.handlers) - set(kept):  # those of Hydra hold the streams above
-            root.removeHandler(handler)
-            handler.close()
-        root.handlers[:] = kept
-        return code, out.getvalue(), err.getvalue()
-
-    return call
 
 
 def test_the_command_from_another_folder_leaves_pictures_numbers_and_config(tmp_path):

@@ -13,10 +13,13 @@ from omegaconf import OmegaConf
 import gdjax
 from gdjax import ArgumentError, objectives, starts
 from gdjax._descent.trajectory import Trajectory
+from gdjax._util import files
+from gdjax._util.errors import StorageError
 from gdjax.certificates import certify_equivalence, check_gradient
 from gdjax.cli import choices, kinds, settings
 from gdjax.cli.hydra_versions import BASE
 from gdjax.cli.output_folder import OutputFolder, file_name
+from gdjax.cli.refusals import refuse
 from gdjax.plotting import curves
 
 CONF = Path(gdjax.__file__).parents[1] / "conf"
@@ -187,6 +190,36 @@ def test_a_name_never_decides_on_a_place_outside_of_the_folder(name, tmp_path):
         file.touch()
     assert file.resolve().parent == tmp_path / "run"
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_the_config_is_there_before_any_other_file_has_its_name(tmp_path, monkeypatch):
+    named, rename = [], files.rename
+    monkeypatch.setattr(files, "rename", lambda *f: (named.append(f[1].name), rename(*f)))
+    folder = OutputFolder(tmp_path / "run", config=OmegaConf.create({"steps": 3}))
+    with pytest.raises(ZeroDivisionError), folder.file("a.txt"):
+        1 / 0  # noqa: B018
+    assert [*folder.path.iterdir()] == []
+    folder.summary({"b": 1})
+    folder.config()
+    assert named == ["config.yaml", "summary.json"]
+    assert (folder.path / "config.yaml").read_text() == "steps: 3\n"
+
+
+def test_what_the_disk_does_not_take_or_give_is_told_apart(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"^cannot write to .*run: Not a directory$"):
+        OutputFolder(tmp_path / "file" / "run").summary({})
+
+    def told(action):
+        with pytest.raises(NotADirectoryError) as caught:
+            action()
+        with pytest.raises(SystemExit, match="2"):
+            refuse("run", caught.value)
+        return capsys.readouterr().err
+
+    there = tmp_path / "file" / "a"
+    assert told(there.read_text) == f"gdjax run: cannot read {there}: Not a directory\n"
+    assert told(there.mkdir) == f"gdjax run: cannot write to {there}: Not a directory\n"
 
 
 QFSP = objectives.get("qfsp")

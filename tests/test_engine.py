@@ -1,6 +1,7 @@
 import dataclasses
 import functools
 import inspect
+import json
 import os
 import random
 import re
@@ -80,7 +81,7 @@ def test_labels_and_metadata():
 
 ABOUT = {
     "objective": "qfsp", "formula": QFSP.latex, "fmin": QFSP.fmin,
-    "domain": [list(side) for side in QFSP.domain],
+    "domain": json.dumps(QFSP.domain),
     "optimizer": "heavy_ball(learning_rate=0.1, momentum=0.5)", "max_steps": 6, "tolerance": 0.5,
     "gradient": "autodiff", "starts_kind": "grid", "starts_shape": [3, 3], "seed": 0,
     "kernel": "llvm", "kernel_reason": "", "stride": 3, "processors": 2, "chunk": 7,

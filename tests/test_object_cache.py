@@ -273,6 +273,7 @@ print(len(made), hashlib.sha256(whole).hexdigest())
 """
 
 
+@pytest.mark.full
 def test_processes_that_run_at_once_share_a_folder(tmp_path):
     environment = os.environ | {object_cache.VARIABLE: str(tmp_path / "kernels")}
     start = functools.partial(

@@ -15,7 +15,7 @@ import optax
 import pytest
 
 import gdjax
-from gdjax import metrics, objectives, optimizers, plotting, starts, theory
+from gdjax import certificates, metrics, objectives, optimizers, plotting, starts, theory
 
 SEED, EVERY_DAY, ALL = 15, 120, 1000
 
@@ -113,6 +113,23 @@ CALLS = {  # function: a plain call
         "dtype": "float32",
         "chunk": 4,
     },
+    "open_results": {"path": "s.zarr", "variables": ["outcome"], "flat": False},
+    "results.verify": {"path": "s.zarr"},
+    "results.to_parquet": {"results": "s.zarr", "file": "x.parquet"},
+    "certify_equivalence": {
+        "a": "adam",
+        "b": "adam",
+        "objective": F,
+        "starts": 1,
+        "steps": 2,
+        "seed": 0,
+        "gradient": "autodiff",
+        "dtype": "float32",
+        "tolerance": 1e-3,
+        "schedule": False,
+    },
+    "check_gradient": {"function": F, "points": 3, "seed": 0, "dtype": "float64"},
+    "check_hessian": {"function": F, "points": 3, "seed": 0, "dtype": "float64"},
     "metrics.wilson": {"successes": 1, "trials": 3, "confidence": 0.9},
     "metrics.success_rate": {"success": [True, False], "axis": 0, "confidence": 0.9},
     "metrics.steps_quantile": {"steps_to_tolerance": [1, -1], "quantile": 0.5, "axis": 0},
@@ -236,8 +253,8 @@ CALLS = {  # function: a plain call
 }
 # Positional alone.
 FIRST = {"objectives.get": "name"}
-# Those whose arguments are arrays and states of what runs, checked where a descent begins; those
-# of results on a disk; the certificates and the store have gates and tests of their own.
+# Those whose arguments are arrays and states of what runs, checked where a descent begins; parts
+# of a layout, which sweeps and stores make; rules, and those that stand here by another name.
 INNER = {
     "optimizers.gradient_descent", "optimizers.heavy_ball", "optimizers.nesterov",
     "objectives.evaluate", "objectives.names", "objectives.makers", "objectives.table",
@@ -245,9 +262,12 @@ INNER = {
     "optimizers.extra_arguments", "optimizers.has_eval_point", "optimizers.has_line_search",
     "optimizers.mean_of_points", "optimizers.names", "optimizers.resolved",
     "optimizers.scale_by_heavy_ball", "optimizers.scale_by_nesterov", "optimizers.signature",
-    "optimizers.why_not", "optimizers.schedules.names", "open_results", "assert_gradient",
+    "optimizers.why_not", "optimizers.schedules.names", "assert_gradient",
     "assert_rule", "check_rule", "explore",
-    "certify_equivalence", "check_gradient", "check_hessian",
+    "results.dataset", "results.open_results", "results.provenance", "results.standard_variables",
+    "results.sweep_layout", "certificates.assert_gradient", "certificates.assert_rule",
+    "certificates.certify_equivalence", "certificates.check_gradient", "certificates.check_rule",
+    "certificates.check_hessian", "certificates.table",
 }  # fmt: skip
 
 
@@ -263,7 +283,8 @@ def public():
     for module, prefix in (
         (gdjax, ""), (metrics, "metrics."), (objectives, "objectives."),
         (optimizers, "optimizers."), (plotting, "plotting."), (starts, "starts."),
-        (theory, "theory."), (optimizers.schedules, "optimizers.schedules."),
+        (theory, "theory."), (gdjax.results, "results."), (certificates, "certificates."),
+        (optimizers.schedules, "optimizers.schedules."),
     ):  # fmt: skip
         for name in getattr(module, "__all__", ("get", "names", "parameters")):
             kinds = types.FunctionType | types.MethodType
@@ -307,12 +328,19 @@ def strangers(cases):
                 yield path, key, odd, "is taken"
 
 
-def test_nothing_ends_in_a_stranger_s_exception_and_no_nonsense_is_taken(untyped):
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """A store where the plain calls look for it."""
+    monkeypatch.chdir(tmp_path)
+    gdjax.sweep(F, "adam", [[1.0, 2.0]], steps=2, store="s.zarr")
+
+
+def test_nothing_ends_in_a_stranger_s_exception_and_no_nonsense_is_taken(untyped, store):
     assert [*strangers(CASES[:EVERY_DAY])] == []
 
 
 @pytest.mark.full
-def test_nothing_does_in_a_thousand_calls(untyped):
+def test_nothing_does_in_a_thousand_calls(untyped, store):
     assert [*strangers(CASES[:ALL])] == []
 
 

@@ -1,7 +1,5 @@
 """Objectives and optimizers of other packages, found by their entry points."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -185,27 +183,16 @@ def test_broken_ones_stand_in_nobody_elses_way_and_are_told_once(installed, capl
     assert any(line.startswith("gone ") and "(✗)" in line for line in listing.every().splitlines())
 
 
-def test_the_command_line_takes_them_and_refuses_a_broken_one_in_one_line(installed, tmp_path):
-    folder = installed(weeds=BAD)
-    runs = tmp_path / "runs"
-    runs.mkdir()
-
-    def call(*words):
-        path = os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])
-        return subprocess.run(
-            [sys.executable, "-m", "gdjax.cli", *words], cwd=runs, text=True, capture_output=True,
-            env=os.environ | {"PYTHONPATH": path},
-        )  # fmt: skip
-
-    done = call("run", "objective=double_well", "objective.depth=2", "optimizer=sign_descent",
-                "optimizer.scale=0.5", "steps=3")  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "double_well" in done.stdout
-    refused = call("run", "objective=lost")
-    assert refused.returncode == 2
-    *clashes, line = refused.stderr.splitlines()
-    assert all(clash.endswith(" of that name") for clash in clashes)
-    assert line.startswith("gdjax run: entry point 'lost' = garden:nothing of package weeds in ")
-    listed = call("objectives").stdout
+def test_the_command_line_takes_them_and_refuses_a_broken_one_in_one_line(installed, gdjax):
+    installed(weeds=BAD)
+    code, out, err = gdjax("run", "objective=double_well", "objective.depth=2",
+                           "optimizer=sign_descent", "optimizer.scale=0.5", "steps=3",
+                           "plot.dpi=10")  # fmt: skip
+    assert (code, err) == (0, "")
+    assert "double_well" in out
+    code, _, err = gdjax("run", "objective=lost")
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.startswith("gdjax run: entry point 'lost' = garden:nothing of package weeds in ")
+    _, listed, _ = gdjax("objectives")
     assert "double_well" in listed
     assert "qfsp" in listed

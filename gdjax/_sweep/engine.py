@@ -19,7 +19,7 @@ from gdjax._kernels.choice import KernelChoice
 from gdjax._sweep.appearance import LazyStarts, layout
 from gdjax._sweep.axes import Axes
 from gdjax._sweep.outer import OuterRunner, Plans, plans
-from gdjax._sweep.runner import Runner
+from gdjax._sweep.runner import TILE, Runner
 from gdjax._util import signals
 from gdjax._util.errors import ArgumentError
 from gdjax._util.memory import NEGLIGIBLE_BYTES, SHARE, available_memory, size
@@ -244,7 +244,8 @@ def _check_memory(asked: Plans, in_memory: bool) -> None:
     each = sum(variable.nbytes for variable in kept)
     spare = min(asked.chunk, one.cells) if len(asked.plans) > 1 else 0  # of one, to be copied
     descents = asked.cells + spare if in_memory else 2 * asked.chunk  # one is written, one computed
-    need = each * descents + (_bytes_of_starts(asked) if in_memory else 0)
+    rows = -(-descents // TILE) * TILE if one.save_at else descents  # a path takes a whole tile
+    need = each * rows + (_bytes_of_starts(asked) if in_memory else 0)
     if need <= NEGLIGIBLE_BYTES:
         return
     free = available_memory()

@@ -13,6 +13,7 @@ from gdjax._inputs import default_dtype
 from gdjax._kernels.choice import traced
 from gdjax._sweep.engine import Sweep
 from gdjax._sweep.runner import Runner
+from gdjax._util.display import duration
 from gdjax._util.memory import size
 
 # Operations on float32 a second that one core of an AMD EPYC with AVX-512 did, the median over
@@ -53,7 +54,7 @@ class Estimate(NamedTuple):
         rate = "on this kind of processor nothing was measured to tell it by"
         if self.seconds is not None:
             rate = (
-                f"roughly {_duration(self.seconds)} and compilation, if every descent takes all "
+                f"roughly {duration(self.seconds)} and compilation, if every descent takes all "
                 f"steps: {self.operations:,.0f} operations a step at the throughput of an AMD EPYC"
             )
         each = self.result_bytes / self.cells
@@ -67,18 +68,6 @@ class Estimate(NamedTuple):
                 f"time      {rate}",
             ]
         )
-
-
-def _duration(seconds: float) -> str:
-    """A time in one digit, for more would be more than is known.
-
-    Example:
-        >>> _duration(0.0123), _duration(140.0), _duration(4.3e5)
-        ('0.01 s', '2 min', '100 h')
-    """
-    units = [(s, unit) for s, unit in ((3600, "h"), (60, "min")) if seconds >= 2 * s]
-    each, unit = units[0] if units else (1, "s")
-    return f"{float(f'{seconds / each:.1g}'):g} {unit}"
 
 
 def estimate(prepared: Sweep) -> Estimate:

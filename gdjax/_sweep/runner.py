@@ -19,6 +19,7 @@ from gdjax._sweep.plan import Plan, axis_length
 from gdjax._util.errors import unknown
 
 BLOCK_STEPS = 2**26  # in a call: a fraction of a second
+TILE = 64  # descents that the native kernel records at once, at the most
 LEAST_STEPS = 2**17  # times dimensions: as long as a call takes besides, or longer
 
 

@@ -9,7 +9,7 @@ import inspect
 import math
 import operator
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
@@ -22,6 +22,7 @@ Rule = Callable[[str, Any], Any]
 
 NO_NUMBERS = str | bytes | bool | complex | None
 MOST = 2**31 - 1  # of what is counted, within compiled code in 32 bits
+SEEDS = 2**32 - 1  # JAX's random keys take no more bits without float64
 
 
 class Limits(NamedTuple):
@@ -139,6 +140,15 @@ def as_count(name: str, value: Any, least: int, most: int = MOST) -> int:
     return number
 
 
+def as_seed(value: Any) -> int:
+    """``value`` as a seed.
+
+    Raises:
+        ArgumentError: anything but a whole number of 32 bits.
+    """
+    return as_count("seed", value, 0, SEEDS)
+
+
 def count(least: int = 0, most: int = MOST) -> Rule:
     """The rule of what is counted."""
     return lambda name, value: as_count(name, value, least, most)
@@ -202,6 +212,13 @@ def text(name: str, value: Any) -> str:
     """The rule of a text."""
     if not isinstance(value, str) or "\0" in value:
         raise refused(name, "be a text", value)
+    return value
+
+
+def texts(name: str, value: Any) -> Sequence[str]:
+    """The rule of a list of texts."""
+    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        raise refused(name, "be a list of texts", value)
     return value
 
 

@@ -217,3 +217,15 @@ def aligned(rows: Sequence[Sequence[str]], width: int | None = None) -> str:
         for row in rows
     )
     return "\n".join(line.rstrip() for line in lines)
+
+
+def duration(seconds: float) -> str:
+    """A time in one digit, for more would be more than is known.
+
+    Example:
+        >>> duration(0.0123), duration(140.0), duration(4.3e5)
+        ('0.01 s', '2 min', '100 h')
+    """
+    units = [(s, unit) for s, unit in ((3600, "h"), (60, "min")) if seconds >= 2 * s]
+    each, unit = units[0] if units else (1, "s")
+    return f"{float(f'{seconds / each:.1g}'):g} {unit}"

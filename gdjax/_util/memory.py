@@ -7,8 +7,7 @@ from gdjax._util.errors import ArgumentError
 SHARE = 0.8  # of the free memory, or of the free disk, that may be asked for
 NEGLIGIBLE_BYTES = 2**20  # bytes not worth a question: the answer takes as long as a short descent
 
-MOST = 2**31 - 1  # whatever is counted in a kernel is a 32-bit integer
-
+STARTUP = 25 * 10**8  # bytes of addresses that JAX needs to begin, most of which it never touches
 CGROUP = Path("/sys/fs/cgroup")  # of a container, as its processes see it; Linux alone has one
 
 
@@ -42,16 +41,36 @@ def _room_in_container() -> int | None:
 
 def _room_in_process() -> int | None:
     """Bytes that may still be added to the addresses of this process; None without a limit."""
+    limit = _limit_of_process()
+    if limit is None:
+        return None
+    import psutil
+
+    return max(limit - psutil.Process().memory_info().vms, 0)
+
+
+def _limit_of_process() -> int | None:
+    """Bytes of addresses that this process may have; None without a limit."""
     try:
         import resource  # Windows has none
     except ImportError:
         return None
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit == resource.RLIM_INFINITY:
-        return None
-    import psutil
+    return None if limit == resource.RLIM_INFINITY else limit
 
-    return max(limit - psutil.Process().memory_info().vms, 0)
+
+def check_startup() -> None:
+    """Refuse to load JAX where its C++ would end the process, which nothing in Python can tell.
+
+    Raises:
+        MemoryError: the process may not have that many addresses.
+    """
+    limit = _limit_of_process()
+    if limit is not None and limit < STARTUP:
+        raise MemoryError(
+            f"JAX needs {size(STARTUP)} of addresses to begin, and this process may have "
+            f"{size(limit)}: raise the limit, ulimit -v {STARTUP // 1024} or more"
+        )
 
 
 def check_fits(need: int, what: str, advice: str) -> None:

@@ -27,6 +27,7 @@ from gdjax._inputs import (
     default_dtype,
     objective_at,
 )
+from gdjax._util.arguments import NOT_NEGATIVE, as_seed, flag, gate, number
 from gdjax._util.memory import check_fits
 from gdjax._util.types import PyTree
 from gdjax.certificates.conversion import Conversion, convention, difference
@@ -46,6 +47,7 @@ LIMITS = {"state": 8.0, "history": 64.0}
 NUMBERS_SEEN = 16  # held for each start, step and component: eight seen, four drawn, and copies
 
 
+@gate(tolerance=number(NOT_NEGATIVE), schedule=flag)
 def certify_equivalence(
     a: OptimizerLike,
     b: OptimizerLike,
@@ -97,8 +99,9 @@ def certify_equivalence(
         >>> late.verdict, late.trials[0].first
         ('different', 281)
     """
-    steps, seed = as_count("steps", steps, 1), as_count("seed", seed, 0)
+    steps, seed = as_count("steps", steps, 1), as_seed(seed)
     objective = objective_at(objective, starts)
+    objective.value_and_gradient(gradient)  # refuses what is no side
     points = given_or_drawn(objective, starts, seed)
     _check_memory(len(points), steps, objective.dim)
     with default_dtype(dtype):

@@ -187,7 +187,14 @@ class Estimators:
         """
         unit, rng = Unit.of(dtype), np.random.default_rng(seed)
         parts, begun, n = [], time.monotonic(), 0
-        bar = tqdm(total=len(points), delay=DELAY, leave=False, unit=" points", file=sys.stderr)
+        bar = tqdm(
+            total=len(points),
+            disable=None,
+            delay=DELAY,
+            leave=False,
+            unit=" points",
+            file=sys.stderr,
+        )
         with default_dtype("float64"), bar:
             for at in self._chunks(points):
                 if parts and time.monotonic() - begun > SECONDS:

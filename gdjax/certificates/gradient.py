@@ -5,7 +5,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from gdjax._inputs import DType, ObjectiveLike, as_count, as_dtype
+from gdjax._inputs import DType, ObjectiveLike, as_dtype
+from gdjax._util.arguments import as_seed
 from gdjax._util.errors import ArgumentError
 from gdjax._util.types import PyTree
 from gdjax.certificates import host
@@ -182,7 +183,7 @@ def _certify(
     dtype: DType, own: Own, seed: int, *asked: Any, args: PyTree, traceable: bool | None
 ) -> GradientReport:
     dtype = as_dtype(dtype) or "float64"
-    seed = as_count("seed", seed, 0)
+    seed = as_seed(seed)
     with jax.enable_x64(True):  # whatever is traced, data that are closed over included
         problem = pose(*asked, seed=seed, args=args, traceable=traceable)
     if problem.on_host:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax._inputs import as_count
+from gdjax._util.arguments import as_seed
 from gdjax._util.errors import ArgumentError, first_line
 from gdjax._util.types import Function, PyTree
 from gdjax.certificates import laws
@@ -81,7 +82,7 @@ def check_rule(
     Reference:
         ``test_rrule`` and ``test_frule`` of ChainRulesTestUtils.jl do the like in Julia.
     """
-    points, seed = as_count("points", points, 0), as_count("seed", seed, 0)
+    points, seed = as_count("points", points, 0), as_seed(seed)
     if order not in (1, 2):
         raise ArgumentError(f"order must be 1 or 2, got {order!r:.200}")
     own = Own(rtol, atol).check()

@@ -14,7 +14,7 @@ from gdjax.objectives.domains import is_tree, middle_of, pairs_of
 from gdjax.objectives.structure import Structure, is_flat
 
 DECADES = 8  # how far a domain shrinks towards a point where the function may be alive
-NUMBERS_KEPT = 100  # at each point and component: above all differences over twenty steps, twice
+NUMBERS_KEPT = 400  # at each point and component: differences over twenty steps, and their like
 
 
 class Sample(NamedTuple):

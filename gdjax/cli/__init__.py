@@ -48,6 +48,12 @@ def command() -> None:
     elif words[0] in LISTS:
         _say(find(words[0])(words[1:]))
     else:
+        from gdjax._util.memory import check_startup
+
+        try:
+            check_startup()
+        except MemoryError as error:
+            sys.exit(f"gdjax {words[0]}: out of memory: {error}")
         from gdjax.cli import app
 
         app.main()

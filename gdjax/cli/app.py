@@ -72,10 +72,10 @@ def _job(command: str, tracebacks: bool) -> tuple[Callable[[DictConfig], None], 
         running[:] = [path]
         try:
             asked = settings.read(command, OmegaConf.to_container(config, resolve=True))
-            folder = OutputFolder(Path(os.path.relpath(path)), config.get("plot"))
+            folder = OutputFolder(Path(os.path.relpath(path)), config.get("plot"), config)
             code = find(command)(asked, folder)
             if code is not None:  # it has not only told what it would do
-                folder.config(config)
+                folder.config()
         except Exception as error:
             if tracebacks or isinstance(error, BrokenPipeError):
                 raise

@@ -22,7 +22,6 @@ def certify(asked: Certify, folder: OutputFolder) -> int:
     Where the config has no learning rate it is 1/L on each, with L the largest curvature at the
     starts.
     """
-    del folder  # the log is all that a certificate leaves
     reports, rows = [], [("objective", "dtype", "point", "carried", "steps that count", "verdict")]
     for objective in make_objectives(asked):
         points = given_or_drawn(objective, asked.starts, asked.seed)
@@ -38,6 +37,7 @@ def certify(asked: Certify, folder: OutputFolder) -> int:
             trial = report.trials[0]
             numbers = f"{trial.ulps:.3g}", f"{trial.carried:.3g}", trial.evidence
             rows.append((objective.name, dtype, *numbers, report.verdict))
+    folder.config()
     log.info(table(rows))
     for report in reports:
         if report.trials[0].verdict == "undecided":

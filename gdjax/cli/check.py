@@ -20,7 +20,7 @@ def check(asked: Check, folder: OutputFolder) -> int:
     One objective gets its whole table, of several only those whose gradient is not right.
     """
     if asked.rule is not None:
-        return _check_rule(asked)
+        return _check_rule(asked, folder)
     for key in ("args", "pullback"):
         if getattr(asked, key) is not None:
             raise ArgumentError(f"{key} belongs to a rule: give rule=my_file.py:f")
@@ -36,6 +36,7 @@ def check(asked: Check, folder: OutputFolder) -> int:
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # XLA compiles outside Python's lock
         for report in pool.map(certify, [(f, kind) for f in objectives for kind in kinds]):
             reports.append(report)
+            folder.config()
             log.info("%s", report if len(objectives) == 1 or not report.ok else report.line)
     for report in reports if asked.draw else ():
         from gdjax import plotting  # not every call draws
@@ -52,7 +53,7 @@ def check(asked: Check, folder: OutputFolder) -> int:
     return 0 if all(report.ok for report in reports) else 1
 
 
-def _check_rule(asked: Check) -> int:
+def _check_rule(asked: Check, folder: OutputFolder) -> int:
     """Certify a rule, with the arguments that a file holds; 1 if it breaks a law."""
     if asked.args is None:
         raise ArgumentError("rule needs args: give args=my_file.py:args, what to call it with")
@@ -62,6 +63,7 @@ def _check_rule(asked: Check) -> int:
         fn = (fn, find(asked.pullback, "pullback"))
     given = args if isinstance(args, tuple) else (args,)
     report = check_rule(fn, *given, order=asked.order, seed=asked.seed)
+    folder.config()
     log.info("%s", report)
     if not report.ok:
         log.error("wrong: %s", report.line)

@@ -8,7 +8,7 @@ import numpy as np
 from gdjax import objectives, optimizers, starts
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.memory import check_fits
-from gdjax.cli.kinds import whole
+from gdjax.cli.kinds import OPEN, whole
 from gdjax.cli.settings import Certify, Descending, Sweep
 
 
@@ -19,7 +19,7 @@ def picked(asked: Any, *keys: str) -> dict[str, Any]:
 
 def filled(node: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a choice without those that a config leaves open, which its maker tells."""
-    return {key: value for key, value in node.items() if value != "???"}
+    return {key: value for key, value in node.items() if value != OPEN}
 
 
 def make_objective(asked: Any) -> objectives.Objective:

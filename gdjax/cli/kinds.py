@@ -5,10 +5,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gdjax._util.arguments import MOST
 from gdjax._util.errors import ArgumentError, check_known
-from gdjax._util.memory import MOST
 
-SEEDS = 2**32 - 1  # JAX's random keys take no more bits without float64
+OPEN = "???"  # what a config leaves open
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def chosen(group: str, example: str, *by: str) -> Kind:
 
     def rule(name: str, value: Mapping[str, Any]) -> None:
         mapping("").rule(name, value)
-        if not any(isinstance(value.get(key), str) and value[key] for key in by):
+        if not any(TEXT.fits(value.get(key)) and value[key] != OPEN for key in by):
             raise _must(f"{name}.{by[0]}", f"the name of one {group}", value.get(by[0]))
 
     words = f"one {group} with its settings, chosen as {example}"

@@ -5,13 +5,14 @@ import csv
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
+from gdjax._util.errors import StorageError
 from gdjax._util.files import whole
 
 log: logging.Logger = logging.getLogger(__name__)
@@ -23,17 +24,25 @@ LONGEST = 200  # bytes of a file's name, of the 255 that a system takes
 class OutputFolder:
     """A folder that is made with the first file, after everything has been computed.
 
+    The config stands beside whatever lies there: no other file has its name before.
+
     Args:
         path: where it is.
         plot: the settings of its pictures: ``format`` is ``png``, ``svg`` or ``pdf``, ``dpi`` dots
             per inch.
+        config: the config that its files come from.
 
     Raises:
         ArgumentError: another format, or no positive number of dots.
     """
 
-    def __init__(self, path: Path, plot: Mapping[str, Any] | None = None) -> None:
-        self.path = path
+    def __init__(
+        self,
+        path: Path,
+        plot: Mapping[str, Any] | None = None,
+        config: DictConfig | None = None,
+    ) -> None:
+        self.path, self._config = path, config
         self._format, self._dpi = "png", 150
         if plot is not None:
             self._format, self._dpi = plot["format"], plot["dpi"]
@@ -41,14 +50,22 @@ class OutputFolder:
 
             plotting.check_output(self._format, self._dpi)
 
-    def place(self, name: str) -> Path:
-        """Where a file of this name goes."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        return self.path / name
+    @contextlib.contextmanager
+    def file(self, name: str) -> Iterator[Path]:
+        """Where a file is to be written, which has this name once it is whole.
 
-    def file(self, name: str) -> contextlib.AbstractContextManager[Path]:
-        """Where a file is to be written, which has this name once it is whole."""
-        return whole(self.place(name))
+        Raises:
+            StorageError: the disk does not take it.
+        """
+        file = self.path / name
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with whole(file) as partial:
+                yield partial
+                self.config()
+        except OSError as error:
+            place = error.filename or file
+            raise StorageError(f"cannot write to {place}: {error.strerror or error}") from error
 
     def pictures(self, figures: Mapping[str, Any]) -> list[str]:
         """Save figures by name; returns the names of the files."""
@@ -81,10 +98,12 @@ class OutputFolder:
         with self.file("summary.json") as file:
             file.write_text(json.dumps(summary, indent=2) + "\n")
 
-    def config(self, config: DictConfig) -> None:
-        """Write the config that all of this came from."""
-        with self.file("config.yaml") as file:
-            OmegaConf.save(config, file, resolve=True)
+    def config(self) -> None:
+        """Write the config that all of this comes from, unless it is there."""
+        config, self._config = self._config, None
+        if config is not None:
+            with self.file("config.yaml") as file:
+                OmegaConf.save(config, file, resolve=True)
 
     def tell(self, names: Iterable[str]) -> None:
         """Say where the files of these names are."""

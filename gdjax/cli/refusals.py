@@ -14,6 +14,7 @@ from gdjax._util.files import whole
 from gdjax.cli.settings import RENAMED, renamed
 
 REFUSED = (ArgumentError, HydraException, OmegaConfBaseException, OSError)
+UNMAPPED = "failed to map segment"  # of a library that no longer fits into the addresses
 NO_KEY = (ConfigKeyError, ConfigAttributeError)
 
 
@@ -39,7 +40,8 @@ def refuse(command: str, error: Exception, folder: Path | None = None) -> NoRetu
 
 def _failed(error: Exception, folder: Path | None) -> str:
     """What a person is told of an error that is no bad call: memory, or a fault in a program."""
-    if isinstance(error, MemoryError) or str(error).startswith("RESOURCE_EXHAUSTED"):
+    of_memory = str(error).startswith("RESOURCE_EXHAUSTED") or UNMAPPED in str(error)
+    if isinstance(error, MemoryError) or of_memory:
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"in {last.name}, {Path(last.filename).name}:{last.lineno}"
         return f"out of memory: {said(error) if str(error) else where}"
@@ -66,8 +68,7 @@ def _told(command: str, error: Exception, cause: BaseException | None) -> Argume
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         return unknown(group, name, error.options)
     if isinstance(error, OSError) and not isinstance(error, HydraException):
-        place = error.filename or "the outputs"
-        return ArgumentError(f"cannot write to {place}: {error.strerror or error}")
+        return _of_the_disk(error)
     if isinstance(error, OverrideParseException):
         return _unreadable(error)
     if command == "certify" and str(error).startswith("Multiple values for optimizer@"):
@@ -77,6 +78,18 @@ def _told(command: str, error: Exception, cause: BaseException | None) -> Argume
     if isinstance(cause, NO_KEY) and isinstance(cause.parent_node, DictConfig):
         return _no_setting(str(cause.full_key), [str(k) for k in cause.parent_node if k != "hydra"])
     return None
+
+
+def _of_the_disk(error: OSError) -> ArgumentError:
+    """The error for what the disk refuses; gdjax's own files say themselves where that happens.
+
+    What is left to write then is Hydra's folder of a job, and text without a file.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    making = any(frame.name in ("mkdir", "makedirs") for frame in frames)
+    told = "write to" if making or error.filename is None else "read"
+    place = error.filename or "the outputs"
+    return ArgumentError(f"cannot {told} {place}: {error.strerror or error}")
 
 
 def _unreadable(error: OverrideParseException) -> ArgumentError:

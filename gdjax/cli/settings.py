@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
+from gdjax._util.arguments import SEEDS
 from gdjax._util.errors import ArgumentError, unknown
 from gdjax.cli import kinds
-from gdjax.cli.kinds import FLAG, NULL, NUMBER, PATH, SEEDS, TEXT, Kind, whole
+from gdjax.cli.kinds import FLAG, NULL, NUMBER, PATH, TEXT, Kind, whole
 
 # What settings were called in configs that were written before.
 RENAMED = {

@@ -68,10 +68,10 @@ def sweep(asked: settings.Sweep, folder: OutputFolder) -> int | None:
     pictures = plotting.sweep_pictures(found, objective, plots) if plots != [] else {}
     summary["pictures"] = folder.pictures(pictures)
     names = [*summary["pictures"]]
-    if asked.parquet:
-        names.append("results.parquet")
-        results.to_parquet(store, folder.place("results.parquet"))
     folder.summary(summary)
+    if asked.parquet:
+        table = results.to_parquet(store, folder.path / "results.parquet")
+        names.append(table.name)
     log.info(_sweep_table(summary))
     folder.tell(names)
     log.info("%s", store)

@@ -10,10 +10,9 @@ import numpy as np
 
 from gdjax import optimizers as lookup
 from gdjax._inputs import DType, as_count, as_dtype, cannot_descend, default_dtype
-from gdjax._util.arguments import flag
+from gdjax._util.arguments import as_seed, flag
 from gdjax._util.errors import ArgumentError
-from gdjax._util.memory import check_fits
-from gdjax.comparison import external
+from gdjax.comparison import cost, external
 from gdjax.comparison.entrants import as_entrants, as_objectives
 from gdjax.comparison.evaluations import Entrant, curves, evaluations_to, visits
 from gdjax.comparison.ranges import Range, chosen_ranges, draw
@@ -108,10 +107,12 @@ def rank(
     Reference:
         Moré & Wild 2009, Benchmarking derivative-free optimization algorithms, section 2.
     """
-    counts = {"budget": budget, "trials": trials, "starts": starts, "held_out": held_out}
-    for name, number in (counts | {"seeds": seeds}).items():
+    counts = {
+        "budget": budget, "trials": trials, "starts": starts, "held_out": held_out, "seeds": seeds,
+    }  # fmt: skip
+    for name, number in counts.items():
         as_count(name, number, 2 if name == "budget" else 1)
-    as_count("seed", seed, 0)
+    as_seed(seed)
     together, progress = flag("together", together), flag("progress", progress)
     dtype = as_dtype(dtype) or "float64"
     chosen, entrants = as_objectives(objectives), as_entrants(optimizers)
@@ -127,39 +128,12 @@ def rank(
         with default_dtype(dtype):
             validate(f, numbers=False)
     asked = _Asked(budget, trials, seeds, _precisions(tau), gradient, dtype, together)
-    _check_memory(asked, starts, held_out, chosen, entrants)
+    costs = len(asked.tau) + 2
+    cost.check_memory(counts, costs, costs + len(TARGETS), chosen.values(), entrants.values())
+    cost.tell_time(counts, chosen.values(), len(entrants), sum(map(bool, searched.values())))
     arenas = [_arena(f, starts, held_out, seeds, seed) for f in chosen.values()]
     named = dict(zip(chosen, arenas, strict=True))
     return _ranking(asked, named, entrants, searched, seed, progress)
-
-
-def _check_memory(
-    asked: _Asked,
-    starts: int,
-    held_out: int,
-    chosen: Mapping[str, Objective],
-    entrants: Mapping[str, Entrant],
-) -> None:
-    """Refuse a ranking that would not fit, before its starts are drawn.
-
-    What counts is drawn points, settings and their costs, curves of the budget's length, and the
-    costs of all that is scored.
-    """
-    s, t, h, dim = asked.seeds, asked.trials, held_out, max(f.dim for f in chosen.values())
-    tuned = [e for e in entrants.values() if isinstance(e, lookup.Optimizer)]
-    step_by_step = any(any(visits(e, f.structure)) for e in tuned for f in chosen.values())
-    at_once = max(starts * t, h * s) if step_by_step else h * s
-    costs = len(asked.tau) + 2
-    parts = {
-        f"seeds={s:,}, starts={starts:,} and held_out={h:,}": 6 * (s * starts + h) * dim,
-        f"trials={t:,}, starts={starts:,} and seeds={s:,}": t * (starts * costs + 4 * s),
-        f"budget={asked.budget:,}": 3 * asked.budget * (at_once + dim + 1),
-        f"seeds={s:,} and held_out={h:,}": (
-            len(chosen) * len(entrants) * s * h * (len(TARGETS) + costs)
-        ),
-    }
-    for what, numbers in parts.items():
-        check_fits(8 * numbers, f"a ranking with {what}", "take less of these")
 
 
 def _precisions(tau: Sequence[float]) -> np.ndarray:

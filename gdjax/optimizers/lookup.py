@@ -13,9 +13,9 @@ import jax
 import optax
 from jaxtyping import ArrayLike
 
-from gdjax._util.arguments import refused
+from gdjax._util.arguments import MOST, refused
 from gdjax._util.errors import ArgumentError, check_known, first_line
-from gdjax._util.memory import MOST, check_fits
+from gdjax._util.memory import check_fits
 from gdjax._util.plugins import Plugins
 from gdjax._util.types import PyTree
 from gdjax.optimizers import averaging, momentum, noise, schedules

@@ -137,6 +137,8 @@ class Tree:
     def seeds(self) -> dict[str, int]:
         """The integer seeds by their dotted names; they are no leaves."""
         found = {}
+        if all(type(value) is float for value in self.hyperparameters.values()):
+            return found  # the usual case, in a tenth of the time
         for path, part in _parts_of(self.hyperparameters):
             if isinstance(part, Tree):
                 found |= {f"{_name(path)}.{name}": seed for name, seed in part.seeds.items()}
@@ -369,6 +371,9 @@ def checked(name: str, value: PyTree) -> PyTree:
     Raises:
         ArgumentError: what is no number, or one that lies elsewhere.
     """
+    limits = LIMITS.get(name)
+    if type(value) is float and limits and not limits.whole and limits.low < value < limits.high:
+        return value  # the usual case, in a tenth of the time
     if isinstance(value, Tracer):
         return value
     if callable(value) and not isinstance(value, type) and _scheduled(name):
@@ -381,7 +386,6 @@ def checked(name: str, value: PyTree) -> PyTree:
         if not number.is_integer() or not 0 <= number < 2**32:
             raise refused("seed", "be a whole number, at least 0 and below 2³²", value)
         return value if isinstance(value, np.ndarray | np.generic | jax.Array) else int(number)
-    limits = LIMITS.get(name)
     if limits is not None and not limits.hold(numbers):
         raise ArgumentError(f"{name} must {limits}, got {value!s:.200}")
     if numbers.ndim or (limits is not None and limits.whole):

@@ -16,11 +16,12 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 from zarr.codecs import BloscCodec
 
+from gdjax._util.arguments import flag, gate, maybe, place, texts
 from gdjax._util.errors import ArgumentError, DamageError, StorageError, unknown
 from gdjax._util.version import __version__
 from gdjax.results.checked import HEAD, SIZE, CheckedFolder, identity_digest
 from gdjax.results.layout import Coordinate, Layout, Variable, dataset, labels
-from gdjax.results.provenance import numbers, to_json
+from gdjax.results.provenance import holdable, numbers, to_json
 
 # What a store's names and codes mean. It goes up by one whenever a variable, a dim, an outcome or
 # an attr is renamed or means something else: an older store is refused then, and never misread.
@@ -30,6 +31,7 @@ FILE_BYTES = 1 << 24  # uncompressed, in one file: larger ones are no faster
 CODEC = BloscCodec(cname="zstd", clevel=2, shuffle="bitshuffle")
 
 
+@gate(path=place, variables=maybe(texts), flat=flag)
 def open_results(
     path: str | os.PathLike[str], *, variables: Sequence[str] | None = None, flat: bool = False
 ) -> xr.Dataset:
@@ -43,8 +45,8 @@ def open_results(
 
     Returns:
         The variables with leading dims ``start`` and one an axis. Cells that are not finished
-        hold NaN and −1 (an outcome is never −1), and the attr ``complete`` says whether there
-        are none.
+        hold NaN and −1 (an outcome is never −1), and the attr ``complete`` is 1 where there are
+        none, and else 0.
 
     Raises:
         ArgumentError: no store there, one that another format of gdjax's wrote, or no such
@@ -60,7 +62,7 @@ def open_results(
         >>> store = Store.create(tempfile.mkdtemp(), layout)
         >>> results = open_results(store.path)
         >>> dict(results["outcome"].sizes), results.attrs["complete"]
-        ({'start': 5, 'momentum': 2}, False)
+        ({'start': 5, 'momentum': 2}, 0)
     """
     group = open_group(Path(path))
     layout = read_layout(group)
@@ -82,6 +84,7 @@ def read_results(
         if name not in layout.variables:
             raise unknown("variable", name, layout.variables)
     names = layout.variables if variables is None else variables
+    shape = {"dims": dict(layout.dims)}
     if not flat:
         arrays = {name: np.asarray(stored(group, name)[...]) for name in names}
         return dataset(layout, arrays, complete)
@@ -97,7 +100,7 @@ def read_results(
             else (c.dims, c.values, labels(c))
             for name, c in layout.coordinates.items()
         },
-        {**layout.attrs, "layout": json.dumps({"dims": dict(layout.dims)}), "complete": complete},
+        holdable({**layout.attrs, "layout": json.dumps(shape), "complete": complete}),
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import zarr
 
+from gdjax._util.arguments import gate, place
 from gdjax._util.display import Card, shown
 from gdjax._util.errors import DamageError
 from gdjax.results.checked import CheckedFolder, Damage, identity_digest
@@ -59,6 +60,7 @@ class Verification(NamedTuple):
         )  # fmt: skip
 
 
+@gate(path=place)
 def verify(path: str | os.PathLike[str]) -> Verification:
     """Read a store whole, and hold every file against the digest that was kept of it.
 

@@ -16,7 +16,7 @@ from gdjax._descent.outcomes import Outcome
 from gdjax._util.display import Card, shown
 from gdjax._util.errors import ArgumentError
 from gdjax.objectives.structure import component_names
-from gdjax.results.provenance import numbers, provenance, to_json
+from gdjax.results.provenance import holdable, numbers, provenance, to_json
 
 
 @runtime_checkable
@@ -385,7 +385,7 @@ def dataset(layout: Layout, arrays: Mapping[str, np.ndarray], complete: bool = T
             coordinates[name] = xr.Variable(c.dims, np.asarray(c.values[:]), labels(c))
     # All at first as coordinates: to align and merge two sides takes twice as long.
     whole = xr.Coordinates({**variables, **coordinates}, indexes).to_dataset()
-    whole.attrs = {**layout.attrs, "complete": complete}
+    whole.attrs = holdable({**layout.attrs, "complete": complete})
     whole = whole.reset_coords(list(variables))
     return whole if tuple(layout.dims) == layout.order else whole.transpose(*layout.order, ...)
 

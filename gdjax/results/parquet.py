@@ -5,10 +5,12 @@ import math
 import os
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from gdjax._util.arguments import gate, place
 from gdjax._util.errors import ArgumentError, StorageError
 from gdjax._util.files import whole
 from gdjax.results.folder import open_results
@@ -18,6 +20,11 @@ GROUP_BYTES = 1 << 26  # of results in one row group: what is in memory at a tim
 TRAILING = ("record", "component", "known_minimum")
 
 
+def _results(name: str, value: Any) -> xr.Dataset | str | os.PathLike[str]:
+    return value if isinstance(value, xr.Dataset) else place(name, value)
+
+
+@gate(results=_results, file=place)
 def to_parquet(results: xr.Dataset | str | os.PathLike[str], file: str | os.PathLike[str]) -> Path:
     """Write results as a Parquet table with one row a cell; a file of that name is replaced.
 

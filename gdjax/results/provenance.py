@@ -52,6 +52,25 @@ def numbers(attrs: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _number(value) for name, value in attrs.items()}
 
 
+def holdable(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """Attrs as netCDF holds them too: numbers, text, lists of either, and the rest as JSON.
+
+    None is left out, and truth values are 1 and 0.
+
+    Example:
+        >>> holdable({"domain": [[-1, 1]], "seed": None, "complete": True, "shape": [3, 3]})
+        {'domain': '[[-1, 1]]', 'complete': 1, 'shape': [3, 3]}
+    """
+    return {name: _holdable(value) for name, value in attrs.items() if value is not None}
+
+
+def _holdable(value: Any) -> Any:
+    if isinstance(value, bool):
+        return int(value)
+    flat = isinstance(value, list) and all(type(item) in (int, float, str) for item in value)
+    return value if flat or isinstance(value, str | int | float) else json.dumps(to_json(value))
+
+
 def _number(value: Any) -> Any:
     if isinstance(value, list):
         return [_number(item) for item in value]
