@@ -294,9 +294,7 @@ def a_slice_through_the_last_point_along_the_axes_that_are_asked():
     hill, flat, _ = figure.axes
     x, y, z = np.ma.compress_rows(p.faces(hill.collections[0]).reshape(-1, 3)).T
     np.testing.assert_allclose(z, depth(y, 2.0, x), rtol=1e-4, atol=1e-3)
-    np.testing.assert_allclose(
-        p.data(p.line(flat, "path:  minimum, not listed")), path[:, [2, 0]]
-    )
+    np.testing.assert_allclose(p.data(p.line(flat, "path:  minimum, not listed")), path[:, [2, 0]])
     (ring,) = p.dots(flat, "local minimum")  # the other one lies outside the slice
     np.testing.assert_allclose(ring.get_offsets(), [[1.0, 0.5]])
     dots = hill.get_lines()[0].get_data_3d()  # on the surface of the slice, not at its values
