@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgba
+from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
 import gdjax
 from gdjax import objectives
@@ -68,6 +69,21 @@ BALL, ADAM = "heavy_ball(learning_rate=0.1)", "adam(learning_rate=0.2)"
 BLUE, PINK = "#0072B2", "#CC79A7"  # of the heavy ball and of Adam, in every picture
 
 
+def runs(axes, colour, rim=None):
+    """The straight pieces of a path in three dimensions, ``(n, 2, 3)``: in sight, and behind."""
+    drawn = [
+        (lines.get_linewidth()[0], np.asarray(lines._segments3d))
+        for lines in axes.collections
+        if isinstance(lines, Line3DCollection) and len(lines._segments3d)
+        and same_colour(lines._edgecolors[0][:3], colour)
+    ]  # fmt: skip
+    none = np.zeros((0, 2, 3))
+    return tuple(
+        np.concatenate([none, *(found for width, found in drawn if width == wanted)])
+        for wanted in (1.8, 1.2)
+    )
+
+
 def trajectory(points, fn=height, outcome=Outcome.CONVERGED):
     points = np.asarray(points, float)
     values = jnp.asarray(fn(*points.T), float)
@@ -81,9 +97,10 @@ PATHS = {
     ADAM: trajectory(LOST_PATH, outcome=Outcome.NONFINITE),
     BALL: trajectory(STAYS),
 }
-# The points in sight span [-2, 5] × [-0.6, 2.2]; the margin is 0.12 of that on each side.
-WINDOW = np.array([[-2.84, 5.84], [-0.936, 2.536]])
-BORDER = LEAVES[2] + 0.336 / 2.9 * (LEAVES[3] - LEAVES[2])  # where it crosses y = -0.936
+# The points in sight span [-2, 5] × [-0.6, 2.2], which is made 0.75 as high as it is wide; the
+# margin is 0.12 of that on each side.
+WINDOW = np.array([[-2.84, 5.84], [-2.455, 4.055]])
+BORDER = LEAVES[2] + 1.855 / 2.9 * (LEAVES[3] - LEAVES[2])  # where it crosses y = -2.455
 
 
 # Sweeps

@@ -131,8 +131,10 @@ def contours_with_their_key_and_the_minima():
     _, flat, key = drawn_comparison().axes
     assert_contours(flat, p.WINDOW)
     assert (flat.get_xlabel(), flat.get_ylabel()) == ("$a_{1}$", r"$\theta$")
-    (rings,) = p.dots(flat, "known minimum")
-    np.testing.assert_allclose(rings.get_offsets(), p.MINIMA)
+    for kind, at, is_filled in (("global", p.MINIMA[:1], True), ("local", p.MINIMA[1:], False)):
+        (mark,) = p.dots(flat, f"{kind} minimum")
+        np.testing.assert_allclose(mark.get_offsets(), at)
+        assert bool(len(mark.get_facecolors())) == is_filled
     assert key.get_title() == "f"
     levels = flat.collections[0].levels
     ticks = [tick for tick in key.get_yticks() if levels[0] <= tick <= levels[-1]]
@@ -147,23 +149,25 @@ def each_path_in_its_colour_up_to_where_it_leaves():
     hill, flat, _ = figure.axes
     lost = p.ADAM + ":  nonfinite"
     cut = np.vstack([p.LEAVES[:3], p.BORDER])
-    for label, colour, path, inside in ((BALL, BLUE, p.STAYS, 5), (lost, PINK, cut, 3)):
+    ball = BALL + ":  minimum, not listed"
+    for label, colour, path, inside in ((ball, BLUE, p.STAYS, 5), (lost, PINK, cut, 3)):
         whole = p.line(flat, label)
         np.testing.assert_allclose(p.data(whole), path, atol=1e-5)
         of_it = [x for x in flat.get_lines() if same_colour(x.get_color(), colour)]
         np.testing.assert_allclose(p.data(of_it[1]), path[:inside], atol=1e-5)
         assert [x.get_marker() for x in of_it] == ["None", "."]
         assert of_it[1].get_linestyle() == of_it[0].get_marker() == "None"
-        draped, steps = (x for x in hill.get_lines() if same_colour(x.get_color(), colour))
-        x, y, z = (np.asarray(part) for part in draped.get_data_3d())
-        np.testing.assert_allclose(np.stack([x, y], axis=1)[::12], path, atol=1e-5)
-        np.testing.assert_allclose(z, p.height(x, y), atol=2e-3)
-        middle = np.stack([x, y], axis=1)[6::12]  # half way between two points
-        np.testing.assert_allclose(middle, (path[:-1] + path[1:]) / 2, atol=1e-5)
-        x, y, z = (np.asarray(part) for part in steps.get_data_3d())
-        np.testing.assert_allclose(np.stack([x, y], axis=1), path[:inside], atol=1e-5)
-        np.testing.assert_allclose(z, p.height(x, y), atol=2e-3)
-    assert p.entries(figure) == [lost, BALL, "known minimum", "start", "end"]
+        at = np.column_stack([path, p.height(*path.T)])
+        straight = [  # in twelve pieces
+            [at[k] + (at[k + 1] - at[k]) * (i + j) / 12 for j in (0, 1)]
+            for k in range(len(at) - 1) for i in range(12)
+        ]  # fmt: skip
+        pieces = sorted(np.concatenate(p.runs(hill, colour)).tolist())
+        np.testing.assert_allclose(pieces, sorted(np.array(straight).tolist()), atol=2e-3)
+        (steps,) = (x for x in hill.get_lines() if same_colour(x.get_color(), colour))
+        for spot in np.transpose(steps.get_data_3d()):  # all that no hill hides
+            assert np.isclose(at[:inside], spot, atol=2e-3).all(axis=1).any()
+    assert p.entries(figure) == [lost, ball, "global minimum", "local minimum", "start", "end"]
     handles = figure.legends[0].legend_handles
     assert same_colour(handles[0].get_color(), PINK)
     assert same_colour(handles[1].get_color(), BLUE)
@@ -181,15 +185,82 @@ def stars_at_the_starts_and_at_the_end_that_is_in_sight():
         shown = p.stars(axes)
         for (at, face, edge), (point, colour, rim) in zip(shown, expected, strict=True):
             np.testing.assert_allclose(at[:2], point, atol=1e-5)
-            assert same_colour(face, colour)
-            assert same_colour(edge, rim)
+            assert same_colour(face[:3], colour)  # fainter behind a hill
+            assert same_colour(edge[:3], rim)
             if len(at) == 3:
                 assert at[2] == pytest.approx(p.height(*point), abs=2e-3)
 
 
+@reads("comparison")
+def paths_that_lie_on_each_other_told_apart():
+    beside = {"sgd": p.trajectory(p.STAYS + 0.01), "adam": p.trajectory(p.STAYS[::-1] + 0.1)}
+    _, flat, _ = plotting.comparison(WELLS, {BALL: p.trajectory(p.STAYS), **beside}).axes
+    look = {line.get_label().partition(":")[0]: line.get_linestyle() for line in flat.get_lines()}
+    assert {name: look[name] for name in (BALL, *beside)} == {BALL: "-", "sgd": "--", "adam": "-"}
+
+
+@reads("comparison")
+def right_angles_and_the_whole_bowl_where_both_axes_have_one_unit():
+    bowl = gdjax.Objective(
+        name="bowl", fn=lambda q: (q**2).sum(), domain=[(-5, 5), (-4, 4)],
+        minima=[(0.0, 0.0)], fmin=0.0, saddles=[(9.0, 0.0)],
+    )  # fmt: skip
+    square = lambda x, y: x**2 + y**2  # noqa: E731
+    path = p.trajectory([(4.5, -1.0), (0.0, 0.0)], square)._replace(minimum=jnp.asarray(0))
+    figure = plotting.trajectory(bowl, path)
+    flat = figure.axes[1]
+    assert flat.get_aspect() == 1.0
+    low, high = np.array([flat.get_xlim(), flat.get_ylim()]).T
+    np.testing.assert_allclose(high, -low)  # as far on the other side
+    assert high[0] > 4.5
+    assert p.entries(figure) == ["path:  global minimum", "global minimum", "start", "end"]
+    valley = gdjax.Objective(
+        name="valley", fn=lambda q: q[0] ** 2 + 100 * (q[1] - q[0] ** 2) ** 2,
+        domain=[(-5, 5), (-4, 4)], minima=[(0.0, 0.0)], fmin=0.0, saddles=[(0.5, 0.2)],
+    )  # fmt: skip
+    figure = plotting.trajectory(valley, p.trajectory([(2.0, 4.0), (0.0, 0.0)], square))
+    assert figure.axes[1].get_xlim()[0] > -1.5  # it is no bowl
+    assert "saddle" in p.entries(figure)
+    (cross,) = p.dots(figure.axes[1], "saddle")
+    np.testing.assert_allclose(cross.get_offsets(), [[0.5, 0.2]])
+
+
+@reads("trajectory")
+def a_hill_that_hides_what_is_behind_it():
+    ridge = gdjax.Objective(
+        name="ridge", fn=lambda q: jnp.exp(-(q[0] ** 2)) + 0.01 * q[1] ** 2, domain=[(-4, 4)] * 2
+    )
+    height = lambda x, y: np.exp(-(x**2)) + 0.01 * y**2  # noqa: E731
+    path = [(1.5, 0.5), (1.8, -0.5), (-1.5, 0.0), (-2.5, 0.5)]  # the last step faces the camera
+    figure = plotting.trajectory(ridge, p.trajectory(path, height))
+    seen, behind = p.runs(figure.axes[0], BLUE)
+    assert len(seen) + len(behind) == 3 * 12
+    assert seen[..., 0].max() < 0 < behind[..., 0].max()  # the second step goes through the ridge
+    assert np.isclose(seen[..., 0].min(), -2.5)
+    (_, start, _), (_, end, _) = p.stars(figure.axes[0])
+    assert start[3] < 1 == end[3]
+
+
+@reads("trajectory")
+def ripples_as_fine_as_they_are():
+    def ripples(x, y):
+        return 9 * np.cos(9 * x) + 0.001 * (x**2 + y**2)
+
+    f = gdjax.Objective(
+        name="ripples", fn=lambda q: 9 * jnp.cos(9 * q[0]) + 0.001 * (q @ q), domain=[(-30, 30)] * 2
+    )
+    for reach, points, is_told in ((1.0, 161, False), (12.0, 641, False), (28.0, 641, True)):
+        path = p.trajectory([(-reach, -reach), (reach, reach)], ripples)
+        figure = plotting.trajectory(f, path)
+        window = plotting.landscape.frame(f, [np.asarray(path.points)])
+        ground = plotting.landscape.grid(f, window)
+        assert (ground.z.shape, ground.coarse) == ((points, points), is_told)
+        assert ("ripples" in figure.axes[1].get_title()) == is_told
+
+
 @reads("trajectory")
 def arrows_along_the_long_moves_alone():
-    path = np.vstack([p.STAYS, p.STAYS[-1] + [0.1, 0.0], p.STAYS[-1] + [0.3, 0.2]])
+    path = np.vstack([p.STAYS, p.STAYS[-1] + [0.1, 0.0], p.STAYS[-1] + [0.4, 0.3]])
     figure = plotting.trajectory(WELLS, p.trajectory(path), label="mine")
     at, ways, arrows = p.quiver(figure.axes[1])
     moves = np.diff(path, axis=0)
@@ -201,7 +272,12 @@ def arrows_along_the_long_moves_alone():
         ways, (moves / np.linalg.norm(moves, axis=1, keepdims=True))[far], atol=1e-5
     )
     assert (arrows.angles, arrows.pivot) == ("xy", "middle")
-    assert p.entries(figure) == ["mine", "known minimum", "start", "end"]
+    assert p.entries(figure) == [
+        "mine:  minimum, not listed", "global minimum", "local minimum", "start", "end"
+    ]  # fmt: skip
+    circling = p.STAYS[0] + 0.5 * np.stack([np.cos(np.arange(400)), np.sin(np.arange(400))], axis=1)
+    at, *_ = p.quiver(plotting.trajectory(WELLS, p.trajectory(circling)).axes[1])
+    assert 10 < len(at) <= 16  # else they would cover it
 
 
 @reads("trajectory")
@@ -218,11 +294,11 @@ def a_slice_through_the_last_point_along_the_axes_that_are_asked():
     hill, flat, _ = figure.axes
     x, y, z = np.ma.compress_rows(p.faces(hill.collections[0]).reshape(-1, 3)).T
     np.testing.assert_allclose(z, depth(y, 2.0, x), rtol=1e-4, atol=1e-3)
-    np.testing.assert_allclose(p.data(p.line(flat, "path")), path[:, [2, 0]])
-    (ring,) = p.dots(flat, "known minimum")  # the other one lies outside the slice
+    np.testing.assert_allclose(p.data(p.line(flat, "path:  minimum, not listed")), path[:, [2, 0]])
+    (ring,) = p.dots(flat, "local minimum")  # the other one lies outside the slice
     np.testing.assert_allclose(ring.get_offsets(), [[1.0, 0.5]])
-    draped = hill.get_lines()[0].get_data_3d()  # on the surface of the slice, not at its values
-    np.testing.assert_allclose(draped[2], depth(draped[1], 2.0, draped[0]), rtol=1e-4, atol=1e-3)
+    dots = hill.get_lines()[0].get_data_3d()  # on the surface of the slice, not at its values
+    np.testing.assert_allclose(dots[2], depth(dots[1], 2.0, dots[0]), rtol=1e-4, atol=1e-3)
     assert (flat.get_xlabel(), flat.get_ylabel()) == ("c", "a")
     assert figure.get_suptitle() == "dent   (slice through the last point)"
 
@@ -237,14 +313,15 @@ def a_pole_cut_off_with_the_path_on_top_of_it():
         return np.exp(6 * x) + 4 * y**2 - 3
 
     path = [(3.5, -0.5), (2.0, 0.5), (-3.0, 0.2)]
-    figure = plotting.trajectory(f, p.trajectory(path, wall))
+    figure = plotting.trajectory(f, p.trajectory(path, wall), drape=True)
     hill = figure.axes[0]
     z = p.faces(hill.collections[0])[..., 2]
     window = np.array([hill.get_xlim(), hill.get_ylim()])
     all_of_it = wall(*np.meshgrid(*np.linspace(*window.T, 161).T))
     top = all_of_it.min() + 1e3 * (np.median(all_of_it) - all_of_it.min())
     assert z.max() == pytest.approx(top, rel=1e-3)
-    x, y, on_top = (np.asarray(part) for part in hill.get_lines()[0].get_data_3d())
+    x, y, on_top = np.moveaxis(np.concatenate(p.runs(hill, BLUE)), -1, 0)
+    assert on_top.shape == (2 * 12, 2)  # on the ground all the way
     np.testing.assert_allclose(on_top, np.minimum(wall(x, y), top), rtol=1e-3, atol=1e-2)
     assert figure.axes[1].collections[0].norm.gamma == pytest.approx(0.2)
 
@@ -265,14 +342,15 @@ def a_curve_its_points_tangents_and_minima():
     }  # fmt: skip
     figure = plotting.curve(f, paths)
     (axes,) = figure.axes
-    half = 0.62 * (1.5 + 2.5)  # of what there is to see, and the margin
-    window = (-0.5 - half, -0.5 + half)
+    half = 0.62 * (2.0 + 2.5)  # of the whole bowl, and the margin
+    window = (-0.25 - half, -0.25 + half)
     np.testing.assert_allclose(axes.get_xlim(), window, rtol=1e-6)
     x, y = p.data(axes.get_lines()[0]).T
     np.testing.assert_allclose(x[[0, -1]], window, rtol=1e-6)
     np.testing.assert_allclose(y, bend(x), rtol=1e-4, atol=1e-5)
-    gone = p.ADAM + ":  ends out of sight"
-    for label, colour, path in ((BALL, BLUE, inside), (gone, PINK, outside[:2])):
+    ends = ":  minimum, not listed"
+    gone = p.ADAM + ends + ", out of sight"
+    for label, colour, path in ((BALL + ends, BLUE, inside), (gone, PINK, outside[:2])):
         of_it = [one for one in axes.get_lines() if same_colour(one.get_color(), colour)]
         np.testing.assert_allclose(p.data(of_it[0]), np.stack([path, bend(path)], 1), rtol=1e-5)
         assert of_it[0].get_label() == label
@@ -291,9 +369,9 @@ def a_curve_its_points_tangents_and_minima():
         np.testing.assert_allclose(at, [point, bend(point)], rtol=1e-5)
         assert same_colour(face, colour)
         assert same_colour(edge, rim)
-    (ring,) = p.dots(axes, "known minimum")
+    (ring,) = p.dots(axes, "local minimum")
     np.testing.assert_allclose(ring.get_offsets(), [[1.0, 1.25]])
-    assert p.entries(figure) == [BALL, gone, "known minimum", "start", "end"]
+    assert p.entries(figure) == [BALL + ends, gone, "local minimum", "start", "end"]
     assert (axes.get_xlabel(), axes.get_ylabel()) == (r"$\mu$", "f")
     assert axes.get_title() == "bend:  $f = h$"
 
@@ -861,7 +939,8 @@ def paths_of_evenly_picked_settings():
         np.testing.assert_allclose([at for at, *_ in ends[1::2]], last)
         for (_, face, _), fate in zip(ends[1::2], statuses[:, i, j], strict=True):
             assert same_colour(face, inks[fate])
-    middle, half = (low + high) / 2, 0.62 * (high - low)
+    sides = high - low
+    middle, half = (low + high) / 2, 0.62 * np.maximum(sides, 0.75 * sides.max())
     window = np.stack([middle - half, middle + half], axis=1)
     assert_contours(figure.axes[0], window, resolution=121)
     assert p.entries(figure) == [
@@ -888,7 +967,7 @@ def starts_alone_one_a_panel_in_a_window_that_is_not_too_thin():
     across = np.array([p.MINIMA[0, 0], 5.05])
     side = np.ptp(across)
     up = np.array([p.MINIMA[1, 1], 0.86])
-    half = 0.62 * np.array([side, side * 3.5 / 9 * 0.6])  # 0.6 of the domain's own shape
+    half = 0.62 * side * np.array([1, 0.75])
     middle = np.array([across.mean(), up.mean()])
     window = np.stack([middle - half, middle + half], axis=1)
     for panel in panels:

@@ -20,12 +20,12 @@ def test_one_dimension_shows_the_start_wherever_it_is():
     low, high = axes.get_xlim()
     assert low < 0 < 30 < high
     np.testing.assert_allclose(stars(axes)[0][0], [30, 900])
-    assert entries(figure) == ["path", "known minimum", "start", "end"]
+    assert entries(figure) == ["path:  minimum, not listed", "global minimum", "start", "end"]
     lost = trajectory([[3.0], [-90.0], [2700.0]], np.square, Outcome.DIVERGED)
     figure = plotting.trajectory(f, lost)
     assert np.abs(figure.axes[0].get_xlim()).max() < 30
     assert len(stars(figure.axes[0])) == 1
-    assert entries(figure) == ["path:  diverged", "known minimum", "start"]
+    assert entries(figure) == ["path:  diverged", "global minimum", "start"]
 
 
 def test_more_than_two_dimensions_are_drawn_as_a_slice():
@@ -39,7 +39,7 @@ def test_more_than_two_dimensions_are_drawn_as_a_slice():
         path = np.array([f.start, np.full(4, last)])
         figure = plotting.trajectory(f, trajectory(path, square, outcome))
         assert f"slice through {through}" in figure.get_suptitle()
-        assert ("known minimum" in entries(figure)) == ringed
+        assert ("global minimum" in entries(figure)) == ringed
         assert np.abs(figure.axes[0].get_xlim()).max() < 60
     nowhere = gdjax.Objective(name="plane", fn=lambda q: q[0], domain=[(0, 2)] * 3)
     figure = plotting.trajectory(

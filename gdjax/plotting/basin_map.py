@@ -18,6 +18,7 @@ from gdjax.objectives import Objective
 from gdjax.plotting import given, style
 from gdjax.plotting.datasets import Dataset, Status, axes_of, heading, setting, statuses
 from gdjax.plotting.figure import Figure
+from gdjax.plotting.landscape import one_scale
 
 PANELS = 9  # more would be too small to read
 LONG = 16  # letters of a setting that leave no room for the share in the same line
@@ -95,9 +96,8 @@ def _layout(number: int, objective: Objective, legend_rows: int) -> tuple[Figure
     columns = 2 if number == 4 else min(number, 3)
     rows = -(-number // columns)
     side = 6.4 if number == 1 else 4.0
-    tall = (
-        side * min(float(objective.width[1] / objective.width[0]), 1) if _equal(objective) else side
-    )
+    shape = float(objective.width[1] / objective.width[0]) if one_scale(objective) else 1
+    tall = side * min(shape, 1)
     figure = Figure(
         figsize=(max(side * columns + 0.9, 7.6), tall * rows + 0.9 + 0.23 * legend_rows),
         layout="constrained",
@@ -111,11 +111,6 @@ def _layout(number: int, objective: Objective, legend_rows: int) -> tuple[Figure
         panel.set_xlabel(style.component(objective.variables[0]))
         panel.tick_params(labelbottom=True)
     return figure, list(panels[:number])
-
-
-def _equal(objective: Objective) -> bool:
-    """Whether both axes can have one scale."""
-    return bool(max(objective.width) < 3 * min(objective.width))
 
 
 def _colours(dataset: Dataset, objective: Objective) -> dict[int, str]:
@@ -182,7 +177,7 @@ def _draw(
     limits = axes.get_xlim(), axes.get_ylim()
     for index, colour in colours.items():
         axes.plot(*objective.known_minima[index], **_marker(index, objective, colour))
-    axes.set(xlim=limits[0], ylim=limits[1], aspect="equal" if _equal(objective) else "auto")
+    axes.set(xlim=limits[0], ylim=limits[1], aspect="equal" if one_scale(objective) else "auto")
 
 
 def _marker(index: int, objective: Objective, colour: str) -> dict:

@@ -12,6 +12,7 @@ from gdjax._descent.outcomes import Outcome
 from gdjax._descent.trajectory import Trajectory
 from gdjax._inputs import ObjectiveLike
 from gdjax._util.errors import ArgumentError
+from gdjax.objectives import Objective
 from gdjax.plotting import given, landscape, style
 from gdjax.plotting.figure import Figure, one_panel
 
@@ -53,7 +54,7 @@ def curve(objective: ObjectiveLike, paths: Any) -> Figure:
         ended = ended or whole
         path = path[(path[:, 0] >= low) & (path[:, 0] <= high), 0]
         y = landscape.evaluate(objective, path[:, None])
-        entry = legend_entry(label, paths[label], whole)
+        entry = legend_entry(objective, label, paths[label], whole)
         axes.plot(path, y, ".", color=colour, markersize=11, label=entry, zorder=3)
         half = 0.15 * (high - low)
         slopes = np.asarray(slope_at(jnp.asarray(path[:TANGENTS, None])))[:, 0]
@@ -65,10 +66,11 @@ def curve(objective: ObjectiveLike, paths: Any) -> Figure:
         axes.scatter(path[0], y[0], marker="*", s=170, c="white", edgecolors="black", zorder=5)
         if whole:
             axes.scatter(path[-1], y[-1], marker="*", s=210, c=colour, edgecolors="white", zorder=6)
-    minima = objective.known_minima
-    if len(minima):
-        heights = landscape.evaluate(objective, minima)
-        landscape.mark_minima(axes, minima[:, 0], heights, zorder=4.0)
+    for kind, found in landscape.stationary(objective).items():
+        if len(found):
+            landscape.mark(
+                axes, kind, found[:, 0], landscape.evaluate(objective, found), zorder=4.0
+            )
     mark_ends(axes, ended)
     style.quiet(axes)
     axes.set(xlabel=style.component(objective.variables[0]), ylabel="f", xlim=(low, high))
@@ -95,12 +97,17 @@ def shown_steps(count: int) -> np.ndarray:
     return np.linspace(0, count - 1, min(count, MOST_POINTS)).round().astype(int)
 
 
-def legend_entry(label: str, path: Trajectory, whole: bool) -> str:
-    """What a legend says of a path: its label, and its outcome where the end is not to be seen."""
-    outcome = Outcome(int(path.outcome))
-    if outcome in (Outcome.DIVERGED, Outcome.NONFINITE):
-        return f"{label}:  {outcome}"
-    return label if whole else f"{label}:  ends out of sight"
+def legend_entry(objective: Objective, label: str, path: Trajectory, whole: bool) -> str:
+    """What a legend says of a path: its label, and what its end is."""
+    outcome, minimum = Outcome(int(path.outcome)), int(path.minimum)
+    if outcome == Outcome.CONVERGED:
+        is_global = objective.fmin is not None and minimum < len(objective.minima)
+        end = "global minimum" if is_global else "local minimum"
+        end = end if minimum >= 0 else "minimum, not listed"
+    else:
+        end = "still moving" if outcome == Outcome.MAX_STEPS else str(outcome)
+    lost = outcome in (Outcome.DIVERGED, Outcome.NONFINITE)
+    return f"{label}:  {end}" + ("" if whole or lost else ", out of sight")
 
 
 def mark_ends(axes: Axes, ended: bool) -> None:

@@ -19,6 +19,10 @@ from gdjax.plotting import style
 
 CLIFF = 1e3  # how high above the lowest point a picture shows, in heights of the middle point
 MARGIN = 0.12  # of the window, around what it must show
+SQUARE = 0.75  # the shorter side of a window with one scale, at least, in the longer ones
+FINEST = 4  # times as many points a side as usual: about one a pixel
+PROBES = (0.23, 0.52, 0.81)  # of the window, where lines are laid across it
+BETWEEN = 0.03  # of the height, by which most values may lie off the line between their neighbours
 IN_SLICE = 1e-3  # how far from a slice a minimum may lie to be drawn, in widths of the domain
 
 
@@ -32,6 +36,7 @@ class Window(NamedTuple):
         axes: which two coordinates are drawn.
         base: the point through which the plane is laid, ``(d,)``.
         through: what that point is, in words.
+        one_scale: whether a unit is as long on one axis as on the other.
     """
 
     low: np.ndarray
@@ -39,14 +44,34 @@ class Window(NamedTuple):
     axes: tuple[int, ...]
     base: np.ndarray
     through: str = "the start"
+    one_scale: bool = False
+
+    def points(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """The points ``(..., d)`` of the plane at these two coordinates."""
+        points = np.broadcast_to(self.base, (*x.shape, len(self.base))).copy()
+        points[..., self.axes[0]], points[..., self.axes[1]] = x, y
+        return points
 
 
 class Grid(NamedTuple):
-    """Values over a window: ``x`` and ``y`` are ``(n,)``, ``z`` is ``(n, n)`` with rows along y."""
+    """Values over a window: ``x`` and ``y`` are ``(n,)``, ``z`` is ``(n, n)`` with rows along y.
+
+    ``coarse`` says that even so many points a side do not show what lies between two of them.
+    """
 
     x: np.ndarray
     y: np.ndarray
     z: np.ndarray
+    coarse: bool = False
+
+
+def one_scale(objective: Objective, axes: Sequence[int] = (0, 1)) -> bool:
+    """Whether two components are alike, so that a right angle can be drawn as one.
+
+    Parameters of a fit have units of their own.
+    """
+    sides = objective.width[list(axes)]
+    return objective.fit is None and len(sides) == 2 and bool(max(sides) < 3 * min(sides))
 
 
 def frame(
@@ -54,6 +79,7 @@ def frame(
 ) -> Window:
     """The smallest window that shows every path and the known minima, with a margin.
 
+    Of a bowl with one minimum it is the whole bowl: the far side of each start, too.
     Points beyond twice the domain, and farther out than every start, are left out of sight: one
     diverging path must not shrink the rest to a dot. Of more than two dimensions, the slice goes
     through the first path's last point; where that is out of sight, through the first known
@@ -64,20 +90,35 @@ def frame(
     everywhere = np.maximum(objective.width, np.abs(starts - objective.center).max(axis=0))
     reach = everywhere[picked]
     low, high = objective.center[picked] - reach, objective.center[picked] + reach
-    seen = np.concatenate([path[:, picked] for path in paths] + [objective.known_minima[:, picked]])
+    minima = objective.known_minima
+    shown = [*paths, minima, _far_sides(objective, starts)]
+    seen = np.concatenate([points[:, picked] for points in shown])
     seen = seen[np.all((seen >= low) & (seen <= high), axis=1)]
     if not len(seen):
         seen = np.stack([low, high])
     low, high = seen.min(axis=0), seen.max(axis=0)
     side = np.maximum(high - low, 0.04 * reach)
-    side = np.maximum(side, side.max() * np.minimum(reach / reach.max(), 1) * 0.6)
+    alike = one_scale(objective, axes)
+    side = np.maximum(side, side.max() * (SQUARE if alike else 0.6 * reach / reach.max()))
     middle, half = (low + high) / 2, side * (0.5 + MARGIN)
     base, through = objective.center, "the domain's centre"
     if np.all(np.abs(paths[0][-1] - objective.center) <= everywhere):
         base, through = paths[0][-1], "the last point"
     elif len(objective.known_minima):
         base, through = objective.known_minima[0], "a known minimum"
-    return Window(middle - half, middle + half, axes, np.asarray(base, dtype=float), through)
+    base = np.asarray(base, dtype=float)
+    return Window(middle - half, middle + half, axes, base, through, alike)
+
+
+def _far_sides(objective: Objective, starts: np.ndarray) -> np.ndarray:
+    """Across the one minimum of a bowl from each start, ``(k, d)``; none where it is no bowl."""
+    if len(objective.known_minima) != 1:
+        return starts[:0]
+    (minimum,), (lowest,) = objective.known_minima, objective.minimum_values
+    half = objective.width / 2
+    far = np.clip(2 * minimum - starts, objective.center - half, objective.center + half)
+    here, there = evaluate(objective, starts), evaluate(objective, far)
+    return far[there - lowest <= 2 * (here - lowest)]
 
 
 def in_sight(path: np.ndarray, window: Window) -> tuple[np.ndarray, bool]:
@@ -105,20 +146,48 @@ def evaluate(objective: Objective, points: np.ndarray) -> np.ndarray:
 
 
 def grid(objective: Objective, window: Window, resolution: int = 161) -> Grid:
-    """Values over a window, ``resolution`` points a side, cut off far above the middle one.
+    """Values over a window, cut off far above the middle one: a pole would flatten all the rest.
 
-    A pole would flatten all the rest.
+    There are ``resolution`` points a side, or twice or four times as many where ripples of the
+    landscape are too narrow for so few, which would draw a pattern that is not there.
     """
-    x, y = np.linspace(window.low, window.high, resolution).T
-    points = np.broadcast_to(window.base, (resolution, resolution, objective.dim)).copy()
-    points[..., window.axes[0]], points[..., window.axes[1]] = np.meshgrid(x, y)
-    z = evaluate(objective, points)
+    factor, coarse = _fineness(objective, window, resolution)
+    x, y = np.linspace(window.low, window.high, (resolution - 1) * factor + 1).T
+    z = evaluate(objective, window.points(*np.meshgrid(x, y)))
     finite = z[np.isfinite(z)]
     if finite.size:
         low, middle = np.quantile(finite, [0, 0.5])
         room = CLIFF * (middle - low)
         z = np.minimum(z, low + room) if room > abs(low) / CLIFF else z  # else all of it is flat
-    return Grid(x, y, z)
+    return Grid(x, y, z, coarse)
+
+
+def _fineness(objective: Objective, window: Window, resolution: int) -> tuple[int, bool]:
+    """How many times as many points a side show what is there, and whether not even those do.
+
+    It is looked for along a few lines across the window: where those between two points are not
+    nearly on the line between them, there is more to see.
+    """
+    fine = np.linspace(window.low, window.high, (resolution - 1) * 2 * FINEST + 1)
+    lines = []
+    for share in PROBES:
+        x, y = window.low + share * (window.high - window.low)
+        lines += [(fine[:, 0], np.full(len(fine), y)), (np.full(len(fine), x), fine[:, 1])]
+    z = evaluate(objective, window.points(*np.moveaxis(np.array(lines), 1, 0)))
+    if not np.isfinite(z).any():
+        return 1, False
+    z = np.where(np.isfinite(z), z, np.nan)
+    low, high = np.nanquantile(z, [0.05, 0.95])
+    places = np.arange(z.shape[1])
+    factor = 1
+    while True:
+        step = 2 * FINEST // factor
+        between = np.array([np.interp(places, places[::step], line[::step]) for line in z])
+        if np.nanquantile(abs(between - z), 0.9) <= BETWEEN * (high - low):
+            return factor, False
+        if factor == FINEST:
+            return factor, True
+        factor *= 2
 
 
 def norm(ground: Grid) -> PowerNorm:
@@ -141,20 +210,18 @@ def contours(
     filled = axes.contourf(
         ground.x, ground.y, ground.z, levels, cmap=style.LANDSCAPE, norm=shades, extend="max"
     )
-    axes.contour(
-        ground.x,
-        ground.y,
-        ground.z,
-        levels[1::2],
-        colors="white",
-        linewidths=0.5,
-        linestyles="solid",
-    )
-    away = np.abs(objective.known_minima - window.base) / objective.width
-    away[:, list(window.axes)] = 0
-    minima = objective.known_minima[np.all(away <= IN_SLICE, axis=1)][:, list(window.axes)]
-    if len(minima):
-        mark_minima(axes, *minima.T)
+    if not ground.coarse:
+        axes.contour(
+            ground.x, ground.y, ground.z, levels[1::2],
+            colors="white", linewidths=0.5, linestyles="solid",
+        )  # fmt: skip
+    for kind, points in stationary(objective).items():
+        away = np.abs(points - window.base) / objective.width
+        away[:, list(window.axes)] = 0
+        at = points[np.all(away <= IN_SLICE, axis=1)][:, list(window.axes)]
+        mark(axes, kind, *at[np.all((at >= window.low) & (at <= window.high), axis=1)].T)
+    if window.one_scale:
+        axes.set_aspect("equal")
     axes.set(
         xlim=(window.low[0], window.high[0]),
         ylim=(window.low[1], window.high[1]),
@@ -170,29 +237,41 @@ def contours(
     key.outline.set_visible(False)  # type: ignore[operator]  # a Patch, typed as a callable
 
 
-def mark_minima(axes: Axes, x: np.ndarray, y: np.ndarray, zorder: float = 2.5) -> None:
-    """A ring at each minimum, and its entry in the legend."""
+def stationary(objective: Objective) -> dict[str, np.ndarray]:
+    """The known stationary points by what they are, each ``(k, d)``."""
+    minima = objective.known_minima
+    lowest = 0 if objective.fmin is None else len(objective.minima)
+    kinds = {
+        "global minimum": minima[:lowest], "local minimum": minima[lowest:],
+        "saddle": objective.saddles, "maximum": objective.maxima,
+    }  # fmt: skip
+    return {
+        kind: np.asarray(points, float).reshape(-1, objective.dim) for kind, points in kinds.items()
+    }
+
+
+def mark(axes: Axes, kind: str, x: np.ndarray, y: np.ndarray, zorder: float = 2.5) -> None:
+    """The mark of a kind of stationary point at each place, and its entry in the legend."""
+    if not len(x):
+        return
+    common = {"linewidths": 1.3, "zorder": zorder, "path_effects": style.RIM, "label": kind}
+    if kind == "saddle":
+        axes.scatter(x, y, s=30, c="white", marker="x", **common)
+        return
     axes.scatter(
-        x, y, s=46, facecolors="none", edgecolors="white", linewidths=1.3, zorder=zorder,
-        path_effects=style.RIM, label="known minimum",
+        x, y, s=46, marker="^" if kind == "maximum" else "o", edgecolors="white",
+        facecolors="white" if kind == "global minimum" else "none", **common,
     )  # fmt: skip
 
 
 def surface(axes: Axes3D, ground: Grid, objective: Objective, window: Window) -> None:
     """The surface, seen from the side opposite to where the path starts."""
     x, y = np.meshgrid(ground.x, ground.y)
+    many = min(len(ground.x) // 2, 160)
     axes.plot_surface(
-        x,
-        y,
-        ground.z,
-        cmap=style.LANDSCAPE,
-        norm=norm(ground),
-        rcount=80,
-        ccount=80,
-        linewidth=0,
-        antialiased=False,
-        zorder=1,
-    )
+        x, y, ground.z, cmap=style.LANDSCAPE, norm=norm(ground), rcount=many, ccount=many,
+        linewidth=0, antialiased=False, zorder=1,
+    )  # fmt: skip
     axes.set(
         xlabel=style.component(objective.variables[window.axes[0]]),
         ylabel=style.component(objective.variables[window.axes[1]]),
