@@ -142,9 +142,21 @@ def test_a_loop_that_never_ends_is_left_out_and_told():
     report = gdjax.check_gradient(fn, jnp.ones_like, np.array([[1.0], [2.0], [3.5], [4.0]]))
     assert report.left_out["where the function is not finite"] == 2
     assert report.warnings == (
-        "a loop had not ended after 1,000 turns, as it is or with roundings, at 2 points, which "
-        "decide nothing",
+        "a loop had not ended after 1,000 turns, as it is or with roundings, at 2 points, where "
+        "its result counts as NaN",
     )
+
+
+def test_a_gradient_by_a_loop_that_never_ends_ends():
+    def solved(p, tolerance):  # of 2 x = p
+        step = lambda x: x + 0.3 * (p - 2 * x)  # noqa: E731
+        return lax.while_loop(lambda x: jnp.abs(2 * x - p).max() > tolerance, step, p)
+
+    fn = lambda p: jnp.sum(p**2) / 4  # noqa: E731
+    assert gdjax.check_gradient(fn, lambda p: solved(p, 1e-15), 5, domain=[(1, 2)] * 2).ok
+    report = gdjax.check_gradient(fn, lambda p: solved(p, -1.0), 5, domain=[(1, 2)] * 2)
+    assert not report.ok
+    assert "a loop had not ended after 1,000 turns" in report.warnings[0]
 
 
 def test_loops_may_take_ten_times_as_many_turns_as_they_need():

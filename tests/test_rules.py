@@ -9,6 +9,8 @@ import pytest
 from jax import lax
 
 import gdjax
+from gdjax.certificates import laws
+from gdjax.certificates.pullbacks import rule_of
 
 
 def with_vjp(fn, forward=None, backward=None, **options):
@@ -257,6 +259,96 @@ def test_a_callback_has_no_derivative_and_is_held_against_differences():
     report = gdjax.check_rule(sine, np.arange(3.0), points=2)
     assert report.ok, report
     assert report.jv.startswith("from central differences")
+
+
+# --- solvers: loops that end by a tolerance of their own ------------------------------------------
+
+
+def newton(a, tolerance):
+    return lax.while_loop(lambda x: abs(x * x - a) > tolerance, lambda x: (x + a / x) / 2, a + 1)
+
+
+def by_newton(tolerance):
+    return lambda a: newton(a, tolerance)
+
+
+def by_fori(a):
+    return lax.fori_loop(0, 40, lambda _, x: (x + a / x) / 2, a + 1)
+
+
+def by_scan(a):
+    return lax.scan(lambda x, _: ((x + a / x) / 2, None), a + 1, length=40)[0]
+
+
+def implicit(solve):
+    """A root with the rule of its equation, x² = a, times a factor."""
+
+    def made(factor):
+        root = jax.custom_vjp(lambda a: solve(a))
+        root.defvjp(lambda a: (root(a),) * 2, lambda x, u: (factor * u / (2 * x),))
+        return root
+
+    return made
+
+
+def by_custom_root(factor):
+    slope = lambda g, y: factor * y / g(1.0)  # noqa: E731
+    return lambda a: lax.custom_root(
+        lambda x: x * x - a, 1.0 + 0 * a, lambda _, x: newton(a, 1e-14), slope
+    )
+
+
+SOLVERS = {
+    "to the last digits": implicit(by_newton(1e-14)),
+    "a fixed number of turns": implicit(by_fori),
+    "a scan": implicit(by_scan),
+    "custom_root": by_custom_root,
+}
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(x, marks=full if i else ()) for i, x in enumerate(SOLVERS)]
+)
+def test_an_implicit_rule_of_a_solver_is_certified(case):
+    wrong = gdjax.check_rule(SOLVERS[case](1 + 1e-6), 2.0, points=2)
+    assert {law.name for law in wrong.laws if law.ok is False} >= {"derivative", "adjointness"}
+    assert wrong.certificate.patterns == ("component a is off by a factor 1.000001",)
+    assert gdjax.check_rule(SOLVERS[case](1.0), 2.0, points=2).ok
+
+
+@full
+def test_a_solver_that_stops_early_is_told_of_and_its_tolerance_granted():
+    made = implicit(by_newton(1e-6))
+    early = gdjax.check_rule(made(1.0), 2.0)
+    assert not early.ok
+    assert 1e-8 < early.law("derivative").error < 1e-4
+    assert "grant it by rtol or atol" in early.certificate.warnings[0]
+    assert gdjax.check_rule(made(1.0), 2.0, rtol=1e-4).ok
+    assert not gdjax.check_rule(made(1.001), 2.0, rtol=1e-4).ok
+
+
+def test_a_rule_whose_loops_never_end_ends():
+    root = implicit(by_newton(0.0))(1.0)
+    with jax.enable_x64(True):
+        for arg, left in ((4.0, [2.0, 0.25]), (3.0, [np.nan, np.nan])):
+            rule = rule_of(root, (arg,), ())
+            one = (np.array([arg]), np.ones(1), np.ones(1), np.ones(1))
+            found = jax.jit(laws.bounded(rule, [one]).pull)(*one[:2])
+            np.testing.assert_allclose(np.ravel(found), left)
+
+
+@full
+def test_a_rule_whose_loops_never_end_is_undecided():
+    report = gdjax.check_rule(implicit(by_newton(0.0))(1.0), 3.0, points=2)
+    assert not report.ok
+    assert report.verdict.startswith("undecided: 0 of 3 points decide")
+    assert "a loop had not ended" in report.certificate.warnings[0]
+
+
+def test_laws_end_when_their_time_is_spent(monkeypatch):
+    monkeypatch.setattr(laws, "SECONDS", 0.0)
+    report = gdjax.check_rule((layer, pullback), np.array([0.1, 0.2, 0.3]), 2, points=2)
+    assert report.law("linearity").said == "after 0 seconds 1 of 3 were looked at"
 
 
 @pytest.mark.parametrize(

@@ -246,7 +246,12 @@ def _warnings(
     if estimates.turns and lost.any():
         said.append(
             f"a loop had not ended after {estimates.turns:,} turns, as it is or with roundings, at "
-            f"{lost.sum():,} points, which decide nothing"
+            f"{lost.sum():,} points, where its result counts as NaN"
+        )
+    if estimates.turns and (judged.wrong & judged.kept).any():
+        said.append(
+            f"a loop ends by a tolerance of its own, and a {problem.kind} of what it converges to "
+            f"is right to no more than that: if that is what you see, grant it by rtol or atol"
         )
     for key in estimates.coarse:
         said.append(

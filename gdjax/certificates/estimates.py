@@ -116,19 +116,16 @@ class Estimators:
             written = jax.make_jaxpr(problem.written or problem.value)(point)
             both = functools.partial(_pull_back, problem.written or problem.value)
             self.problem, both = problem, lifted(both) if problem.written else both
-            if has_loop(jax.make_jaxpr(problem.value)(point)):
-                self.turns = enough(problem.value, problem.points)
+            traced = self._traced(point)
+            loops = {"value": problem.value} | {
+                key: problem.derivatives[key] for key in ("hand", "reverse") if key in traced
+            }
+            loops = {key: fn for key, fn in loops.items() if has_loop(jax.make_jaxpr(fn)(point))}
+            if loops:
+                self.turns = enough(lambda at: [fn(at) for fn in loops.values()], problem.points)
                 self.problem, both = _limited(problem, self.turns), ending(both, self.turns)
+                traced = self._traced(point)
             problem = self.problem
-            traced = {}
-            for key, fn in problem.derivatives.items():
-                try:
-                    traced[key] = jax.make_jaxpr(fn)(point)
-                except (TypeError, ValueError, NotImplementedError) as error:
-                    # no reverse mode through while_loop, no forward mode through custom_vjp
-                    if key == "hand":
-                        raise
-                    self.missing[key] = str(error).strip().partition("\n")[0].partition(". ")[0]
             if problem.subject not in traced or (problem.kind == "Hessian" and self.missing):
                 raise ArgumentError(
                     f"{problem.name} has no {problem.kind} to certify: "
@@ -226,6 +223,19 @@ class Estimators:
             turns=self.turns,
             locate=self.locate if few and self.problem.kind == "gradient" else None,
         )
+
+    def _traced(self, point: jax.Array) -> dict[str, ClosedJaxpr]:
+        """Every derivative as JAX traces it; why others are not there is kept in ``missing``."""
+        traced = {}
+        for key, fn in self.problem.derivatives.items():
+            try:
+                traced[key] = jax.make_jaxpr(fn)(point)
+            except (TypeError, ValueError, NotImplementedError) as error:
+                # no reverse mode through while_loop, no forward mode through custom_vjp
+                if key == "hand":
+                    raise
+                self.missing[key] = str(error).strip().partition("\n")[0].partition(". ")[0]
+        return traced
 
     def _exact(self, at: np.ndarray) -> PyTree:
         """What does not depend on the noise, remembered for the other precision's turn."""
