@@ -6,12 +6,13 @@ import numpy as np
 
 from gdjax._inputs import DType
 from gdjax._util.errors import ArgumentError
+from gdjax.certificates.arithmetic import norm
 from gdjax.certificates.decisive import decides, shortage
 from gdjax.certificates.estimates import ROUNDINGS, SECONDS, STEPS, Estimates
 from gdjax.certificates.gradient_report import Behaviour, Details, Estimate, GradientReport
 from gdjax.certificates.patterns import patterns
 from gdjax.certificates.problem import LABELS, Problem
-from gdjax.certificates.verdict import Judgement, judge, judge_single, norm
+from gdjax.certificates.verdict import Judgement, judge, judge_single
 
 
 class Own(NamedTuple):

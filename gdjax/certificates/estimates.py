@@ -17,7 +17,14 @@ from gdjax._compiler.interpreter import walk
 from gdjax._inputs import DType, default_dtype
 from gdjax._util.errors import ArgumentError
 from gdjax._util.types import PyTree
-from gdjax.certificates.arithmetic import NotAnalyticError, Unit, in_complex, with_noise
+from gdjax.certificates.arithmetic import (
+    NotAnalyticError,
+    Unit,
+    in_complex,
+    norm,
+    spread,
+    with_noise,
+)
 from gdjax.certificates.lifting import lifted
 from gdjax.certificates.loops import ending, enough, has_loop
 from gdjax.certificates.problem import OnFlat, Problem
@@ -374,9 +381,7 @@ def _spreads(
     found = {}
     for key, fn in noisy.items():
         results = jax.vmap(lambda numbers, fn=fn: fn(at, numbers, ROUNDINGS, unit))(noise[key])
-        found[key] = [
-            (moved[0], jnp.sqrt(jnp.mean((moved[1:] - moved[0]) ** 2, axis=0))) for moved in results
-        ]
+        found[key] = list(map(spread, results))
     return found
 
 
@@ -413,8 +418,8 @@ def central_differences(
     best = error.argmin(axis=2)[:, :, None]
     # As the step shrinks, one-sided differences of a smooth function come together, and its
     # central differences settle; at a kink or a jump they do not.
-    apart = np.linalg.norm(up + down - 2 * value[:, None, None, :], axis=3) / length
-    central, rough = np.linalg.norm(curve, axis=3), np.linalg.norm(rough, axis=3)
+    apart = norm(up + down - 2 * value[:, None, None, :], axis=3) / length
+    central, rough = norm(curve, axis=3), norm(rough, axis=3)
     kinked = (_trend(apart, rough) > 0.5) | (_trend(central, rough) > 4)
 
     def chosen(sizes: np.ndarray) -> np.ndarray:

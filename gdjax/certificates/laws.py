@@ -13,7 +13,7 @@ from jax import lax
 
 from gdjax._util.errors import first_line
 from gdjax.certificates import host
-from gdjax.certificates.arithmetic import Unit, with_noise
+from gdjax.certificates.arithmetic import Unit, spread, with_noise
 from gdjax.certificates.conclusion import Own
 from gdjax.certificates.estimates import COMPILER_OPTIONS, ROUNDINGS, SAMPLES
 from gdjax.certificates.leaves import Leaves
@@ -122,6 +122,7 @@ def equations(rule: Rule, along: Along | None) -> dict[str, tuple[Callable[[Case
     return found
 
 
+@np.errstate(all="ignore")
 def measure(
     rule: Rule, along: Along | None, asked: dict[str, Callable[[Case], Sides]], drawn: Drawn
 ) -> dict[str, list | str]:
@@ -162,15 +163,10 @@ def measure(
             break
         numbers = rng.integers(-127, 128, (1 + SAMPLES, count), dtype=np.int8)
         numbers[0] = 0  # the exact result comes first
-        rows.append([_spread(np.asarray(side)) for side in compiled(z, numbers)])
+        rows.append([spread(np.asarray(side)) for side in compiled(z, numbers)])
     for i, name in enumerate(names):
         found[name] = [row[2 * i : 2 * i + 2] for row in rows]
     return found
-
-
-@np.errstate(all="ignore")
-def _spread(side: np.ndarray) -> Measured:
-    return side[0], np.sqrt(np.mean((side[1:] - side[0]) ** 2, axis=0))
 
 
 @np.errstate(all="ignore")
@@ -186,7 +182,7 @@ def _on_host(rule: Rule, equation: Callable[[Case], Sides], drawn: Drawn) -> lis
                 at = x * (1 + scale * rng.uniform(-1, 1, x.shape))
                 sides = equation(Case(rule, None, at, *others))
                 found.append([np.asarray(side, float) for side in sides])
-            measured = [_spread(np.stack(sides)) for sides in zip(*found, strict=True)]
+            measured = [spread(np.stack(sides)) for sides in zip(*found, strict=True)]
             rows.append([(at, off + HOST * np.linalg.norm(at)) for at, off in measured])
     except Exception as error:
         return first_line(error)

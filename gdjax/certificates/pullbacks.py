@@ -114,7 +114,7 @@ def _pair(
     one = outputs.join(np.ones(outputs.structure.size), dual=True)
     both = _takes(pullback, [*args, one])
     if both and _takes(pullback, args):  # *args take both, so what comes back has to tell
-        both = not _is_value_and_pull(pullback(*args))
+        both = not _gives_value_and_pull(pullback, args)
 
     def cotangents(x: Flat, u: Flat) -> tuple[PyTree, PyTree]:
         args, cotangent = inputs.join(x), outputs.join(u, dual=True)
@@ -145,7 +145,11 @@ def _pair(
     )  # fmt: skip
 
 
-def _is_value_and_pull(found: object) -> bool:
+def _gives_value_and_pull(pullback: Function, args: Sequence[PyTree]) -> bool:
+    try:
+        found = pullback(*args)
+    except Exception:  # it misses the cotangent
+        return False
     return isinstance(found, tuple) and len(found) == 2 and callable(found[1])
 
 
