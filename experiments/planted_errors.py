@@ -322,7 +322,10 @@ def main() -> None:
     others = [scaled(f, chosen.seed) for f in catalogue]
     begun = (
         *(functools.partial(try_objective, f, points, chosen.seed) for f in catalogue),
-        *(functools.partial(try_objective, f, math.ceil(points / 100), chosen.seed) for f in others),
+        *(
+            functools.partial(try_objective, f, math.ceil(points / 100), chosen.seed)
+            for f in others
+        ),
         *(
             functools.partial(try_rule, pair[number % 2], number, chosen.seed)
             for number, pair in enumerate(zip(catalogue, others, strict=True))

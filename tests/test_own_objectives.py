@@ -231,7 +231,8 @@ def test_kinks_of_a_formula_are_told():
         ("sqrt(x**2)", "kink"), ("sqrt(x**2 + y**2)", "kink"), ("(x**2)**0.5 + y", "kink"),
         ("x**(1/3) + y", "kink"), ("acosh(cosh(x)) + y", "kink"), ("acos(cos(x)) + y", "kink"),
         ("atan2(y, x)", "kink"), ("min(x, y)", "kink"), ("x*abs(y)", "kink"),
-        ("sqrt(1 + x**2 + y**2)", "smooth"), ("abs(3)*x + y", "smooth"), ("max(x, x + 1)", "smooth"),
+        ("sqrt(1 + x**2 + y**2)", "smooth"), ("abs(3)*x + y", "smooth"),
+        ("max(x, x + 1)", "smooth"),
         ("max(x, x)*y", "smooth"), ("x**1.5 + y**-2", "smooth"), ("2**x + e**y", "smooth"),
     ],
 )  # fmt: skip

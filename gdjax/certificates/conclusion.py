@@ -103,13 +103,22 @@ def conclude(
     scale = np.fmax(norm(mine * problem.weights), norm(main.truth * problem.weights))
     scale = np.where(np.isfinite(scale), scale, norm(main.truth * problem.weights))
     component = int(main.component[index])
-    if main.lost[index] and estimates.locate:
-        component, value = estimates.locate(estimates.points[index], mine[index])
+    name, entry = problem.component(component), ""
+    if main.lost[index] and estimates.locate and problem.kind == "gradient":
+        component, _, value = estimates.locate(estimates.points[index], mine[index], 0)
+        name = problem.component(component)
         main = main._replace(truth=main.truth.copy())
         main.truth[index, component] = value
+    elif wrong.any() and estimates.locate:
+        row = component // len(problem.directions)
+        column, own_value, value = estimates.locate(estimates.points[index], None, row)
+        name = problem.entry(row, column)
+        entry = f"entry {name} is {own_value:.9g} at the worst point where values say {value:.9g}"
     counts = {key: int((where & judged.kept).sum()) for key, where in judged.outliers.items()}
     found: tuple[str, ...] = ()
-    if wrong.any():
+    if entry:
+        found = (entry,)
+    elif wrong.any():
         found = patterns(
             mine[kept], main.truth[kept], main.slack[kept], estimates.points[kept],
             problem.component, problem.name_of, problem.kind, problem.sizes,
@@ -126,7 +135,7 @@ def conclude(
         special=len(problem.points) - problem.drawn if problem.drawn else 0,
         left_out={reason: int(where.sum()) for reason, where in main.left_out.items()},
         worst_point=tuple(worst.tolist()) if flat else problem.structure.unflatten(worst),
-        component=problem.component(component),
+        component=name,
         error=float(main.error[index]) if kept.any() else np.nan,
         tolerance=float(main.tolerance[index]) if kept.any() else np.nan,
         estimates=_rows(problem, estimates, mine, main, counts, (index, component), scale[index]),

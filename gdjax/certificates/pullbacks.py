@@ -74,7 +74,7 @@ def rule_of(given: Any, args: tuple[PyTree, ...], held: Sequence[int] | None) ->
     own = getattr(core, "nondiff_argnums", ())
     still = {*own, *_places(held, len(args))}
     inputs = Leaves(lifted(args), _names(core, len(args)), still)
-    if not inputs.parts:
+    if not inputs.size:
         raise ArgumentError(
             f"{name} has no argument of floats to be differentiated, got {args!r:.200}"
         )
@@ -85,7 +85,7 @@ def rule_of(given: Any, args: tuple[PyTree, ...], held: Sequence[int] | None) ->
     kind = next((word for cls, word in _OBJECTS.items() if isinstance(core, cls)), "")
     kind = kind or _kind_inside(on_flat, inputs.flat) or "autodiff"
 
-    def pull(x: Flat, u: Flat) -> tuple[Array, Array]:
+    def pull(x: Flat, u: Flat) -> tuple[Flat, Flat]:
         value, back = jax.vjp(on_flat, x)
         return value, back(u)[0]
 
@@ -227,7 +227,7 @@ def _outputs(fn: Function, name: str, inputs: Leaves) -> tuple[Leaves, bool]:
                 f"{name} cannot be called with these arguments: {first_line(error)}"
             ) from error
     outputs = Leaves(lifted(like), "output")
-    if not outputs.parts:
+    if not outputs.size:
         raise ArgumentError(f"{name} must return floats, got {like!r:.200}")
     return outputs, traced
 

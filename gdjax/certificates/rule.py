@@ -15,6 +15,7 @@ from gdjax.certificates.conclusion import Own
 from gdjax.certificates.gradient import check_gradient
 from gdjax.certificates.gradient_report import GradientReport, repeat
 from gdjax.certificates.laws import Drawn
+from gdjax.certificates.problem import running
 from gdjax.certificates.pullbacks import Rule, rule_of
 from gdjax.certificates.rule_report import Law, RuleReport
 
@@ -89,8 +90,9 @@ def check_rule(
     with jax.enable_x64(True):
         rule = rule_of(fn, args, places)
         drawn = _drawn(rule, points, seed)
-        rule = laws.bounded(rule, drawn)
-        return _conclude(rule, drawn, own, order, seed)
+        with running(rule.name):
+            rule = laws.bounded(rule, drawn)
+            return _conclude(rule, drawn, own, order, seed)
 
 
 def assert_rule(fn: Function | Sequence[Function], *args: PyTree, **options: Any) -> None:

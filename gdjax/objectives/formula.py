@@ -27,7 +27,6 @@ from gdjax.objectives.parser import (
     evaluate,
     functions_of,
     guard,
-    nodes,
     short,
 )
 from gdjax.objectives.registry import maker
