@@ -17,6 +17,8 @@ else:
 Quantity = tuple[Function, tuple[ast.expr, ...]]  # what vanishes at a kink, and what it is taken of
 Symbolic = Callable[[ast.expr], Expr]  # a part of a formula in sympy, over the real numbers
 
+MOST_ASKED = 32  # quantities that sympy is asked about, each of which may take long
+
 AT_KINKS: dict[str, Function] = {
     "abs": lambda u: u,
     "sqrt": lambda u: u,
@@ -44,13 +46,15 @@ def kinks_of(tree: ast.expr, symbolic: Symbolic, variables: Sequence[str]) -> li
         [-3.0, 4.0]
     """
     free = {*variables}
-    found = itertools.chain.from_iterable(_of(node, symbolic) for node in nodes(tree))
-    return [
+    every = itertools.chain.from_iterable(_of(node, symbolic) for node in nodes(tree))
+    found = [
         (fn, parts)
-        for fn, parts in found
+        for fn, parts in every
         if any(getattr(node, "id", "") in free for part in parts for node in nodes(part))
-        and fn(*map(symbolic, parts)).is_zero is None
     ]
+    if len(found) > MOST_ASKED:
+        return found
+    return [(fn, parts) for fn, parts in found if fn(*map(symbolic, parts)).is_zero is None]
 
 
 def _of(node: ast.expr, symbolic: Symbolic) -> Iterator[Quantity]:
