@@ -2,11 +2,13 @@
 
     uv run python experiments/planted_errors.py [--checks=200000] [--seed=0] [--beside]
 
-tries the whole catalogue with so many right checks in each precision, and then every objective of
-it in other units, from 1e-8 to 1e8, with one in a hundred of them; and prints the figures.
+tries the whole catalogue with so many right checks in each precision, then every objective of it in
+other units, from 1e-8 to 1e8, with one in a hundred of them, and then as a function of several
+arguments with a rule for its derivatives; and prints the figures.
 """
 
 import argparse
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +20,7 @@ import numpy as np
 from jax.test_util import check_grads
 from scipy.optimize import check_grad
 
-from gdjax import check_gradient, objectives
+from gdjax import check_gradient, check_rule, objectives
 from gdjax.certificates.conclusion import conclude
 from gdjax.certificates.estimates import Estimates, Estimators
 from gdjax.certificates.gradient_report import Details
@@ -136,7 +138,8 @@ def try_objective(objective: Objective, points: int = 1000, seed: int = 0) -> Tr
         points: how many right checks in each precision.
         seed: of the draw and of the rounding noise.
     """
-    problem = pose(objective, None, "gradient", points, None, None, seed)
+    with jax.enable_x64(True):  # as check_gradient poses it
+        problem = pose(objective, None, "gradient", points, None, None, seed)
     referees = Estimators(problem)
     coarse = problem.points.astype(np.float32).astype(float)
     double, single = referees(problem.points, "float64", seed), referees(coarse, "float32", seed)
@@ -177,6 +180,70 @@ def _caught(
 
 def _share(details: Details) -> float:
     return float(details.shares[details.kept].max(initial=0.0))
+
+
+Plant = Callable[[jax.Array], jax.Array]  # a right gradient → a wrong one
+RULES = ("custom_vjp", "custom_jvp", "pullback")
+
+
+def with_rule(objective: Objective, kind: str, plant: Plant) -> Any:
+    """A function of the components of an objective, one argument each, with a rule of its own.
+
+    Args:
+        objective: with a hand-derived gradient.
+        kind: one of ``RULES``.
+        plant: what becomes of the gradient.
+    """
+    gradient: Any = objective.gradient
+
+    def value(*point: jax.Array) -> jax.Array:
+        return objective.fn(jnp.stack(point), *objective.args)
+
+    def slope(point: tuple[jax.Array, ...]) -> jax.Array:
+        return plant(gradient(jnp.stack(point), *objective.args))
+
+    def pull(point: tuple[jax.Array, ...], u: jax.Array) -> tuple[jax.Array, ...]:
+        return tuple(u * slope(point))
+
+    if kind == "pullback":
+        return value, lambda *given: pull(given[:-1], given[-1])
+    if kind == "custom_vjp":
+        ruled = jax.custom_vjp(value)
+        ruled.defvjp(lambda *point: (value(*point), point), pull)
+        return ruled
+    pushed = jax.custom_jvp(value)
+    pushed.defjvp(lambda point, ways: (pushed(*point), slope(point) @ jnp.stack(ways)))
+    return pushed
+
+
+def try_rule(objective: Objective, number: int, seed: int = 0) -> Trial:
+    """Put the certificate of a rule on trial: with an error in one component, and with none.
+
+    Args:
+        objective: with a hand-derived gradient.
+        number: decides on the kind of the rule, on the error and on its component.
+        seed: of the point and of the rounding noise.
+    """
+    d, kind = objective.dim, RULES[number % len(RULES)]
+    j = number % d
+    error = (RELATIVE, -2.0)[number // len(RULES) % 2]
+    low, high = np.asarray(objective.domain).T
+    at = np.random.default_rng([seed, number]).uniform(low, high)
+    right = check_rule(with_rule(objective, kind, lambda g: g), *at, seed=seed)
+    wrong = check_rule(
+        with_rule(objective, kind, lambda g: g.at[j].multiply(1 + error)), *at, seed=seed
+    )
+    caught = not wrong.ok and wrong.argument == f"point[{j}]"
+    what = f"{objective.name}: a {kind}, component {j} times {1 + error:g}"
+    details = right.certificate.details if right.certificate else None
+    return Trial(
+        planted=1,
+        missed=() if caught else (what,),
+        checks=(right.points, 0),
+        decided=(int(details.kept.sum()) if details else 0, 0),
+        alarms=(right.points * any(law.ok is False for law in right.laws), 0),
+        share=(_share(details) if details else 0.0, 0.0),
+    )
 
 
 def join(trials: Iterable[Trial]) -> Trial:
@@ -252,14 +319,24 @@ def main() -> None:
         return
     catalogue = [objectives.get(name) for name in objectives.names()]
     points = math.ceil(chosen.checks / len(catalogue))
-    tried = [(f, points) for f in catalogue]
-    tried += [(scaled(f, chosen.seed), math.ceil(points / 100)) for f in catalogue]
+    others = [scaled(f, chosen.seed) for f in catalogue]
+    begun = (
+        *(functools.partial(try_objective, f, points, chosen.seed) for f in catalogue),
+        *(
+            functools.partial(try_objective, f, math.ceil(points / 100), chosen.seed)
+            for f in others
+        ),
+        *(
+            functools.partial(try_rule, pair[number % 2], number, chosen.seed)
+            for number, pair in enumerate(zip(catalogue, others, strict=True))
+        ),
+    )
     trials = []
-    for objective, count in tried:
-        trials.append(try_objective(objective, count, chosen.seed))
+    for trial in begun:
+        trials.append(trial())
         one = trials[-1]
         print(
-            f"{objective.name}: {one.planted} planted, {len(one.missed)} missed, "
+            f"{trial.args[0].name}: {one.planted} planted, {len(one.missed)} missed, "
             f"{len(one.invisible)} change nothing; {sum(one.alarms)} false alarms; "
             f"largest error {one.share[0]:.2f} and {one.share[1]:.2f} of its tolerance",
             flush=True,

@@ -91,7 +91,7 @@ STRANGE = {
 }
 
 
-@pytest.mark.parametrize("case", cases(STRANGE, "a sum made before", "a number"))
+@pytest.mark.parametrize("case", cases(STRANGE, "a number"))
 def test_data_that_one_side_holds_raise_no_false_alarm_and_are_named(case):
     fn, gradient, said = STRANGE[case]
     report = check(fn, gradient)
@@ -179,6 +179,7 @@ def test_numpy_data_in_a_closure(case):
     np.testing.assert_allclose(single, jax.jit(fn)(np.ones(3, np.float32)), rtol=1e-6)
 
 
+@pytest.mark.full
 def test_parameters_of_a_network_by_name_as_flax_has_them():
     def dense(params, x):
         return jnp.tanh(x @ params["kernel"] + params["bias"])
@@ -307,6 +308,7 @@ def test_complex_points_are_given_as_others_are(points):
     np.testing.assert_array_equal(found.points[0], [1, 3, 2, -1])
 
 
+@pytest.mark.full
 def test_complex_leaves_beside_real_ones():
     fn = lambda p: p["a"] * jnp.sum(jnp.abs(p["z"]) ** 2)  # noqa: E731
 
@@ -386,7 +388,8 @@ def bump(factor, centre=0.0, power=50.0):
     return fn, lambda p: -factor * power * (p - centre) * fn(p)
 
 
-@pytest.mark.parametrize("way", cases(("domain", "around"), "around"))
+@pytest.mark.full
+@pytest.mark.parametrize("way", ["domain", "around"])
 def test_where_a_function_underflows_it_is_looked_for_where_it_does_not(way):
     where = {"domain": {"domain": CUBE_OF_30}, "around": {"domain": None, "around": [9.0, 20, 30]}}
     right, wrong = (check(*bump(factor), points=99, **where[way]) for factor in (2, 1))
@@ -439,7 +442,7 @@ DEAD = {
 }
 
 
-@pytest.mark.parametrize("case", cases(DEAD, "not finite", "the minimum alone"))
+@pytest.mark.parametrize("case", cases(DEAD, "the minimum alone"))
 def test_where_no_point_decides_the_verdict_is_undecided(case):
     fn, gradient, where, reason = DEAD[case]
     report = check(fn, gradient, **where)
@@ -454,12 +457,17 @@ def test_where_no_point_decides_the_verdict_is_undecided(case):
 
 
 def test_a_derivative_that_is_0_by_its_program_is_right():
-    assert check(lambda p: 3.0).ok
     assert check(lambda p: jnp.floor(p).sum(), jnp.zeros_like).ok
+
+
+@pytest.mark.full
+def test_a_constant_and_a_hessian_of_0_are_right_and_a_slope_of_steps_is_wrong():
+    assert check(lambda p: 3.0).ok
     assert not check(lambda p: jnp.floor(p).sum(), jnp.ones_like).ok
     assert gdjax.check_hessian(lambda p: p.sum(), domain=CUBE, points=5).ok
 
 
+@pytest.mark.full
 def test_interpolation_by_floor_and_ceil_is_decided():
     table = np.array([0.0, 1, 4, 9, 16, 25])
 

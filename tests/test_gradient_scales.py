@@ -24,17 +24,21 @@ def in_units(p):
     return (p[0] * 1e-8) ** 2 + (p[1] * 1e8) ** 2
 
 
+FULL = pytest.mark.full
 UNITS = [(5e7, 1.5e8), (5e-9, 1.5e-8)]
 
 
-def test_a_component_that_is_small_in_number_is_judged_by_its_own_rounding():
-    slope, hessian = jax.grad(in_units), jax.hessian(in_units)
-    for share in (-1.0, 1 + 1e-12):
-        wrong = lambda p, share=share: slope(p) * jnp.array([share, 1.0])  # noqa: E731
-        report = gdjax.check_gradient(in_units, wrong, 20, domain=UNITS)
-        assert (report.ok, report.component) == (False, 0)
-        assert report.error > report.tolerance
-    assert gdjax.check_gradient(in_units, slope, 20, domain=UNITS).ok
+@pytest.mark.parametrize("share", [-1.0, *(pytest.param(x, marks=FULL) for x in (1, 1 + 1e-12))])
+def test_a_component_that_is_small_in_number_is_judged_by_its_own_rounding(share):
+    wrong = lambda p: jax.grad(in_units)(p) * jnp.array([share, 1.0])  # noqa: E731
+    report = gdjax.check_gradient(in_units, wrong, 20, domain=UNITS)
+    assert report.ok == (share == 1) == (report.error < report.tolerance)
+    assert report.ok or report.component == 0
+
+
+@FULL
+def test_an_entry_of_a_hessian_that_is_small_in_number_is_judged_by_its_own_rounding():
+    hessian = jax.hessian(in_units)
     odd = gdjax.check_hessian(
         in_units, lambda p: hessian(p) * jnp.array([[-1.0, 1], [1, 1]]), 20, domain=UNITS
     )
@@ -42,9 +46,7 @@ def test_a_component_that_is_small_in_number_is_judged_by_its_own_rounding():
     assert odd.patterns == ("component (0, 0) has its sign flipped",)
 
 
-@pytest.mark.parametrize(
-    "name", ["rosenbrock", pytest.param("brown_dennis", marks=pytest.mark.full)]
-)
+@pytest.mark.parametrize("name", ["rosenbrock", pytest.param("brown_dennis", marks=FULL)])
 def test_planted_errors_are_caught_in_units_that_are_far_apart(name):
     f = planted_errors.scaled(objectives.get(name), 3)
     widths = np.ptp(np.asarray(f.domain), axis=1)
@@ -54,7 +56,33 @@ def test_planted_errors_are_caught_in_units_that_are_far_apart(name):
     assert max(trial.share) < 0.25
 
 
-@pytest.mark.parametrize(("offset", "share"), [(1e15, -1.0), (1e9, 1.00001), (1e6, 1 + 1e-8)])
+@FULL
+@pytest.mark.parametrize("number", range(len(planted_errors.RULES) * 2))
+def test_planted_errors_in_rules_are_caught_in_every_kind_and_argument(number):
+    f = objectives.get(("qfsp", "rosenbrock", "brown_dennis")[number % 3])
+    f = planted_errors.scaled(f) if number % 2 else f
+    trial = planted_errors.try_rule(f, number)
+    assert (trial.planted, trial.missed, trial.alarms) == (1, (), (0, 0))
+    assert trial.checks == trial.decided == (9, 0)
+    assert 0 < trial.share[0] < 0.25
+
+
+def test_a_rule_that_is_wrong_already_is_a_false_alarm_and_its_error_misplaced(monkeypatch):
+    wrong = planted_errors.check_rule((np.sin, lambda x, u: (u * np.sin(x),)), 0.5, points=1)
+    monkeypatch.setattr(planted_errors, "check_rule", lambda *_, **options: wrong)
+    trial = planted_errors.try_rule(objectives.get("qfsp"), 1)
+    assert trial.missed == ("qfsp: a custom_jvp, component 1 times 1.0001",)
+    assert trial.alarms == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("offset", "share"),
+    [
+        (1e15, -1.0),
+        pytest.param(1e9, 1.00001, marks=FULL),
+        pytest.param(1e6, 1 + 1e-8, marks=FULL),
+    ],
+)
 def test_the_complex_step_accuses_where_differences_resolve_nothing(offset, share):
     def fn(p):
         return offset + jnp.sin(p[0]) * p[1]
@@ -77,8 +105,10 @@ def test_a_rule_that_is_stabler_than_the_function_is_not_accused():
     assert gdjax.check_gradient(ruled, points=50, domain=[(0.5, 2)] * 2).ok
 
 
-@pytest.mark.parametrize("by_hand", [True, False])
-@pytest.mark.parametrize("kinked", [True, False])
+@pytest.mark.parametrize(
+    ("kinked", "by_hand"),
+    [(True, False), *(pytest.param(*x, marks=FULL) for x in ((True, True), (False, True)))],
+)
 def test_a_wrong_component_of_a_thousand_is_named(by_hand, kinked):
     d = 300
     weights, bend = jnp.arange(1.0, d + 1), jnp.abs if kinked else jnp.sin
@@ -104,6 +134,10 @@ def test_many_dimensions_have_fewer_points_by_default_and_share_their_noise():
     assert [count(d) for d in (2, 100, 200, 20_000)] == [1000, 1000, 500, 10]
     tree = {"a": np.zeros(1000), "b": 0.0}
     assert pose(lambda p: p["b"], None, "gradient", None, None, tree, 0).drawn == 99
+
+
+@FULL
+def test_a_right_gradient_of_many_dimensions_is_not_accused():
     f = objectives.get("rosenbrock", dim=400)
     assert gdjax.check_gradient(f, points=20).ok
 
@@ -121,7 +155,9 @@ def doubled(a, tolerance):
     return root(jnp.reshape(2 * a, (1,))[0] / 2, tolerance) + 0 * (2 * a)
 
 
-@pytest.mark.parametrize("solve", [pytest.param(root, marks=pytest.mark.full), carried, doubled])
+@pytest.mark.parametrize(
+    "solve", [carried, *(pytest.param(x, marks=FULL) for x in (root, doubled))]
+)
 def test_a_solver_with_a_tolerance_ends_under_roundings_and_is_certified(solve):
     def fn(p):
         return solve(p[0], 1e-6)
@@ -142,9 +178,21 @@ def test_a_loop_that_never_ends_is_left_out_and_told():
     report = gdjax.check_gradient(fn, jnp.ones_like, np.array([[1.0], [2.0], [3.5], [4.0]]))
     assert report.left_out["where the function is not finite"] == 2
     assert report.warnings == (
-        "a loop had not ended after 1,000 turns, as it is or with roundings, at 2 points, which "
-        "decide nothing",
+        "a loop had not ended after 1,000 turns, as it is or with roundings, at 2 points, where "
+        "its result counts as NaN",
     )
+
+
+def test_a_gradient_by_a_loop_that_never_ends_ends():
+    def solved(p, tolerance):  # of 2 x = p
+        step = lambda x: x + 0.3 * (p - 2 * x)  # noqa: E731
+        return lax.while_loop(lambda x: jnp.abs(2 * x - p).max() > tolerance, step, p)
+
+    fn = lambda p: jnp.sum(p**2) / 4  # noqa: E731
+    assert gdjax.check_gradient(fn, lambda p: solved(p, 1e-15), 5, domain=[(1, 2)] * 2).ok
+    report = gdjax.check_gradient(fn, lambda p: solved(p, -1.0), 5, domain=[(1, 2)] * 2)
+    assert not report.ok
+    assert "a loop had not ended after 1,000 turns" in report.warnings[0]
 
 
 def test_loops_may_take_ten_times_as_many_turns_as_they_need():
@@ -178,17 +226,18 @@ def test_a_gradient_of_less_than_double_precision_is_named():
 def test_what_underflows_is_no_error_and_no_report_contradicts_itself():
     f = objectives.get("easom")  # e^(−r²) of r up to 140
     far = np.array([[-99.0, 98.0], [28.0, 17.0], [-23.0, 20.0]])
-    report = gdjax.check_gradient(
-        f, points=np.concatenate([far, [[3.0, 3.5], [3.2, 3.0], [2.9, 3.1]]])
-    )
+    tiny = np.array([[-4.76660728, -14.29207802], [22.31520844, 5.02748823]])  # squares of 0
+    near = np.array([[3.0, 3.5], [3.2, 3.0], [2.9, 3.1]])
+    report = gdjax.check_gradient(f, points=np.concatenate([far, tiny, near]))
     assert report.ok
+    assert (report.details.tolerances[3:5] > 1e-15).all()
     root_of_square = gdjax.check_gradient(lambda p: jnp.sqrt(p[0] ** 2), points=[[0.0], [1e-30]])
     for said in (report, root_of_square):
         for found in said.behaviour.values():
             assert found.ok or found.error > found.tolerance or np.isnan(found.error)
 
 
-@pytest.mark.full
+@FULL
 def test_what_others_miss_or_accuse_is_told_right():
     for kind, said in zip(planted_errors.KINDS, list(planted_errors.beside())[1:], strict=True):
         assert said.split()[len(kind.split())] == ("right" if kind.startswith("none") else "WRONG")

@@ -1028,6 +1028,7 @@ def test_planted_errors_are_caught_and_right_gradients_are_not_accused(name):
     assert max(trial.share) < 0.25
 
 
+@pytest.mark.full
 def test_a_wrong_gradient_on_trial_is_a_false_alarm_and_equal_components_hide_a_swap():
     wrong = gdjax.Objective(
         name="wrong", fn=lambda p: p[0] ** 2 + p[1] ** 2, gradient=lambda p: p * jnp.array([2, 3]),
@@ -1072,13 +1073,18 @@ CLEAN = planted_errors.Trial(8, (), (), (9, 9), (8, 7), (0, 0), (0.1, 0.2))
 def test_the_self_test_fails_on_missed_errors_and_on_false_alarms(
     found, fails, monkeypatch, capsys
 ):
-    tried = []
+    tried, rules = [], []
 
     def try_objective(objective, points, seed):
         tried.append((objective.name, points, seed))
         return found if objective.name == "qfsp" else CLEAN
 
+    def try_rule(objective, number, seed):
+        rules.append((objective.name, number, seed))
+        return found if objective.name == "qfsp" else CLEAN
+
     monkeypatch.setattr(planted_errors, "try_objective", try_objective)
+    monkeypatch.setattr(planted_errors, "try_rule", try_rule)
     monkeypatch.setattr("sys.argv", ["planted_errors", "--checks", "1001", "--seed", "5"])
     names = objectives.names()
     if fails:
@@ -1090,8 +1096,10 @@ def test_the_self_test_fails_on_missed_errors_and_on_false_alarms(
     each = -(-1001 // len(names))
     few = [(f"{name} in other units", -(-each // 100), 5) for name in names]
     assert tried == [(name, each, 5) for name in names] + few
+    scales = ("", " in other units")
+    assert rules == [(name + scales[i % 2], i, 5) for i, name in enumerate(names)]
     out = capsys.readouterr().out
-    assert f"planted {16 * len(names):,} errors" in out
+    assert f"planted {24 * len(names):,} errors" in out
     assert "qfsp: 8 planted, " in out
 
 
@@ -1113,6 +1121,7 @@ def test_trials_are_added_up():
 # --- whole certificates ------------------------------------------------------------------------
 
 
+@pytest.mark.full
 def test_a_seed_decides_the_points_and_the_noise():
     def report(seed, points, check=gdjax.check_gradient):
         return check(lambda p: p[0] ** 2 * p[1], points=points, seed=seed, domain=[(1, 2)] * 2)
@@ -1197,6 +1206,7 @@ def test_a_guard_that_spoils_the_hessian_is_found():
     assert report.estimates["differences"].value == pytest.approx(72.5)  # 12²/2 + 1/2
 
 
+@pytest.mark.full
 def test_a_hand_derived_hessian_is_certified():
     def hessian(point):
         x, y = point
@@ -1208,6 +1218,24 @@ def test_a_hand_derived_hessian_is_certified():
     wrong = gdjax.check_hessian(QFSP, lambda p: hessian(p).at[0, 1].multiply(-1), 30)
     assert wrong.component == "(0, 1)"
     assert wrong.patterns == ("component (0, 1) has its sign flipped",)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("complex_form", [True, False])
+def test_a_wrong_entry_of_a_large_hessian_is_named(complex_form):
+    d, bend = 40, (lambda x: x) if complex_form else jnp.abs
+
+    def fn(p):
+        return jnp.sum(jnp.sin(bend(p[1:] * p[:-1])) * jnp.arange(1.0, d)) + jnp.sum(p**3)
+
+    hessian, where = jax.hessian(fn), {"domain": [(0.5, 1)] * d}
+    wrong = lambda p: hessian(p).at[17, 18].multiply(-1)  # noqa: E731
+    report = gdjax.check_hessian(fn, wrong, 2, **where)
+    assert (report.ok, report.component) == (False, "(17, 18)")
+    (pattern,) = report.patterns  # "entry (17, 18) is … at the worst point where values say …"
+    _, _, _, _, mine, *_, theirs = pattern.split()
+    assert float(mine) == pytest.approx(-float(theirs), rel=1e-6)
+    assert gdjax.check_hessian(fn, hessian, 2, **where).ok
 
 
 def test_any_function_of_a_pytree_is_certified_and_its_components_keep_their_names():
@@ -1229,24 +1257,27 @@ def test_any_function_of_a_pytree_is_certified_and_its_components_keep_their_nam
     assert report.worst_point["w"].shape == (6, 7)
 
 
-def test_points_on_a_kink_are_left_out_and_counted():
+@pytest.mark.parametrize("by_differences", [True, pytest.param(False, marks=pytest.mark.full)])
+def test_points_on_a_kink_are_left_out_and_counted(by_differences):
     def kink(point):
         return jnp.sum(jnp.abs(point))
 
-    for f in (kink, gdjax.Objective(name="kink", fn=kink, domain=SQUARE, kink=lambda p: p)):
-        # jax.grad(abs)(0) is 1, the sign of 0 is 0, and both are subgradients
-        report = gdjax.check_gradient(f, jnp.sign, 30, domain=SQUARE)
-        assert report.ok
-        assert report.left_out["on a kink or a jump"] == 3  # the origin, and once on each axis
-        assert "abs has no complex form" in report.estimates["complex step"].remark
+    f = kink if by_differences else gdjax.Objective(fn=kink, domain=SQUARE, kink=lambda p: p)
+    # jax.grad(abs)(0) is 1, the sign of 0 is 0, and both are subgradients
+    report = gdjax.check_gradient(f, jnp.sign, 30, domain=SQUARE)
+    assert report.ok
+    assert report.left_out["on a kink or a jump"] == 3  # the origin, and once on each axis
+    assert "abs has no complex form" in report.estimates["complex step"].remark
 
 
+@pytest.mark.full
 def test_the_edge_of_where_a_function_is_defined_is_left_out():
     report = gdjax.check_gradient(lambda p: jnp.sum(jnp.sqrt(p)), points=30, domain=[(0, 4)] * 2)
     assert report.ok
     assert report.left_out["where the function is not finite"] == 3  # the origin, and on each axis
 
 
+@pytest.mark.full
 def test_sides_that_do_not_exist_are_not_applicable():
     def loop(point):
         turn = lambda c: (c[0] + 1, c[1] * point[0])  # noqa: E731
@@ -1274,6 +1305,7 @@ def test_differences_beyond_a_pole_or_on_a_jump_are_not_believed():
     assert report.left_out["on a kink or a jump"] == 1
 
 
+@pytest.mark.full
 def test_float32_is_judged_by_what_rounding_does_to_it():
     f = objectives.get("ackley")  # cos 2πx of x up to 32 loses three digits
     report = gdjax.check_gradient(f, points=100, dtype="float32")
@@ -1350,6 +1382,10 @@ def test_assert_gradient_fails_with_the_table():
         (
             lambda: gdjax.check_gradient(lambda p: float(p[0]), domain=SQUARE),
             "cannot be traced by JAX, so write it in jax.numpy: ConcretizationTypeError",
+        ),
+        (
+            lambda: gdjax.check_hessian(lambda p: float(p[0]), lambda p: p, domain=SQUARE),
+            "no certificate on the host, but check_gradient certifies its rows there",
         ),
         (
             lambda: gdjax.check_hessian(QFSP, lambda p: p),

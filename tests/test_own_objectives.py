@@ -226,6 +226,34 @@ def test_kinks_of_a_formula_are_told():
 
 
 @pytest.mark.parametrize(
+    ("expression", "smoothness"),
+    [
+        ("sqrt(x**2)", "kink"), ("sqrt(x**2 + y**2)", "kink"), ("(x**2)**0.5 + y", "kink"),
+        ("x**(1/3) + y", "kink"), ("acosh(cosh(x)) + y", "kink"), ("acos(cos(x)) + y", "kink"),
+        ("atan2(y, x)", "kink"), ("min(x, y)", "kink"), ("x*abs(y)", "kink"),
+        ("sqrt(1 + x**2 + y**2)", "smooth"), ("abs(3)*x + y", "smooth"),
+        ("max(x, x + 1)", "smooth"),
+        ("max(x, x)*y", "smooth"), ("x**1.5 + y**-2", "smooth"), ("2**x + e**y", "smooth"),
+    ],
+)  # fmt: skip
+def test_a_formula_is_smooth_where_it_has_no_root_of_0_and_no_kink(expression, smoothness):
+    f = objectives.get("formula", expression=expression)
+    assert f.smoothness == smoothness
+    assert (f.kink is None) == (smoothness == "smooth")
+    if f.kink is not None and f.dim == 2:
+        assert (f.kink(jnp.array([0.0, 0.0])) == 0).any()
+        assert (f.kink(jnp.array([0.7, 1.3])) != 0).all()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("expression", ["sqrt(x**2)", "acosh(cosh(x))", "(x**2)**0.5"])
+def test_a_certificate_leaves_out_the_kink_of_a_root(expression):
+    report = gdjax.check_gradient(objectives.get("formula", expression=expression), points=9)
+    assert report.ok
+    assert report.left_out["on a kink or a jump"] == 1
+
+
+@pytest.mark.parametrize(
     ("expression", "message"),
     [
         ("x^2", "'x^2' is not allowed, at column 1 of 'x^2'; write ** for powers, not ^"),
@@ -601,3 +629,4 @@ def test_a_table_is_read_as_spreadsheets_write_it(tmp_path):
     kinked = objectives.get("curve_fit", data=file, model="abs(u - c)")
     assert kinked.smoothness == "kink"
     assert kinked.kink(jnp.array([2.0])).tolist() == [-1, 0, 1]
+    assert objectives.get("curve_fit", data=file, model="c*abs(u - 2)").smoothness == "smooth"

@@ -9,6 +9,8 @@ import pytest
 from jax import lax
 
 import gdjax
+from gdjax.certificates import laws
+from gdjax.certificates.pullbacks import rule_of
 
 
 def with_vjp(fn, forward=None, backward=None, **options):
@@ -247,6 +249,92 @@ def test_functions_static_arguments_and_kinks_are_taken_as_they_are():
     assert gdjax.check_rule(bent, 1.0, points=1).law("linearity").ok is False
 
 
+def broken(x):
+    raise KeyError(3)
+
+
+@full
+def test_what_fails_in_a_callback_is_told_in_one_line():
+    @jax.custom_vjp
+    def fn(x):
+        return jax.pure_callback(
+            broken, jax.ShapeDtypeStruct(x.shape, x.dtype), x, vmap_method="sequential"
+        )
+
+    fn.defvjp(lambda x: (fn(x), x), lambda x, u: (u,))
+    for call in (
+        lambda: gdjax.check_gradient(fn, points=3, around=1.0),
+        lambda: gdjax.check_rule(lambda x: x * fn(x), 1.0, points=1),
+    ):
+        with pytest.raises(gdjax.ArgumentError, match="fails") as caught:
+            call()
+        assert str(caught.value).endswith("KeyError: 3")
+
+
+SIBLINGS = {  # of rules: whether each is right, what it is, and what it is called with
+    "a callable held constant": lambda k: (_of_a_callable(k), jnp.sin, np.arange(3.0)),
+    "symbolic zeros, forward": lambda k: (_told_of_zeros(k), 2.0, 3.0),
+    "float0": lambda k: (
+        with_vjp(lambda x, n: x * n, backward=lambda r, u: (k * u * r[1], _float0(r[1]))),
+        np.arange(1.0, 4), np.array([1, 2, 3]),
+    ),
+    "complex": lambda k: (_square(k), np.array([1 + 2j, 0.5 - 1j])),
+    "an empty pytree": lambda k: (
+        with_vjp(lambda x, y: jnp.sin(y), backward=lambda r, u: (r[0], k * u * jnp.cos(r[1]))),
+        {}, 1.0,
+    ),
+    "half precision": lambda k: (
+        with_vjp(
+            lambda x, y: jnp.sin(x.astype(jnp.bfloat16)).astype(x.dtype) * y,
+            backward=lambda r, u: (k**400 * u * jnp.cos(r[0]) * r[1], u * jnp.sin(r[0])),
+        ),
+        0.3, 2.0,
+    ),
+}  # fmt: skip
+
+
+def _float0(n):
+    return np.zeros(np.shape(n), jax.dtypes.float0)
+
+
+def _of_a_callable(factor):
+    made = jax.custom_vjp(lambda g, x: g(x) * 2, nondiff_argnums=(0,))
+    made.defvjp(
+        lambda g, x: (made(g, x), x), lambda g, x, u: (factor * 2 * u * jax.vmap(jax.grad(g))(x),)
+    )
+    return made
+
+
+def _told_of_zeros(factor):
+    made = jax.custom_jvp(lambda x, y: x * y)
+
+    def rule(points, ways):
+        shares = (factor * points[1], points[0])
+        used = [
+            a * b
+            for a, b in zip(ways, shares, strict=True)
+            if not isinstance(a, jax.custom_derivatives.SymbolicZero)
+        ]
+        return points[0] * points[1], sum(used, jnp.zeros_like(points[0]))
+
+    made.defjvp(rule, symbolic_zeros=True)
+    return made
+
+
+def _square(factor):
+    made = jax.custom_vjp(lambda z: z**2)
+    made.defvjp(lambda z: (z**2, z), lambda z, u: (2 * factor * z * u,))
+    return made
+
+
+@full
+@pytest.mark.parametrize("case", SIBLINGS)
+def test_rules_of_every_kind_are_certified(case):
+    for factor, ok in ((1.0, True), (1.001, False)):
+        fn, *args = SIBLINGS[case](factor)
+        assert gdjax.check_rule(fn, *args, points=1).ok == ok
+
+
 @full
 def test_a_callback_has_no_derivative_and_is_held_against_differences():
     @jax.custom_vjp
@@ -259,10 +347,102 @@ def test_a_callback_has_no_derivative_and_is_held_against_differences():
     assert report.jv.startswith("from central differences")
 
 
+# --- solvers: loops that end by a tolerance of their own ------------------------------------------
+
+
+def newton(a, tolerance):
+    return lax.while_loop(lambda x: abs(x * x - a) > tolerance, lambda x: (x + a / x) / 2, a + 1)
+
+
+def by_newton(tolerance):
+    return lambda a: newton(a, tolerance)
+
+
+def by_fori(a):
+    return lax.fori_loop(0, 40, lambda _, x: (x + a / x) / 2, a + 1)
+
+
+def by_scan(a):
+    return lax.scan(lambda x, _: ((x + a / x) / 2, None), a + 1, length=40)[0]
+
+
+def implicit(solve):
+    """A root with the rule of its equation, x² = a, times a factor."""
+
+    def made(factor):
+        root = jax.custom_vjp(lambda a: solve(a))
+        root.defvjp(lambda a: (root(a),) * 2, lambda x, u: (factor * u / (2 * x),))
+        return root
+
+    return made
+
+
+def by_custom_root(factor):
+    slope = lambda g, y: factor * y / g(1.0)  # noqa: E731
+    return lambda a: lax.custom_root(
+        lambda x: x * x - a, 1.0 + 0 * a, lambda _, x: newton(a, 1e-14), slope
+    )
+
+
+SOLVERS = {
+    "to the last digits": implicit(by_newton(1e-14)),
+    "a fixed number of turns": implicit(by_fori),
+    "a scan": implicit(by_scan),
+    "custom_root": by_custom_root,
+}
+
+
+@full
+@pytest.mark.parametrize("case", SOLVERS)
+def test_an_implicit_rule_of_a_solver_is_certified(case):
+    wrong = gdjax.check_rule(SOLVERS[case](1 + 1e-6), 2.0, points=2)
+    assert {law.name for law in wrong.laws if law.ok is False} >= {"derivative", "adjointness"}
+    assert wrong.certificate.patterns == ("component a is off by a factor 1.000001",)
+    assert gdjax.check_rule(SOLVERS[case](1.0), 2.0, points=2).ok
+
+
+@full
+def test_a_solver_that_stops_early_is_told_of_and_its_tolerance_granted():
+    made = implicit(by_newton(1e-6))
+    early = gdjax.check_rule(made(1.0), 2.0)
+    assert not early.ok
+    assert 1e-8 < early.law("derivative").error < 1e-4
+    assert "grant it by rtol or atol" in early.certificate.warnings[0]
+    assert gdjax.check_rule(made(1.0), 2.0, rtol=1e-4).ok
+    assert not gdjax.check_rule(made(1.001), 2.0, rtol=1e-4).ok
+
+
+def test_a_rule_whose_loops_never_end_ends():
+    root = implicit(by_newton(0.0))(1.0)
+    with jax.enable_x64(True):
+        for arg, left in ((4.0, [2.0, 0.25]), (3.0, [np.nan, np.nan])):
+            rule = rule_of(root, (arg,), ())
+            one = (np.array([arg]), np.ones(1), np.ones(1), np.ones(1))
+            found = jax.jit(laws.bounded(rule, [one]).pull)(*one[:2])
+            np.testing.assert_allclose(np.ravel(found), left)
+
+
+@full
+def test_a_rule_whose_loops_never_end_is_undecided():
+    report = gdjax.check_rule(implicit(by_newton(0.0))(1.0), 3.0, points=2)
+    assert not report.ok
+    assert report.verdict.startswith("undecided: 0 of 3 points decide")
+    assert "a loop had not ended" in report.certificate.warnings[0]
+
+
+def test_laws_end_when_their_time_is_spent(monkeypatch):
+    monkeypatch.setattr(laws, "SECONDS", 0.0)
+    report = gdjax.check_rule((layer, pullback), np.array([0.1, 0.2, 0.3]), 2, points=2)
+    assert report.law("linearity").said == "after 0 seconds 1 of 3 were looked at"
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: gdjax.check_rule(jnp.sin), "sin has no argument of floats to be differentiated"),
+        (lambda: gdjax.check_rule(jnp.sin, np.zeros(0)), "has no argument of floats"),
+        (lambda: gdjax.check_rule(jnp.sin, {}), "has no argument of floats"),
+        (lambda: gdjax.check_rule(lambda x: x[:0], np.ones(2)), "<lambda> must return floats, got"),
         (lambda: gdjax.check_rule((jnp.sin,), 1.0), "a pair (function, pullback), got"),
         (lambda: gdjax.check_rule(lambda x: x @ x, 1.0), "cannot be called with these arguments"),
         (lambda: gdjax.check_rule(jax.custom_vjp(jnp.sin), 1.0), "No VJP defined"),

@@ -74,10 +74,13 @@ def first_line(error: BaseException) -> str:
 
 
 def said(error: BaseException) -> str:
-    """The first line of what an error says.
+    r"""The first line of what an error says; of a traceback in it, the last.
 
     Example:
         >>> said(TypeError())
         'no reason given'
+        >>> said(RuntimeError("a callback: Traceback (most recent call last):\n  …\nKeyError: 3"))
+        'KeyError: 3'
     """
-    return next(iter(str(error).strip().splitlines()), "no reason given")
+    lines = str(error).strip().splitlines() or ["no reason given"]
+    return lines[-1 if "Traceback (most recent call last)" in lines[0] else 0]

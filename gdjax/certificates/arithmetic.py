@@ -115,6 +115,32 @@ def with_noise(traced: ClosedJaxpr) -> tuple[Noisy, int]:
     return fn, _count(traced)
 
 
+def spread(results: Any) -> tuple[Any, Any]:
+    """The exact result, which comes first, and how far the others are from it: root mean square.
+
+    The squares of what is tiny or huge would leave the range, so they are taken of shares.
+    """
+    xp = jnp if isinstance(results, Array) else np
+    exact, off = results[0], results[1:] - results[0]
+    size = xp.max(xp.abs(off), axis=0)
+    unit = xp.where((size > 0) & xp.isfinite(size), size, 1.0)
+    return exact, unit * xp.sqrt(xp.mean((off / unit) ** 2, axis=0))
+
+
+@np.errstate(all="ignore")
+def norm(vectors: np.ndarray, axis: int = 1) -> np.ndarray:
+    """The norm along an axis, of numbers whose squares would leave the range too.
+
+    Example:
+        >>> norm(np.array([[3e-200, 4e-200], [3e200, 4e200]]))
+        array([5.e-200, 5.e+200])
+    """
+    size = np.abs(vectors).max(axis=axis, keepdims=True, initial=0.0)
+    unit = np.ldexp(1.0, np.frexp(size)[1] - 1)  # a power of two: nothing is rounded
+    unit = np.where((size > 0) & np.isfinite(size), unit, 1.0)
+    return np.linalg.norm(vectors / unit, axis=axis) * unit.squeeze(axis)
+
+
 class _Noise:
     """Rounding errors from a stock, one for each number that rounds. In ``lax``, to trace fast.
 

@@ -6,12 +6,13 @@ import numpy as np
 
 from gdjax._inputs import DType
 from gdjax._util.errors import ArgumentError
+from gdjax.certificates.arithmetic import norm
 from gdjax.certificates.decisive import decides, shortage
 from gdjax.certificates.estimates import ROUNDINGS, SECONDS, STEPS, Estimates
 from gdjax.certificates.gradient_report import Behaviour, Details, Estimate, GradientReport
 from gdjax.certificates.patterns import patterns
 from gdjax.certificates.problem import LABELS, Problem
-from gdjax.certificates.verdict import Judgement, judge, judge_single, norm
+from gdjax.certificates.verdict import Judgement, judge, judge_single
 
 
 class Own(NamedTuple):
@@ -102,13 +103,22 @@ def conclude(
     scale = np.fmax(norm(mine * problem.weights), norm(main.truth * problem.weights))
     scale = np.where(np.isfinite(scale), scale, norm(main.truth * problem.weights))
     component = int(main.component[index])
-    if main.lost[index] and estimates.locate:
-        component, value = estimates.locate(estimates.points[index], mine[index])
+    name, entry = problem.component(component), ""
+    if main.lost[index] and estimates.locate and problem.kind == "gradient":
+        component, _, value = estimates.locate(estimates.points[index], mine[index], 0)
+        name = problem.component(component)
         main = main._replace(truth=main.truth.copy())
         main.truth[index, component] = value
+    elif wrong.any() and estimates.locate:
+        row = component // len(problem.directions)
+        column, own_value, value = estimates.locate(estimates.points[index], None, row)
+        name = problem.entry(row, column)
+        entry = f"entry {name} is {own_value:.9g} at the worst point where values say {value:.9g}"
     counts = {key: int((where & judged.kept).sum()) for key, where in judged.outliers.items()}
     found: tuple[str, ...] = ()
-    if wrong.any():
+    if entry:
+        found = (entry,)
+    elif wrong.any():
         found = patterns(
             mine[kept], main.truth[kept], main.slack[kept], estimates.points[kept],
             problem.component, problem.name_of, problem.kind, problem.sizes,
@@ -125,7 +135,7 @@ def conclude(
         special=len(problem.points) - problem.drawn if problem.drawn else 0,
         left_out={reason: int(where.sum()) for reason, where in main.left_out.items()},
         worst_point=tuple(worst.tolist()) if flat else problem.structure.unflatten(worst),
-        component=problem.component(component),
+        component=name,
         error=float(main.error[index]) if kept.any() else np.nan,
         tolerance=float(main.tolerance[index]) if kept.any() else np.nan,
         estimates=_rows(problem, estimates, mine, main, counts, (index, component), scale[index]),
@@ -246,7 +256,12 @@ def _warnings(
     if estimates.turns and lost.any():
         said.append(
             f"a loop had not ended after {estimates.turns:,} turns, as it is or with roundings, at "
-            f"{lost.sum():,} points, which decide nothing"
+            f"{lost.sum():,} points, where its result counts as NaN"
+        )
+    if estimates.turns and (judged.wrong & judged.kept).any():
+        said.append(
+            f"a loop ends by a tolerance of its own, and a {problem.kind} of what it converges to "
+            f"is right to no more than that: if that is what you see, grant it by rtol or atol"
         )
     for key in estimates.coarse:
         said.append(

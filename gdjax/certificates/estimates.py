@@ -2,10 +2,11 @@
 
 import contextlib
 import functools
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,14 @@ from gdjax._compiler.interpreter import walk
 from gdjax._inputs import DType, default_dtype
 from gdjax._util.errors import ArgumentError
 from gdjax._util.types import PyTree
-from gdjax.certificates.arithmetic import NotAnalyticError, Unit, in_complex, with_noise
+from gdjax.certificates.arithmetic import (
+    NotAnalyticError,
+    Unit,
+    in_complex,
+    norm,
+    spread,
+    with_noise,
+)
 from gdjax.certificates.lifting import lifted
 from gdjax.certificates.loops import ending, enough, has_loop
 from gdjax.certificates.problem import OnFlat, Problem
@@ -30,6 +38,8 @@ SAMPLES = 8  # of rounding noise at each point
 # one before, so that truncation falls 16-fold and rounding grows 4-fold from one to the next.
 STEPS = 0.25 ** np.arange(1, 21)
 COMPLEX_STEP = 1e-100  # squared it vanishes, so nothing is truncated
+# Below its smallest normal number a format keeps fewer digits, or none.
+LEAST = {"f16": 2.0**-14, "bf16": 2.0**-126, "f32": 2.0**-126}
 SHARED = 1000  # numbers of noise from which on points share theirs
 # Compile time matters where dimensions are few, run time does not.
 COMPILER_OPTIONS: dict[str, int | bool] = {
@@ -80,8 +90,9 @@ class Estimates(NamedTuple):
         on_kink: points within rounding of a known kink, ``(n,)``.
         coarse: the derivatives that compute in less than float64.
         turns: how many a loop may take before its result counts as NaN; 0 where there is no loop.
-        locate: a point and a derivative → the component that values contradict most, and what
-            they say it is; None where every component has differences of its own.
+        locate: a point, what is certified along directions ``(q, d)``, and a row of it → the
+            component, or the column, that values contradict most, and what they say it is; None
+            where every component has differences of its own.
     """
 
     points: np.ndarray
@@ -94,7 +105,7 @@ class Estimates(NamedTuple):
     on_kink: np.ndarray
     coarse: tuple[str, ...] = ()
     turns: int = 0
-    locate: Callable[[np.ndarray, np.ndarray], tuple[int, float]] | None = None
+    locate: Callable[[np.ndarray, np.ndarray | None, int], tuple[int, float, float]] | None = None
 
 
 class Estimators:
@@ -116,19 +127,16 @@ class Estimators:
             written = jax.make_jaxpr(problem.written or problem.value)(point)
             both = functools.partial(_pull_back, problem.written or problem.value)
             self.problem, both = problem, lifted(both) if problem.written else both
-            if has_loop(jax.make_jaxpr(problem.value)(point)):
-                self.turns = enough(problem.value, problem.points)
+            traced = self._traced(point)
+            loops = {"value": problem.value} | {
+                key: problem.derivatives[key] for key in ("hand", "reverse") if key in traced
+            }
+            loops = {key: fn for key, fn in loops.items() if has_loop(jax.make_jaxpr(fn)(point))}
+            if loops:
+                self.turns = enough(lambda at: [fn(at) for fn in loops.values()], problem.points)
                 self.problem, both = _limited(problem, self.turns), ending(both, self.turns)
+                traced = self._traced(point)
             problem = self.problem
-            traced = {}
-            for key, fn in problem.derivatives.items():
-                try:
-                    traced[key] = jax.make_jaxpr(fn)(point)
-                except (TypeError, ValueError, NotImplementedError) as error:
-                    # no reverse mode through while_loop, no forward mode through custom_vjp
-                    if key == "hand":
-                        raise
-                    self.missing[key] = str(error).strip().partition("\n")[0].partition(". ")[0]
             if problem.subject not in traced or (problem.kind == "Hessian" and self.missing):
                 raise ArgumentError(
                     f"{problem.name} has no {problem.kind} to certify: "
@@ -146,9 +154,9 @@ class Estimators:
                     noisy["values"] = with_noise(jax.make_jaxpr(bare)(point))
             if problem.kink is not None:
                 noisy["kink"] = with_noise(jax.make_jaxpr(problem.kink)(point))
-        self.narrow: bool = _is_narrow(value)
+        self.narrow: set[str] = _narrow(value)
         # What only one side holds is told with its dtype anyway.
-        coarse = "hand" in traced and _is_narrow(traced["hand"]) and not problem.foreign
+        coarse = "hand" in traced and bool(_narrow(traced["hand"])) and not problem.foreign
         self.coarse = ("hand",) if coarse else ()
         self.numbers: dict[str, int] = {key: count for key, (_, count) in noisy.items()}
         functions = {key: fn for key, (fn, _) in noisy.items()}
@@ -165,6 +173,7 @@ class Estimators:
         self._complex: Compiled | None = None
         self.reason: str = ""
         self._few: Compiled | None = None
+        self._mine: Any = None
         self._seen: dict[bytes, PyTree] = {}
         self._in_complex = in_complex(value)
 
@@ -217,6 +226,7 @@ class Estimators:
         value, noise = spread["value"][0] if "value" in spread else spread["reverse"][1]
         # The differences are taken in float64, unless the user's function casts to less.
         to_double = 1.0 if self.narrow else Unit.of("float64").rounding / unit.rounding
+        least = max((LEAST[dtype] for dtype in self.narrow), default=0.0)
         few = len(self.problem.directions) < self.problem.structure.size
         with np.errstate(invalid="ignore"):
             on_kink = ~(np.abs(kink) > blur).all(axis=1)
@@ -225,14 +235,27 @@ class Estimators:
             values=value,
             derivatives=derivatives,
             roundings={key: spread[key][0][1] for key in (*derivatives, "values") if key in spread},
-            differences=central_differences(value, noise * to_double, up, down, length),
+            differences=central_differences(value, noise * to_double + least, up, down, length),
             complex_step=complex_step if self._complex else self.reason,
             missing=self.missing,
             on_kink=on_kink,
             coarse=self.coarse,
             turns=self.turns,
-            locate=self.locate if few and self.problem.kind == "gradient" else None,
+            locate=self.locate if few else None,
         )
+
+    def _traced(self, point: jax.Array) -> dict[str, ClosedJaxpr]:
+        """Every derivative as JAX traces it; why others are not there is kept in ``missing``."""
+        traced = {}
+        for key, fn in self.problem.derivatives.items():
+            try:
+                traced[key] = jax.make_jaxpr(fn)(point)
+            except (TypeError, ValueError, NotImplementedError) as error:
+                # no reverse mode through while_loop, no forward mode through custom_vjp
+                if key == "hand":
+                    raise
+                self.missing[key] = str(error).strip().partition("\n")[0].partition(". ")[0]
+        return traced
 
     def _exact(self, at: np.ndarray) -> PyTree:
         """What does not depend on the noise, remembered for the other precision's turn."""
@@ -242,17 +265,26 @@ class Estimators:
             self._seen[key] = jax.tree.map(np.asarray, (self._look(at, ways), complex_step))
         return self._seen[key]
 
-    def locate(self, point: np.ndarray, derivative: np.ndarray) -> tuple[int, float]:
+    def locate(
+        self, point: np.ndarray, derivative: np.ndarray | None = None, row: int = 0
+    ) -> tuple[int, float, float]:
         """The component of a gradient that values contradict most, by bisection.
 
+        Args:
+            point: where.
+            derivative: the gradient there; of a Hessian None.
+            row: of a Hessian.
+
         Returns:
-            Its index, and what values say it is.
+            Its index, or the column in the row; what it is, and what values say it is.
         """
         width, left = self.problem.width, np.arange(len(point))
         signs = np.random.default_rng(0).choice([-1.0, 1.0], len(point))
         with default_dtype("float64"):
             if self._few is None:
                 self._few = jax.jit(self._along, compiler_options=COMPILER_OPTIONS)
+                again = self.problem.along
+                self._mine = again and jax.jit(lambda at, ways: again(ways)(at))
             while True:
                 ways = np.zeros((2, len(point)))
                 for way, part in zip(ways, np.array_split(left, 2), strict=True):
@@ -262,10 +294,12 @@ class Estimators:
                     value, up, down, length = (np.asarray(x)[None] for x in said)
                     none = np.zeros_like(value)
                     said = central_differences(value, none, up, down, length).estimate[0]
-                said = np.asarray(said)
+                mine = self._mine(point, ways) if derivative is None else derivative @ ways.T
+                said, mine = (np.reshape(np.asarray(x), (-1, len(ways)))[row] for x in (said, mine))
                 if len(left) == 1:
-                    return int(left[0]), float(said[0] / ways[0, left[0]])
-                off = np.abs(ways @ derivative - said)
+                    unit = ways[0, left[0]]
+                    return int(left[0]), float(mine[0] / unit), float(said[0] / unit)
+                off = np.abs(mine - said)
                 left = np.array_split(left, 2)[int(np.nan_to_num(off, nan=np.inf).argmax())]
 
     def _along(self, at: jax.Array, ways: jax.Array) -> jax.Array | tuple[jax.Array, ...]:
@@ -341,9 +375,9 @@ def _limited(problem: Problem, turns: int) -> Problem:
     return problem._replace(value=ending(problem.value, turns), derivatives=derivatives)
 
 
-def _is_narrow(traced: ClosedJaxpr) -> bool:
-    """Whether a traced function computes in less than float64 somewhere."""
-    return any(f"{dtype}[" in str(traced) for dtype in ("f32", "f16"))
+def _narrow(traced: ClosedJaxpr) -> set[str]:
+    """The formats of less than float64 in which a traced function computes somewhere."""
+    return set(re.findall(r"\b(bf16|f16|f32)\[", str(traced)))
 
 
 def _pull_back(value: OnFlat, at: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -371,9 +405,7 @@ def _spreads(
     found = {}
     for key, fn in noisy.items():
         results = jax.vmap(lambda numbers, fn=fn: fn(at, numbers, ROUNDINGS, unit))(noise[key])
-        found[key] = [
-            (moved[0], jnp.sqrt(jnp.mean((moved[1:] - moved[0]) ** 2, axis=0))) for moved in results
-        ]
+        found[key] = list(map(spread, results))
     return found
 
 
@@ -410,8 +442,8 @@ def central_differences(
     best = error.argmin(axis=2)[:, :, None]
     # As the step shrinks, one-sided differences of a smooth function come together, and its
     # central differences settle; at a kink or a jump they do not.
-    apart = np.linalg.norm(up + down - 2 * value[:, None, None, :], axis=3) / length
-    central, rough = np.linalg.norm(curve, axis=3), np.linalg.norm(rough, axis=3)
+    apart = norm(up + down - 2 * value[:, None, None, :], axis=3) / length
+    central, rough = norm(curve, axis=3), norm(rough, axis=3)
     kinked = (_trend(apart, rough) > 0.5) | (_trend(central, rough) > 4)
 
     def chosen(sizes: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from gdjax.certificates.conclusion import Own, conclude
 from gdjax.certificates.decisive import brought_closer, is_steady, where_alive
 from gdjax.certificates.estimates import Estimates, Estimators
 from gdjax.certificates.gradient_report import GradientReport, repeat
-from gdjax.certificates.problem import Bounds, Derivative, Problem, pose
+from gdjax.certificates.problem import Bounds, Derivative, Problem, pose, running
 
 
 def check_gradient(
@@ -209,8 +209,9 @@ def _estimates(
 ) -> tuple[Estimates, Estimates, dict[str, np.ndarray]]:
     """The estimates in double and in single precision, and the derivatives computed in single."""
     coarse = problem.points.astype(np.float32).astype(float)
-    double, single = look(problem.points, "float64", seed), look(coarse, "float32", seed)
-    return double, single, look.single(coarse)
+    with running(problem.name):
+        double, single = look(problem.points, "float64", seed), look(coarse, "float32", seed)
+        return double, single, look.single(coarse)
 
 
 def _with_warnings(

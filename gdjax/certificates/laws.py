@@ -2,6 +2,7 @@
 
 import functools
 import math
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -12,16 +13,18 @@ from jax import lax
 
 from gdjax._util.errors import first_line
 from gdjax.certificates import host
-from gdjax.certificates.arithmetic import Unit, with_noise
+from gdjax.certificates.arithmetic import Unit, spread, with_noise
 from gdjax.certificates.conclusion import Own
 from gdjax.certificates.estimates import COMPILER_OPTIONS, ROUNDINGS, SAMPLES
 from gdjax.certificates.leaves import Leaves
+from gdjax.certificates.loops import ending, enough, has_loop
 from gdjax.certificates.pullbacks import Rule
 from gdjax.certificates.rule_report import Law
 
 SHARE = 0.25  # a comparison decides nothing if its roundings may amount to more than this
 A, B = 0.75, -1.5  # of linearity
 HOST = 1e-9  # of a number: what a rule on the host may round
+SECONDS = 60.0  # that the laws may take
 
 Sides = tuple[Any, Any]  # what must be equal, each a vector
 Drawn = list[tuple[np.ndarray, ...]]  # x, u, w and v of every set of arguments
@@ -83,6 +86,20 @@ class Case:
         return jnp.concatenate(found), jnp.tile(self.pulled[1], 2)
 
 
+def bounded(rule: Rule, drawn: Drawn) -> Rule:
+    """The rule, with loops that end after ten times as many turns as they need; then it is NaN."""
+    xs, us = (np.stack([one[k] for one in drawn]) for k in (0, 1))
+    try:
+        if not rule.traced or not has_loop(jax.make_jaxpr(rule.pull)(xs[0], us[0])):
+            return rule
+        at = np.concatenate([xs, us], axis=1)
+        turns = enough(lambda z: rule.pull(*jnp.split(z, [xs.shape[1]])), at)
+    except Exception:  # what it does with values, or in a batch, other laws say
+        return rule
+    ways = {name: getattr(rule, name) for name in ("value", "pull", "push", "apart")}
+    return rule._replace(**{name: ending(fn, turns) for name, fn in ways.items() if fn})
+
+
 def equations(rule: Rule, along: Along | None) -> dict[str, tuple[Callable[[Case], Sides], Leaves]]:
     """The laws that are equations between vectors, and what their components are.
 
@@ -105,6 +122,7 @@ def equations(rule: Rule, along: Along | None) -> dict[str, tuple[Callable[[Case
     return found
 
 
+@np.errstate(all="ignore")
 def measure(
     rule: Rule, along: Along | None, asked: dict[str, Callable[[Case], Sides]], drawn: Drawn
 ) -> dict[str, list | str]:
@@ -113,6 +131,7 @@ def measure(
     Returns:
         Of each equation, for each of them two pairs: the exact side, and how far 32 roundings of
         every operation, or where it runs on the host roundings of x, move it. Or why it fails.
+        Those that are left when the budget is spent, in seconds, are not looked at.
     """
     if not rule.traced:
         return {name: _on_host(rule, sides, drawn) for name, sides in asked.items()}
@@ -138,33 +157,32 @@ def measure(
     def compiled(z: Any, numbers: Any) -> Any:
         return lax.map(lambda one: noisy(z, one, ROUNDINGS, unit), numbers)
 
-    rows = []
+    rows, begun = [], time.monotonic()
     for z in stacked:
+        if rows and time.monotonic() - begun > SECONDS:
+            break
         numbers = rng.integers(-127, 128, (1 + SAMPLES, count), dtype=np.int8)
         numbers[0] = 0  # the exact result comes first
-        rows.append([_spread(np.asarray(side)) for side in compiled(z, numbers)])
+        rows.append([spread(np.asarray(side)) for side in compiled(z, numbers)])
     for i, name in enumerate(names):
         found[name] = [row[2 * i : 2 * i + 2] for row in rows]
     return found
 
 
 @np.errstate(all="ignore")
-def _spread(side: np.ndarray) -> Measured:
-    return side[0], np.sqrt(np.mean((side[1:] - side[0]) ** 2, axis=0))
-
-
-@np.errstate(all="ignore")
 def _on_host(rule: Rule, equation: Callable[[Case], Sides], drawn: Drawn) -> list | str:
     """The same of what cannot be traced, by roundings of x."""
-    rng, rows = np.random.default_rng(0), []
+    rng, rows, begun = np.random.default_rng(0), [], time.monotonic()
     try:
         for x, *others in drawn:
+            if rows and time.monotonic() - begun > SECONDS:
+                break
             found = []
             for scale in (0.0, *[ROUNDINGS * Unit.of("float64").rounding] * 3):
                 at = x * (1 + scale * rng.uniform(-1, 1, x.shape))
                 sides = equation(Case(rule, None, at, *others))
                 found.append([np.asarray(side, float) for side in sides])
-            measured = [_spread(np.stack(sides)) for sides in zip(*found, strict=True)]
+            measured = [spread(np.stack(sides)) for sides in zip(*found, strict=True)]
             rows.append([(at, off + HOST * np.linalg.norm(at)) for at, off in measured])
     except Exception as error:
         return first_line(error)
@@ -192,11 +210,13 @@ def compare(
     rounding = left[1] + right[1] + 8 * np.finfo(float).eps * size
     rounding = np.where(np.isnan(rounding), np.where(np.isinf(gap), 0.0, np.inf), rounding)
     allowed = rounding + own.atol + own.rtol * np.abs(right[0])
-    counts = np.ones(len(gap), bool) if kept is None else kept
+    counts = np.ones(len(gap), bool) if kept is None else kept[: len(gap)]
     wrong = (gap > allowed) & counts[:, None]
-    decides = ((rounding <= SHARE * size) | same) & counts[:, None]
+    decides = ((rounding <= SHARE * size) | same) & counts[:, None] & np.isfinite(size)
     if not wrong.any() and not decides.any():
-        why = "rounding leaves nothing to decide" if counts.any() else "on a kink or a jump"
+        finite = np.isfinite(size).any() or not size.size
+        why = "rounding leaves nothing to decide" if counts.any() else "as the derivative is here"
+        why = why if finite else "the function is not finite"
         return Law(name, None, f"undecided: {why}")
     share = np.where(wrong if wrong.any() else decides, gap / np.fmax(allowed, 1e-300), -1.0)
     excess = np.where(wrong, gap / np.where(np.isfinite(size) & (size > 0), size, 1.0), -1.0)

@@ -85,6 +85,11 @@ class Leaves:
         return Structure(shapes, "what is to be differentiated")
 
     @property
+    def size(self) -> int:
+        """How many numbers the flat vector has."""
+        return len(self.owners)
+
+    @property
     def flat(self) -> np.ndarray:
         """The numbers that the pytree was made with."""
         return np.asarray(self.flatten(jax.tree.unflatten(self._tree, self._leaves)), float)

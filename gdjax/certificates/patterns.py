@@ -95,7 +95,8 @@ def patterns(
         elif place := _place(np.abs(gap) > slack, np.abs(gap), points, coordinate):
             said.append(f"component {name(j)} is {place}")
         else:
-            said.append(f"component {name(j)} is wrong at {(np.abs(gap) > slack).sum():,} points")
+            count = int((np.abs(gap) > slack).sum())
+            said.append(f"component {name(j)} is wrong at {count:,} point{'s' * (count > 1)}")
     if len(said) > MOST:
         said[MOST:] = [f"and {len(said) - MOST:,} more of the kind"]
     return tuple(said)

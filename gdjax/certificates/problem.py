@@ -1,6 +1,7 @@
 """What is to be certified: a function and its derivative on flat points, and where to look."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -44,6 +45,15 @@ class UntraceableError(ArgumentError):
     """A function, or a derivative of it, that JAX cannot trace."""
 
 
+@contextlib.contextmanager
+def running(name: str) -> Iterator[None]:
+    """What a function raises as it runs, such as in a callback, in one line."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        raise ArgumentError(f"{name} fails as it runs: {first_line(error)}") from error
+
+
 class Problem(NamedTuple):
     """A derivative to be certified, on flat points ``(d,)``.
 
@@ -67,6 +77,7 @@ class Problem(NamedTuple):
         foreign: which such data only one side holds, so that the derivative is no more exact.
         on_host: why the function runs on the host and is not traced; empty where it is.
         sizes: lengths of the data that it is handed.
+        along: directions ``(q, d)`` → what is certified of a Hessian, along these.
     """
 
     name: str
@@ -86,6 +97,7 @@ class Problem(NamedTuple):
     foreign: str = ""
     on_host: str = ""
     sizes: tuple[int, ...] = ()
+    along: Callable[[jax.Array], OnFlat] | None = None
 
     @property
     def subject(self) -> str:
@@ -120,9 +132,13 @@ class Problem(NamedTuple):
         if self.kind == "gradient":
             return self.name_of(index)
         row, column = divmod(index, len(self.directions))
-        every = len(self.directions) == self.structure.size
-        across = self.name_of(column) if every else f"direction {column}"
-        return f"({self.name_of(row)}, {across})"
+        if len(self.directions) == self.structure.size:
+            return self.entry(row, column)
+        return f"({self.name_of(row)}, direction {column})"
+
+    def entry(self, row: int, column: int) -> str:
+        """The name of an entry of a Hessian."""
+        return f"({self.name_of(row)}, {self.name_of(column)})"
 
     def name_of(self, component: int) -> int | str:
         """The name of one component of the point: a number, or a path into the pytree."""
@@ -190,11 +206,19 @@ def pose(
         centres=found.centres,
         sizes=_lengths(data),
     )
+    if kind == "Hessian":
+        again = lambda to: _hessians(on_flat, hand, structure, to, name)[1][problem.subject]  # noqa: E731
+        problem = problem._replace(along=again)
     if traceable is False:
         return problem._replace(on_host="traceable=False")
     try:
         traced = _check_shapes(problem, on_flat, hand)
     except UntraceableError as error:
+        if kind == "Hessian":
+            row = "check_gradient certifies its rows there, as the gradients of a gradient's parts"
+            raise UntraceableError(
+                f"{error}; a Hessian has no certificate on the host, but {row}"
+            ) from error
         if traceable or hand is None or not _runs(on_flat, hand, where[0]):
             raise
         return problem._replace(on_host=str(error).partition(", so write")[0])
@@ -238,7 +262,7 @@ def _runs(fn: Derivative, derivative: Derivative, point: np.ndarray) -> bool:
     return value.size == 1
 
 
-def _along(fn: OnFlat, directions: np.ndarray, flat: jax.Array) -> jax.Array:
+def _along(fn: OnFlat, directions: Flat, flat: jax.Array) -> jax.Array:
     """Forward mode along each direction, the last axis."""
     ways = jnp.asarray(directions, flat.dtype)
     return jax.vmap(lambda way: jax.jvp(fn, (flat,), (way,))[1], out_axes=-1)(ways)
@@ -267,7 +291,7 @@ def _numpy(array: Flat) -> Any:
 
 
 def _hessians(
-    fn: OnFlat, hand: Derivative | None, structure: Structure, directions: np.ndarray, name: str
+    fn: OnFlat, hand: Derivative | None, structure: Structure, directions: Flat, name: str
 ) -> tuple[OnFlat, dict[str, OnFlat]]:
     """The gradient by reverse mode, and every Hessian of a function, along the directions."""
     slope = jax.grad(fn)

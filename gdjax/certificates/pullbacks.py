@@ -74,7 +74,7 @@ def rule_of(given: Any, args: tuple[PyTree, ...], held: Sequence[int] | None) ->
     own = getattr(core, "nondiff_argnums", ())
     still = {*own, *_places(held, len(args))}
     inputs = Leaves(lifted(args), _names(core, len(args)), still)
-    if not inputs.parts:
+    if not inputs.size:
         raise ArgumentError(
             f"{name} has no argument of floats to be differentiated, got {args!r:.200}"
         )
@@ -85,7 +85,7 @@ def rule_of(given: Any, args: tuple[PyTree, ...], held: Sequence[int] | None) ->
     kind = next((word for cls, word in _OBJECTS.items() if isinstance(core, cls)), "")
     kind = kind or _kind_inside(on_flat, inputs.flat) or "autodiff"
 
-    def pull(x: Flat, u: Flat) -> tuple[Array, Array]:
+    def pull(x: Flat, u: Flat) -> tuple[Flat, Flat]:
         value, back = jax.vjp(on_flat, x)
         return value, back(u)[0]
 
@@ -114,7 +114,7 @@ def _pair(
     one = outputs.join(np.ones(outputs.structure.size), dual=True)
     both = _takes(pullback, [*args, one])
     if both and _takes(pullback, args):  # *args take both, so what comes back has to tell
-        both = not _is_value_and_pull(pullback(*args))
+        both = not _gives_value_and_pull(pullback, args)
 
     def cotangents(x: Flat, u: Flat) -> tuple[PyTree, PyTree]:
         args, cotangent = inputs.join(x), outputs.join(u, dual=True)
@@ -145,7 +145,11 @@ def _pair(
     )  # fmt: skip
 
 
-def _is_value_and_pull(found: object) -> bool:
+def _gives_value_and_pull(pullback: Function, args: Sequence[PyTree]) -> bool:
+    try:
+        found = pullback(*args)
+    except Exception:  # it misses the cotangent
+        return False
     return isinstance(found, tuple) and len(found) == 2 and callable(found[1])
 
 
@@ -223,7 +227,7 @@ def _outputs(fn: Function, name: str, inputs: Leaves) -> tuple[Leaves, bool]:
                 f"{name} cannot be called with these arguments: {first_line(error)}"
             ) from error
     outputs = Leaves(lifted(like), "output")
-    if not outputs.parts:
+    if not outputs.size:
         raise ArgumentError(f"{name} must return floats, got {like!r:.200}")
     return outputs, traced
 

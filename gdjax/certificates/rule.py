@@ -16,6 +16,7 @@ from gdjax.certificates.conclusion import Own
 from gdjax.certificates.gradient import check_gradient
 from gdjax.certificates.gradient_report import GradientReport, repeat
 from gdjax.certificates.laws import Drawn
+from gdjax.certificates.problem import running
 from gdjax.certificates.pullbacks import Rule, rule_of
 from gdjax.certificates.rule_report import Law, RuleReport
 
@@ -90,7 +91,9 @@ def check_rule(
     with jax.enable_x64(True):
         rule = rule_of(fn, args, places)
         drawn = _drawn(rule, points, seed)
-        return _conclude(rule, drawn, own, order, seed)
+        with running(rule.name):
+            rule = laws.bounded(rule, drawn)
+            return _conclude(rule, drawn, own, order, seed)
 
 
 def assert_rule(fn: Function | Sequence[Function], *args: PyTree, **options: Any) -> None:
@@ -150,7 +153,7 @@ def _conclude(rule: Rule, drawn: Drawn, own: Own, order: int, seed: int) -> Rule
     if wrong:
         verdict = f"WRONG: {what} breaks {', '.join(law.name for law in wrong)}"
     elif undecided:
-        verdict = f"undecided: {found[0].said}"
+        verdict = found[0].said
     worst = next((law for law in wrong if law.component), Law("", None))
     return RuleReport(
         rule.name, rule.kind, not wrong and not undecided, verdict, tuple(found), worst.argument,
@@ -259,7 +262,8 @@ def _certified(
     argument = rule.inputs.argument(names.index(component)) if component in names else ""
     said = "; ".join(report.patterns)
     ok = report.ok or (None if report.verdict.startswith("undecided") else False)
-    said = said or (report.verdict if ok is None else "")
+    if ok is None:
+        return Law(name, None, report.verdict), report
     return Law(name, ok, said, argument, component, report.error, report.tolerance), report
 
 
@@ -306,7 +310,11 @@ def _equal(
             said.append(Law(name, False, sides))
             continue
         on_kinks = name in ("adjointness", "forward mode")
-        said.append(laws.compare(name, sides, leaves, own, kept if on_kinks else None))
+        law = laws.compare(name, sides, leaves, own, kept if on_kinks else None)
+        if len(sides) < len(drawn):
+            seen = f"after {laws.SECONDS:g} seconds {len(sides)} of {len(drawn)} were looked at"
+            law = law._replace(said="; ".join(filter(None, (law.said, seen))))
+        said.append(law)
     if along is None:
         sides = laws.by_differences(rule, drawn)
         said.append(laws.compare("adjointness", sides, rule.inputs, own, kept))
@@ -316,5 +324,6 @@ def _equal(
             (value[0][1], line[0][1] + line[1][1])
             for value, line in zip(values, lines, strict=True)
         ]
-        said += [law(rule, drawn, spreads, own) for law in (laws.jit_law, laws.vmap_law)]
+        seen = drawn[: len(spreads)]
+        said += [law(rule, seen, spreads, own) for law in (laws.jit_law, laws.vmap_law)]
     return said

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gdjax.certificates.arithmetic import norm
 from gdjax.certificates.estimates import Estimates
 from gdjax.certificates.problem import Problem
 
@@ -315,11 +316,6 @@ def judge_single(
         truth=truth, slack=rounding, lost=np.zeros_like(decided), outliers={}, left_out=left_out,
         **sizes._asdict(),
     )  # fmt: skip
-
-
-def norm(vectors: np.ndarray) -> np.ndarray:
-    """The norm of each row."""
-    return np.linalg.norm(vectors, axis=1)
 
 
 def relative(a: np.ndarray, b: np.ndarray) -> np.ndarray:

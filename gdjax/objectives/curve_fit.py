@@ -132,14 +132,17 @@ def _misfit(
         misfit, names = residual(point), named(point, columns)
         return -2 * jnp.stack([jnp.sum(misfit * slope(names)) for slope in slopes])
 
+    kinks = formula.kinks(chosen)
+
     def kink(point):
-        return jnp.concatenate([jnp.ravel(each) for each in formula.kinks(named(point, columns))])
+        assert kinks is not None
+        return jnp.concatenate([jnp.ravel(each) for each in kinks(named(point, columns))])
 
     return {
         "fn": lambda point: jnp.sum(residual(point) ** 2),
         "gradient": gradient,
-        "smoothness": "kink" if formula.kinked else "smooth",
-        "kink": kink if formula.kinked else None,
+        "smoothness": "kink" if kinks else "smooth",
+        "kink": kink if kinks else None,
         "fit": Fit(columns, response, observed, predict),
     }
 

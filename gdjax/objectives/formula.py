@@ -5,7 +5,7 @@ import contextlib
 import functools
 import itertools
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from jaxtyping import Array, ArrayLike
 
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.types import Function
+from gdjax.objectives.kinks import kinks_of
 from gdjax.objectives.loading import DEFAULT_SIDE
 from gdjax.objectives.objective import Objective
 from gdjax.objectives.parser import (
@@ -26,7 +27,6 @@ from gdjax.objectives.parser import (
     evaluate,
     functions_of,
     guard,
-    nodes,
     short,
 )
 from gdjax.objectives.registry import maker
@@ -70,31 +70,42 @@ class Formula(Parsed):
         with budget(self.text):
             return sympy.latex(self._symbolic()[0])
 
-    @property
-    def kinked(self) -> bool:
-        """Whether it holds an ``abs``, ``max`` or ``min``."""
-        return bool(self._kinked_calls())
+    def kinks(self, variables: Sequence[str]) -> Callable[[Mapping[str, Any]], list[Any]] | None:
+        """Signed quantities of values by name that vanish where it may have a kink.
 
-    def kinks(self, values: Mapping[str, Any]) -> list[Any]:
-        """Signed quantities that vanish where ``abs``, ``max`` or ``min`` make a kink."""
-        names, found = CONSTANTS | dict(values), []
-        for call in self._kinked_calls():
-            at = [evaluate(a, names, functions_of("jax.numpy"), float) for a in call.args]
-            found += [a - b for a, b in itertools.combinations(at, 2)] or at
-        return found
+        Args:
+            variables: what it is differentiated by.
 
-    def _kinked_calls(self) -> list[ast.Call]:
-        calls = (node for node in nodes(self.tree) if isinstance(node, ast.Call))
-        return [call for call in calls if call.func.id in ("abs", "max", "min")]  # type: ignore[attr-defined]
+        Returns:
+            A function of the values; None where it is smooth.
+        """
+        with budget(self.text):
+            found = kinks_of(self.tree, self._in_sympy, variables)
+
+        def at(values: Mapping[str, Any]) -> list[Any]:
+            numbers = CONSTANTS | dict(values)
+            number = lambda part: evaluate(part, numbers, functions_of("jax.numpy"), float)  # noqa: E731
+            return [fn(*map(number, parts)) for fn, parts in found]
+
+        return at if found else None
 
     def _symbolic(self) -> tuple[Expr, dict[str, Symbol]]:
         """The formula in sympy, over the real numbers, and its symbols by name."""
+        return self._in_sympy(self.tree), self._symbols
+
+    @functools.cached_property
+    def _symbols(self) -> dict[str, Symbol]:
         import sympy
 
-        symbols = {name: sympy.Symbol(name, real=True) for name in self.names}
+        return {name: sympy.Symbol(name, real=True) for name in self.names}
+
+    def _in_sympy(self, part: ast.expr) -> Expr:
+        """A part of the formula in sympy."""
+        import sympy
+
         constants = {"pi": sympy.pi, "e": sympy.E}
-        expression = evaluate(self.tree, constants | symbols, _symbolic_functions(), _exact)
-        return sympy.sympify(expression), symbols
+        expression = evaluate(part, constants | self._symbols, _symbolic_functions(), _exact)
+        return sympy.sympify(expression)
 
 
 def parse(text: str, argument: str = "expression") -> Formula:
@@ -193,13 +204,14 @@ def _formula(expression: str, variables: Any, domain: Any, start: Any, name: str
         check_known("variable", free, chosen)
     if not chosen:
         raise ArgumentError(f"expression needs at least one variable, got {expression!r}")
-    slopes = parsed.derivatives(chosen)
+    slopes, kinks = parsed.derivatives(chosen), parsed.kinks(chosen)
 
     def gradient(point):
         return jnp.stack([_as(point, slope(named(point))) for slope in slopes])
 
     def kink(point):
-        return jnp.stack([_as(point, each) for each in parsed.kinks(named(point))])
+        assert kinks is not None
+        return jnp.stack([_as(point, each) for each in kinks(named(point))])
 
     def named(point):
         return dict(zip(chosen, point, strict=True))
@@ -211,8 +223,8 @@ def _formula(expression: str, variables: Any, domain: Any, start: Any, name: str
         domain=[DEFAULT_SIDE] * len(chosen) if domain is None else domain,
         bounded=domain is not None,
         start=start,
-        smoothness="kink" if parsed.kinked else "smooth",
-        kink=kink if parsed.kinked else None,
+        smoothness="kink" if kinks else "smooth",
+        kink=kink if kinks else None,
         variables=chosen,
         latex=parsed.latex(),
         gradient_latex=vector([slope.latex() for slope in slopes]),
