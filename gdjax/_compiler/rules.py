@@ -233,6 +233,21 @@ _rule("gather", "dynamic_slice")(_moved)
 _rule("dynamic_update_slice")(functools.partial(_moved, moving=2))
 
 
+@_rule("scatter")
+def _scatter(
+    program: Program, eqn: JaxprEqn, operand: np.ndarray, indices: np.ndarray, updates: np.ndarray
+) -> np.ndarray:
+    """Numbers that are put at constant indices: JAX itself puts their labels."""
+    pool = np.concatenate([operand.reshape(-1), updates.reshape(-1)])
+    labels = np.arange(len(pool), dtype=np.int32)
+    old, new = labels[: operand.size], labels[operand.size :]
+    put = eqn.primitive.bind(
+        old.reshape(operand.shape), _known_integers(indices), new.reshape(updates.shape),
+        **eqn.params,
+    )  # fmt: skip
+    return pool[np.asarray(put)]
+
+
 @_rule("scatter-add")
 def _scatter_add(
     program: Program, eqn: JaxprEqn, operand: np.ndarray, indices: np.ndarray, updates: np.ndarray
