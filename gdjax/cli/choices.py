@@ -152,7 +152,7 @@ def spelled_out(task: str, words: list[str]) -> list[str]:
 
 def _with_file(words: list[str]) -> list[str]:
     """The file that comes first in a call of ``explore``, as a setting."""
-    if not words or _is_setting(words[0]) or words[0].startswith(("-", "+")):
+    if not words or re.match(r"[-+~]|[\w.@/]+=", words[0]):
         return words
     settings.PAGE.check("the file of the page", words[0])
     return [f"explore.file={_quoted(words[0])}", *words[1:]]

@@ -1,14 +1,9 @@
 """``gdjax explore``: the page with its sliders, as a file, in the browser."""
 
-import logging
-
 from gdjax.cli.config import make_objective, make_optimizer
 from gdjax.cli.output_folder import OutputFolder
 from gdjax.cli.settings import Explore
 from gdjax.explorer import pages
-
-log: logging.Logger = logging.getLogger(__name__)
-
 
 def explore(asked: Explore, folder: OutputFolder) -> int | None:
     """Write the page, say where it is, and show it; a file that was named gets nothing beside it."""
@@ -20,7 +15,7 @@ def explore(asked: Explore, folder: OutputFolder) -> int | None:
     page = pages.explore(chosen, front)
     file = asked.explore.file
     path = page.save(folder.place("explore.html") if file is None else file)
-    log.info("%s", path)
+    print(path)  # a log would be a file beside it
     if asked.explore.open and not pages.show(path):
-        log.info("there is no display to show it on; open it in any browser")
+        print("there is no display to show it on; open it in any browser")
     return 0 if file is None else None

@@ -15,7 +15,7 @@ const shaders = once("shaders", () => new Shaders());
 const scripted = !shaders.gl || new URLSearchParams(location.search).has("nogl");
 const COARSE = scripted ? 32 : 100; // cells a side of a map while something is dragged
 const FINE = scripted ? { map: 140, stability: 90 } : { map: 320, stability: 200 };
-const PATIENCE = 250; // milliseconds that a fine map may take
+const PATIENCE = 400; // milliseconds that a fine map may take
 
 const readable = (name) => name.replaceAll("_", " ");
 
@@ -233,15 +233,23 @@ const fatesNow = ({ view: seen, uniforms }, count) => (scripted
 const drawn = { map: {}, stability: {} };
 function drawFates(id, job, fine) {
   if (scripted) return inThread(id, job, [COARSE, FINE[id]]);
+  const key = keyOf(job);
   const { took = 10 } = drawn[id];
   const most = COARSE * Math.sqrt(PATIENCE / took);
   const count = fine ? Math.round(Math.min(Math.max(most, COARSE), FINE[id])) : COARSE;
+  if (drawn[id].key === key && drawn[id].count >= count) return;
   const began = performance.now();
-  drawn[id] = { ...drawn[id], picture: fatesNow(job, count) };
+  drawn[id] = { took, key, count, picture: fatesNow(job, count) };
   if (!fine) drawn[id].took = Math.max(performance.now() - began, 1);
 }
+// What a map depends on: not on the two settings that are its axes.
+function keyOf({ kind, view: { objective: o, optimizer, settings: axes, box: seen, axes: shown, fixed, dim }, uniforms = {} }) {
+  const numbers = uniforms.n?.map((x, i) => (axes?.includes(i) ? 0 : x));
+  const place = axes || dim > 2 ? [fixed, uniforms.q] : 0;
+  return JSON.stringify([kind, o.key, optimizer?.key, axes, seen, uniforms.box, shown, place, numbers, uniforms.i_steps]);
+}
 function inThread(id, job, sides) {
-  const key = JSON.stringify([job.kind, job.view.objective.key, job.view.optimizer?.key, job.view.settings, job.view.box, job.view.axes, job.view.fixed, job.uniforms]);
+  const key = keyOf(job);
   if (drawn[id].key === key) return;
   const kept = drawn[id].kind === job.kind ? drawn[id].picture : null;
   drawn[id] = { key, kind: job.kind, picture: kept, waiting: true };
@@ -269,8 +277,14 @@ function drawMap(fine) {
     context.imageSmoothingEnabled = true;
     if (drawn.map.picture) copy(inLevels(drawn.map.picture), context);
   } else {
-    contours(shaders, v, width, height);
-    shaders.copyTo(context, width, height);
+    const kept = once("contours", () => document.createElement("canvas"));
+    const key = `${keyOf({ kind: "contours", view: v })} ${width} ${height}`;
+    if (kept.key !== key) {
+      contours(shaders, v, width, height);
+      Object.assign(kept, { width, height, key });
+      shaders.copyTo(kept.getContext("2d"), width, height);
+    }
+    context.drawImage(kept, 0, 0);
   }
   drawOver(context, v, width, height, scale);
 }
@@ -281,7 +295,7 @@ const fateColour = (fate) => ({ 250: "#e2e2e2", 251: "#969696", 252: "#222222", 
 // The shares of a basin map, or what the hands can do on any other.
 function legend(found) {
   if (!found.length) {
-    $("shares").textContent = dimension() > 1 ? "click or drag: the start · wheel: zoom · Shift and drag: move the view · ★ a minimum" : "click or drag: the start · wheel: zoom · ★ a minimum";
+    $("shares").textContent = "click or drag: start · wheel or two fingers: zoom · Shift and drag: move · ☆ minimum";
     return;
   }
   $("shares").replaceChildren(...found.slice(0, 6).flatMap(({ fate, share }) => [swatch(fateColour(fate)), `${(100 * share).toFixed(1)} % ${fateName(fate)}  `]));
@@ -307,7 +321,8 @@ function ticks(context, scale, width, height, across_, up, names) {
     context.fillText(text, x, y);
   };
   context.textAlign = "center";
-  for (const [x, text] of across_) if (x > 30 * scale && x < width - 34 * scale) write(text, x, height - 5 * scale);
+  const free = width - context.measureText(names[0]).width - 24 * scale;
+  for (const [x, text] of across_) if (x > 30 * scale && x < free) write(text, x, height - 5 * scale);
   context.textAlign = "left";
   for (const [y, text] of up) if (y > 24 * scale && y < height - 22 * scale) write(text, 4 * scale, y + 4 * scale);
   write(names[1], 4 * scale, 14 * scale);
@@ -328,7 +343,13 @@ function drawOver(context, v, width, height, scale) {
   for (const { rows, single, colour } of descents) {
     const along = (all) => {
       context.beginPath();
-      for (let k = 0; k <= shownStep(); k++) context.lineTo(px(all[k * size + i]), py(all[k * size + j]));
+      let [lastX, lastY] = [NaN, NaN];
+      for (let k = 0; k <= shownStep(); k++) {
+        const [x, y] = [px(all[k * size + i]), py(all[k * size + j])];
+        if (Math.abs(x - lastX) + Math.abs(y - lastY) < 0.5) continue; // not to be seen
+        context.lineTo(x, y);
+        [lastX, lastY] = [x, y];
+      }
       context.stroke();
     };
     for (const [line, ink] of [[4.5, "rgba(255,255,255,.85)"], [2.2, colour]]) {
@@ -601,6 +622,7 @@ function drawReadout() {
 let asked = 0;
 let later = 0;
 function touch() {
+  document.body.dataset.painted = "asked";
   asked ||= requestAnimationFrame(() => {
     asked = 0;
     paint(false);
@@ -1016,6 +1038,7 @@ function takeAway() {
 // For the console of a browser: what the map shows, as numbers, and from where the surface is seen.
 globalThis.gdjax = {
   state,
+  paint: () => paint(false),
   classes: (count) => fatesNow(fatesAsked(null, view().box), count).became,
   look(azimuth, elevation, start = state.start) {
     Object.assign(state, { azimuth, elevation });

@@ -74,6 +74,24 @@ class Shaders {
     gl.disable(gl.SCISSOR_TEST);
   }
 
+  put(target, buffer, data) {
+    this.gl.bindBuffer(target, buffer);
+    this.gl.bufferData(target, data, this.gl.DYNAMIC_DRAW);
+    return buffer;
+  }
+
+  // An input of a vertex, from the buffer that is bound, until they are released.
+  attribute({ program }, name, size, stride, offset) {
+    const { gl } = this;
+    const at = gl.getAttribLocation(program, name);
+    gl.enableVertexAttribArray(at);
+    gl.vertexAttribPointer(at, size, gl.FLOAT, false, stride, offset);
+  }
+
+  release() {
+    range(3).forEach((at) => this.gl.disableVertexAttribArray(at));
+  }
+
   pixels(width, height) {
     const found = new Uint8Array(4 * width * height);
     this.gl.readPixels(0, 0, width, height, this.gl.RGBA, this.gl.UNSIGNED_BYTE, found);
@@ -192,7 +210,7 @@ uniform int i_steps;uniform float n[${Math.max(1, optimizer.names.length)}],q[${
 ${judged(dim)}${whole ? shaderCalls(objective, dim) : ""}
 void main(){vec2 at=mix(box.xy,box.zw,gl_FragCoord.xy/size);${placed(dim, settings ? [] : axes)}${numbers}
 int became=-1;int last=0;${range(dim).map((i) => `float o${i}=p${i};`).join("")}
-${forShader(descent(objective, optimizer, dim, each))}
+${forShader(descent(objective, optimizer, dim, each, "break;"))}
 if(became<0)became=reached(${point(dim)},f0);
 if(became<0)became=last+20<i_steps&&${range(dim).map((i) => `abs(g${i})`).join("+")}<1e-3?${BECAME.rest}:${BECAME.moving};
 colour=vec4(float(became)/255.,float(last)/float(max(i_steps,1)),0,1);}`);

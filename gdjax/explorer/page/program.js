@@ -67,8 +67,9 @@ const declareInShader = (name, given, body) =>
   `float ${name}(${given.map((p) => `float ${p}`).join()}){${forShader(body)}}`;
 export const shaderCalls = (objective, dim) => calls(objective, dim, declareInShader);
 
-// A descent of p0, p1, … by the numbers n0, n1, …, as text; `each` stands before every step.
-export function descent(objective, optimizer, dim, each) {
+// A descent of p0, p1, … by the numbers n0, n1, …, as text; `each` stands before every step, and
+// `fixed` is what is done when a step leads nowhere, as all later ones will.
+export function descent(objective, optimizer, dim, each, fixed = "") {
   const point = range(dim).map((i) => `p${i}`);
   const slope = ["f0", ...range(dim).map((i) => `g${i}`)];
   const moved = [...point, ...optimizer.state];
@@ -79,6 +80,7 @@ for(let i_k=0;i_k<=i_steps;i_k++){
 {${objective.slope[0]}${results(objective.slope, slope)}}
 ${each}
 {${optimizer.step[0]}${next.map((name, i) => `const ${name}=${optimizer.step[1 + i]};`).join("")}
+${fixed && `if(${moved.map((name, i) => `${name}==${next[i]}`).join("&&")})${fixed}`}
 ${moved.map((name, i) => `${name}=${next[i]};`).join("")}}}`;
 }
 
