@@ -173,7 +173,10 @@ NAMED = [
     (["run", f"steps={'9' * 5000}"], "these words make no config: ValueError: Exceeds the limit"),
     (["sweep", "plots=[basins]", "sweep=single"], "basin_map needs several starts, got 1"),
     (["sweep", "plots=[stability]", "sweep=starts"], "plots cannot be drawn of this sweep: "),
-    (["explore", "rosenbrock"], "the file of the page must be the path of a file that ends in .html"),
+    (
+        ["explore", "rosenbrock"],
+        "the file of the page must be the path of a file that ends in .html",
+    ),
     (["explore", f"{'x' * 300}.html", "objective=parabola"], "File name too long"),
     (["explore", "fn=own.py:f"], "own.py"),
 ]

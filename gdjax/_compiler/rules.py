@@ -220,7 +220,7 @@ def _moved(
     moved = np.asarray(eqn.primitive.bind(*given, **params))
     if moved.size and not (moved.min() >= 0 and moved.max() < len(pool)):
         raise UnsupportedError(f"{eqn.primitive.name} out of bounds")
-    return pool[moved]
+    return filled(list(pool[moved.reshape(-1)]), moved.shape)  # an array even of one number
 
 
 def _known_integers(operand: np.ndarray) -> np.ndarray:
@@ -241,11 +241,9 @@ def _scatter(
     pool = np.concatenate([operand.reshape(-1), updates.reshape(-1)])
     labels = np.arange(len(pool), dtype=np.int32)
     old, new = labels[: operand.size], labels[operand.size :]
-    put = eqn.primitive.bind(
-        old.reshape(operand.shape), _known_integers(indices), new.reshape(updates.shape),
-        **eqn.params,
-    )  # fmt: skip
-    return pool[np.asarray(put)]
+    given = old.reshape(operand.shape), _known_integers(indices), new.reshape(updates.shape)
+    put = np.asarray(eqn.primitive.bind(*given, **eqn.params))
+    return filled(list(pool[put.reshape(-1)]), put.shape)
 
 
 @_rule("scatter-add")

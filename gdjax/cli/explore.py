@@ -5,6 +5,7 @@ from gdjax.cli.output_folder import OutputFolder
 from gdjax.cli.settings import Explore
 from gdjax.explorer import pages
 
+
 def explore(asked: Explore, folder: OutputFolder) -> int | None:
     """Write the page, say where it is, and show it; a file that was named gets nothing beside it."""
     chosen = None if asked.objective is None else make_objective(asked)

@@ -49,9 +49,9 @@ def contents(shown: Iterable[Objective], front: Mapping[str, Optimizer]) -> dict
         names = [objective.name for objective in shown]
         known = _kept(("objectives", names), write) if registered else write()
         ours = steps(front, dims)
+        for label, reason in ours["missing"].items():
+            raise ArgumentError(f"{label} cannot be written for a page: {reason}")
         others = _kept(("optimizers", dims), lambda: all_steps(dims))
-    for label, reason in ours["missing"].items():
-        raise ArgumentError(f"{label} cannot be written for a page: {reason}")
     return {
         "objectives": known,
         "optimizers": ours["optimizers"]

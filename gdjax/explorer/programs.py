@@ -11,7 +11,7 @@ from jax.core import ShapedArray
 from jax.extend.core import JaxprEqn, Primitive
 from jaxtyping import Array
 
-from gdjax._compiler.interpreter import evaluate
+from gdjax._compiler.interpreter import aval, evaluate
 from gdjax._compiler.lower import unroll
 from gdjax._compiler.program import Program
 from gdjax._compiler.text import Text, prefix, write
@@ -80,6 +80,8 @@ def _written(fn: Any, names: Sequence[Sequence[str]], *args: Any) -> Written:
 
 def _both(eqn: JaxprEqn, operands: Sequence[Any]) -> list[Any] | None:
     """Every branch of a condition, and then a choice: a page has no branches of its own."""
+    if eqn.primitive.name.startswith("empty"):  # what a branch leaves open for the other one
+        return [jnp.zeros(aval(v).shape, aval(v).dtype) for v in eqn.outvars]
     if eqn.primitive.name != "cond":
         return None
     which, *given = operands

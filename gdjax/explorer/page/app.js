@@ -27,7 +27,7 @@ const PRESETS = {
   "Too much momentum": { objective: "qfsp", start: [7.11, 6.97], steps: 300, optimizers: [["heavy_ball", { learning_rate: 0.1, momentum: 0.7 }], ["gradient_descent", { learning_rate: 0.1 }]] },
   "A bowl": { objective: "sphere", steps: 40, optimizers: [["gradient_descent", { learning_rate: 0.1 }]] },
   "Overshoot": { objective: "sphere", steps: 40, optimizers: [["gradient_descent", { learning_rate: 0.98 }]] },
-  "A saddle": { objective: "saddle", steps: 120, optimizers: [["gradient_descent", { learning_rate: 0.05 }], ["adam", { learning_rate: 0.05 }]] },
+  "A saddle": { objective: "saddle", steps: 80, optimizers: [["gradient_descent", { learning_rate: 0.05 }], ["adam", { learning_rate: 0.05 }]] },
 };
 const state = { objective: CATALOGUE.objectives[0].name, formula: "", start: [], steps: 300, optimizers: [], map: "contours", dtype: "float64",
   axes: [0, 1], box: null, at: null, azimuth: 0.75, elevation: 0.75, arrows: false };
