@@ -171,8 +171,8 @@ def _spelled_out(task: str, word: str) -> str:
     """A user's shorthand in full, and a formula or a path in the quotes that Hydra wants.
 
     ``fn=`` and ``domain=`` stand for ``objective.fn=`` and ``objective.domain=``; so do
-    ``gradient=`` and ``start=`` in ``check`` and ``explore``, which follow no side and have no start
-    of their own.
+    ``gradient=`` and ``start=`` in ``check`` and ``explore``, which follow no side and have no
+    start of their own.
     """
     key, equals, value = word.partition("=")
     if key in ("fn", "domain") or (task in ("check", "explore") and key in ("gradient", "start")):

@@ -7,7 +7,7 @@ from gdjax.explorer import pages
 
 
 def explore(asked: Explore, folder: OutputFolder) -> int | None:
-    """Write the page, say where it is, and show it; a file that was named gets nothing beside it."""
+    """Write the page, say where it is, and show it; nothing goes beside a file that was named."""
     chosen = None if asked.objective is None else make_objective(asked)
     front = None
     if asked.optimizer is not None:

@@ -298,7 +298,11 @@ function legend(found) {
     $("shares").textContent = "click or drag: start · wheel or two fingers: zoom · Shift and drag: move · ☆ minimum";
     return;
   }
-  $("shares").replaceChildren(...found.slice(0, 6).flatMap(({ fate, share }) => [swatch(fateColour(fate)), `${(100 * share).toFixed(1)} % ${fateName(fate)}  `]));
+  $("shares").replaceChildren(...found.slice(0, 6).map(({ fate, share }) => {
+    const one = document.createElement("span");
+    one.append(swatch(fateColour(fate)), `${(100 * share).toFixed(1)} % ${fateName(fate)}`);
+    return one;
+  }));
 }
 const swatch = (colour) => Object.assign(document.createElement("span"), { className: "swatch", style: `background:${colour}` });
 
@@ -482,10 +486,11 @@ function drawCurve() {
   const size = dim + 2;
   const all = descents.flatMap(({ rows }) => range(state.steps + 1).map((k) => rows[k * size + dim])).filter(Number.isFinite);
   const floor = o.fmin ?? Math.min(...all);
-  const logs = descents.map(({ rows }) => range(state.steps + 1).map((k) => Math.log10(Math.max(rows[k * size + dim] - floor, 1e-17))));
+  const least = o.fmin === null ? 0 : 1e-17; // the lowest seen itself has no logarithm
+  const logs = descents.map(({ rows }) => range(state.steps + 1).map((k) => Math.log10(Math.max(rows[k * size + dim] - floor, least))));
   const seen = logs.flat().filter(Number.isFinite);
   const low = Math.max(Math.floor(Math.min(...seen)), -16);
-  const first = Math.max(...logs.map((ys) => ys[0]));
+  const first = Math.max(...logs.map((ys) => ys[0]).filter(Number.isFinite));
   const high = Math.max(Math.min(Math.ceil(Math.max(...seen)), Math.ceil(first) + 3), low + 1);
   $("curve-title").textContent = o.fmin === null ? "value above the lowest seen, by step" : "value above the minimum, by step";
   const left = 46 * scale;
@@ -609,7 +614,7 @@ function drawReadout() {
     const row = document.createElement("tr");
     const slope = rows[k * size + dim + 1];
     const cells = [readable(name), `(${range(dim).map((i) => number(rows[k * size + i])).join(", ")})`, number(rows[k * size + dim]), Number.isFinite(slope) ? +slope.toPrecision(2) : String(slope), k < fate.step ? "" : fateOf(fate, rows)];
-    if (parted !== undefined) cells[4] += parted < 0 ? "; float32 stays with it" : `; float32 parts at step ${parted}`;
+    if (parted !== undefined) cells[4] += parted < 0 ? "; float32 agrees" : `; float32 parts at step ${parted}`;
     for (const text of cells) row.append(Object.assign(document.createElement("td"), { textContent: text }));
     row.firstChild.prepend(swatch(colour));
     return row;
