@@ -6,6 +6,7 @@ import re
 FORESEEN = (
     r"(cond|empty|scatter|while|scan|sort|svd) cannot be unrolled into scalars",
     r"a kernel has no numbers of key<fry>",
+    r"an index that is not a constant",
     r"its [\d,]+ data are too many to be unrolled into scalars",
     r"it takes (about [\d,]+|more than) .*operations on scalars.*",
 )

@@ -26,11 +26,15 @@ CONF = Path(gdjax.__file__).parents[1] / "conf"
 pytestmark = pytest.mark.usefixtures("untyped")  # what a config holds is no type's
 
 
+# What some commands have only where it is chosen.
+CHOSEN = {"rank": ["objective=sphere"], "explore": ["objective=sphere", "optimizer=adam"]}
+
+
 @functools.cache
 def composed(command):
     choices.store_choices(command)
     with initialize_config_dir(str(CONF), **BASE):
-        config = compose(command, ["objective=sphere"] if command == "rank" else [])
+        config = compose(command, CHOSEN.get(command, []))
     return OmegaConf.to_container(config, resolve=True)
 
 

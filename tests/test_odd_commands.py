@@ -23,6 +23,7 @@ SMALL = {
         "objectives=[sphere]", "optimizers=[gradient_descent]", "budget=4", "trials=1", "starts=1",
         "held_out=1", "seeds=1", "plot.dpi=10",
     ],
+    "explore": ["objective=parabola", "explore.open=false"],
 }  # fmt: skip
 KEYS = {
     "run": ["learning_rate", "start", "steps", "gradient", "dtype", "transforms", "optimizer.name",
@@ -39,6 +40,8 @@ KEYS = {
                 "seed", "dtypes", "decaying", "objective.dim", "transforms"],
     "rank": ["budget", "trials", "starts", "held_out", "seeds", "seed", "tau", "ranges", "together",
              "objectives", "optimizers", "+ranges.learning_rate", "dtype", "gradient"],
+    "explore": ["explore.file", "explore.open", "explore", "objective.name", "optimizer.name",
+                "learning_rate", "transforms", "start"],
 }  # fmt: skip
 ODD = [
     "", "null", "nan", "inf", "-1", "0", "1.5", "1e400", "2147483648", "1" + "0" * 30, "true",
@@ -143,6 +146,12 @@ NAMED = [
     (["run", f"steps={'9' * 5000}"], "these words make no config: ValueError: Exceeds the limit"),
     (["sweep", "plots=[basins]", "sweep=single"], "basin_map needs several starts, got 1"),
     (["sweep", "plots=[stability]", "sweep=starts"], "plots cannot be drawn of this sweep: "),
+    (
+        ["explore", "rosenbrock"],
+        "the file of the page must be the path of a file that ends in .html",
+    ),
+    (["explore", f"{'x' * 300}.html", "objective=parabola"], "File name too long"),
+    (["explore", "fn=own.py:f"], "own.py"),
 ]
 
 

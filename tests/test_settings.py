@@ -67,6 +67,7 @@ def library(told, objects):
     from gdjax._sweep import engine, plan
     from gdjax.cli import certify, check, compare, rank, run, sweep
     from gdjax.comparison import comparison, tuning
+    from gdjax.explorer import pages
 
     class Sweep(engine.Sweep):
         kept = "outcome", "minimum", "steps_to_tolerance", "points"
@@ -165,6 +166,8 @@ def library(told, objects):
         fake(check, "check_gradient", asks(certificates.check_gradient, certificate("gradient"))),
         fake(check, "check_hessian", asks(certificates.check_hessian, certificate("Hessian"))),
         fake(rank, "ranked", asks(tuning.rank, lambda asked: by_hand.ranking())),
+        fake(pages, "explore", asks(pages.explore, lambda asked: pages.Page("a page"))),
+        fake(pages, "show", lambda file: told.update(page=str(file)) or True),
         fake(sweep, "plans", several),
         fake(sweep, "estimate", lambda prepared: told.update(plan=True)),
         fake(sweep, "Sweep", Sweep),
@@ -215,8 +218,8 @@ def asked(task, config, folder, objects=None):
         told["distance"] = "distances" in json.loads(summary.read_text())
     if "checked" in told:  # several at a time, in whatever order
         told["checked"].sort()
-    if "store" in told:
-        told["store"] = told["store"].replace(f"{folder}/", "")
+    for key in {"store", "page"} & told.keys():
+        told[key] = told[key].replace(f"{folder}/", "")
     return given(told)
 
 
@@ -566,6 +569,27 @@ CALLS = {
             "b.nesterov": (True, {"b": sgd(0.5, more=", nesterov=True")}),
             "b.accumulator_dtype": (
                 "float32", {"b": sgd(0.5, more=", accumulator_dtype=float32")}),
+        },
+    ),
+    ("explore",): (
+        {"page": "now/explore.html"},
+        {
+            "explore.file": ("a/b.html", {"page": "a/b.html"}),
+            "explore.open": (False, {"page": None}),
+            "learning_rate": (0.3, {}),  # of an optimizer that is chosen
+            "transforms": (CLIP, {}),
+        },
+    ),
+    ("explore", "objective=booth", "optimizer=heavy_ball", "explore.open=false"): (
+        {"objective": "booth", "optimizer": {"heavy_ball": ball(0.01)}},
+        {
+            "objective.name": ("ackley", {"objective": "ackley"}),
+            "optimizer.name": ("nesterov", {
+                "optimizer": {"nesterov": "nesterov(learning_rate=0.01, momentum=0.9)"}}),
+            "optimizer.learning_rate": (0.3, {"optimizer": {"heavy_ball": ball(0.3)}}),
+            "optimizer.momentum": (0.5, {"optimizer": {"heavy_ball": ball(0.01, 0.5)}}),
+            "transforms": (CLIP, {"optimizer": {
+                "heavy_ball": ball(0.01)[:-1] + ", clip=clip(max_delta=0.5))"}}),
         },
     ),
     # The learning rate is 1/L: of x² + y², L is 2, of booth's matrix (10 8; 8 10) it is 18.

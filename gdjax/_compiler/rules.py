@@ -220,7 +220,7 @@ def _moved(
     moved = np.asarray(eqn.primitive.bind(*given, **params))
     if moved.size and not (moved.min() >= 0 and moved.max() < len(pool)):
         raise UnsupportedError(f"{eqn.primitive.name} out of bounds")
-    return pool[moved]
+    return filled(list(pool[moved.reshape(-1)]), moved.shape)  # an array even of one number
 
 
 def _known_integers(operand: np.ndarray) -> np.ndarray:
@@ -231,6 +231,19 @@ def _known_integers(operand: np.ndarray) -> np.ndarray:
 
 _rule("gather", "dynamic_slice")(_moved)
 _rule("dynamic_update_slice")(functools.partial(_moved, moving=2))
+
+
+@_rule("scatter")
+def _scatter(
+    program: Program, eqn: JaxprEqn, operand: np.ndarray, indices: np.ndarray, updates: np.ndarray
+) -> np.ndarray:
+    """Numbers that are put at constant indices: JAX itself puts their labels."""
+    pool = np.concatenate([operand.reshape(-1), updates.reshape(-1)])
+    labels = np.arange(len(pool), dtype=np.int32)
+    old, new = labels[: operand.size], labels[operand.size :]
+    given = old.reshape(operand.shape), _known_integers(indices), new.reshape(updates.shape)
+    put = np.asarray(eqn.primitive.bind(*given, **eqn.params))
+    return filled(list(pool[put.reshape(-1)]), put.shape)
 
 
 @_rule("scatter-add")

@@ -142,10 +142,24 @@ def check_options(words: list[str]) -> None:
 
 def spelled_out(task: str, words: list[str]) -> list[str]:
     """The words of a call with a user's shorthand in full; see ``_spelled_out``."""
+    if task == "explore":
+        words = _with_file(words)
     words = [_spelled_out(task, word) for word in words]
     if any(word.startswith("objective.fn=") for word in words):
         words = ["objective=function", *(word for word in words if word != "objective=function")]
     return sorted(words, key=_is_setting)  # Hydra 1.3 takes no option in between
+
+
+def _with_file(words: list[str]) -> list[str]:
+    """The file that comes first in a call of ``explore``, as a setting."""
+    if not words or re.match(r"[-+~]|[\w.@/]+=", words[0]):
+        return words
+    settings.PAGE.check("the file of the page", words[0])
+    return [f"explore.file={_quoted(words[0])}", *words[1:]]
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', r"\"") + '"'
 
 
 def _is_setting(word: str) -> bool:
@@ -157,10 +171,11 @@ def _spelled_out(task: str, word: str) -> str:
     """A user's shorthand in full, and a formula or a path in the quotes that Hydra wants.
 
     ``fn=`` and ``domain=`` stand for ``objective.fn=`` and ``objective.domain=``; so do
-    ``gradient=`` and ``start=`` in ``check``, which follows no side and starts nowhere.
+    ``gradient=`` and ``start=`` in ``check`` and ``explore``, which follow no side and have no
+    start of their own.
     """
     key, equals, value = word.partition("=")
-    if key in ("fn", "domain") or (task == "check" and key in ("gradient", "start")):
+    if key in ("fn", "domain") or (task in ("check", "explore") and key in ("gradient", "start")):
         key = f"objective.{key}"
     if key == "gradient" and ":" in value:
         raise ArgumentError(
@@ -168,9 +183,11 @@ def _spelled_out(task: str, word: str) -> str:
             f"objective.gradient says: objective.gradient={value}"
         )
     formula = key in ("objective.expression", "objective.model")
-    paths = ("objective.fn", "objective.gradient", "objective.data", "rule", "args", "pullback")
+    paths = (
+        "objective.fn", "objective.gradient", "objective.data", "rule", "args", "pullback",
+        "explore.file",
+    )  # fmt: skip
     path = key in paths and "," not in value
     if (formula or path) and value and value[0] not in "\"'":
-        value = value.replace('"', r"\"")
-        value = f'"{value}"'
+        value = _quoted(value)
     return f"{key}{equals}{value}"

@@ -11,6 +11,7 @@ COMMANDS = {
     "sweep": "gdjax.cli.sweep:sweep",
     "check": "gdjax.cli.check:check",
     "certify": "gdjax.cli.certify:certify",
+    "explore": "gdjax.cli.explore:explore",
 }
 # The words of the call in, text out.
 LISTS = {
@@ -28,6 +29,7 @@ tasks:
   sweep    many descents, over starts and hyperparameters: their share, basins, stability
   check    certify a hand-derived gradient, or a rule: is it right, and if not, where and how
   certify  certify two optimizers as one method, step by step, on every objective
+  explore  a page for the browser in which every slider descends anew: gdjax explore [PAGE.html]
 
 gdjax objectives [NAME]    the catalogue, or all that is known about one objective
 gdjax optimizers [NAME]    every optimizer with its defaults, or one of them in detail

@@ -9,7 +9,7 @@ from gdjax import objectives, optimizers, starts
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.memory import check_fits
 from gdjax.cli.kinds import OPEN, whole
-from gdjax.cli.settings import Certify, Descending, Sweep
+from gdjax.cli.settings import Certify, Descending, Explore, Sweep
 
 
 def picked(asked: Any, *keys: str) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def make_objectives(asked: Any) -> list[objectives.Objective]:
 
 
 def make_optimizer(
-    node: Mapping[str, Any], asked: Descending | Certify, rate: Any = None
+    node: Mapping[str, Any], asked: Descending | Certify | Explore, rate: Any = None
 ) -> optimizers.Optimizer:
     """An optimizer, after the transforms of the whole config and then those of its own.
 

@@ -23,6 +23,10 @@ RENAMED = {
 
 Section = TypeVar("Section")
 
+PAGE = Kind(
+    "the path of a file that ends in .html",
+    lambda value: TEXT.fits(value) and value.lower().endswith((".html", ".htm")),
+)
 ANYTHING = Kind("anything", lambda value: True)
 
 Count = Annotated[int, whole(1)]
@@ -41,7 +45,8 @@ Point = Annotated[
 ]  # fmt: skip
 ONE_OBJECTIVE = kinds.chosen("objective", "objective=ackley", "name", "maker")
 Objective = Annotated[dict[str, Any], ONE_OBJECTIVE]
-Optimizer = Annotated[dict[str, Any], kinds.chosen("optimizer", "optimizer=adam", "name")]
+ONE_OPTIMIZER = kinds.chosen("optimizer", "optimizer=adam", "name")
+Optimizer = Annotated[dict[str, Any], ONE_OPTIMIZER]
 Transforms = Annotated[
     dict[str, Any],
     kinds.mapping(
@@ -235,9 +240,28 @@ class Certify:
     decaying: Flag
 
 
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Where a page goes."""
+
+    file: Annotated[str | None, PAGE | NULL]
+    open: Flag
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explore:
+    """``gdjax explore``."""
+
+    objective: Annotated[dict[str, Any] | None, ONE_OBJECTIVE | NULL] = None
+    optimizer: Annotated[dict[str, Any] | None, ONE_OPTIMIZER | NULL] = None
+    learning_rate: Rate
+    transforms: Transforms
+    explore: Page
+
+
 OF: dict[str, type] = {
     "run": Run, "compare": Compare, "rank": Rank, "sweep": Sweep, "check": Check,
-    "certify": Certify,
+    "certify": Certify, "explore": Explore,
 }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from gdjax.objectives import Objective
 from gdjax.optimizers import Optimizer
 from gdjax.plotting.style import CLASSES, colours
 
+YOURS = "yours"  # the family of what nobody registered
 LARGEST = 8  # dimensions; a page shows two of them at a time
 RATE = 0.01  # the learning rate of an optimizer that has none by default
 
@@ -48,14 +49,15 @@ def contents(shown: Iterable[Objective], front: Mapping[str, Optimizer]) -> dict
         names = [objective.name for objective in shown]
         known = _kept(("objectives", names), write) if registered else write()
         ours = steps(front, dims)
-        others = _kept(("optimizers", dims), lambda: steps(every(), dims))
-    for label, reason in ours["missing"].items():
-        raise ArgumentError(f"{label} cannot be written for a page: {reason}")
+        for label, reason in ours["missing"].items():
+            raise ArgumentError(f"{label} cannot be written for a page: {reason}")
+        others = _kept(("optimizers", dims), lambda: all_steps(dims))
     return {
         "objectives": known,
         "optimizers": ours["optimizers"]
         + [one for one in others["optimizers"] if one["name"] not in front],
-        "missing": others["missing"],
+        "front": list(front),
+        "missing": {name: told for name, told in others["missing"].items() if name not in front},
         "classes": CLASSES,
     }
 
@@ -81,22 +83,44 @@ def steps(chosen: Mapping[str, Optimizer], dims: Sequence[int]) -> dict[str, Any
         try:
             written.append(_optimizer(name, optimizer, dims))
         except UnsupportedError as error:
-            missing[name] = str(error)
+            drawn = "key<" in str(error) or "uint32" in str(error)
+            missing[name] = "it draws random numbers" if drawn else str(error)
     return {"optimizers": written, "missing": missing}
+
+
+def all_steps(dims: Sequence[int]) -> dict[str, Any]:
+    """The programs of every optimizer that has a name, and why some have none."""
+    made = every()
+    found = steps(made, dims)
+    for name in optimizers.names():
+        needed = [key for key in _needed(name) if key != "learning_rate"]
+        if name not in made and needed:
+            found["missing"][name] = f"it needs {', '.join(needed)}: hand it over in Python"
+    return found
 
 
 def every() -> dict[str, Optimizer]:
     """Every optimizer that needs no other one, at its defaults, by name."""
     made = {}
     for name in optimizers.names():
-        parameters = optimizers.parameters(name)
-        needed = [k for k, default in parameters.items() if default is optimizers.REQUIRED]
-        given: dict[str, Any] = dict.fromkeys(needed, RATE)
-        if needed in ([], ["learning_rate"]):
-            with warnings.catch_warnings(), contextlib.suppress(ArgumentError):
-                warnings.simplefilter("error", DeprecationWarning)  # those have a successor
-                made[name] = optimizers.make(optimizers.factory(name), **given)
+        with warnings.catch_warnings(), contextlib.suppress(ArgumentError, DeprecationWarning):
+            warnings.simplefilter("error", DeprecationWarning)  # those have a successor
+            if (one := _usual(name)) is not None:
+                made[name] = one
     return made
+
+
+def _usual(name: str) -> Optimizer | None:
+    """The optimizer of that name at its defaults; None where it needs more than a rate."""
+    needed = _needed(name)
+    if needed not in ([], ["learning_rate"]):
+        return None
+    return optimizers.make(optimizers.factory(name), **dict.fromkeys(needed, RATE))
+
+
+def _needed(name: str) -> list[str]:
+    given = optimizers.parameters(name).items()
+    return [key for key, default in given if default is optimizers.REQUIRED]
 
 
 def landscape(of: Objective) -> dict[str, Any]:
@@ -109,10 +133,10 @@ def landscape(of: Objective) -> dict[str, Any]:
         written = programs.objective(of)
     except UnsupportedError as error:
         raise ArgumentError(f"{of.name} cannot be written for a page: {error}") from None
-    registered = of.name in objectives.names()
+    registered = of.name in objectives.names() and of == objectives.get(of.name)
     return written | {
         "name": of.name,
-        "family": objectives.family(of.name) if registered else "yours",
+        "family": objectives.family(of.name) if registered else YOURS,
         "latex": of.latex,
         "variables": list(of.variables),
         "domain": np.asarray(of.needs_domain("a page"), float).tolist(),
@@ -125,8 +149,10 @@ def landscape(of: Objective) -> dict[str, Any]:
 
 
 def _optimizer(name: str, of: Optimizer, dims: Iterable[int]) -> dict[str, Any]:
+    usual = _usual(name) if name in optimizers.names() else None
     return {
         "name": name,
+        "known": jax.tree.structure(usual) == jax.tree.structure(of),  # but for its numbers
         "colour": colours([name])[name],
         "numbers": {key: float(np.asarray(number)) for key, number in of.numbers.items()},
         "programs": {dim: programs.optimizer(of, dim) for dim in dims},

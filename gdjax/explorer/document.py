@@ -4,21 +4,26 @@ import base64
 import json
 import re
 import zlib
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
-SCRIPTS = ("program.js", "formula.js", "maps.js", "surface.js", "app.js")
+CORE = "program.js", "maps.js"  # what the thread runs that draws where there are no shaders
+APP = "formula.js", "surface.js", "app.js"
 
 
 def document(catalogue: dict[str, Any]) -> str:
     """The page of a catalogue, HTML."""
-    data = json.dumps(catalogue, separators=(",", ":"), allow_nan=False).encode()
-    parts = {
-        "style": _read("style.css"),
-        "catalogue": base64.b64encode(zlib.compress(data, 9)).decode(),
-        "script": "\n".join(_joined(_read(name)) for name in SCRIPTS),
-    }
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _read("index.html"))
+    parts = {"core": script(CORE), "app": script(APP), "catalogue": catalogue}
+    told = json.dumps(parts, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    packed = base64.b64encode(zlib.compress(told.encode(), 9)).decode()
+    filled = {"style": _read("style.css"), "packed": packed}
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: filled[found[1]], _read("index.html"))
+
+
+def script(names: Sequence[str]) -> str:
+    """Some modules of the page as one script."""
+    return "\n".join(_joined(_read(name)) for name in names) + "\n"
 
 
 def _read(name: str) -> str:

@@ -2,14 +2,18 @@
 
 import html
 import os
+import sys
 import webbrowser
 from collections.abc import Mapping
 from pathlib import Path
 
 from gdjax import objectives
 from gdjax._inputs import ObjectiveLike, OptimizerLike, as_objective, as_optimizers
+from gdjax._util.errors import ArgumentError
+from gdjax._util.files import whole
 from gdjax.explorer.contents import contents
 from gdjax.explorer.document import document
+from gdjax.optimizers import Optimizer
 
 FIRST = "qfsp"  # in front where nothing is asked for
 
@@ -27,14 +31,29 @@ class Page:
         self.text = text
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the page to a file; returns its path."""
+        """Write the page to a file, whole or not at all, in a folder that is made if need be.
+
+        Args:
+            path: of the file; one that is there is replaced.
+
+        Returns:
+            Its path.
+
+        Raises:
+            ArgumentError: there is a folder of that name.
+            OSError: the system refuses.
+        """
         path = Path(path)
-        path.write_text(self.text, encoding="utf-8")
+        if path.is_dir():
+            raise ArgumentError(f"path must be that of a file, got the folder {str(path)!r}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole(path) as file:
+            file.write_text(self.text, encoding="utf-8")
         return path
 
     def open(self, path: str | os.PathLike[str]) -> bool:
         """Write the page to a file and show it in a browser; whether there is one."""
-        return webbrowser.open(self.save(path).resolve().as_uri())
+        return show(self.save(path))
 
     def __repr__(self) -> str:
         return f"Page ({len(self.text.encode()) / 1000:,.0f} kB of HTML; save(path), open(path))"
@@ -44,6 +63,14 @@ class Page:
             f'<iframe srcdoc="{html.escape(self.text)}" title="Gradient descent, live" '
             'style="width: 100%; height: 760px; border: 0"></iframe>'
         )
+
+
+def show(file: Path) -> bool:
+    """Show a file in the user's browser; False without one, or without a display for it."""
+    windows = any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")))
+    if sys.platform.startswith(("linux", "freebsd")) and not windows:
+        return False  # one of a terminal's own would take the place of the shell
+    return webbrowser.open(file.resolve().as_uri())
 
 
 def explore(
@@ -60,7 +87,8 @@ def explore(
     Args:
         objective: an objective, its name, or a function with a domain; it stands in front, alone.
             By default all that are registered.
-        optimizer: one, or several by label, that stand in front of all others.
+        optimizer: one, or several by label, that stand in front of all others; the first four
+            descend as the page opens.
 
     Returns:
         The page: ``save(path)`` it, ``open(path)`` it in a browser, or leave it to the notebook.
@@ -79,5 +107,11 @@ def explore(
         shown = [objectives.get(name) for name in names]
     else:
         shown = [as_objective(objective)]
-    front = {} if optimizer is None else as_optimizers(optimizer)
-    return Page(document(contents(shown, front)))
+    return Page(document(contents(shown, {} if optimizer is None else _labelled(optimizer))))
+
+
+def _labelled(given: OptimizerLike | Mapping[str, OptimizerLike]) -> dict[str, Optimizer]:
+    """Optimizers by label: without labels by their names alone, for their numbers are sliders."""
+    made = as_optimizers(given)
+    short = {label.partition("(")[0]: one for label, one in made.items()}
+    return made if isinstance(given, Mapping) or len(short) < len(made) else short

@@ -11,6 +11,7 @@ from jax.core import ShapedArray
 from jax.extend.core import JaxprEqn, Primitive
 from jaxtyping import Array
 
+from gdjax._compiler.interpreter import aval, evaluate
 from gdjax._compiler.lower import unroll
 from gdjax._compiler.program import Program
 from gdjax._compiler.text import Text, prefix, write
@@ -68,11 +69,24 @@ def optimizer(of: Optimizer, dim: int) -> dict[str, Any]:
 
 
 def _written(fn: Any, names: Sequence[Sequence[str]], *args: Any) -> Written:
+    traced = jax.make_jaxpr(fn)(*args)
+    straight = jax.make_jaxpr(lambda *flat: evaluate(traced, flat, _both))(*traced.in_avals)
     text: Text = write(
-        unroll(jax.make_jaxpr(fn)(*args), {}, {"evaluate_objective": _calls}),
+        unroll(straight, {}, {"evaluate_objective": _calls}),
         [name for part in names for name in part],
     )
     return [text.body, *text.results]
+
+
+def _both(eqn: JaxprEqn, operands: Sequence[Any]) -> list[Any] | None:
+    """Every branch of a condition, and then a choice: a page has no branches of its own."""
+    if eqn.primitive.name.startswith("empty"):  # what a branch leaves open for the other one
+        return [jnp.zeros(aval(v).shape, aval(v).dtype) for v in eqn.outvars]
+    if eqn.primitive.name != "cond":
+        return None
+    which, *given = operands
+    cases = [evaluate(branch, given, _both) for branch in eqn.params["branches"]]
+    return [jax.lax.select_n(which, *results) for results in zip(*cases, strict=True)]
 
 
 # An optimizer that evaluates the objective by itself, as nesterov_textbook and sam do, calls these.

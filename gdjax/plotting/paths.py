@@ -190,7 +190,7 @@ def _draw_on_surface(
 
     def draw(lines: np.ndarray, **look: Any) -> None:
         kept = lines[scene.inside(lines[..., :2]).all(axis=1)]
-        drawn = Line3DCollection(kept, **{"colors": colour, "capstyle": "round"} | look)
+        drawn = Line3DCollection(kept, capstyle="round", **{"colors": colour} | look)  # pyright: ignore
         drawn.set_zorder(5)
         axes.add_collection3d(drawn, autolim=False)
 
@@ -226,8 +226,10 @@ def _draw_on_contours(
     whole: bool,
     dashed: bool,
 ) -> None:
-    look = {"linestyle": (0, (3, 3))} if dashed else {"path_effects": style.HALO}
-    axes.plot(*path.T, color=colour, linewidth=1.8, label=label, **look)
+    dashes, around = ((0, (3, 3)), None) if dashed else ("-", style.HALO)
+    axes.plot(
+        *path.T, color=colour, linewidth=1.8, linestyle=dashes, path_effects=around, label=label
+    )
     axes.plot(*path[: None if whole else -1].T, ".", color=colour, markersize=5)
     moves = np.diff(path, axis=0)
     gone = np.append(0, np.linalg.norm(moves / (window.high - window.low), axis=1).cumsum())

@@ -1,9 +1,10 @@
 // The page: what is chosen, what is drawn of it, and what the hands do.
 import { FormulaError, formula } from "./formula.js";
-import { Shaders, contours, contoursInScript, fates, fatesInScript, liftOf, outcome, painted, raise, shares } from "./maps.js";
+import { IN_SCRIPT, Painter, Shaders, atOnce, contours, fates, inLevels, liftOf, outcome, painted, raise, shares } from "./maps.js";
 import { evaluator, once, path, range } from "./program.js";
 import { standing, surface, surfaceInScript } from "./surface.js";
 
+const { catalogue: CATALOGUE, core: CORE } = globalThis.EXPLORER;
 const $ = (id) => document.getElementById(id);
 const LONGEST = 5000; // steps
 const RATES = [1e-7, 10];
@@ -12,8 +13,11 @@ const ours = new Map(CATALOGUE.objectives.map((o) => [o.name, { ...o, key: o.nam
 const steppers = new Map(CATALOGUE.optimizers.map((o) => [o.name, o]));
 const shaders = once("shaders", () => new Shaders());
 const scripted = !shaders.gl || new URLSearchParams(location.search).has("nogl");
-const COARSE = scripted ? 32 : 72; // cells a side of a map while something is dragged
-const FINE = scripted ? { basins: 140, stability: 90 } : { basins: 320, stability: 200 };
+const COARSE = scripted ? 32 : 100; // cells a side of a map while something is dragged
+const FINE = scripted ? { map: 140, stability: 90 } : { map: 320, stability: 200 };
+const PATIENCE = 400; // milliseconds that a fine map may take
+
+const readable = (name) => name.replaceAll("_", " ");
 
 // --- state --------------------------------------------------------------------------------------
 const plain = (name) => ({ name, numbers: { ...steppers.get(name).numbers } });
@@ -23,10 +27,11 @@ const PRESETS = {
   "Too much momentum": { objective: "qfsp", start: [7.11, 6.97], steps: 300, optimizers: [["heavy_ball", { learning_rate: 0.1, momentum: 0.7 }], ["gradient_descent", { learning_rate: 0.1 }]] },
   "A bowl": { objective: "sphere", steps: 40, optimizers: [["gradient_descent", { learning_rate: 0.1 }]] },
   "Overshoot": { objective: "sphere", steps: 40, optimizers: [["gradient_descent", { learning_rate: 0.98 }]] },
-  "A saddle": { objective: "saddle", steps: 120, optimizers: [["gradient_descent", { learning_rate: 0.05 }], ["adam", { learning_rate: 0.05 }]] },
+  "A saddle": { objective: "saddle", steps: 80, optimizers: [["gradient_descent", { learning_rate: 0.05 }], ["adam", { learning_rate: 0.05 }]] },
 };
 const state = { objective: CATALOGUE.objectives[0].name, formula: "", start: [], steps: 300, optimizers: [], map: "contours", dtype: "float64",
   axes: [0, 1], box: null, at: null, azimuth: 0.75, elevation: 0.75, arrows: false };
+const BOTH = "float64 and float32";
 
 function objective() {
   if (!state.formula) return ours.get(state.objective);
@@ -114,9 +119,20 @@ function descend() {
   descents = state.optimizers.map((chosen, i) => {
     const made = programOf(chosen);
     const rows = new Float64Array((dim + 2) * (state.steps + 1));
-    path(objective(), made, dim, state.dtype)(state.start, made.numbers, state.steps, rows);
-    return { rows, colour: colourOf(i), name: chosen.name, fate: outcome(objective(), dim, rows, state.steps, ...frame()) };
+    const run = (dtype, into) => path(objective(), made, dim, dtype)(state.start, made.numbers, state.steps, into);
+    run(state.dtype === "float32" ? "float32" : "float64", rows);
+    const found = { rows, colour: colourOf(i), name: chosen.name, fate: outcome(objective(), dim, rows, state.steps, ...frame()) };
+    if (state.dtype !== BOTH) return found;
+    const single = new Float64Array(rows.length);
+    run("float32", single);
+    return { ...found, single, parted: parting(rows, single, dim) };
   });
+}
+// The first step at which two paths stand apart, by a thousandth of the domain; -1 if none.
+function parting(rows, others, dim) {
+  const [, width] = frame();
+  const apart = (k) => range(dim).some((i) => Math.abs(rows[k * (dim + 2) + i] - others[k * (dim + 2) + i]) > 1e-3 * width[i]);
+  return range(state.steps + 1).findIndex(apart);
 }
 function frame() {
   const { domain } = objective();
@@ -134,8 +150,12 @@ function view() {
   const arrived = dim > 2 && descents[0] && !["lost", "broken"].includes(descents[0].fate.code);
   const fixed = arrived ? range(dim).map((i) => descents[0].rows[state.steps * (dim + 2) + i]) : state.start;
   const box = state.box ?? whole();
-  return { objective: o, dim, axes: state.axes, fixed, box, lift: liftOf(o, dim, state.axes, fixed, box) };
+  const seen = { objective: o, dim, axes: state.axes, fixed, box };
+  const key = JSON.stringify([o.key, state.axes, box, dim > 2 && fixed]);
+  if (lifted.key !== key) lifted = { key, lift: liftOf(o, dim, state.axes, fixed, box) };
+  return { ...seen, lift: lifted.lift };
 }
+let lifted = {};
 const kind = (o, p) => {
   const dim = p.length;
   const { slope } = evaluator(o, dim);
@@ -164,7 +184,7 @@ function eigenvalues(a) {
   }
   return a.map((row, i) => row[i]).sort((x, y) => x - y);
 }
-function told({ code, minimum, step }, rows) {
+function fateOf({ code, minimum, step }, rows) {
   const o = objective();
   if (code === "lost") return `diverged at step ${step}`;
   if (code === "broken") return `not finite at step ${step}`;
@@ -196,36 +216,124 @@ function copy(image, context) {
   small.getContext("2d").putImageData(image, 0, 0);
   context.drawImage(small, 0, 0, context.canvas.width, context.canvas.height);
 }
-function fateOf(settings, box, count) {
+// What is asked of a map of fates: of starts, or of two settings of the first optimizer.
+function fatesAsked(settings, box) {
   const v = view();
   const made = programOf(state.optimizers[0]);
   const [middle, width] = frame();
-  const values = { box, n: made.numbers.length ? made.numbers : [0], q: settings ? state.start : v.fixed, i_steps: state.steps, middle, width };
-  const asked = { ...v, optimizer: made, settings };
-  return scripted ? fatesInScript(asked, count, count, values) : fates(shaders, asked, count, count, values);
+  const uniforms = { box, n: made.numbers.length ? made.numbers : [0], q: settings ? state.start : v.fixed, i_steps: state.steps, middle, width };
+  return { kind: "fates", view: { ...v, optimizer: made, settings }, uniforms };
+}
+const fatesNow = ({ view: seen, uniforms }, count) => (scripted
+  ? atOnce(IN_SCRIPT.fates({ view: seen, uniforms, width: count, height: count }))
+  : fates(shaders, seen, count, count, uniforms));
+
+// Maps as they were last drawn. Shaders draw at once, as finely as there is time for; a script
+// draws in a thread of its own, and what it has drawn before stays until then.
+const drawn = { map: {}, stability: {} };
+function drawFates(id, job, fine) {
+  if (scripted) return inThread(id, job, [COARSE, FINE[id]]);
+  const key = keyOf(job);
+  const { took = 10 } = drawn[id];
+  const most = COARSE * Math.sqrt(PATIENCE / took);
+  const count = fine ? Math.round(Math.min(Math.max(most, COARSE), FINE[id])) : COARSE;
+  if (drawn[id].key === key && drawn[id].count >= count) return;
+  const began = performance.now();
+  drawn[id] = { took, key, count, picture: fatesNow(job, count) };
+  if (!fine) drawn[id].took = Math.max(performance.now() - began, 1);
+}
+// What a map depends on: not on the two settings that are its axes.
+function keyOf({ kind, view: { objective: o, optimizer, settings: axes, box: seen, axes: shown, fixed, dim }, uniforms = {} }) {
+  const numbers = uniforms.n?.map((x, i) => (axes?.includes(i) ? 0 : x));
+  const place = axes || dim > 2 ? [fixed, uniforms.q] : 0;
+  return JSON.stringify([kind, o.key, optimizer?.key, axes, seen, uniforms.box, shown, place, numbers, uniforms.i_steps]);
+}
+function inThread(id, job, sides) {
+  const key = keyOf(job);
+  if (drawn[id].key === key) return;
+  const kept = drawn[id].kind === job.kind ? drawn[id].picture : null;
+  drawn[id] = { key, kind: job.kind, picture: kept, waiting: true };
+  once(`painter ${id}`, () => new Painter(CORE)).paint({ ...job, sides }, (picture, last) => {
+    Object.assign(drawn[id], { picture, waiting: !last });
+    if (id === "map") drawMap(true);
+    else drawStability(true);
+    told("fine");
+  });
 }
 
 function drawMap(fine) {
   const { context, width, height, scale } = sized("map");
   const v = view();
+  legend([]);
   if (v.dim === 1) return drawLine(context, v, width, height, scale);
   if (state.map === "basins" && state.optimizers.length) {
-    const found = fateOf(null, v.box, fine ? FINE.basins : COARSE);
+    drawFates("map", fatesAsked(null, v.box), fine);
+    const { picture } = drawn.map;
     context.imageSmoothingEnabled = false;
-    copy(painted(found, CATALOGUE.classes), context);
-    $("shares").textContent = shares(found).slice(0, 4).map(({ fate, share }) => `${(100 * share).toFixed(1)} % ${fateName(fate)}`).join(", ");
+    if (picture) copy(painted(picture, CATALOGUE.classes), context);
+    if (picture) legend(shares(picture));
+  } else if (scripted) {
+    inThread("map", { kind: "contours", view: v }, [80, 300]);
+    context.imageSmoothingEnabled = true;
+    if (drawn.map.picture) copy(inLevels(drawn.map.picture), context);
   } else {
-    $("shares").textContent = "";
-    if (scripted) copy(contoursInScript(v, fine ? 240 : 100, fine ? 240 : 100), context);
-    else {
+    const kept = once("contours", () => document.createElement("canvas"));
+    const key = `${keyOf({ kind: "contours", view: v })} ${width} ${height}`;
+    if (kept.key !== key) {
       contours(shaders, v, width, height);
-      shaders.copyTo(context, width, height);
+      Object.assign(kept, { width, height, key });
+      shaders.copyTo(kept.getContext("2d"), width, height);
     }
+    context.drawImage(kept, 0, 0);
   }
   drawOver(context, v, width, height, scale);
 }
 const fateName = (fate) => ({ 250: "still moving", 251: "at rest elsewhere", 252: "diverged", 253: "not finite" })[fate]
   ?? `at (${objective().minima[fate].map((x) => +x.toPrecision(3)).join(", ")})`;
+const fateColour = (fate) => ({ 250: "#e2e2e2", 251: "#969696", 252: "#222222", 253: "#5a1414" })[fate]
+  ?? CATALOGUE.classes[fate % CATALOGUE.classes.length];
+// The shares of a basin map, or what the hands can do on any other.
+function legend(found) {
+  if (!found.length) {
+    $("shares").textContent = "click or drag: start · wheel or two fingers: zoom · Shift and drag: move · ☆ minimum";
+    return;
+  }
+  $("shares").replaceChildren(...found.slice(0, 6).map(({ fate, share }) => {
+    const one = document.createElement("span");
+    one.append(swatch(fateColour(fate)), `${(100 * share).toFixed(1)} % ${fateName(fate)}`);
+    return one;
+  }));
+}
+const swatch = (colour) => Object.assign(document.createElement("span"), { className: "swatch", style: `background:${colour}` });
+
+// Round numbers from low to high, four or so, and how each is written.
+function roundNumbers(low, high, most = 5) {
+  const rough = (high - low) / most;
+  const size = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((m) => m * size).find((x) => x >= rough);
+  return range(most + 2).map((k) => (Math.ceil(low / step) + k) * step).filter((x) => x <= high).map((x) => [x, +x.toPrecision(6)]);
+}
+// Numbers along the lower and the left edge, legible on any ground.
+function ticks(context, scale, width, height, across_, up, names) {
+  context.font = `${12 * scale}px system-ui, sans-serif`;
+  context.lineWidth = 3 * scale;
+  context.lineJoin = "round";
+  const write = (text, x, y) => {
+    context.strokeStyle = "rgba(255,255,255,.8)";
+    context.strokeText(text, x, y);
+    context.fillStyle = "#111";
+    context.fillText(text, x, y);
+  };
+  context.textAlign = "center";
+  const free = width - context.measureText(names[0]).width - 24 * scale;
+  for (const [x, text] of across_) if (x > 30 * scale && x < free) write(text, x, height - 5 * scale);
+  context.textAlign = "left";
+  for (const [y, text] of up) if (y > 24 * scale && y < height - 22 * scale) write(text, 4 * scale, y + 4 * scale);
+  write(names[1], 4 * scale, 14 * scale);
+  context.textAlign = "right";
+  write(names[0], width - 4 * scale, height - 5 * scale);
+}
+const variable = (i) => objective().variables[i] ?? `x${i + 1}`;
 
 const across = (v, width, height) => [(x) => ((x - v.box[0]) / (v.box[2] - v.box[0])) * width, (y) => height - ((y - v.box[1]) / (v.box[3] - v.box[1])) * height];
 function drawOver(context, v, width, height, scale) {
@@ -234,13 +342,30 @@ function drawOver(context, v, width, height, scale) {
   const size = v.dim + 2;
   context.lineJoin = "round";
   if (state.arrows) drawArrows(context, v, px, py, width, height, scale);
-  for (const { rows, colour } of descents) {
+  const [x0, y0, x1, y1] = v.box;
+  ticks(context, scale, width, height, roundNumbers(x0, x1).map(([x, text]) => [px(x), text]), roundNumbers(y0, y1).map(([y, text]) => [py(y), text]), [variable(i), variable(j)]);
+  for (const { rows, single, colour } of descents) {
+    const along = (all) => {
+      context.beginPath();
+      let [lastX, lastY] = [NaN, NaN];
+      for (let k = 0; k <= shownStep(); k++) {
+        const [x, y] = [px(all[k * size + i]), py(all[k * size + j])];
+        if (Math.abs(x - lastX) + Math.abs(y - lastY) < 0.5) continue; // not to be seen
+        context.lineTo(x, y);
+        [lastX, lastY] = [x, y];
+      }
+      context.stroke();
+    };
     for (const [line, ink] of [[4.5, "rgba(255,255,255,.85)"], [2.2, colour]]) {
       context.strokeStyle = context.fillStyle = ink;
       context.lineWidth = line * scale;
-      context.beginPath();
-      for (let k = 0; k <= shownStep(); k++) context.lineTo(px(rows[k * size + i]), py(rows[k * size + j]));
-      context.stroke();
+      along(rows);
+    }
+    if (single) {
+      context.strokeStyle = "#000";
+      context.setLineDash([3 * scale, 4 * scale]);
+      along(single);
+      context.setLineDash([]);
     }
     if (shownStep() <= 200) {
       for (let k = 0; k <= shownStep(); k++) dot(context, px(rows[k * size + i]), py(rows[k * size + j]), 2.4 * scale, colour);
@@ -307,7 +432,6 @@ function drawArrows(context, v, px, py, width, height, scale) {
 
 // One dimension: the curve, the steps on it, and the tangent where each stands.
 function drawLine(context, v, width, height, scale) {
-  $("shares").textContent = "";
   const { value, slope } = evaluator(v.objective, 1);
   const xs = range(400).map((k) => v.box[0] + ((v.box[2] - v.box[0]) * k) / 399);
   const ys = xs.map((x) => value([x]));
@@ -325,6 +449,7 @@ function drawLine(context, v, width, height, scale) {
     context.stroke();
   };
   line(xs.map((x, k) => [x, ys[k]]), css("--ink"), 2);
+  ticks(context, scale, width, height, roundNumbers(v.box[0], v.box[2]).map(([x, text]) => [px(x), text]), roundNumbers(low, high).map(([y, text]) => [py(y), text]), [variable(0), "value"]);
   for (const { rows, colour } of descents) {
     line(range(shownStep() + 1).map((k) => [rows[3 * k], rows[3 * k + 1]]), colour, 1.5);
     for (let k = 0; k <= Math.min(shownStep(), 200); k++) dot(context, px(rows[3 * k]), py(rows[3 * k + 1]), 3 * scale, colour);
@@ -361,10 +486,11 @@ function drawCurve() {
   const size = dim + 2;
   const all = descents.flatMap(({ rows }) => range(state.steps + 1).map((k) => rows[k * size + dim])).filter(Number.isFinite);
   const floor = o.fmin ?? Math.min(...all);
-  const logs = descents.map(({ rows }) => range(state.steps + 1).map((k) => Math.log10(Math.max(rows[k * size + dim] - floor, 1e-17))));
+  const least = o.fmin === null ? 0 : 1e-17; // the lowest seen itself has no logarithm
+  const logs = descents.map(({ rows }) => range(state.steps + 1).map((k) => Math.log10(Math.max(rows[k * size + dim] - floor, least))));
   const seen = logs.flat().filter(Number.isFinite);
   const low = Math.max(Math.floor(Math.min(...seen)), -16);
-  const first = Math.max(...logs.map((ys) => ys[0]));
+  const first = Math.max(...logs.map((ys) => ys[0]).filter(Number.isFinite));
   const high = Math.max(Math.min(Math.ceil(Math.max(...seen)), Math.ceil(first) + 3), low + 1);
   $("curve-title").textContent = o.fmin === null ? "value above the lowest seen, by step" : "value above the minimum, by step";
   const left = 46 * scale;
@@ -456,13 +582,16 @@ function drawStability(fine) {
   const { context, width, height, scale } = sized("stability");
   const names = Object.keys(state.optimizers[0].numbers);
   const shownBox = box();
-  const along = `→ learning rate ${rates.map((rate) => rate.toExponential(0)).join(" to ")}`;
-  $("stability-title").textContent = `${along}${axes[1] < 0 ? "" : `, ↑ ${names[axes[1]]} 0 to 1`}: this start`;
   context.imageSmoothingEnabled = false;
-  copy(painted(fateOf(axes, shownBox, fine ? FINE.stability : COARSE), CATALOGUE.classes), context);
+  drawFates("stability", fatesAsked(axes, shownBox), fine);
+  if (drawn.stability.picture) copy(painted(drawn.stability.picture, CATALOGUE.classes), context);
   const px = (rate) => ((Math.log(rate) - shownBox[0]) / (shownBox[2] - shownBox[0])) * width;
   const py = (share) => height * (1 - share / shownBox[3]);
+  const decades = range(30).map((k) => k - 20).map((k) => [px(10 ** k), `1e${k}`]);
+  const upward = axes[1] < 0 ? [] : [0.2, 0.4, 0.6, 0.8].map((share) => [py(share), share]);
+  ticks(context, scale, width, height, decades, upward, [readable(names[axes[0]]), axes[1] < 0 ? "" : readable(names[axes[1]])]);
   const known = descents[0] && theory(0);
+  $("stability-title").textContent = `where ${readable(state.optimizers[0].name)} ends from this start${known ? "; line: the limit in theory" : ""}`;
   if (known) {
     for (const [ink, line] of [["#fff", 4], ["#000", 1.6]]) {
       context.strokeStyle = ink;
@@ -480,28 +609,33 @@ function drawReadout() {
   const dim = dimension();
   const size = dim + 2;
   const number = (x) => (Number.isFinite(x) ? +x.toPrecision(5) : String(x));
-  $("readout").tBodies[0].replaceChildren(...descents.map(({ rows, colour, name, fate }) => {
+  $("readout").tBodies[0].replaceChildren(...descents.map(({ rows, colour, name, fate, parted }) => {
     const k = shownStep();
     const row = document.createElement("tr");
-    const cells = [readable(name), k, `(${range(dim).map((i) => number(rows[k * size + i])).join(", ")})`, number(rows[k * size + dim]), number(rows[k * size + dim + 1]), k < fate.step ? "" : told(fate, rows)];
+    const slope = rows[k * size + dim + 1];
+    const cells = [readable(name), `(${range(dim).map((i) => number(rows[k * size + i])).join(", ")})`, number(rows[k * size + dim]), Number.isFinite(slope) ? +slope.toPrecision(2) : String(slope), k < fate.step ? "" : fateOf(fate, rows)];
+    if (parted !== undefined) cells[4] += parted < 0 ? "; float32 agrees" : `; float32 parts at step ${parted}`;
     for (const text of cells) row.append(Object.assign(document.createElement("td"), { textContent: text }));
-    row.firstChild.prepend(Object.assign(document.createElement("span"), { className: "swatch", style: `display:inline-block;background:${colour};margin-right:.4rem;width:.7rem;height:.7rem` }));
+    row.firstChild.prepend(swatch(colour));
     return row;
   }));
   $("at").max = state.steps;
   $("at").value = shownStep();
   $("shown").textContent = `step ${shownStep()} of ${state.steps}`;
 }
-const readable = (name) => name.replaceAll("_", " ");
 
 let asked = 0;
 let later = 0;
 function touch() {
+  document.body.dataset.painted = "asked";
   asked ||= requestAnimationFrame(() => {
     asked = 0;
     paint(false);
     clearTimeout(later);
-    later = setTimeout(() => paint(true), 180);
+    later = setTimeout(() => {
+      later = 0;
+      paint(true);
+    }, 180);
   });
 }
 function paint(fine) {
@@ -510,7 +644,12 @@ function paint(fine) {
   drawMap(fine);
   if (!fine) drawSurface(), drawCurve(), drawReadout(), remember();
   drawStability(fine);
-  document.body.dataset.painted = `${fine ? "fine" : "coarse"} ${(performance.now() - began).toFixed(1)}`;
+  told(fine ? "fine" : "coarse", performance.now() - began);
+}
+// How far the picture is, for whoever waits for it.
+function told(how, took = 0) {
+  const waiting = drawn.map.waiting || drawn.stability.waiting || later;
+  document.body.dataset.painted = `${waiting ? "coarse" : how} ${took.toFixed(1)}`;
 }
 
 // --- hands ----------------------------------------------------------------------------------------
@@ -524,7 +663,7 @@ function buildLandscape() {
     return input;
   }));
   $("axes").replaceChildren(...(dimension() > 2 ? ["axes", ...[0, 1].map((side) => {
-    const select = document.createElement("select");
+    const select = Object.assign(document.createElement("select"), { ariaLabel: side ? "axis upwards" : "axis to the right" });
     range(dimension()).forEach((i) => select.add(new Option(o.variables[i] ?? `x${i + 1}`, i)));
     select.value = state.axes[side];
     select.onchange = () => {
@@ -574,7 +713,7 @@ function buildOptimizers() {
     for (const name of steppers.keys()) select.add(new Option(readable(name), name));
     select.value = chosen.name;
     select.onchange = () => choose({ optimizers: state.optimizers.map((o, j) => (i === j ? plain(select.value) : o)) });
-    legend.append(Object.assign(document.createElement("span"), { className: "swatch", style: `background:${colourOf(i)}` }), select);
+    legend.append(swatch(colourOf(i)), select);
     if (state.optimizers.length > 1) {
       const remove = Object.assign(document.createElement("button"), { textContent: "×", ariaLabel: `remove ${readable(chosen.name)}` });
       remove.onclick = () => choose({ optimizers: state.optimizers.filter((o) => o !== chosen) });
@@ -593,6 +732,7 @@ function buildOptimizers() {
     return set;
   }));
   $("add").hidden = state.optimizers.length >= 4;
+  $("absent").hidden = !Object.keys(CATALOGUE.missing).length;
 }
 
 function hands() {
@@ -606,6 +746,8 @@ function hands() {
     $("objective").value = state.formula ? "" : state.objective;
   };
   list("");
+  $("absent").append(...Object.entries(CATALOGUE.missing).map(([name, why]) =>
+    Object.assign(document.createElement("p"), { textContent: `${readable(name)}: ${why}` })));
   $("find").oninput = () => {
     const wanted = $("find").value.toLowerCase().replaceAll("_", " ");
     list(wanted);
@@ -663,63 +805,111 @@ function mapHands() {
     if (state.axes.length > 1) moved[state.axes[1]] = +place.y.toPrecision(5);
     choose({ start: moved });
   };
-  let pan = null;
+  const zoom = (factor, centre) => {
+    const [x0, y0, x1, y1] = state.box ?? whole();
+    const { x, y } = centre ?? { x: (x0 + x1) / 2, y: (y0 + y1) / 2 };
+    show([x + (x0 - x) * factor, y + (y0 - y) * factor, x + (x1 - x) * factor, y + (y1 - y) * factor]);
+  };
+  const pan = (dx, dy, [x0, y0, x1, y1] = state.box ?? whole()) => show([x0 + dx, y0 + dy, x1 + dx, y1 + dy]);
+  const show = (wanted) => {
+    const [across_, up] = [wanted[2] - wanted[0], wanted[3] - wanted[1]];
+    const far = Math.max(...wanted.map(Math.abs));
+    if (!(Math.min(across_, up) > 1e-9 * far && far < 1e9)) return; // nothing to be seen there
+    state.box = wanted;
+    touch();
+  };
+  let held = null; // where the view was taken hold of
+  const fingers = new Map();
+  const spread = () => {
+    const [a, b] = [...fingers.values()];
+    return Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY);
+  };
   canvas.onpointerdown = (event) => {
     canvas.setPointerCapture(event.pointerId);
-    if (event.button === 2 || event.shiftKey) pan = { ...placeOf(event), box: state.box ?? whole() };
-    else start(placeOf(event));
+    fingers.set(event.pointerId, event);
+    if (event.button === 2 || event.shiftKey) held = { ...placeOf(event), box: state.box ?? whole() };
+    else if (fingers.size < 2) start(placeOf(event));
   };
   canvas.onpointermove = (event) => {
     if (!event.buttons) return;
-    if (!pan) return start(placeOf(event));
+    if (fingers.size > 1) {
+      const before = spread();
+      fingers.set(event.pointerId, event);
+      return zoom(before / Math.max(spread(), 1), placeOf(event));
+    }
+    if (!held) return start(placeOf(event));
     const { left, top, width, height } = canvas.getBoundingClientRect();
-    const [x0, y0, x1, y1] = pan.box;
-    const dx = pan.x - (x0 + ((x1 - x0) * (event.clientX - left)) / width);
-    const dy = pan.y - (y1 - ((y1 - y0) * (event.clientY - top)) / height);
-    state.box = [x0 + dx, y0 + dy, x1 + dx, y1 + dy];
-    touch();
+    const [x0, y0, x1, y1] = held.box;
+    pan(held.x - (x0 + ((x1 - x0) * (event.clientX - left)) / width), held.y - (y1 - ((y1 - y0) * (event.clientY - top)) / height), held.box);
   };
-  canvas.onpointerup = () => (pan = null);
+  canvas.onpointerup = canvas.onpointercancel = (event) => {
+    fingers.delete(event.pointerId);
+    held = null;
+  };
   canvas.oncontextmenu = (event) => event.preventDefault();
   canvas.addEventListener("wheel", (event) => {
     event.preventDefault();
-    const { x, y } = placeOf(event);
-    const factor = 1.0015 ** event.deltaY;
-    const [x0, y0, x1, y1] = state.box ?? whole();
-    state.box = [x + (x0 - x) * factor, y + (y0 - y) * factor, x + (x1 - x) * factor, y + (y1 - y) * factor];
-    touch();
+    zoom(1.0015 ** event.deltaY, placeOf(event));
   }, { passive: false });
+  $("closer").onclick = () => zoom(0.7);
+  $("farther").onclick = () => zoom(1 / 0.7);
   canvas.onkeydown = (event) => {
-    const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] }[event.key];
     if (event.key === "0") choose({ box: null });
+    if ("+-=".includes(event.key)) zoom(event.key === "-" ? 1 / 0.9 : 0.9);
+    const by = arrow(event);
     if (!by) return;
-    event.preventDefault();
     const [x0, y0, x1, y1] = state.box ?? whole();
+    const [dx, dy] = [(by[0] * (x1 - x0)) / 100, (by[1] * (y1 - y0)) / 100];
     const [i, j] = state.axes;
-    start({ x: state.start[i] + (by[0] * (x1 - x0)) / 100, y: (state.start[j] ?? 0) + (by[1] * (y1 - y0)) / 100 });
+    if (event.shiftKey) pan(5 * dx, 5 * dy);
+    else start({ x: state.start[i] + dx, y: (state.start[j] ?? 0) + dy });
   };
-  $("surface").onpointermove = (event) => {
-    if (!event.buttons) return;
-    state.azimuth -= event.movementX / 120;
-    state.elevation = Math.min(Math.max(state.elevation + event.movementY / 120, 0.1), 1.5);
+  const turn = (x, y) => {
+    state.azimuth -= x;
+    state.elevation = Math.min(Math.max(state.elevation + y, 0.1), 1.5);
     drawSurface();
   };
+  $("surface").onpointerdown = (event) => $("surface").setPointerCapture(event.pointerId);
+  $("surface").onpointermove = (event) => event.buttons && turn(event.movementX / 120, event.movementY / 120);
+  $("surface").onkeydown = (event) => {
+    const by = arrow(event);
+    if (by) turn(by[0] / 12, -by[1] / 12);
+  };
+}
+// Which way an arrow key points.
+function arrow(event) {
+  const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] }[event.key];
+  if (by) event.preventDefault();
+  return by;
 }
 function settingsHands() {
   const canvas = $("stability");
-  const set = (event) => {
+  // The settings at shares of the width and height.
+  const set = (...place) => {
     const axes = settings();
-    const { left, top, width, height } = canvas.getBoundingClientRect();
     const names = Object.keys(state.optimizers[0].numbers);
-    const [u, w] = [(event.clientX - left) / width, 1 - (event.clientY - top) / height].map((x) => Math.min(Math.max(x, 0), 1));
+    const [u, w] = place.map((x) => Math.min(Math.max(x, 0), 1));
     const shownBox = box();
     const { numbers } = state.optimizers[0];
     numbers[names[axes[0]]] = +Math.exp(shownBox[0] + (shownBox[2] - shownBox[0]) * u).toPrecision(4);
     if (axes[1] >= 0) numbers[names[axes[1]]] = +(shownBox[3] * w).toPrecision(4);
     choose({ optimizers: state.optimizers });
   };
-  canvas.onpointerdown = (event) => (canvas.setPointerCapture(event.pointerId), set(event));
-  canvas.onpointermove = (event) => event.buttons && set(event);
+  const pointed = (event) => {
+    const { left, top, width, height } = canvas.getBoundingClientRect();
+    set((event.clientX - left) / width, 1 - (event.clientY - top) / height);
+  };
+  canvas.onpointerdown = (event) => (canvas.setPointerCapture(event.pointerId), pointed(event));
+  canvas.onpointermove = (event) => event.buttons && pointed(event);
+  canvas.onkeydown = (event) => {
+    const by = arrow(event);
+    if (!by) return;
+    const axes = settings();
+    const numbers = Object.values(state.optimizers[0].numbers);
+    const shownBox = box();
+    const u = (Math.log(numbers[axes[0]]) - shownBox[0]) / (shownBox[2] - shownBox[0]);
+    set(u + by[0] / 100, (axes[1] < 0 ? 0 : numbers[axes[1]] / shownBox[3]) + by[1] / 100);
+  };
 }
 function playHands() {
   let playing = 0;
@@ -749,34 +939,53 @@ function playHands() {
 }
 
 // --- links, code and pictures ---------------------------------------------------------------------
-const KEPT = ["objective", "formula", "start", "steps", "optimizers", "map", "dtype", "axes", "box"];
+const KEPT = ["objective", "formula", "start", "steps", "optimizers", "map", "dtype", "axes", "box", "arrows"];
 const link = () => `#${encodeURIComponent(JSON.stringify(Object.fromEntries(KEPT.map((key) => [key, state[key]]))))}`;
 function remember() {
   try {
     history.replaceState(null, "", link());
   } catch { /* a page inside another document has no address of its own */ }
 }
+// What the address says, if all of it makes sense here.
 function recall() {
   try {
     const found = JSON.parse(decodeURIComponent(location.hash.slice(1)));
-    const known = found.optimizers.every(({ name }) => steppers.has(name)) && (found.formula ? formula(found.formula) : ours.has(found.objective));
-    return known ? found : null;
+    const finite = (list, count) => list.length === count && list.every(Number.isFinite);
+    const dim = found.formula ? formula(found.formula).variables.length : ours.get(found.objective).domain.length;
+    const sensible = found.optimizers.length <= 4
+      && found.optimizers.every(({ name, numbers }) => finite(Object.values(numbers), Object.keys(steppers.get(name).numbers).length)
+        && Object.keys(numbers).every((key) => key in steppers.get(name).numbers))
+      && finite(found.start, dim)
+      && found.steps >= 1 && found.steps <= LONGEST && found.steps % 1 === 0
+      && ["contours", "basins"].includes(found.map) && ["float64", "float32", BOTH].includes(found.dtype)
+      && finite(found.axes, Math.min(dim, 2)) && found.axes.every((i) => i in found.start) && new Set(found.axes).size === found.axes.length
+      && (found.box === null || (finite(found.box, 4) && found.box[0] < found.box[2] && found.box[1] < found.box[3]));
+    return sensible ? Object.fromEntries(KEPT.map((key) => [key, found[key] ?? state[key]])) : null;
   } catch {
     return null;
   }
 }
+const dtype = () => (state.dtype === BOTH ? "float64" : state.dtype);
+const unknown = (o) => !state.formula && o.family === "yours";
 function inPython() {
-  const objectives = state.formula ? `gdjax.objectives.get("formula", expression=${JSON.stringify(state.formula)})` : `gdjax.objectives.get(${JSON.stringify(state.objective)})`;
-  const made = state.optimizers.map(({ name, numbers }) => `gdjax.optimizers.get("${name}", ${Object.entries(numbers).map(([key, x]) => `${key}=${x}`).join(", ")})`);
-  return `import gdjax\n\nf = ${objectives}\n${made.map((one, i) => `path${i || ""} = gdjax.descend(f, ${one}, start=[${state.start}], steps=${state.steps}, dtype="${state.dtype}")`).join("\n")}\n`;
+  const o = objective();
+  const f = state.formula ? `gdjax.objectives.get("formula", expression=${JSON.stringify(state.formula)})`
+    : unknown(o) ? `...  # your objective ${o.name}` : `gdjax.objectives.get("${o.name}")`;
+  const lines = state.optimizers.flatMap(({ name, numbers }, i) => {
+    const given = Object.entries(numbers).map(([key, x]) => `, ${key}=${x}`).join("");
+    const made = steppers.get(name).known ? `gdjax.optimizers.get("${name}"${given})` : `...  # your optimizer ${name}${given}`;
+    return [`optimizer = ${made}`, `path${i + 1} = gdjax.descend(f, optimizer, start=[${state.start.join(", ")}], steps=${state.steps}, dtype="${dtype()}")`];
+  });
+  return `import gdjax\n\nf = ${f}\n${lines.join("\n")}\n`;
 }
 function asCommand() {
   const { name, numbers } = state.optimizers[0];
   const { learning_rate: rate, ...others } = numbers;
   const usual = steppers.get(name).numbers;
   const changed = Object.entries(others).filter(([key, x]) => x !== usual[key]).map(([key, x]) => ` optimizer.${key}=${x}`).join("");
-  const of = state.formula ? `objective=formula objective.expression="${state.formula}"` : `objective=${state.objective}`;
-  return `gdjax run ${of} optimizer=${name}${rate === undefined ? "" : ` learning_rate=${rate}`}${changed} start=[${state.start}] steps=${state.steps} dtype=${state.dtype}`;
+  const of = state.formula ? `objective=formula objective.expression="${state.formula}"`
+    : unknown(objective()) ? "fn=my_file.py:f domain=[[-5,5],[-5,5]]" : `objective=${state.objective}`;
+  return `gdjax run ${of} optimizer=${name}${rate === undefined ? "" : ` learning_rate=${rate}`}${changed} start=[${state.start}] steps=${state.steps} dtype=${dtype()}`;
 }
 function asTable() {
   const o = objective();
@@ -784,15 +993,30 @@ function asTable() {
   const lines = descents.flatMap(({ rows, name }) => range(state.steps + 1).map((k) => [name, k, ...rows.subarray(k * (dimension() + 2), (k + 1) * (dimension() + 2))].join()));
   return `optimizer,step,${names.join()},value,gradient_norm\n${lines.join("\n")}\n`;
 }
+// The paths as lines over a picture of the ground; of one variable, the curve and the steps on it.
 function asDrawing() {
   const v = view();
-  const [px, py] = across(v, 600, 600);
   const size = v.dim + 2;
-  const lines = descents.map(({ rows, colour }) => `<polyline fill="none" stroke="${colour}" stroke-width="2" points="${range(state.steps + 1).map((k) => `${px(rows[k * size + v.axes[0]]).toFixed(1)},${py(rows[k * size + (v.axes[1] ?? 0)]).toFixed(1)}`).join(" ")}"/>`);
-  contours(shaders, v, 600, 600);
+  const { value } = evaluator(v.objective, v.dim);
+  const columns = v.dim > 1 ? v.axes : [0, 1];
+  const curve = v.dim > 1 ? [] : range(300).map((k) => v.box[0] + ((v.box[2] - v.box[0]) * k) / 299).map((x) => [x, value([x])]);
+  const heights = curve.map(([, y]) => y).filter(Number.isFinite);
+  const framed = v.dim > 1 ? v.box : [v.box[0], Math.min(...heights), v.box[2], Math.max(...heights)];
+  const [px, py] = across({ box: framed }, 600, 600);
+  const line = (points, ink) => `<polyline fill="none" stroke="${ink}" stroke-width="2" points="${points.filter((p) => p.every(Number.isFinite)).map(([x, y]) => `${px(x).toFixed(1)},${py(y).toFixed(1)}`).join(" ")}"/>`;
+  const paths = descents.map(({ rows, colour }) => line(range(state.steps + 1).map((k) => columns.map((i) => rows[k * size + i])), colour));
+  const ground = v.dim > 1 ? `<image width="600" height="600" href="${groundOf(v).toDataURL()}"/>` : line(curve, "#000");
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 600 600">${ground}${paths.join("")}</svg>`;
+}
+function groundOf(v) {
   const canvas = Object.assign(document.createElement("canvas"), { width: 600, height: 600 });
-  shaders.copyTo(canvas.getContext("2d"), 600, 600);
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 600 600"><image width="600" height="600" href="${canvas.toDataURL()}"/>${lines.join("")}</svg>`;
+  const context = canvas.getContext("2d");
+  if (scripted) copy(inLevels(atOnce(IN_SCRIPT.contours({ view: v, width: 300, height: 300 }))), context);
+  else {
+    contours(shaders, v, 600, 600);
+    shaders.copyTo(context, 600, 600);
+  }
+  return canvas;
 }
 function takeAway() {
   const copied = async (text, what) => {
@@ -819,7 +1043,8 @@ function takeAway() {
 // For the console of a browser: what the map shows, as numbers, and from where the surface is seen.
 globalThis.gdjax = {
   state,
-  classes: (count) => fateOf(null, view().box, count).became,
+  paint: () => paint(false),
+  classes: (count) => fatesNow(fatesAsked(null, view().box), count).became,
   look(azimuth, elevation, start = state.start) {
     Object.assign(state, { azimuth, elevation });
     choose({ start });
@@ -828,7 +1053,12 @@ globalThis.gdjax = {
 
 hands();
 const remembered = recall();
-const first = CATALOGUE.objectives[0].name;
+const first = CATALOGUE.objectives[0];
+const front = CATALOGUE.front.slice(0, 4);
 if (remembered) choose(remembered);
-else if (first === "qfsp") apply(PRESETS["The trap"]);
-else choose({ optimizers: [plain(steppers.has("gradient_descent") ? "gradient_descent" : steppers.keys().next().value)], start: [...ours.get(first).start] });
+else if (first.name === "qfsp" && !front.length) apply(PRESETS["The trap"]);
+else {
+  choose({ optimizers: (front.length ? front : ["gradient_descent"]).map(plain), start: [...first.start] });
+  if (!front.length) state.optimizers.forEach(calm);
+  buildOptimizers();
+}

@@ -1,5 +1,5 @@
 // Maps: contours, basins and stability, by shaders; without WebGL, coarser, by JavaScript.
-import { SHADER_HEAD, descent, evaluator, forShader, once, path, range, shaderCalls } from "./program.js";
+import { SHADER_HEAD, descent, evaluator, forShader, once, path, range, readyMade, shaderCalls } from "./program.js";
 
 // What a cell of a map became, beside the index of the minimum that it reached.
 const BECAME = { moving: 250, rest: 251, lost: 252, broken: 253 };
@@ -60,11 +60,36 @@ class Shaders {
     for (const [name, set] of Object.entries(made.uniforms)) if (name in values) set(values[name]);
   }
 
-  // Fills the lower left corner of its canvas.
-  fill(made, width, height, values) {
-    this.gl.disable(this.gl.DEPTH_TEST);
+  // Fills the lower left corner of its canvas, in strips: a long draw resets a weak GPU.
+  fill(made, width, height, values, rows = height) {
+    const { gl } = this;
+    gl.disable(gl.DEPTH_TEST);
+    gl.enable(gl.SCISSOR_TEST);
     this.use(made, width, height, { size: [width, height], ...values });
-    this.gl.drawArrays(this.gl.TRIANGLES, 0, 3);
+    for (let row = 0; row < height; row += rows) {
+      gl.scissor(0, row, width, rows);
+      gl.drawArrays(gl.TRIANGLES, 0, 3);
+      gl.flush();
+    }
+    gl.disable(gl.SCISSOR_TEST);
+  }
+
+  put(target, buffer, data) {
+    this.gl.bindBuffer(target, buffer);
+    this.gl.bufferData(target, data, this.gl.DYNAMIC_DRAW);
+    return buffer;
+  }
+
+  // An input of a vertex, from the buffer that is bound, until they are released.
+  attribute({ program }, name, size, stride, offset) {
+    const { gl } = this;
+    const at = gl.getAttribLocation(program, name);
+    gl.enableVertexAttribArray(at);
+    gl.vertexAttribPointer(at, size, gl.FLOAT, false, stride, offset);
+  }
+
+  release() {
+    range(3).forEach((at) => this.gl.disableVertexAttribArray(at));
   }
 
   pixels(width, height) {
@@ -106,22 +131,32 @@ colour=vec4(abs(z)<1e30?c:vec3(.8),1);}`);
   shaders.fill(made, width, height, { box: view.box, q: view.fixed, lift: view.lift });
 }
 
-// Without shaders: value by value.
-function contoursInScript(view, width, height) {
-  const { value } = evaluator(view.objective, view.dim);
+// Without shaders: value by value, a line where the next value has another level.
+const inLevels = ({ found, width, height }) => {
   const image = new ImageData(width, height);
+  const level = (k) => Math.floor(found[k] * 18 + 0.5);
+  for (let k = 0; k < found.length; k++) {
+    const [column, row] = [k % width, Math.floor(k / width)];
+    const edge = (column && level(k) !== level(k - 1)) || (row && level(k) !== level(k - width));
+    const ink = Number.isFinite(found[k]) ? shade(found[k]).map((c) => c * (edge ? 0.75 : 1)) : [204, 204, 204];
+    image.data.set([...ink, 255], 4 * ((height - 1 - row) * width + column));
+  }
+  return image;
+};
+function* contoursInScript({ view, width, height }) {
+  const { value } = evaluator(view.objective, view.dim);
+  const found = new Float64Array(width * height);
   const p = [...view.fixed];
   const [x0, y0, x1, y1] = view.box;
   for (let row = 0; row < height; row++) {
     for (let column = 0; column < width; column++) {
       p[view.axes[0]] = x0 + ((x1 - x0) * (column + 0.5)) / width;
-      p[view.axes[1]] = y1 - ((y1 - y0) * (row + 0.5)) / height;
-      const t = raise(view.lift, value(p));
-      const line = Math.abs(((t * 18) % 1) - 0.5) < 0.06 ? 0.8 : 1;
-      image.data.set([...(Number.isFinite(t) ? shade(t).map((c) => c * line) : [204, 204, 204]), 255], 4 * (row * width + column));
+      p[view.axes[1]] = y0 + ((y1 - y0) * (row + 0.5)) / height;
+      found[row * width + column] = raise(view.lift, value(p));
     }
+    yield;
   }
-  return image;
+  return { found, width, height };
 }
 
 // Heights grow with the logarithm of the value above the lowest: valleys stay visible.
@@ -175,19 +210,20 @@ uniform int i_steps;uniform float n[${Math.max(1, optimizer.names.length)}],q[${
 ${judged(dim)}${whole ? shaderCalls(objective, dim) : ""}
 void main(){vec2 at=mix(box.xy,box.zw,gl_FragCoord.xy/size);${placed(dim, settings ? [] : axes)}${numbers}
 int became=-1;int last=0;${range(dim).map((i) => `float o${i}=p${i};`).join("")}
-${forShader(descent(objective, optimizer, dim, each))}
+${forShader(descent(objective, optimizer, dim, each, "break;"))}
 if(became<0)became=reached(${point(dim)},f0);
 if(became<0)became=last+20<i_steps&&${range(dim).map((i) => `abs(g${i})`).join("+")}<1e-3?${BECAME.rest}:${BECAME.moving};
 colour=vec4(float(became)/255.,float(last)/float(max(i_steps,1)),0,1);}`);
   const rows = objective.minima.map((m, i) => [...m, objective.levels[i]]);
   shaders.table(rows, dim + 1);
-  shaders.fill(made, width, height, { ...uniforms, count: rows.length, minima: 0 });
+  const strip = Math.ceil(2e7 / (width * Math.max(uniforms.i_steps, 1)));
+  shaders.fill(made, width, height, { ...uniforms, count: rows.length, minima: 0 }, strip);
   const found = shaders.pixels(width, height);
   return { became: found.filter((_, i) => i % 4 === 0), share: found.filter((_, i) => i % 4 === 1), width, height };
 }
 
 // The same by JavaScript, cell by cell; row 0 is the lowest, as shaders have it.
-function fatesInScript(view, width, height, { box, n, q, i_steps: steps, middle, width: widths }) {
+function* fatesInScript({ view, width, height, uniforms: { box, n, q, i_steps: steps, middle, width: widths } }) {
   const { objective, optimizer, dim, axes, settings } = view;
   const run = path(objective, optimizer, dim, "float64");
   const out = new Float64Array((dim + 2) * (steps + 1));
@@ -203,8 +239,69 @@ function fatesInScript(view, width, height, { box, n, q, i_steps: steps, middle,
     const told = outcome(objective, dim, out, steps, middle, widths);
     became[k] = told.minimum >= 0 ? told.minimum % BECAME.moving : BECAME[told.code];
     share[k] = (255 * told.last) / Math.max(steps, 1);
+    if (k % width === 0) yield;
   }
   return { became, share, width, height };
+}
+const IN_SCRIPT = { contours: contoursInScript, fates: fatesInScript };
+const atOnce = (steps) => {
+  let { done, value } = steps.next();
+  while (!done) ({ done, value } = steps.next());
+  return value;
+};
+
+// Draws in a thread of its own: a coarse picture, then finer ones, until something else is asked.
+class Painter {
+  constructor(source) {
+    this.source = source; // the scripts that it runs
+    this.jobs = 0;
+  }
+
+  // job: {kind, view, uniforms, sides}; `show` gets each picture and whether it is the last one.
+  paint(job, show) {
+    const { objective, optimizer, dim } = job.view;
+    const key = `${objective.key}|${optimizer?.key}`;
+    if (key !== this.key) {
+      this.worker?.terminate();
+      const url = URL.createObjectURL(new Blob([`${this.source}${readyMade(objective, optimizer, dim)}answer();`], { type: "text/javascript" }));
+      this.worker = new Worker(url);
+      URL.revokeObjectURL(url);
+      this.key = key;
+    }
+    const id = ++this.jobs;
+    this.worker.onmessage = ({ data }) => data.id === this.jobs && show(data.picture, data.last);
+    this.worker.postMessage({ ...job, id });
+  }
+
+  cancel() {
+    this.jobs++;
+    this.worker?.postMessage({ id: this.jobs, sides: [] });
+  }
+}
+
+// What runs in that thread: every few milliseconds it looks whether it is still wanted.
+function answer() {
+  let latest = 0;
+  const breath = () => new Promise((go) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = go;
+    port2.postMessage(0);
+  });
+  globalThis.onmessage = async ({ data }) => {
+    latest = data.id;
+    for (const [i, side] of data.sides.entries()) {
+      const steps = IN_SCRIPT[data.kind]({ ...data, width: side, height: side });
+      let since = performance.now();
+      for (let next = steps.next(); ; next = steps.next()) {
+        if (next.done) postMessage({ id: data.id, picture: next.value, last: i === data.sides.length - 1 });
+        if (next.done) break;
+        if (performance.now() - since < 8) continue;
+        await breath();
+        if (latest !== data.id) return;
+        since = performance.now();
+      }
+    }
+  };
 }
 
 // What became of one path, from its rows.
@@ -249,4 +346,4 @@ function shares({ became }) {
   return [...counts].map(([fate, count]) => ({ fate, share: count / became.length })).sort((a, b) => b.share - a.share);
 }
 
-export { BECAME, GROUND, Shaders, contours, contoursInScript, fates, fatesInScript, liftOf, once, outcome, painted, raise, shade, shares };
+export { GROUND, IN_SCRIPT, Painter, Shaders, answer, atOnce, contours, fates, inLevels, liftOf, outcome, painted, raise, shade, shares };

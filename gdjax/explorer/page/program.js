@@ -67,8 +67,9 @@ const declareInShader = (name, given, body) =>
   `float ${name}(${given.map((p) => `float ${p}`).join()}){${forShader(body)}}`;
 export const shaderCalls = (objective, dim) => calls(objective, dim, declareInShader);
 
-// A descent of p0, p1, … by the numbers n0, n1, …, as text; `each` stands before every step.
-export function descent(objective, optimizer, dim, each) {
+// A descent of p0, p1, … by the numbers n0, n1, …, as text; `each` stands before every step, and
+// `fixed` is what is done when a step leads nowhere, as all later ones will.
+export function descent(objective, optimizer, dim, each, fixed = "") {
   const point = range(dim).map((i) => `p${i}`);
   const slope = ["f0", ...range(dim).map((i) => `g${i}`)];
   const moved = [...point, ...optimizer.state];
@@ -79,6 +80,7 @@ for(let i_k=0;i_k<=i_steps;i_k++){
 {${objective.slope[0]}${results(objective.slope, slope)}}
 ${each}
 {${optimizer.step[0]}${next.map((name, i) => `const ${name}=${optimizer.step[1 + i]};`).join("")}
+${fixed && `if(${moved.map((name, i) => `${name}==${next[i]}`).join("&&")})${fixed}`}
 ${moved.map((name, i) => `${name}=${next[i]};`).join("")}}}`;
 }
 
@@ -98,40 +100,49 @@ export function once(key, make) {
   return made.get(key);
 }
 
-// (point) → value, and (point, out) → value with the gradient in out.
-export function evaluator(objective, dim) {
-  return once(`f${objective.key}`, () => {
-    const given = range(dim).map((i) => `const p${i}=p[${i}];`).join("");
-    const fill = range(dim).map((i) => `out[${i}]=${objective.slope[2 + i]};`).join("");
-    return {
-      value: build("p", `${HEADS.float64}${given}${objective.value[0]}return ${objective.value[1]};`),
-      slope: build("p,out", `${HEADS.float64}${given}${objective.slope[0]}${fill}return ${objective.slope[1]};`),
-    };
-  });
-}
+// (point) → value, and (point, out) → value with the gradient in out; [arguments, body] of each.
+const evaluatorSource = (objective, dim) => {
+  const given = range(dim).map((i) => `const p${i}=p[${i}];`).join("");
+  const fill = range(dim).map((i) => `out[${i}]=${objective.slope[2 + i]};`).join("");
+  return {
+    value: ["p", `${HEADS.float64}${given}${objective.value[0]}return ${objective.value[1]};`],
+    slope: ["p,out", `${HEADS.float64}${given}${objective.slope[0]}${fill}return ${objective.slope[1]};`],
+  };
+};
+export const evaluator = (objective, dim) => once(`f${objective.key}`, () => {
+  const { value, slope } = evaluatorSource(objective, dim);
+  return { value: build(...value), slope: build(...slope) };
+});
 
 // (start, numbers, steps, out): rows of the point, its value and the length of its gradient.
-export function pathSource(objective, optimizer, dim, dtype, lastOnly = false) {
+function pathSource(objective, optimizer, dim, dtype) {
   const width = dim + 2;
   const text = dtype === "float32" ? forSingle : (same) => same;
   const square = range(dim).map((i) => `g${i}*g${i}`).join("+");
   const row = [...range(dim).map((i) => `p${i}`), "f0", `Math.sqrt(${square})`];
   const put = row.map((told, i) => `out[m+${i}]=${told};`).join("");
   const rounded = dtype === "float32" ? "Math.fround" : "";
-  const each = lastOnly ? `if(i_k==i_steps){${put}return}` : `${put}m+=${width};if(i_k==i_steps)return;`;
+  const each = `${put}m+=${width};if(i_k==i_steps)return;`;
   const rewritten = Object.fromEntries(Object.entries({ slope: objective.slope, value: objective.value })
     .map(([key, parts]) => [key, parts.map(text)]));
   const stepping = { ...optimizer, init: optimizer.init.map(text), step: optimizer.step.map(text) };
   const functions = calls(rewritten, dim, (name, given, body) => `const ${name}=(${given})=>{${body}};`);
   const whole = optimizer.step.some((part) => /\b(value|slope\d+)\(/.test(part));
-  return `${HEADS[dtype]}${whole ? functions : ""}
+  return ["p,n,i_steps,out", `${HEADS[dtype]}${whole ? functions : ""}
 ${range(dim).map((i) => `let p${i}=${rounded}(p[${i}]);`).join("")}
 ${optimizer.names.map((_, i) => `const n${i}=${rounded}(n[${i}]);`).join("")}let m=0;
-${descent(rewritten, stepping, dim, each)}`;
+${descent(rewritten, stepping, dim, each)}`];
 }
 export const path = (objective, optimizer, dim, dtype) =>
-  once(`p${objective.key}|${optimizer.key}|${dtype}`, () =>
-    build("p,n,i_steps,out", pathSource(objective, optimizer, dim, dtype)));
+  once(`p${objective.key}|${optimizer.key}|${dtype}`, () => build(...pathSource(objective, optimizer, dim, dtype)));
+
+// A script in which `build` finds every function of an objective and an optimizer ready made.
+export function readyMade(objective, optimizer, dim) {
+  const sources = [...Object.values(evaluatorSource(objective, dim))];
+  if (optimizer) sources.push(pathSource(objective, optimizer, dim, "float64"));
+  return `const READY=new Map([${sources.map(([args, body]) => `[${JSON.stringify(args + body)},(${args})=>{${body}}]`)}]);
+build=(args,body)=>READY.get(args+body);`;
+}
 
 // One step alone: (point, state, numbers, value, gradient) → the next point before the next state.
 export const stepper = (optimizer) => {

@@ -1,6 +1,6 @@
 // The surface over two axes, which turns, with the paths on it.
 import { GROUND, raise, shade } from "./maps.js";
-import { evaluator, range, shaderCalls } from "./program.js";
+import { evaluator, once, range } from "./program.js";
 
 const GRID = 140; // squares a side
 const HEIGHT = 1.15;
@@ -14,23 +14,41 @@ function camera(azimuth, elevation, aspect) {
     0, y * ce * HEIGHT, -0.3 * se, 0, 0, -y * ce * HEIGHT * 0.7, 0, 1]);
 }
 
-const placedIn = (dim, axes) => range(dim).map((i) =>
-  `float p${i}=${i === axes[0] ? "at.x" : i === axes[1] ? "at.y" : `q[${i}]`};`).join("");
+// Heights over the squares' corners, and how light each is, once for a view.
+let built = {};
+function grid({ objective, dim, axes, box, fixed, lift }) {
+  const key = JSON.stringify([objective.key, axes, box, lift, dim > 2 && fixed]);
+  if (built.key === key) return built;
+  const { value } = evaluator(objective, dim);
+  const side = GRID + 1;
+  const p = [...fixed];
+  const heights = Float32Array.from({ length: side * side }, (_, k) => {
+    p[axes[0]] = box[0] + ((box[2] - box[0]) * (k % side)) / GRID;
+    p[axes[1]] = box[1] + ((box[3] - box[1]) * Math.floor(k / side)) / GRID;
+    const t = raise(lift, value(p));
+    return Number.isFinite(t) ? Math.min(Math.max(t, -0.1), 1.15) : 1.15;
+  });
+  const light = heights.map((t, k) => {
+    const [dx, dy] = [1, side].map((by) => (t - (heights[k + by] ?? heights[k - by])) * GRID);
+    return 0.62 + (0.38 * Math.max(0, -0.5 * dx + 0.4 * dy + 2)) / (Math.hypot(dx, dy, 2) * Math.hypot(0.5, 0.4, 1));
+  });
+  built = { key, heights, light, fresh: true };
+  return built;
+}
+const SQUARES = once("squares", () => Uint16Array.from({ length: 6 * GRID * GRID }, (_, k) => {
+  const [square, corner] = [Math.floor(k / 6), [0, 1, 2, 2, 1, 3][k % 6]];
+  return (Math.floor(square / GRID) + (corner >> 1)) * (GRID + 1) + (square % GRID) + (corner & 1);
+}));
 
 function surface(shaders, view, width, height, look, paths) {
   const { gl } = shaders;
-  const { objective, dim, axes } = view;
-  const camera_ = camera(look.azimuth, look.elevation, width / height);
-  const values = { box: view.box, q: view.fixed, lift: view.lift, camera: camera_ };
-  const ground = shaders.program(`surface ${objective.key} ${axes}`,
-    `${GROUND}in float t;in float light;out vec4 colour;void main(){float line=t*18.;float edge=abs(fract(line-.5)-.5)/max(fwidth(line),1e-6);
-colour=vec4(ground(t)*light*mix(.72,1.,smoothstep(.3,1.3,edge)),1);}`,
-    `${GROUND}${shaderCalls(objective, dim)}uniform vec4 box;uniform float q[${dim}];uniform mat4 camera;out float t;out float light;
-float at_(vec2 s){vec2 at=mix(box.xy,box.zw,s);${placedIn(dim, axes)}float r=raised(value(${range(dim).map((i) => `p${i}`).join()}));return abs(r)<1e30?clamp(r,-.1,1.15):1.15;}
-void main(){int square=gl_VertexID/6;int corner=int[6](0,1,2,2,1,3)[gl_VertexID%6];
-vec2 s=vec2(square%${GRID}+(corner&1),square/${GRID}+(corner>>1))/${GRID}.;t=at_(s);float e=1./${GRID}.;
-vec3 normal=normalize(vec3((t-at_(s+vec2(e,0)))/e,(t-at_(s+vec2(0,e)))/e,2.));light=.62+.38*max(0.,dot(normal,normalize(vec3(-.5,.4,1.))));
+  const values = { camera: camera(look.azimuth, look.elevation, width / height), lift: view.lift };
+  const ground = shaders.program("surface", `${GROUND}in float t;in float shine;out vec4 colour;void main(){float line=t*18.;
+float edge=abs(fract(line-.5)-.5)/max(fwidth(line),1e-6);colour=vec4(ground(t)*shine*mix(.72,1.,smoothstep(.3,1.3,edge)),1);}`,
+    `in float height;in float light;uniform mat4 camera;out float t;out float shine;
+void main(){t=height;shine=light;vec2 s=vec2(gl_VertexID%${GRID + 1},gl_VertexID/${GRID + 1})/${GRID}.;
 gl_Position=camera*vec4(s*2.-1.,t,1);}`);
+  const shape = grid(view);
   gl.enable(gl.DEPTH_TEST);
   gl.enable(gl.SCISSOR_TEST);
   shaders.use(ground, width, height, values);
@@ -38,7 +56,17 @@ gl_Position=camera*vec4(s*2.-1.,t,1);}`);
   gl.clearColor(...look.background, 1);
   gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
   gl.disable(gl.SCISSOR_TEST);
-  gl.drawArrays(gl.TRIANGLES, 0, 6 * GRID * GRID);
+  shaders.squares ??= shaders.put(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer(), SQUARES);
+  gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, shaders.squares);
+  shaders.ground ??= { heights: gl.createBuffer(), light: gl.createBuffer() };
+  for (const [name, of] of [["heights", "height"], ["light", "light"]]) {
+    gl.bindBuffer(gl.ARRAY_BUFFER, shaders.ground[name]);
+    if (shape.fresh) gl.bufferData(gl.ARRAY_BUFFER, shape[name], gl.STATIC_DRAW);
+    shaders.attribute(ground, of, 1, 0, 0);
+  }
+  shape.fresh = false;
+  gl.drawElements(gl.TRIANGLES, SQUARES.length, gl.UNSIGNED_SHORT, 0);
+  shaders.release();
   for (const path of paths) ribbon(shaders, values, path, width, height);
 }
 
@@ -52,21 +80,19 @@ along=length(along)>1e-6?normalize(along):vec2(1,0);vec4 here=side.x>0.?b:a;
 gl_Position=vec4(here.xy+(vec2(-along.y,along.x)*side.y+along*(side.x*2.-1.)*.5)*3./size,here.z-.012,1);}`);
   const corners = [[0, -1], [0, 1], [1, -1], [1, -1], [0, 1], [1, 1]];
   const data = [];
-  for (let k = 1; k < points.length; k++) {
-    for (const side of corners) data.push(...points[k - 1], ...points[k], ...side);
+  let last = points[0];
+  for (const here of points) {
+    if (here.every((x, i) => Math.abs(x - last[i]) < 2e-3)) continue; // not to be seen
+    for (const side of corners) data.push(...last, ...here, ...side);
+    last = here;
   }
   if (!data.length) return;
   shaders.use(made, width, height, { ...values, size: [width, height], ink: colour });
-  shaders.buffer ??= gl.createBuffer();
-  gl.bindBuffer(gl.ARRAY_BUFFER, shaders.buffer);
-  gl.bufferData(gl.ARRAY_BUFFER, new Float32Array(data), gl.STREAM_DRAW);
-  [["from", 3, 0], ["to", 3, 12], ["side", 2, 24]].forEach(([name, size, offset]) => {
-    const at = gl.getAttribLocation(made.program, name);
-    gl.enableVertexAttribArray(at);
-    gl.vertexAttribPointer(at, size, gl.FLOAT, false, 32, offset);
-  });
+  shaders.lines ??= gl.createBuffer();
+  shaders.put(gl.ARRAY_BUFFER, shaders.lines, new Float32Array(data));
+  for (const [name, size, offset] of [["from", 3, 0], ["to", 3, 12], ["side", 2, 24]]) shaders.attribute(made, name, size, 32, offset);
   gl.drawArrays(gl.TRIANGLES, 0, data.length / 8);
-  range(3).forEach((at) => gl.disableVertexAttribArray(at));
+  shaders.release();
 }
 
 // Where a point of the landscape stands in the box of the surface.
