@@ -14,9 +14,14 @@ def explore(asked: Explore, folder: OutputFolder) -> int | None:
         made = make_optimizer(asked.optimizer, asked, asked.learning_rate)
         front = {asked.optimizer["name"]: made}
     page = pages.explore(chosen, front)
-    file = asked.explore.file
-    path = page.save(folder.place("explore.html") if file is None else file)
+    named = asked.explore.file
+    if named is None:
+        path = folder.path / "explore.html"
+        with folder.file(path.name) as file:
+            page.save(file)
+    else:
+        path = page.save(named)
     print(path)  # a log would be a file beside it
     if asked.explore.open and not pages.show(path):
         print("there is no display to show it on; open it in any browser")
-    return 0 if file is None else None
+    return 0 if named is None else None
