@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
 
 from gdjax._util.files import whole
 
@@ -80,11 +79,6 @@ class OutputFolder:
         """Write what came out, as plain numbers and words."""
         with self.file("summary.json") as file:
             file.write_text(json.dumps(summary, indent=2) + "\n")
-
-    def config(self, config: DictConfig) -> None:
-        """Write the config that all of this came from."""
-        with self.file("config.yaml") as file:
-            OmegaConf.save(config, file, resolve=True)
 
     def tell(self, names: Iterable[str]) -> None:
         """Say where the files of these names are."""
