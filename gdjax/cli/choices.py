@@ -5,12 +5,11 @@ import re
 from typing import Any, NoReturn
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
 
 from gdjax import objectives, optimizers
 from gdjax._util.errors import ArgumentError, check_known, unknown
 from gdjax.cli import settings
-from gdjax.cli.hydra_versions import REPLACE
+from gdjax.cli.hydra_versions import REPLACE, register_resolver
 
 # The options of Hydra's that an unknown one is likely to be meant for.
 OPTIONS = (
@@ -64,7 +63,7 @@ def store_choices(command: str) -> Choices:
         }
         for group, shelves in kinds.items()
     }
-    OmegaConf.register_new_resolver("rules", settings.rules, replace=True)  # as --help asks for
+    register_resolver("rules", settings.rules)  # as --help asks for
     if command in ("check", "certify"):
         choices["objective"]["all"] = {"name": "all"}
     ConfigStore.instance().repo = _Shared(ConfigStore.instance().repo)

@@ -24,8 +24,8 @@ class OutputFolder:
 
     Args:
         path: where it is.
-        plot: the settings of its pictures: ``format`` is ``png``, ``svg`` or ``pdf``, ``dpi`` dots
-            per inch.
+        plot: the settings of its pictures: ``format`` is ``png``, ``svg`` or ``pdf``, or ``none``
+            for no pictures, ``dpi`` dots per inch.
 
     Raises:
         ArgumentError: another format, or no positive number of dots.
@@ -36,9 +36,15 @@ class OutputFolder:
         self._format, self._dpi = "png", 150
         if plot is not None:
             self._format, self._dpi = plot["format"], plot["dpi"]
+        if plot is not None and self.draws:
             from gdjax import plotting  # not every command draws
 
             plotting.check_output(self._format, self._dpi)
+
+    @property
+    def draws(self) -> bool:
+        """Whether pictures are wanted."""
+        return self._format != "none"
 
     def place(self, name: str) -> Path:
         """Where a file of this name goes."""

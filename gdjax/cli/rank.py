@@ -56,9 +56,8 @@ def tune_and_score(
     began = time.perf_counter()
     found = ranked(objectives, optimizers, **how, progress=sys.stderr.isatty())
     seconds = time.perf_counter() - began
-    pictures = folder.pictures(
-        {name: draw(found) for name, draw in plotting.RANKING_PICTURES.items()}
-    )
+    drawn = plotting.RANKING_PICTURES.items() if folder.draws else ()
+    pictures = folder.pictures({name: draw(found) for name, draw in drawn})
     tables = _write_tables(found, folder)
     summary = {
         "objectives": list(found.objectives),

@@ -92,20 +92,18 @@ def called_again(words: list[str]) -> tuple[str, list[str]]:
     Raises:
         ArgumentError: there is no such folder, or no config in it.
     """
-    folders = [word for word in words if not word.startswith("-") and "=" not in word]
-    folders = [word for word in folders if not word.startswith("~")]
-    if len(folders) != 1:
+    if not words or words[0].startswith("-"):
         raise ArgumentError(
-            f"rerun takes the folder of a run, and what is to be different: gdjax rerun "
-            f"outputs/run/… learning_rate=0.01; got {len(folders)} folders"
+            "rerun takes the folder of a run, and then what is to be different: "
+            "gdjax rerun outputs/run/… learning_rate=0.01"
         )
-    file = Path(folders[0]) / NAME
+    folder, *rest = words
+    file = Path(folder) / NAME
     if not file.is_file():
         raise ArgumentError(f"rerun needs a folder with a {NAME}, and there is no {file}")
     if (command := made_by(file)) is None:
         raise ArgumentError(f"{file} does not say which command made it")
-    words = [word for word in words if word != folders[0]]
-    return command, ["--config-dir", folders[0], "--config-name", Path(NAME).stem, *words]
+    return command, ["--config-dir", folder, "--config-name", Path(NAME).stem, *rest]
 
 
 def made_by(file: Path) -> str | None:

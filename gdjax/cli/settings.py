@@ -66,7 +66,7 @@ class Command:
 class Plot:
     """How pictures are written."""
 
-    format: Annotated[str, kinds.word("png", "svg", "pdf")]
+    format: Annotated[str, kinds.word("png", "svg", "pdf", "none")]
     dpi: Annotated[float | int, kinds.number(10, 1200)]
 
 

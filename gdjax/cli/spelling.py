@@ -39,6 +39,8 @@ def _spelled_out(task: str, word: str) -> str:
     ``fn=`` and ``domain=`` stand for ``objective.fn=`` and ``objective.domain=``; so do
     ``gradient=`` and ``start=`` in ``check``, which follows no side and starts nowhere.
     """
+    if word == "~plot":
+        return "plot=none"
     key, equals, value = word.partition("=")
     if key in ("fn", "domain") or (task == "check" and key in ("gradient", "start")):
         key = f"objective.{key}"

@@ -70,7 +70,8 @@ def sweep(asked: settings.Sweep, folder: OutputFolder) -> Done | None:
     }
     for name, earlier in before.items():
         summary[f"{name}_now"] = summary[name] - earlier
-    pictures = plotting.sweep_pictures(found, objective, plots) if plots != [] else {}
+    drawn = folder.draws and plots != []
+    pictures = plotting.sweep_pictures(found, objective, plots) if drawn else {}
     summary["pictures"] = folder.pictures(pictures)
     names = [*summary["pictures"]]
     if asked.parquet:
