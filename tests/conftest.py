@@ -3,10 +3,15 @@
 A sweep that falls back to a slower kernel for a reason that nobody foresaw fails its test.
 """
 
+import contextlib
 import functools
+import io
+import logging
 import os
+import sys
 from pathlib import Path
 
+import absl.logging
 import hypothesis
 import jax
 import pytest
@@ -32,6 +37,36 @@ def untyped():
     config.update("jaxtyping_disable", True)
     yield
     config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def gdjax(monkeypatch, tmp_path):
+    """The command in this process: returns its exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / "cache"))
+    # Hydra's logging set-up closes all handlers, and absl's would close pytest's stream with it.
+    absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
+
+    from gdjax import cli
+
+    def call(*words, tracebacks="0"):
+        monkeypatch.setenv("HYDRA_FULL_ERROR", tracebacks)
+        monkeypatch.setattr(sys, "argv", ["gdjax", *words])
+        out, err, code = io.StringIO(), io.StringIO(), 0
+        root = logging.getLogger()
+        kept = root.handlers[:]
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                cli.command()
+            except SystemExit as stop:
+                code = stop.code or 0
+        for handler in set(root.handlers) - set(kept):  # those of Hydra hold the streams above
+            root.removeHandler(handler)
+            handler.close()
+        root.handlers[:] = kept
+        return code, out.getvalue(), err.getvalue()
+
+    return call
 
 
 def pytest_runtest_setup(item):

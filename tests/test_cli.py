@@ -1,14 +1,10 @@
-import contextlib
 import csv
-import io
 import json
-import logging
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import absl.logging
 import numpy as np
 import pytest
 import yaml
@@ -24,34 +20,6 @@ ROOT = Path(cli.__file__).parents[2]
 EXPERIMENTS = sorted((ROOT / "conf" / "experiment").glob("*.yaml"))
 
 
-@pytest.fixture
-def gdjax(monkeypatch, tmp_path):
-    """The command in this process: returns its exit code, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / "cache"))
-    # Hydra's logging set-up closes all handlers, and absl's would close pytest's stream with it.
-    absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
-
-    def call(*words):
-        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-        monkeypatch.setattr(sys, "argv", ["gdjax", *words])
-        out, err, code = io.StringIO(), io.StringIO(), 0
-        root = logging.getLogger()
-        kept = root.handlers[:]
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
-                cli.command()
-            except SystemExit as stop:
-                code = stop.code or 0
-        for handler in set(root.handlers) - set(kept):  # those of Hydra hold the streams above
-            root.removeHandler(handler)
-            handler.close()
-        root.handlers[:] = kept
-        return code, out.getvalue(), err.getvalue()
-
-    return call
-
-
 def test_the_command_from_another_folder_leaves_pictures_numbers_and_config(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "gdjax.cli", "compare"],
@@ -62,7 +30,7 @@ def test_the_command_from_another_folder_leaves_pictures_numbers_and_config(tmp_
     files = {path.name for path in folder.iterdir()}
     assert files == {
         "comparison.png", "convergence.png", "trajectory.npz", "summary.json", "config.yaml",
-        "gdjax.log",
+        "gdjax.log", "job.json",
     }  # fmt: skip
     plain, ball = json.loads((folder / "summary.json").read_text())["results"].values()
     assert (plain["reached"], ball["reached"]) == ("local", "global")
@@ -224,7 +192,7 @@ def test_objectives_optimizers_and_schedules_are_axes_on_the_command_line(gdjax,
 RANKED = {
     "ranks.png", "performance_profiles.png", "data_profiles.png", "runtime_ecdf.png",
     "convergence.png", "table.csv", "settings.csv", "profiles.csv", "ranking.npz", "runs.parquet",
-    "summary.json", "config.yaml", "gdjax.log",
+    "summary.json", "config.yaml", "gdjax.log", "job.json",
 }  # fmt: skip
 SMALL = {"budget": 60, "trials": 4, "starts": 2, "held_out": 3, "seeds": 2}
 
@@ -275,7 +243,7 @@ def test_a_run_follows_the_gradient_of_the_hand_from_its_start_in_its_precision(
     (folder,) = tmp_path.glob("outputs/run/*")
     assert {path.name for path in folder.iterdir()} == {
         "trajectory.svg", "convergence.svg", "trajectory.npz", "summary.json", "config.yaml",
-        "gdjax.log",
+        "gdjax.log", "job.json",
     }  # fmt: skip
     with np.load(folder / "trajectory.npz") as arrays:
         # (x, y) ← (x − 0.1 · 2 x, y − 0.1 · 3 y), where f has 6 y
@@ -285,7 +253,8 @@ def test_a_run_follows_the_gradient_of_the_hand_from_its_start_in_its_precision(
     assert out.splitlines()[0] == "f from (1, 2), 4 steps, float64"
     assert (folder / "trajectory.svg").read_text().startswith("<?xml")
     kept = yaml.safe_load((folder / "config.yaml").read_text())
-    assert (kept["steps"], kept["optimizer"]["learning_rate"]) == (4, 0.1)  # resolved
+    assert (kept["steps"], kept["learning_rate"]) == (4, 0.1)
+    assert kept["optimizer"]["learning_rate"] == "${learning_rate}"  # it still follows
 
 
 def test_check_says_so_and_exits_1_for_a_wrong_gradient(gdjax, monkeypatch, tmp_path):
@@ -323,7 +292,7 @@ REFUSED = [
     ),
     (["optimizers", "adma"], "unknown optimizer 'adma'; did you mean"),
     (["run", "steps=-1"], "steps must be a whole number, at least 0, got -1"),
-    (["run", "-m", "optimizer.momentum=1,0.5"], "momentum must lie in [0, 1), got 1"),
+    (["run", "optimizer.momentum=1"], "momentum must lie in [0, 1), got 1"),
     (["run", "hydra.run.dir=/proc/none"], "cannot write to /proc/none: "),
     (["run", "--nonsense"], "gdjax run: unknown option '--nonsense'; did you mean"),
     (["run", "-x"], "gdjax run: unknown option '-x'; choose from --cfg"),
@@ -348,7 +317,7 @@ def test_a_bad_call_is_told_in_one_line_and_leaves_nothing_behind(
 
 def refusal(task, *words, folder, capsys):
     """What a bad call is told, without Hydra's main: its exit code, and its one line."""
-    from gdjax.cli import choices, hydra_versions, settings
+    from gdjax.cli import choices, hydra_versions, settings, spelling
     from gdjax.cli.commands import find
     from gdjax.cli.output_folder import OutputFolder
     from gdjax.cli.refusals import refuse
@@ -356,7 +325,7 @@ def refusal(task, *words, folder, capsys):
     known = choices.store_choices(task)
     with pytest.raises(SystemExit) as left:  # noqa: PT012
         try:
-            words = choices.spelled_out(task, list(words))
+            words = spelling.spelled_out(task, list(words))
             choices.check_choices(known, words)
             with initialize_config_dir(str(ROOT / "conf"), **hydra_versions.BASE):
                 config = compose(task, words)
@@ -687,6 +656,8 @@ def test_help_shows_choices_and_defaults(gdjax):
         ("gdjax objectives q", "qfsp"),
         ("gdjax run objective=q", "objective=qfsp"),
         ("gdjax run step", "steps="),
+        ("gdjax re", "rerun"),
+        ("gdjax compare +optimizer@optimizers.c=ad", "+optimizer@optimizers.c=adamw"),
     ],
 )
 def test_completion(gdjax, monkeypatch, line, expected):

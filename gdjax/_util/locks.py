@@ -41,7 +41,7 @@ def locked(folder: Path) -> Iterator[None]:
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         if not _taken(descriptor, file):
-            raise ArgumentError(f"another process is writing to {folder}: give it its own folder")
+            raise ArgumentError(f"another process is writing to {folder}: take a folder of its own")
         with signals.unfinished(str(file)):
             try:
                 yield

@@ -94,7 +94,7 @@ def _job(command: str, tracebacks: bool) -> tuple[Callable[[DictConfig], float |
         running[:] = [path]
         _configure_jax()
         try:
-            with locked(path):
+            with locked(folder):
                 if config.get("overwrite") is not True:
                     rerun.check_free(folder, config)
                 done = (_done if alone else _done_or_told)(command, config, folder)

@@ -163,7 +163,9 @@ def told(jobs: Sequence[Job]) -> str:
     words = dict(zip((job.number for job in jobs), varied(jobs), strict=True))
     lines = [f"{len(failed)} of {len(jobs)} jobs failed:"]
     for job in failed:
-        lines.append(f"  #{job.number} {' '.join(words[job.number])}: {job.failed}".rstrip())
+        lines.append(
+            f"  #{job.number} {' '.join(words[job.number] or job.overrides)}: {job.failed}"
+        )
     return "\n".join(lines)
 
 
