@@ -7,14 +7,16 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from hydra.core.utils import JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import OmegaConf
 
+from gdjax import ArgumentError
 from gdjax._util.locks import locked
-from gdjax.cli import run, spelling
+from gdjax.cli import collect, run, spelling
 
 QUICK = "steps=2", "plot=none"
 OWN = """
@@ -64,7 +66,7 @@ def jobs(folder):
 @pytest.mark.parametrize("tracebacks", ["0", pytest.param("1", marks=pytest.mark.full)])
 def test_jobs_that_fail_do_so_alone(gdjax, monkeypatch, tmp_path, crash, untyped, tracebacks):
     monkeypatch.setattr(Seen, "told", [])
-    code, _, err = gdjax(
+    code, out, err = gdjax(
         "run", "-m", "optimizer.momentum=1,0.3,0.5", *QUICK,
         "+hydra.callbacks.seen._target_=test_multiruns.Seen", tracebacks=tracebacks,
     )  # fmt: skip
@@ -76,6 +78,14 @@ def test_jobs_that_fail_do_so_alone(gdjax, monkeypatch, tmp_path, crash, untyped
         "not foreseen; where it came from is in 1/traceback.txt",
     ]
     assert Seen.told == [JobStatus.FAILED, JobStatus.FAILED, JobStatus.COMPLETED, "end"]
+    (sweep,) = tmp_path.glob("multirun/run/*")
+    table = pd.read_parquet(sweep / "results.parquet")
+    assert table["optimizer.momentum"].tolist() == [1, 0.3, 0.5]
+    assert table["failed"].tolist() == [True, True, False]
+    assert table["outcome"][2] == "max_steps"
+    assert f"one alone: gdjax rerun {sweep.relative_to(tmp_path)}/2\n" in out
+    printed = out[out.index("3 jobs, 2 failed") :]
+    assert gdjax("collect", str(sweep.relative_to(tmp_path))) == (0, printed, "")
     refused, crashed, fine = jobs(tmp_path)
     assert (refused["code"], crashed["code"], fine["code"]) == (2, 1, 0)
     assert (refused["value"], crashed["value"]) == (None, None)
@@ -145,6 +155,27 @@ def test_words_are_spelled_as_hydra_reads_them(word, full):
 
     assert full in spelling.spelled_out("run", [word])
     OverridesParser.create().parse_override(full)
+
+
+@pytest.mark.parametrize(("higher", "best"), [(False, "1, 0.5"), (True, "1, 1.5")])
+def test_a_table_has_failures_first_and_then_the_best(tmp_path, higher, best):
+    told = {"higher": higher, "seconds": 1.0}
+    for number, value in enumerate([0.5, "nan", None, 1.5, *[1.0] * 20]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        words = ["b=2", f"a={number}", f"c={'1, ' + str(value)}"]
+        failed = {"failed": "it broke" * (value is None), "code": int(value is None)}
+        job = told | failed | {"value": value, "overrides": words}
+        (folder / "job.json").write_text(json.dumps(job))
+    lines = collect.collect([str(tmp_path)]).splitlines()
+    assert lines[0] == "24 jobs, 1 failed"
+    assert lines[1].split() == ["a", "c", "value", "outcome", "seconds", "folder"]
+    assert lines[2].split() == ["2", "1,", "None", "failed:", "it", "broke", "1.00", "2"]
+    assert best in lines[3]
+    assert "and 4 more" in lines
+    assert pd.read_parquet(tmp_path / "results.parquet")["folder"].tolist()[9:11] == ["9", "10"]
+    with pytest.raises(ArgumentError, match="has no jobs"):
+        collect.collect([str(tmp_path / "0" / "none")])
 
 
 @pytest.mark.full

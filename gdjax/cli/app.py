@@ -18,7 +18,7 @@ from gdjax._util import signals
 from gdjax._util.errors import check_known
 from gdjax._util.files import cache_folder
 from gdjax._util.locks import locked
-from gdjax.cli import completion, jobs, rerun, settings
+from gdjax.cli import collect, completion, jobs, rerun, settings
 from gdjax.cli.choices import check_choices, check_options, store_choices
 from gdjax.cli.commands import COMMANDS, LISTS, find
 from gdjax.cli.hydra_versions import BASE, composed_once
@@ -52,6 +52,8 @@ def main() -> None:
             except Exception:
                 if not over or jobs.exit_code(over) == 0:  # what a sweeper makes of their failure
                     raise
+        if len(over) > 1:
+            print(end=collect.collected(jobs.folder_of(over)))
         if over and (code := jobs.exit_code(over)):
             print(f"gdjax {command}: {jobs.told(over)}", file=sys.stderr)
             sys.exit(code)

@@ -17,6 +17,7 @@ LISTS = {
     "objectives": "gdjax.cli.lists:list_objectives",
     "optimizers": "gdjax.cli.lists:list_optimizers",
     "verify": "gdjax.cli.verify:verify",
+    "collect": "gdjax.cli.collect:collect",
 }
 HELP = ("-h", "--help", "help")
 USAGE = """usage: gdjax TASK [key=value ...]
@@ -32,6 +33,7 @@ tasks:
 gdjax objectives [NAME]    the catalogue, or all that is known about one objective
 gdjax optimizers [NAME]    every optimizer with its defaults, or one of them in detail
 gdjax rerun FOLDER [key=value ...]   a run again from its folder, or with other settings
+gdjax collect FOLDER       the table of the jobs of a multirun, the best ones, those that failed
 gdjax verify STORE         whether the results of a sweep are what was written, file by file
 your own objective, in every task:
   fn=my_file.py:f domain=[[-5,5],[-5,5]]     a function in a file, or package.module:f; its

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,11 +22,13 @@ class Done(NamedTuple):
         value: the number that came out, which a sweeper such as Optuna's optimises.
         code: the exit code: 0, or 1 where what was asked turns out to be wrong.
         remark: why it is not 0.
+        higher: whether a higher number is better, not a lower one.
     """
 
     value: float | None
     code: int = 0
     remark: str = ""
+    higher: bool = False
 
 
 NAME = "job.json"
@@ -34,14 +37,16 @@ NAME = "job.json"
 def save(done: Done, seconds: float, folder: OutputFolder) -> None:
     """Leave what a job came to beside its results, if any."""
     value = done.value if done.value is None or math.isfinite(done.value) else str(done.value)
-    told = {"value": value, "failed": done.remark, "code": done.code, "seconds": round(seconds, 4)}
+    told = {
+        "value": value,
+        "higher": done.higher,
+        "failed": done.remark,
+        "code": done.code,
+        "seconds": round(seconds, 4),
+        "overrides": [*filter_overrides(HydraConfig.get().overrides.task)],
+    }
     with folder.file(NAME) as file:
-        file.write_text(json.dumps(told | {"overrides": overrides()}) + "\n", encoding="utf-8")
-
-
-def overrides() -> list[str]:
-    """What the job that runs has which the command alone would not."""
-    return filter_overrides(HydraConfig.get().overrides.task)
+        file.write_text(json.dumps(told) + "\n", encoding="utf-8")
 
 
 def left_nothing(folder: Path) -> bool:
@@ -167,6 +172,11 @@ def told(jobs: Sequence[Job]) -> str:
             f"  #{job.number} {' '.join(words[job.number] or job.overrides)}: {job.failed}"
         )
     return "\n".join(lines)
+
+
+def folder_of(jobs: Sequence[Job]) -> Path:
+    """The folder that holds those of all jobs."""
+    return Path(os.path.relpath(os.path.commonpath([job.folder.parent for job in jobs])))
 
 
 def exit_code(jobs: Sequence[Job]) -> int:

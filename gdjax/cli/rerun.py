@@ -61,13 +61,13 @@ def check_free(folder: Path, config: DictConfig) -> None:
     """
     if not (folder / NAME).exists() or jobs.left_nothing(folder):
         return
-    there = _read(folder / NAME)
-    here = OmegaConf.to_container(config, resolve=True)
+    there: Any = _read(folder / NAME)
+    here: Any = OmegaConf.to_container(config, resolve=True)
     others = (*CALL, "defaults", "hydra")
-    sides = [
+    there, here = (
         {key: value for key, value in side.items() if key not in others} for side in (there, here)
-    ]
-    if found := differences(*sides):
+    )
+    if found := differences(there, here):
         raise ArgumentError(
             f"{folder} holds results of another config: {few(found)}; overwrite=true replaces them"
         )
@@ -75,7 +75,7 @@ def check_free(folder: Path, config: DictConfig) -> None:
 
 def _read(file: Path, resolve: bool = True) -> dict[str, Any]:
     try:
-        found = OmegaConf.to_container(OmegaConf.load(file), resolve=resolve)
+        found: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=resolve)
     except (OmegaConfBaseException, YAMLError, ValueError, OSError) as error:
         raise ArgumentError(f"{file} is no config: {error}") from None
     if not isinstance(found, dict):

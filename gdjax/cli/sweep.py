@@ -81,7 +81,8 @@ def sweep(asked: settings.Sweep, folder: OutputFolder) -> Done | None:
     log.info(_sweep_table(summary))
     folder.tell(names)
     log.info("%s", store)
-    return Done(_value(asked.objective_value, summary, found))
+    higher = asked.objective_value in (None, "share_global")
+    return Done(_value(asked.objective_value, summary, found), higher=higher)
 
 
 def _checked_plots(plots: list[str] | None, prepared: Sweep, objective: Any) -> list[str] | None:
