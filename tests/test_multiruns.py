@@ -63,6 +63,7 @@ def jobs(folder):
             for n in range(len([*sweep.glob("*/job.json")]))]  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:[\\s\\S]*execution_whitelist")  # Hydra 1.4, of callbacks
 @pytest.mark.parametrize("tracebacks", ["0", pytest.param("1", marks=pytest.mark.full)])
 def test_jobs_that_fail_do_so_alone(gdjax, monkeypatch, tmp_path, crash, untyped, tracebacks):
     monkeypatch.setattr(Seen, "told", [])

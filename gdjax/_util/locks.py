@@ -37,7 +37,7 @@ def locked(folder: Path) -> Iterator[None]:
         >>> [*folder.iterdir()]
         []
     """
-    file = folder / ".lock"
+    file = folder.absolute() / ".lock"  # whatever becomes of the working directory
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         if not _taken(descriptor, file):

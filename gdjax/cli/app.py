@@ -15,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from gdjax._util import signals
-from gdjax._util.errors import check_known
+from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.files import cache_folder
 from gdjax._util.locks import locked
 from gdjax.cli import collect, completion, jobs, rerun, settings
@@ -53,7 +53,8 @@ def main() -> None:
                 if not over or jobs.exit_code(over) == 0:  # what a sweeper makes of their failure
                     raise
         if len(over) > 1:
-            print(end=collect.collected(jobs.folder_of(over)))
+            with contextlib.suppress(ArgumentError):  # of jobs that only tell
+                print(end=collect.collected(jobs.folder_of(over)))
         if over and (code := jobs.exit_code(over)):
             print(f"gdjax {command}: {jobs.told(over)}", file=sys.stderr)
             sys.exit(code)
