@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,10 +44,16 @@ def save(done: Done, seconds: float, folder: OutputFolder) -> None:
         "failed": done.remark,
         "code": done.code,
         "seconds": round(seconds, 4),
-        "overrides": [*filter_overrides(HydraConfig.get().overrides.task)],
+        "overrides": _words(HydraConfig.get().overrides.task),
     }
     with folder.file(NAME) as file:
         file.write_text(json.dumps(told) + "\n", encoding="utf-8")
+
+
+def _words(overrides: Sequence[str]) -> list[str]:
+    """Overrides of settings, without the quotes that only Hydra's grammar needs."""
+    words = filter_overrides(overrides)
+    return [re.sub(r'^([^=]+)="(.*)"$', r"\1=\2", word) for word in words]
 
 
 def left_nothing(folder: Path) -> bool:
@@ -135,7 +142,7 @@ class _Recorder:
 
 def _over(number: int, returned: JobReturn) -> Job:
     folder = Path(returned.hydra_cfg.hydra.runtime.output_dir)  # pyright: ignore  # it is set
-    words = tuple(filter_overrides(returned.overrides or ()))
+    words = tuple(_words(returned.overrides or ()))
     if returned.status == JobStatus.COMPLETED:
         return Job(number, words, folder, returned.return_value, "", 0)
     error = returned._return_value  # the property prints, and raises it
