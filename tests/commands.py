@@ -7,7 +7,7 @@ import os
 import sys
 
 
-def called(words):
+def called(words, tracebacks="0"):
     """The command in this process: its exit code, what it prints, and what it complains of."""
     import absl.logging  # after the types of signatures are to be checked
 
@@ -18,7 +18,7 @@ def called(words):
     root, out, err, code = logging.getLogger(), io.StringIO(), io.StringIO(), 0
     kept, argv, environment = root.handlers[:], sys.argv, dict(os.environ)
     sys.argv = ["gdjax", *words]
-    os.environ["HYDRA_FULL_ERROR"] = "0"
+    os.environ["HYDRA_FULL_ERROR"] = tracebacks
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             cli.command()

@@ -40,7 +40,7 @@ def gdjax(monkeypatch, tmp_path):
     """The command in this process, in a folder of its own: exit code, output, complaints."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / "cache"))
-    return lambda *words: called(words)
+    return lambda *words, tracebacks="0": called(words, tracebacks)
 
 
 def pytest_runtest_setup(item):

@@ -30,7 +30,7 @@ def test_the_command_from_another_folder_leaves_pictures_numbers_and_config(tmp_
     files = {path.name for path in folder.iterdir()}
     assert files == {
         "comparison.png", "convergence.png", "trajectory.npz", "summary.json", "config.yaml",
-        "gdjax.log",
+        "gdjax.log", "job.json",
     }  # fmt: skip
     plain, ball = json.loads((folder / "summary.json").read_text())["results"].values()
     assert (plain["reached"], ball["reached"]) == ("local", "global")
@@ -192,7 +192,7 @@ def test_objectives_optimizers_and_schedules_are_axes_on_the_command_line(gdjax,
 RANKED = {
     "ranks.png", "performance_profiles.png", "data_profiles.png", "runtime_ecdf.png",
     "convergence.png", "table.csv", "settings.csv", "profiles.csv", "ranking.npz", "runs.parquet",
-    "summary.json", "config.yaml", "gdjax.log",
+    "summary.json", "config.yaml", "gdjax.log", "job.json",
 }  # fmt: skip
 SMALL = {"budget": 60, "trials": 4, "starts": 2, "held_out": 3, "seeds": 2}
 
@@ -243,7 +243,7 @@ def test_a_run_follows_the_gradient_of_the_hand_from_its_start_in_its_precision(
     (folder,) = tmp_path.glob("outputs/run/*")
     assert {path.name for path in folder.iterdir()} == {
         "trajectory.svg", "convergence.svg", "trajectory.npz", "summary.json", "config.yaml",
-        "gdjax.log",
+        "gdjax.log", "job.json",
     }  # fmt: skip
     with np.load(folder / "trajectory.npz") as arrays:
         # (x, y) ← (x − 0.1 · 2 x, y − 0.1 · 3 y), where f has 6 y
@@ -253,7 +253,8 @@ def test_a_run_follows_the_gradient_of_the_hand_from_its_start_in_its_precision(
     assert out.splitlines()[0] == "f from (1, 2), 4 steps, float64"
     assert (folder / "trajectory.svg").read_text().startswith("<?xml")
     kept = yaml.safe_load((folder / "config.yaml").read_text())
-    assert (kept["steps"], kept["optimizer"]["learning_rate"]) == (4, 0.1)  # resolved
+    assert (kept["steps"], kept["learning_rate"]) == (4, 0.1)
+    assert kept["optimizer"]["learning_rate"] == "${learning_rate}"  # it still follows
 
 
 def test_check_says_so_and_exits_1_for_a_wrong_gradient(gdjax, monkeypatch, tmp_path):
@@ -277,7 +278,7 @@ def test_check_says_so_and_exits_1_for_a_wrong_gradient(gdjax, monkeypatch, tmp_
 
 
 REFUSED = [
-    (["rnu"], "gdjax rnu: unknown task 'rnu'; did you mean 'run' or 'rank'?"),
+    (["rnu"], "gdjax rnu: unknown task 'rnu'; did you mean 'run' or 'rank' or 'rerun'?"),
     (["run", "objective=qfps"], "gdjax run: unknown objective 'qfps'; did you mean 'qfsp'?"),
     (["run", "-m", "objective=qfsp,akley"], "unknown objective 'akley'; did you mean 'ackley'"),
     (
@@ -291,7 +292,7 @@ REFUSED = [
     ),
     (["optimizers", "adma"], "unknown optimizer 'adma'; did you mean"),
     (["run", "steps=-1"], "steps must be a whole number, at least 0, got -1"),
-    (["run", "-m", "optimizer.momentum=1,0.5"], "momentum must lie in [0, 1), got 1"),
+    (["run", "optimizer.momentum=1"], "momentum must lie in [0, 1), got 1"),
     (["run", "hydra.run.dir=/proc/none"], "cannot write to /proc/none: "),
     (["run", "--nonsense"], "gdjax run: unknown option '--nonsense'; did you mean"),
     (["run", "-x"], "gdjax run: unknown option '-x'; choose from --cfg"),
@@ -316,7 +317,7 @@ def test_a_bad_call_is_told_in_one_line_and_leaves_nothing_behind(
 
 def refusal(task, *words, folder, capsys):
     """What a bad call is told, without Hydra's main: its exit code, and its one line."""
-    from gdjax.cli import choices, hydra_versions, settings
+    from gdjax.cli import choices, hydra_versions, settings, spelling
     from gdjax.cli.commands import find
     from gdjax.cli.output_folder import OutputFolder
     from gdjax.cli.refusals import refuse
@@ -324,7 +325,7 @@ def refusal(task, *words, folder, capsys):
     known = choices.store_choices(task)
     with pytest.raises(SystemExit) as left:  # noqa: PT012
         try:
-            words = choices.spelled_out(task, list(words))
+            words = spelling.spelled_out(task, list(words))
             choices.check_choices(known, words)
             with initialize_config_dir(str(ROOT / "conf"), **hydra_versions.BASE):
                 config = compose(task, words)
@@ -655,6 +656,8 @@ def test_help_shows_choices_and_defaults(gdjax):
         ("gdjax objectives q", "qfsp"),
         ("gdjax run objective=q", "objective=qfsp"),
         ("gdjax run step", "steps="),
+        ("gdjax re", "rerun"),
+        ("gdjax compare +optimizer@optimizers.c=ad", "+optimizer@optimizers.c=adamw"),
     ],
 )
 def test_completion(gdjax, monkeypatch, line, expected):

@@ -21,7 +21,8 @@ def declared(requirements):
 
 
 CORE = declared(PROJECT["dependencies"])
-EXTRAS = {k: declared(v) for k, v in PROJECT["optional-dependencies"].items() if k != "bench"}
+NOT_OURS = ("bench", "optuna", "launchers")  # for experiments, and what Hydra finds itself
+EXTRAS = {k: declared(v) for k, v in PROJECT["optional-dependencies"].items() if k not in NOT_OURS}
 
 
 def imports(body, at_once=True):

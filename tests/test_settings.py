@@ -36,8 +36,9 @@ pytestmark = pytest.mark.usefixtures("untyped")  # what stands in for results ha
 @functools.lru_cache
 def composed(task, *words):
     """The config of a command, as Hydra composes it from the words of the call."""
-    from gdjax.cli.choices import spelled_out, store_choices
+    from gdjax.cli.choices import store_choices
     from gdjax.cli.hydra_versions import BASE
+    from gdjax.cli.spelling import spelled_out
 
     store_choices(task)
     with initialize_config_dir(str(CONF), **BASE):
@@ -51,7 +52,8 @@ def perform(task, config, folder):
     from gdjax.cli.output_folder import OutputFolder
 
     asked = settings.read(task, OmegaConf.to_container(config, resolve=True))
-    return find(task)(asked, OutputFolder(folder, config.get("plot")))
+    done = find(task)(asked, OutputFolder(folder, config.get("plot")))
+    return done and done.code
 
 
 def commands():
@@ -109,7 +111,9 @@ def library(told, objects):
             told.setdefault("checked", []).append(f"{kind} of {asked['function'].name}")
             told.pop("function")  # several at a time: the last one is chance
             name = asked["function"].name
-            return SimpleNamespace(kind=kind, name=name, ok=True, undecided=False, line=name)
+            return SimpleNamespace(
+                kind=kind, name=name, ok=True, undecided=False, line=name, error=0.0
+            )
 
         return report
 
@@ -643,6 +647,7 @@ def test_every_key_of_a_config_has_a_row(task):
     rows |= {f"optimizers.{x}.momentum" for x in "ac"} | {
         f"optimizers.{x}.{key}" for x in "ab" for key in ("nesterov", "accumulator_dtype")
     }
+    rows |= {"overwrite", "objective_value"}  # nothing is asked of the library
     for words in choices(task):
         assert set(keys(composed(task, *words))) <= rows, words
 

@@ -36,7 +36,7 @@ def command() -> None:
     Raises:
         SystemExit: it failed, with the exit code.
     """
-    from gdjax.cli.commands import HELP, LISTS, USAGE, find
+    from gdjax.cli.commands import HELP, LISTS, USAGE
 
     words = sys.argv[1:]
     if not words or words[0] in HELP:
@@ -46,7 +46,7 @@ def command() -> None:
 
         _say("".join(f"{name} {version}\n" for name, version in versions().items()))
     elif words[0] in LISTS:
-        _say(find(words[0])(words[1:]))
+        _say(_answer(*words))
     else:
         from gdjax._util.memory import check_startup
 
@@ -57,6 +57,20 @@ def command() -> None:
         from gdjax.cli import app
 
         app.main()
+
+
+def _answer(name: str, *words: str) -> str:
+    """What one of the lists answers; a bad call is told in one line."""
+    from gdjax._util.errors import ArgumentError
+    from gdjax.cli.commands import find
+
+    try:
+        return find(name)([*words])
+    except ArgumentError as error:
+        if os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0"):
+            raise
+        print(f"gdjax {name}: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _say(text: str) -> None:

@@ -4,89 +4,153 @@ import contextlib
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import hydra
 import jax
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from gdjax import objectives, optimizers
 from gdjax._util import signals
-from gdjax._util.errors import check_known
+from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.files import cache_folder
-from gdjax.cli import settings
-from gdjax.cli.choices import check_choices, check_options, spelled_out, store_choices
+from gdjax._util.locks import locked
+from gdjax.cli import collect, completion, jobs, rerun, settings
+from gdjax.cli.choices import check_choices, check_options, store_choices
 from gdjax.cli.commands import COMMANDS, LISTS, find
 from gdjax.cli.hydra_versions import BASE, composed_once
 from gdjax.cli.output_folder import OutputFolder, remove_unused
-from gdjax.cli.refusals import REFUSED, not_composed, refuse
+from gdjax.cli.refusals import REFUSED, not_composed, refuse, told
+from gdjax.cli.spelling import spelled_out
 
-COMPLETION = ("-sc", "--shell-completion")
+log: logging.Logger = logging.getLogger(__name__)
 
 
 def main() -> None:
     """A command of the table, or a completion; signals are left to the caller."""
     command, *words = sys.argv[1:]
-    if completing := command in COMPLETION:
-        command, words = _complete(), [command, *words]
-    logging.raiseExceptions = False  # a log that nobody reads on, as under head, ends nothing
     tracebacks = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
+    logging.raiseExceptions = False  # a log that nobody reads on, as under head, ends nothing
     try:
-        check_known("task", command, [*COMMANDS, *LISTS])
-        _configure_jax()
+        if command in completion.OPTIONS:
+            completion.complete(words, _called)
+            return
+        check_known("task", command, [*COMMANDS, *LISTS, "rerun"])
+        if command == "rerun":
+            command, words = rerun.called_again(words)
         choices = store_choices(command)
         words = spelled_out(command, words)
-        if not completing:
-            check_options(words)
-            check_choices(choices, words)
-        os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here, to be told in one line
-        sys.argv = ["gdjax", *words]
-        app = hydra.main(config_path=str(_config_folder()), config_name=command, **BASE)
-        job, running = _job(command, tracebacks)
-        with composed_once(words), signals.before_end(_remove_folder_of_hydra):
+        check_options(words)
+        check_choices(choices, words)
+        over: list[jobs.Job] = []
+        with jobs.each_alone(over), signals.before_end(_remove_folder_of_hydra):
             try:
-                app(job)()
-            except (*REFUSED, MemoryError):
-                raise
-            except Exception as error:
-                if running or tracebacks:
+                _called(command, rerun.from_saved(command, words, _config_folder()), tracebacks)
+            except Exception:
+                if not over or jobs.exit_code(over) == 0:  # what a sweeper makes of their failure
                     raise
-                raise not_composed(error) from error
+        if len(over) > 1:
+            with contextlib.suppress(ArgumentError):  # of jobs that only tell
+                print(end=collect.collected(jobs.folder_of(over)))
+        if over and (code := jobs.exit_code(over)):
+            print(f"gdjax {command}: {jobs.told(over)}", file=sys.stderr)
+            sys.exit(code)
     except Exception as error:
         if tracebacks or isinstance(error, BrokenPipeError):  # whoever read has read enough
             raise
         refuse(command, error)
 
 
-def _job(command: str, tracebacks: bool) -> tuple[Callable[[DictConfig], None], list[Path]]:
+def _called(command: str, words: list[str], tracebacks: bool = False) -> None:
+    """Hydra, with the words of a call."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here, to be told in one line
+    sys.argv = ["gdjax", *words]
+    app = hydra.main(config_path=str(_config_folder()), config_name=command, **BASE)
+    job, running = _job(command, tracebacks)
+    with composed_once(words):
+        try:
+            app(job)()
+        except (*REFUSED, MemoryError):
+            raise
+        except Exception as error:
+            if running or tracebacks:
+                raise
+            raise not_composed(error) from error
+
+
+def _job(command: str, tracebacks: bool) -> tuple[Callable[[DictConfig], float | None], list[Path]]:
     """A command as Hydra calls it, and the folder of the one that runs.
 
-    A bad call leaves no folder, the exit code says how it went.
+    Alone, a bad call leaves no folder, and the exit code says how it went. Among the jobs of a
+    multirun one that fails raises ``JobFailed``, and it may run in a process of its own.
     """
     running: list[Path] = []
 
-    def job(config: DictConfig) -> None:
-        path = Path(HydraConfig.get().runtime.output_dir)
+    def job(config: DictConfig) -> float | None:
+        hydra_config = HydraConfig.get()
+        path = Path(hydra_config.runtime.output_dir)
+        folder = Path(os.path.relpath(path))
+        alone = hydra_config.mode != RunMode.MULTIRUN
         running[:] = [path]
+        _configure_jax()
         try:
-            asked = settings.read(command, OmegaConf.to_container(config, resolve=True))
-            folder = OutputFolder(Path(os.path.relpath(path)), config.get("plot"), config)
-            code = find(command)(asked, folder)
-            if code is not None:  # it has not only told what it would do
-                folder.config()
+            with locked(folder):
+                if config.get("overwrite") is not True:
+                    rerun.check_free(folder, config)
+                done = (_done if alone else _done_or_told)(command, config, folder)
         except Exception as error:
-            if tracebacks or isinstance(error, BrokenPipeError):
+            if isinstance(error, BrokenPipeError | jobs.JobFailed) or (alone and tracebacks):
                 raise
-            refuse(command, error, Path(os.path.relpath(path)))
+            if alone:
+                refuse(command, error, folder)
+            raise jobs.JobFailed(*told(command, error)) from None
         finally:
             remove_unused(path)
         running.clear()
-        if code:
-            sys.exit(code)
+        if done and done.code:
+            sys.exit(done.code)
+        return done and done.value
 
     return job, running
+
+
+def _done(command: str, config: DictConfig, folder: Path) -> jobs.Done | None:
+    """What a command comes to, which leaves its config beside the results; None if it only told."""
+    began = time.perf_counter()
+    asked = settings.read(command, OmegaConf.to_container(config, resolve=True))
+    output = OutputFolder(folder, config.get("plot"), rerun.text(command, config, folder))
+    done = find(command)(asked, output)
+    if done is not None:  # it has not only told what it would do
+        output.config()
+        jobs.save(done, time.perf_counter() - began, output)
+    return done
+
+
+def _done_or_told(command: str, config: DictConfig, folder: Path) -> jobs.Done | None:
+    """The same of a job of a multirun, which leaves its config and the reason if it fails.
+
+    Raises:
+        JobFailed: it does.
+    """
+    began = time.perf_counter()
+    try:
+        done = _done(command, config, folder)
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SystemExit):
+            error = RuntimeError(f"the program ended itself, with {error.code!r}")
+        remark, code = told(command, error, folder)
+        log.error("%s", remark)
+        done = jobs.Done(None, code, remark)
+        with contextlib.suppress(Exception):  # a full disk, say: it is in the log
+            output = OutputFolder(folder, config=rerun.text(command, config, folder))
+            output.config()
+            jobs.save(done, time.perf_counter() - began, output)
+    if done and done.code:
+        raise jobs.JobFailed(done.remark, done.code)
+    return done
 
 
 def _remove_folder_of_hydra() -> None:
@@ -108,20 +172,3 @@ def _configure_jax() -> None:
         with contextlib.suppress(OSError):
             jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-
-
-def _complete() -> str:
-    """The command whose config Hydra is to complete; its own name is completed here."""
-    line = os.environ.get("COMP_LINE", "")
-    _, *words = line.split() or [""]
-    if "query=bash" not in sys.argv[2:]:
-        return "run"
-    if not words or (len(words) == 1 and not line.endswith(" ")):
-        print(" ".join([*COMMANDS, *LISTS]))
-        sys.exit(0)
-    if words[0] in LISTS:
-        named = {"objectives": objectives, "optimizers": optimizers}.get(words[0])
-        print(" ".join(named.names()) if named else "")
-        sys.exit(0)
-    os.environ["COMP_LINE"] = line.replace(f" {words[0]}", "", 1)
-    return words[0]

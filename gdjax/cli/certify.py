@@ -8,6 +8,7 @@ import numpy as np
 from gdjax._inputs import default_dtype
 from gdjax.certificates import EquivalenceReport, certify_equivalence, table
 from gdjax.cli.config import make_objectives, make_optimizer
+from gdjax.cli.jobs import Done
 from gdjax.cli.output_folder import OutputFolder
 from gdjax.cli.settings import Certify
 from gdjax.objectives import Objective
@@ -16,11 +17,11 @@ from gdjax.starts import given_or_drawn
 log: logging.Logger = logging.getLogger(__name__)
 
 
-def certify(asked: Certify, folder: OutputFolder) -> int:
+def certify(asked: Certify, folder: OutputFolder) -> Done:
     """Certify two optimizers as one method on every objective; 1 if they differ on one, or may.
 
     Where the config has no learning rate it is 1/L on each, with L the largest curvature at the
-    starts.
+    starts. Its number is how many units in the last place the next points differ at most.
     """
     reports, rows = [], [("objective", "dtype", "point", "carried", "steps that count", "verdict")]
     for objective in make_objectives(asked):
@@ -44,7 +45,10 @@ def certify(asked: Certify, folder: OutputFolder) -> int:
             why = report.trials[0].reason
             log.info("undecided on %s, %s: %s", report.objective, report.dtype, why)
     _tell_worst(reports, asked.learning_rate)
-    return 0 if all(report.same for report in reports) else 1
+    worst = max(report.trials[0].ulps for report in reports)
+    other = [f"{r.objective}, {r.dtype}" for r in reports if not r.same]
+    remark = f"not certified as one method: {'; '.join(other)}" if other else ""
+    return Done(worst, int(bool(other)), remark)
 
 
 def _tell_worst(reports: list[EquivalenceReport], learning_rate: float | None) -> None:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from gdjax._util.errors import ArgumentError
 from gdjax.certificates import GradientReport, check_gradient, check_hessian, check_rule
 from gdjax.cli.config import make_objectives, picked
+from gdjax.cli.jobs import Done
 from gdjax.cli.output_folder import OutputFolder
 from gdjax.cli.settings import Check
 from gdjax.objectives.loading import find, load
@@ -14,10 +15,11 @@ from gdjax.objectives.loading import find, load
 log: logging.Logger = logging.getLogger(__name__)
 
 
-def check(asked: Check, folder: OutputFolder) -> int:
+def check(asked: Check, folder: OutputFolder) -> Done:
     """Certify the gradient of each objective, several at a time; 1 unless all are right.
 
-    One objective gets its whole table, of several only those whose gradient is not right.
+    One objective gets its whole table, of several only those whose gradient is not right. Its
+    number is the largest error.
     """
     if asked.rule is not None:
         return _check_rule(asked, folder)
@@ -47,13 +49,18 @@ def check(asked: Check, folder: OutputFolder) -> int:
             "undecided": [r for r in reports if r.undecided]}  # fmt: skip
     if len(reports) > 1:
         log.info("%d of %d are right", sum(report.ok for report in reports), len(reports))
-    for word, found in left.items():
-        if found:
-            log.error("%s: %s", word, ", ".join(f"{r.kind} of {r.name}" for r in found))
-    return 0 if all(report.ok for report in reports) else 1
+    remarks = [
+        f"{word}: {', '.join(f'{report.kind} of {report.name}' for report in found)}"
+        for word, found in left.items()
+        if found
+    ]
+    for remark in remarks:
+        log.error("%s", remark)
+    worst = max(report.error for report in reports)
+    return Done(worst, int(bool(remarks)), "; ".join(remarks))
 
 
-def _check_rule(asked: Check, folder: OutputFolder) -> int:
+def _check_rule(asked: Check, folder: OutputFolder) -> Done:
     """Certify a rule, with the arguments that a file holds; 1 if it breaks a law."""
     if asked.args is None:
         raise ArgumentError("rule needs args: give args=my_file.py:args, what to call it with")
@@ -65,6 +72,8 @@ def _check_rule(asked: Check, folder: OutputFolder) -> int:
     report = check_rule(fn, *given, order=asked.order, seed=asked.seed)
     folder.config()
     log.info("%s", report)
-    if not report.ok:
-        log.error("wrong: %s", report.line)
-    return 0 if report.ok else 1
+    remark = "" if report.ok else f"wrong: {report.line}"
+    if remark:
+        log.error("%s", remark)
+    worst = max((law.error for law in report.laws), default=0.0)
+    return Done(worst, int(bool(remark)), remark)

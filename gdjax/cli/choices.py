@@ -1,22 +1,20 @@
-"""What can be chosen on the command line, and what a user may leave out in writing it."""
+"""What can be chosen on the command line, and which options there are."""
 
 import argparse
 import re
 from typing import Any, NoReturn
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
 
 from gdjax import objectives, optimizers
 from gdjax._util.errors import ArgumentError, check_known, unknown
 from gdjax.cli import settings
-from gdjax.cli.hydra_versions import REPLACE
+from gdjax.cli.hydra_versions import REPLACE, register_resolver
 
 # The options of Hydra's that an unknown one is likely to be meant for.
 OPTIONS = (
     "--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun",
-    "--shell-completion", "--config-path", "--config-name", "--config-dir", "--experimental-rerun",
-    "--info",
+    "--shell-completion", "--config-path", "--config-name", "--config-dir", "--info",
 )  # fmt: skip
 SHORT = ("-h", "-c", "-p", "-r", "-m", "-s", "-i")
 MODES = ("--run", "-r", "--multirun", "-m", "--cfg", "-c", "--info", "-i")  # one at a time
@@ -32,7 +30,6 @@ VALUED: dict[tuple[str, ...], dict[str, Any]] = {
     ("--config-path", "-cp"): {},
     ("--config-name", "-cn"): {},
     ("--config-dir", "-cd"): {},
-    ("--experimental-rerun",): {},
 }
 
 FILES = ("experiment", "sweep", "pair", "plot", "tuned")  # groups whose choices are files
@@ -66,7 +63,7 @@ def store_choices(command: str) -> Choices:
         }
         for group, shelves in kinds.items()
     }
-    OmegaConf.register_new_resolver("rules", settings.rules, replace=True)  # as --help asks for
+    register_resolver("rules", settings.rules)  # as --help asks for
     if command in ("check", "certify"):
         choices["objective"]["all"] = {"name": "all"}
     ConfigStore.instance().repo = _Shared(ConfigStore.instance().repo)
@@ -110,12 +107,16 @@ def _as_lists(value: Any) -> Any:
 
 
 def check_choices(choices: Choices, words: list[str]) -> None:
-    """Refuse an unknown choice before Hydra makes a folder, and one that is no name at all."""
+    """Refuse an unknown choice before Hydra makes a folder, and one that is no name at all.
+
+    Hydra knows itself what is in folders that the words bring in.
+    """
+    brings = any(word.startswith(("-cd", "--config-dir", "hydra.searchpath")) for word in words)
     for word in words:
         if match := re.fullmatch(rf"\+?({'|'.join(FILES)})=([-+.\d]+|true|false)", word):
             raise ArgumentError(f"{match[1]} must be a name, got {match[2]}")
         if match := re.fullmatch(rf"\+?({'|'.join(choices)})(?:@[\w.]+)?=([\w,]+)", word):
-            for name in match[2].split(","):
+            for name in () if brings else match[2].split(","):
                 check_known(match[1], name, choices[match[1]])
 
 
@@ -124,6 +125,8 @@ def check_options(words: list[str]) -> None:
     for word in words:
         settings.check_printable(word, "every word")
     given = [word.partition("=")[0] for word in words if word.startswith("-")]
+    if any(len(option) > 3 and "--experimental-rerun".startswith(option) for option in given):
+        raise ArgumentError("a finished run runs again by gdjax rerun FOLDER")
     for option in given:
         if not option.startswith(SHORT) and not any(o.startswith(option) for o in OPTIONS):
             raise unknown("option", option, OPTIONS)
@@ -138,56 +141,3 @@ def check_options(words: list[str]) -> None:
     modes = {option.lstrip("-")[0]: option for option in given if option in MODES}
     if len(modes) > 1:
         raise ArgumentError(f"{' and '.join(modes.values())} exclude each other: give one of them")
-
-
-def spelled_out(task: str, words: list[str]) -> list[str]:
-    """The words of a call with a user's shorthand in full; see ``_spelled_out``."""
-    if task == "explore":
-        words = _with_file(words)
-    words = [_spelled_out(task, word) for word in words]
-    if any(word.startswith("objective.fn=") for word in words):
-        words = ["objective=function", *(word for word in words if word != "objective=function")]
-    return sorted(words, key=_is_setting)  # Hydra 1.3 takes no option in between
-
-
-def _with_file(words: list[str]) -> list[str]:
-    """The file that comes first in a call of ``explore``, as a setting."""
-    if not words or re.match(r"[-+~]|[\w.@/]+=", words[0]):
-        return words
-    settings.PAGE.check("the file of the page", words[0])
-    return [f"explore.file={_quoted(words[0])}", *words[1:]]
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace('"', r"\"") + '"'
-
-
-def _is_setting(word: str) -> bool:
-    """Whether a word is one of key=value or ~key, not an option or what follows one."""
-    return not word.startswith("-") and ("=" in word or word.startswith("~"))
-
-
-def _spelled_out(task: str, word: str) -> str:
-    """A user's shorthand in full, and a formula or a path in the quotes that Hydra wants.
-
-    ``fn=`` and ``domain=`` stand for ``objective.fn=`` and ``objective.domain=``; so do
-    ``gradient=`` and ``start=`` in ``check`` and ``explore``, which follow no side and have no
-    start of their own.
-    """
-    key, equals, value = word.partition("=")
-    if key in ("fn", "domain") or (task in ("check", "explore") and key in ("gradient", "start")):
-        key = f"objective.{key}"
-    if key == "gradient" and ":" in value:
-        raise ArgumentError(
-            f"gradient is the side to follow, autodiff or hand; where the hand's is, "
-            f"objective.gradient says: objective.gradient={value}"
-        )
-    formula = key in ("objective.expression", "objective.model")
-    paths = (
-        "objective.fn", "objective.gradient", "objective.data", "rule", "args", "pullback",
-        "explore.file",
-    )  # fmt: skip
-    path = key in paths and "," not in value
-    if (formula or path) and value and value[0] not in "\"'":
-        value = _quoted(value)
-    return f"{key}{equals}{value}"

@@ -18,6 +18,7 @@ LISTS = {
     "objectives": "gdjax.cli.lists:list_objectives",
     "optimizers": "gdjax.cli.lists:list_optimizers",
     "verify": "gdjax.cli.verify:verify",
+    "collect": "gdjax.cli.collect:collect",
 }
 HELP = ("-h", "--help", "help")
 USAGE = """usage: gdjax TASK [key=value ...]
@@ -33,6 +34,8 @@ tasks:
 
 gdjax objectives [NAME]    the catalogue, or all that is known about one objective
 gdjax optimizers [NAME]    every optimizer with its defaults, or one of them in detail
+gdjax rerun FOLDER [key=value ...]   a run again from its folder, or with other settings
+gdjax collect FOLDER       the table of the jobs of a multirun, the best ones, those that failed
 gdjax verify STORE         whether the results of a sweep are what was written, file by file
 your own objective, in every task:
   fn=my_file.py:f domain=[[-5,5],[-5,5]]     a function in a file, or package.module:f; its
@@ -43,7 +46,7 @@ your own objective, in every task:
 
 gdjax TASK --help          what can be chosen, and the defaults
 gdjax TASK --cfg job       the config as it would run
-gdjax TASK -m key=a,b,c    every combination, one after the other
+gdjax TASK -m key=a,b,c    every combination, one after the other; one that fails does so alone
 gdjax --version            of gdjax, of what its results depend on, and of Python
 eval "$(gdjax -sc install=bash)"   completion for this shell
 """

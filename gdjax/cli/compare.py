@@ -11,14 +11,18 @@ from gdjax._util.errors import ArgumentError
 from gdjax.certificates import certify_equivalence
 from gdjax.cli import descents
 from gdjax.cli.config import make_objective, make_optimizer, picked
+from gdjax.cli.jobs import Done
 from gdjax.cli.output_folder import OutputFolder
 from gdjax.cli.settings import Compare
 from gdjax.comparison import comparison
 from gdjax.optimizers import Optimizer
 
 
-def compare(asked: Compare, folder: OutputFolder) -> int:
-    """Descend with each optimizer from one start, or tune them; leave what happened."""
+def compare(asked: Compare, folder: OutputFolder) -> Done:
+    """Descend with each optimizer from one start, or tune them; leave what happened.
+
+    Its number is the least of the final values, or the best score.
+    """
     optimizers, objective = _optimizers(asked), make_objective(asked)
     if asked.mode == "tuned":
         from gdjax.cli.rank import tune_and_score  # what only a ranking needs takes long to import
@@ -45,7 +49,7 @@ def compare(asked: Compare, folder: OutputFolder) -> int:
             for r in reports
         ]
     descents.leave(objective, found.paths, summary, folder, axes, reports)
-    return 0
+    return Done(min(result["compared_by"] for result in summary["results"].values()))
 
 
 def _optimizers(asked: Compare) -> dict[str, Optimizer]:

@@ -92,13 +92,7 @@ def leave(
 ) -> None:
     """Draw the paths, write them and their summary, and tell it: a table, remarks, pictures."""
     several = len(paths) > 1
-    figures = {
-        "comparison" if several else "trajectory": plotting.comparison(objective, paths, axes)
-    }
-    if objective.fit is not None and len(objective.fit.columns) == 1:
-        figures["fit"] = plotting.fit(objective, paths)
-    figures["convergence"] = plotting.convergence(objective, paths)
-    summary["pictures"] = folder.pictures(figures)
+    summary["pictures"] = folder.pictures(_drawn(objective, paths, axes)) if folder.draws else []
     arrays = {
         f"{field}_{i}" if several else field: np.asarray(value)
         for i, path in enumerate(paths.values())
@@ -111,6 +105,18 @@ def leave(
     for remark in remarks:
         log.info("%s", remark)
     folder.tell(summary["pictures"])
+
+
+def _drawn(
+    objective: Objective, paths: Mapping[str, Trajectory], axes: list[int | str] | None
+) -> dict[str, Any]:
+    """The pictures of descents, by name."""
+    name = "comparison" if len(paths) > 1 else "trajectory"
+    figures = {name: plotting.comparison(objective, paths, axes)}
+    if objective.fit is not None and len(objective.fit.columns) == 1:
+        figures["fit"] = plotting.fit(objective, paths)
+    figures["convergence"] = plotting.convergence(objective, paths)
+    return figures
 
 
 def _table(summary: Mapping[str, Any]) -> str:

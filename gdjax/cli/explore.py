@@ -1,12 +1,13 @@
 """``gdjax explore``: the page with its sliders, as a file, in the browser."""
 
 from gdjax.cli.config import make_objective, make_optimizer
+from gdjax.cli.jobs import Done
 from gdjax.cli.output_folder import OutputFolder
 from gdjax.cli.settings import Explore
 from gdjax.explorer import pages
 
 
-def explore(asked: Explore, folder: OutputFolder) -> int | None:
+def explore(asked: Explore, folder: OutputFolder) -> Done | None:
     """Write the page, say where it is, and show it; nothing goes beside a file that was named."""
     chosen = None if asked.objective is None else make_objective(asked)
     front = None
@@ -24,4 +25,4 @@ def explore(asked: Explore, folder: OutputFolder) -> int | None:
     print(path)  # a log would be a file beside it
     if asked.explore.open and not pages.show(path):
         print("there is no display to show it on; open it in any browser")
-    return 0 if named is None else None
+    return Done(None) if named is None else None

@@ -1,11 +1,12 @@
 """What Hydra 1.3 and Hydra 1.4 must be told for both to do the same, and to do it once."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import hydra
 from hydra._internal.hydra import Hydra
+from omegaconf import OmegaConf
 
 _OLD = hydra.__version__.startswith("1.3.")
 
@@ -14,6 +15,14 @@ BASE: dict[str, Any] = {"version_base": "1.3"} if _OLD else {}
 
 # A choice may be stored again, with other parameters. Hydra 1.4 wants to hear that it is meant.
 REPLACE: dict[str, Any] = {} if _OLD else {"replace": True}
+
+# OmegaConf 2.4 has another name for it, which meant something else before.
+_REGISTER = "register_new_resolver" if _OLD else "register_resolver"
+
+
+def register_resolver(name: str, resolver: Callable[..., Any]) -> None:
+    """Have ``${name:…}`` in a config stand for what a function says."""
+    getattr(OmegaConf, _REGISTER)(name, resolver, replace=True)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,5 @@
 """What ``gdjax objectives`` and ``gdjax optimizers`` print: all of them, or the one named."""
 
-import os
-import sys
 from collections.abc import Callable
 
 from gdjax._util.errors import ArgumentError
@@ -27,12 +25,6 @@ def _listed(
 ) -> str:
     if words and words[0] in HELP:
         return USAGE
-    try:
-        if len(words) > 1:
-            raise ArgumentError(f"{kind} takes one name or none, got {' '.join(words)}")
-        return (one(words[0]) if words else every()) + "\n"
-    except ArgumentError as error:
-        if os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0"):
-            raise
-        print(f"gdjax {kind}: {error}", file=sys.stderr)
-        sys.exit(2)
+    if len(words) > 1:
+        raise ArgumentError(f"{kind} takes one name or none, got {' '.join(words)}")
+    return (one(words[0]) if words else every()) + "\n"

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
 
 from gdjax._util.errors import StorageError
 from gdjax._util.files import whole
@@ -18,6 +17,7 @@ from gdjax._util.files import whole
 log: logging.Logger = logging.getLogger(__name__)
 
 
+CONFIG = "config.yaml"
 LONGEST = 200  # bytes of a file's name, of the 255 that a system takes
 
 
@@ -28,9 +28,9 @@ class OutputFolder:
 
     Args:
         path: where it is.
-        plot: the settings of its pictures: ``format`` is ``png``, ``svg`` or ``pdf``, ``dpi`` dots
-            per inch.
-        config: the config that its files come from.
+        plot: the settings of its pictures: ``format`` is ``png``, ``svg`` or ``pdf``, or ``none``
+            for no pictures, ``dpi`` dots per inch.
+        config: the text of the config that its files come from.
 
     Raises:
         ArgumentError: another format, or no positive number of dots.
@@ -40,15 +40,21 @@ class OutputFolder:
         self,
         path: Path,
         plot: Mapping[str, Any] | None = None,
-        config: DictConfig | None = None,
+        config: str = "",
     ) -> None:
         self.path, self._config = path, config
         self._format, self._dpi = "png", 150
         if plot is not None:
             self._format, self._dpi = plot["format"], plot["dpi"]
+        if plot is not None and self.draws:
             from gdjax import plotting  # not every command draws
 
             plotting.check_output(self._format, self._dpi)
+
+    @property
+    def draws(self) -> bool:
+        """Whether pictures are wanted."""
+        return self._format != "none"
 
     @contextlib.contextmanager
     def file(self, name: str) -> Iterator[Path]:
@@ -100,10 +106,10 @@ class OutputFolder:
 
     def config(self) -> None:
         """Write the config that all of this comes from, unless it is there."""
-        config, self._config = self._config, None
-        if config is not None:
-            with self.file("config.yaml") as file:
-                OmegaConf.save(config, file, resolve=True)
+        config, self._config = self._config, ""
+        if config:
+            with self.file(CONFIG) as file:
+                file.write_text(config, encoding="utf-8")
 
     def tell(self, names: Iterable[str]) -> None:
         """Say where the files of these names are."""

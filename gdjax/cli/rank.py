@@ -13,6 +13,7 @@ import numpy as np
 
 from gdjax import plotting
 from gdjax.cli.config import make_objective, picked
+from gdjax.cli.jobs import Done
 from gdjax.cli.output_folder import OutputFolder
 from gdjax.cli.settings import Compare, Rank, Tuned
 from gdjax.comparison.ranking import Profile, Ranking
@@ -26,8 +27,11 @@ TUNING = (
 )  # fmt: skip
 
 
-def rank(asked: Rank, folder: OutputFolder) -> int:
-    """Rank optimizers on the objectives of the config, or on the one that is chosen."""
+def rank(asked: Rank, folder: OutputFolder) -> Done:
+    """Rank optimizers on the objectives of the config, or on the one that is chosen.
+
+    Its number is the best score.
+    """
     objectives = asked.objectives if asked.objective is None else [make_objective(asked)]
     return tune_and_score(objectives, asked.optimizers, asked, asked, folder)
 
@@ -38,7 +42,7 @@ def tune_and_score(
     tuning: Tuned,
     asked: Rank | Compare,
     folder: OutputFolder,
-) -> int:
+) -> Done:
     """Rank optimizers; leave tables, profiles and pictures, and say who won.
 
     Args:
@@ -52,9 +56,8 @@ def tune_and_score(
     began = time.perf_counter()
     found = ranked(objectives, optimizers, **how, progress=sys.stderr.isatty())
     seconds = time.perf_counter() - began
-    pictures = folder.pictures(
-        {name: draw(found) for name, draw in plotting.RANKING_PICTURES.items()}
-    )
+    drawn = plotting.RANKING_PICTURES.items() if folder.draws else ()
+    pictures = folder.pictures({name: draw(found) for name, draw in drawn})
     tables = _write_tables(found, folder)
     summary = {
         "objectives": list(found.objectives),
@@ -74,7 +77,7 @@ def tune_and_score(
     folder.summary(summary)
     log.info("%s\n%s", _heading(found, seconds), found)
     folder.tell([*pictures, *tables])
-    return 0
+    return Done(min(row["score"] for row in summary["optimizers"]))
 
 
 def _write_tables(found: Ranking, folder: OutputFolder) -> list[str]:

@@ -1,5 +1,6 @@
 """Bad calls, and what else ends a command, told in one line."""
 
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -19,7 +20,14 @@ NO_KEY = (ConfigKeyError, ConfigAttributeError)
 
 
 def refuse(command: str, error: Exception, folder: Path | None = None) -> NoReturn:
-    """Tell a bad call in one line, and leave with exit code 2; with 1 where the call was good.
+    """Tell what ended a command in one line, and leave with its exit code; see ``told``."""
+    message, code = told(command, error, folder)
+    print(f"gdjax {command}: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def told(command: str, error: Exception, folder: Path | None = None) -> tuple[str, int]:
+    """A bad call in one line, with exit code 2; with 1 what goes wrong where the call was good.
 
     Args:
         command: its name.
@@ -27,15 +35,12 @@ def refuse(command: str, error: Exception, folder: Path | None = None) -> NoRetu
         folder: where the traceback of an error that nobody foresaw is written.
     """
     if not isinstance(error, REFUSED):
-        print(f"gdjax {command}: {_failed(error, folder)}", file=sys.stderr)
-        sys.exit(1)
+        return _failed(error, folder), 1
     # What lies behind an ArgumentError is told in it; Hydra's errors leave it to their cause.
     cause = None if isinstance(error, ArgumentError) else error.__cause__
-    told = _told(command, error, cause)
-    lines = str(told).splitlines() if told else f"{error}\n{cause or ''}".splitlines()
-    message = "; ".join(dict.fromkeys(line.strip().rstrip(".") for line in lines if line.strip()))
-    print(f"gdjax {command}: {message}", file=sys.stderr)
-    sys.exit(2)
+    ours = _told(command, error, cause)
+    lines = str(ours).splitlines() if ours else f"{error}\n{cause or ''}".splitlines()
+    return "; ".join(dict.fromkeys(line.strip().rstrip(".") for line in lines if line.strip())), 2
 
 
 def _failed(error: Exception, folder: Path | None) -> str:
@@ -71,6 +76,11 @@ def _told(command: str, error: Exception, cause: BaseException | None) -> Argume
         return _of_the_disk(error)
     if isinstance(error, OverrideParseException):
         return _unreadable(error)
+    if match := re.match(r"Ambiguous value for argument '(\S+?)=(.*)'", str(error)):
+        return ArgumentError(
+            f"{match[1]} has several values: a list is {match[1]}=[{match[2]}], one job for each "
+            f"of them -m {match[1]}={match[2]}"
+        )
     if command == "certify" and str(error).startswith("Multiple values for optimizer@"):
         return ArgumentError(
             "a pair of your own replaces the one given: ~pair +optimizer@a=adam +optimizer@b=adamw"
@@ -96,6 +106,8 @@ def _unreadable(error: OverrideParseException) -> ArgumentError:
     """The error for a word that is no key=value; each version of Hydra frames it in its own way."""
     frame = ("Error ", "LexerNoViableAltException: ", "^", "See ")
     lines = [line.strip() for line in str(error).splitlines() if line]
+    if match := re.fullmatch(r"(\S+?)=\((.*)\)", str(error.override)):
+        return ArgumentError(f"a list takes brackets: {match[1]}=[{match[2]}]")
     why = "; ".join(line for line in lines if not line.startswith(frame))
     return ArgumentError(f"cannot read {error.override} as key=value" + (why and f": {why}"))
 

@@ -33,6 +33,7 @@ Count = Annotated[int, whole(1)]
 Flag = Annotated[bool, FLAG]
 Seed = Annotated[int, whole(0, SEEDS)]
 Kernel = Literal["auto", "llvm", "xla", "xla_math", "pallas"]
+Value = Literal["share_global", "best_value", "median_value", "median_steps"]
 Steps = Annotated[int, whole(0)]
 Side = Annotated[Literal["autodiff", "hand"], kinds.word("autodiff", "hand", kind="gradient")]
 Single = Literal["float32", "float64"]
@@ -61,10 +62,17 @@ NAMES = kinds.listing(
 
 
 @dataclass(frozen=True, kw_only=True)
+class Command:
+    """What every command shares."""
+
+    overwrite: Flag
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plot:
     """How pictures are written."""
 
-    format: Annotated[str, kinds.word("png", "svg", "pdf")]
+    format: Annotated[str, kinds.word("png", "svg", "pdf", "none")]
     dpi: Annotated[float | int, kinds.number(10, 1200)]
 
 
@@ -79,7 +87,7 @@ class PathPlot(Plot):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Descending:
+class Descending(Command):
     """What every command that descends shares."""
 
     learning_rate: Rate
@@ -139,7 +147,7 @@ class Compare(Descending):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rank(Tuned):
+class Rank(Tuned, Command):
     """``gdjax rank``."""
 
     objective: Annotated[dict[str, Any] | None, ONE_OBJECTIVE | NULL] = None
@@ -200,11 +208,14 @@ class Sweep(Descending):
     store: Annotated[str | None, PATH | NULL]
     parquet: Flag
     plan: Flag
+    objective_value: Annotated[
+        Value | None, kinds.word(*get_args(Value), kind="objective_value") | NULL
+    ]
     plot: Plot
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class Check(Command):
     """``gdjax check``."""
 
     objective: Objective
@@ -220,7 +231,7 @@ class Check:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Certify:
+class Certify(Command):
     """``gdjax certify``."""
 
     a: Optimizer

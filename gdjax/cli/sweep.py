@@ -20,8 +20,10 @@ from gdjax._sweep.estimate import estimate
 from gdjax._sweep.outer import plans
 from gdjax._util import signals
 from gdjax._util.errors import ArgumentError, check_known
+from gdjax._util.files import local
 from gdjax.cli import settings
 from gdjax.cli.config import make_axes, make_several, make_starts, picked
+from gdjax.cli.jobs import Done
 from gdjax.cli.output_folder import OutputFolder, file_name
 from gdjax.objectives import Objective
 
@@ -32,13 +34,15 @@ REHEARSED = 200_000  # descents, of which pictures are tried before they are com
 ASKED = ("steps", "save_at", "classify_rest", "keep", "tolerance", "gradient", "dtype", "chunk")
 
 
-def sweep(asked: settings.Sweep, folder: OutputFolder) -> int | None:
+def sweep(asked: settings.Sweep, folder: OutputFolder) -> Done | None:
     """Run a sweep, or what is missing of it; count, draw and tell what came out.
 
     With ``plan`` it is told what that would take, and nothing is computed or written.
 
     Without ``store`` the results lie beside the folder, in one named after what decides them, so
     that the same sweep finds what it has computed already.
+
+    Its number is what ``objective_value`` names.
     """
     objective, optimizer = make_several(asked)
     stopping = StoppingRule(every=asked.every) if asked.stopping else False
@@ -48,9 +52,10 @@ def sweep(asked: settings.Sweep, folder: OutputFolder) -> int | None:
     )  # fmt: skip
     prepared = Sweep(planned, asked.devices, asked.kernel, in_memory=False)
     plots = _checked_plots(asked.plots, prepared, objective)
+    _check_value(asked.objective_value, prepared)
     name = objective.name if isinstance(objective, Objective) else "objectives"
     digest = f"{file_name(name)}-{prepared.digest}.zarr"
-    store = Path(asked.store or folder.path.parent / "stores" / digest)
+    store = local(asked.store or folder.path.parent / "stores" / digest)
     if asked.plan:
         there = _progress(prepared, store, asked.accept_version)
         print(f"{estimate(prepared)}\nstore     {store}, {there}")
@@ -65,7 +70,8 @@ def sweep(asked: settings.Sweep, folder: OutputFolder) -> int | None:
     }
     for name, earlier in before.items():
         summary[f"{name}_now"] = summary[name] - earlier
-    pictures = plotting.sweep_pictures(found, objective, plots) if plots != [] else {}
+    drawn = folder.draws and plots != []
+    pictures = plotting.sweep_pictures(found, objective, plots) if drawn else {}
     summary["pictures"] = folder.pictures(pictures)
     names = [*summary["pictures"]]
     folder.summary(summary)
@@ -75,7 +81,8 @@ def sweep(asked: settings.Sweep, folder: OutputFolder) -> int | None:
     log.info(_sweep_table(summary))
     folder.tell(names)
     log.info("%s", store)
-    return 0
+    higher = asked.objective_value in (None, "share_global")
+    return Done(_value(asked.objective_value, summary, found), higher=higher)
 
 
 def _checked_plots(plots: list[str] | None, prepared: Sweep, objective: Any) -> list[str] | None:
@@ -114,6 +121,50 @@ def _as_if_done(layout: results.Layout) -> xr.Dataset:
         for name, variable in layout.variables.items()
     }
     return results.dataset(layout, arrays)
+
+
+def _check_value(name: str | None, prepared: Sweep) -> None:
+    """Refuse a number that what is kept does not tell."""
+    if name is not None and (needs := VALUES[name][0]) not in prepared.layout.variables:
+        raise ArgumentError(f"objective_value={name} needs {needs}: keep {needs} too")
+
+
+def _value(name: str | None, summary: Mapping[str, Any], found: xr.Dataset) -> float | None:
+    """The number that a sweeper optimises; the share, if nothing is named and it can be told."""
+    if name is None:
+        return _share(np.empty(0), summary) if "share_global" in summary else None
+    variable, reduced = VALUES[name]
+    return float(reduced(found[variable].values, summary))
+
+
+def _share(minimum: np.ndarray, summary: Mapping[str, Any]) -> float:
+    del minimum  # it has been counted
+    return summary["share_global"][0]
+
+
+def _least(final: np.ndarray, summary: Mapping[str, Any]) -> float:
+    del summary
+    return np.where(np.isfinite(final), final, np.inf).min()
+
+
+def _middle(final: np.ndarray, summary: Mapping[str, Any]) -> float:
+    del summary
+    return float(np.quantile(np.where(np.isfinite(final), final, np.inf), 0.5, method="higher"))
+
+
+def _steps(steps: np.ndarray, summary: Mapping[str, Any]) -> float:
+    del steps
+    middle = summary["steps_to_tolerance"][1]
+    return math.inf if middle is None else middle
+
+
+# What objective_value may name: the variable that it needs, and how it comes out of that.
+VALUES = {
+    "share_global": ("minimum", _share),
+    "best_value": ("final_value", _least),
+    "median_value": ("final_value", _middle),
+    "median_steps": ("steps_to_tolerance", _steps),
+}
 
 
 def _completed(prepared: Sweep, store: Path, accept_version: bool) -> xr.Dataset:

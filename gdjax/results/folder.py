@@ -18,6 +18,7 @@ from zarr.codecs import BloscCodec
 
 from gdjax._util.arguments import flag, gate, maybe, place, texts
 from gdjax._util.errors import ArgumentError, DamageError, StorageError, unknown
+from gdjax._util.files import local
 from gdjax._util.version import __version__
 from gdjax.results.checked import HEAD, SIZE, CheckedFolder, identity_digest
 from gdjax.results.layout import Coordinate, Layout, Variable, dataset, labels
@@ -64,7 +65,7 @@ def open_results(
         >>> dict(results["outcome"].sizes), results.attrs["complete"]
         ({'start': 5, 'momentum': 2}, 0)
     """
-    group = open_group(Path(path))
+    group = open_group(local(path))
     layout = read_layout(group)
     done, damaged = checked(group).read_marks(chunk_files(group, layout))
     for damage in damaged:

@@ -12,6 +12,7 @@ import zarr
 from gdjax._util.arguments import gate, place
 from gdjax._util.display import Card, shown
 from gdjax._util.errors import DamageError
+from gdjax._util.files import local
 from gdjax.results.checked import CheckedFolder, Damage, identity_digest
 from gdjax.results.folder import (
     FORMAT,
@@ -85,7 +86,7 @@ def verify(path: str | os.PathLike[str]) -> Verification:
         >>> print(*verify(store.path).damage)
         start_point/c/0/0 is missing
     """
-    path = Path(path)
+    path = local(path)
     _, head, files = _read_head(path)
     try:
         group = open_group(path)

@@ -5,22 +5,21 @@ import dataclasses
 import glob
 import json
 import os
-import reprlib
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
 import zarr
 
 from gdjax._util import signals
+from gdjax._util.differences import differences, few
 from gdjax._util.display import Card, shown
 from gdjax._util.errors import ArgumentError, StorageError
-from gdjax._util.files import rename
+from gdjax._util.files import local, rename
 from gdjax.results.checked import FINISHED, HEAD, CheckedFolder, Damage
 from gdjax.results.folder import (
     checked,
@@ -89,11 +88,12 @@ class Store:
         cls, path: str | os.PathLike[str], layout: Layout, *, accept_version: bool = False
     ) -> "Store":
         """``open`` what is there, or ``create`` it; of two at once, one opens the other's."""
-        if not _occupied(Path(path)):
+        path = local(path)
+        if not _occupied(path):
             try:
                 return cls.create(path, layout)
             except ArgumentError:
-                if not (Path(path) / HEAD).exists():
+                if not (path / HEAD).exists():
                     raise
         return cls.open(path, layout, accept_version=accept_version)
 
@@ -105,7 +105,7 @@ class Store:
             ArgumentError: the path is a file, or a folder with something in it.
             StorageError: the disk does not take it; nothing is left there then.
         """
-        path = Path(path)
+        path = local(path)
         if _occupied(path):
             raise ArgumentError(f"store must be a new or an empty folder, and {path} is not")
         partial = path.absolute().with_name(f".{path.name[:60]}.{uuid.uuid4().hex}.partial")
@@ -142,7 +142,7 @@ class Store:
                 another format of gdjax's; it is left untouched.
             DamageError: what says of which sweep it is was damaged; it is left untouched.
         """
-        path = Path(path)
+        path = local(path)
         with _disk(f"store {path} could not be mended", "it stays as it is"):
             mended = mend(path, layout)
         group = open_group(path, "r+")
@@ -173,7 +173,7 @@ class Store:
         one_each = {
             each.chunk if each.chunk is not None else each.file: each for each in self.damage
         }
-        phrases = _few([*map(str, one_each.values())])
+        phrases = few([*map(str, one_each.values())])
         return phrases and f"store {self.path} was damaged: {phrases}; that is made again"
 
     def results(self, variables: Sequence[str] | None = None) -> xr.Dataset:
@@ -227,16 +227,16 @@ def _other_versions(path: Path, there: Layout, here: Layout, accept_version: boo
     """
     told, mine = there.identity, here.identity
     known, current = [told.pop("versions"), *_accepted(there)], mine.pop("versions")
-    differences = _differences(told, mine)
-    other = [] if current in known else _differences(known[0], current)
-    if differences:
+    otherwise = differences(told, mine)
+    other = [] if current in known else differences(known[0], current)
+    if otherwise:
         raise ArgumentError(
-            f"store {path} holds another sweep: {_few(differences + other)}; "
+            f"store {path} holds another sweep: {few(otherwise + other)}; "
             f"choose another path, or delete it"
         )
     if other and not accept_version:
         raise ArgumentError(
-            f"store {path} holds chunks of other versions: {_few(other)}; choose another path, "
+            f"store {path} holds chunks of other versions: {few(other)}; choose another path, "
             f"or continue it all the same with accept_version=True"
         )
     return bool(other)
@@ -252,30 +252,6 @@ def _with_versions(there: Layout, here: Layout) -> Layout:
     accepted = json.dumps([*_accepted(there), here.versions])
     made = {name: there.attrs[name] for name in ("versions", "devices", "created")}
     return dataclasses.replace(here, attrs={**here.attrs, **made, "accepted_versions": accepted})
-
-
-def _differences(there: Any, here: Any, name: str = "") -> list[str]:
-    """For each key at which two JSON values differ, a phrase with both sides."""
-    if isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
-        there, here = ({f"[{i}]": item for i, item in enumerate(x)} for x in (there, here))
-    if isinstance(there, dict) and isinstance(here, dict):
-        return [
-            phrase
-            for key in {**there, **here}
-            for phrase in _differences(
-                there.get(key, "absent"),
-                here.get(key, "absent"),
-                name + key if key.startswith("[") else f"{name}.{key}".lstrip("."),
-            )
-        ]
-    if there == here:
-        return []
-    return [f"{name} is {reprlib.repr(there)} there and {reprlib.repr(here)} here"]
-
-
-def _few(phrases: list[str], most: int = 8) -> str:
-    more = [f"and {len(phrases) - most} more"] if len(phrases) > most else []
-    return "; ".join(phrases[:most] + more)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,192 @@
+"""What becomes of each job: one that fails does so alone, whoever launches them."""
+
+import contextlib
+import json
+import math
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus, filter_overrides
+
+from gdjax.cli.output_folder import OutputFolder
+
+
+class Done(NamedTuple):
+    """What a command hands back.
+
+    Args:
+        value: the number that came out, which a sweeper such as Optuna's optimises.
+        code: the exit code: 0, or 1 where what was asked turns out to be wrong.
+        remark: why it is not 0.
+        higher: whether a higher number is better, not a lower one.
+    """
+
+    value: float | None
+    code: int = 0
+    remark: str = ""
+    higher: bool = False
+
+
+NAME = "job.json"
+
+
+def save(done: Done, seconds: float, folder: OutputFolder) -> None:
+    """Leave what a job came to beside its results, if any."""
+    value = done.value if done.value is None or math.isfinite(done.value) else str(done.value)
+    told = {
+        "value": value,
+        "higher": done.higher,
+        "failed": done.remark,
+        "code": done.code,
+        "seconds": round(seconds, 4),
+        "overrides": _words(HydraConfig.get().overrides.task),
+    }
+    with folder.file(NAME) as file:
+        file.write_text(json.dumps(told) + "\n", encoding="utf-8")
+
+
+def _words(overrides: Sequence[str]) -> list[str]:
+    """Overrides of settings, without the quotes that only Hydra's grammar needs."""
+    words = filter_overrides(overrides)
+    return [re.sub(r'^([^=]+)="(.*)"$', r"\1=\2", word) for word in words]
+
+
+def left_nothing(folder: Path) -> bool:
+    """Whether a folder is that of a job which failed, and so has no results."""
+    try:
+        return json.loads((folder / NAME).read_text(encoding="utf-8"))["value"] is None
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
+class JobFailed(Exception):  # noqa: N818  # it is no error of the call
+    """A job of a multirun that failed, and has told so in its log.
+
+    Args:
+        told: what is wrong, in one line.
+        code: the exit code that it would have alone.
+    """
+
+    def __init__(self, told: str, code: int) -> None:
+        super().__init__(told, code)
+        self.told = told
+        self.code = code
+
+
+class Job(NamedTuple):
+    """One job of a multirun, once it is over.
+
+    Args:
+        number: among the jobs, from 0.
+        overrides: what it has that the command alone would not.
+        folder: where its files are.
+        value: the number that came out; None if it failed.
+        failed: why; an empty text if it did not.
+        code: its exit code.
+    """
+
+    number: int
+    overrides: tuple[str, ...]
+    folder: Path
+    value: float | None
+    failed: str
+    code: int
+
+
+@contextlib.contextmanager
+def each_alone(over: list[Job]) -> Iterator[None]:
+    """A context in which launchers return what jobs came to, where Hydra's sweepers would raise.
+
+    Sweepers raise the error of the first job that failed, before callbacks hear of the end and
+    before further batches are launched. Callbacks hear of each failure; a sweeper gets a text in
+    the place of a number, which Optuna's counts as a failed trial.
+
+    Args:
+        over: is given the jobs as they end.
+    """
+    instantiate = Plugins.instantiate_launcher
+
+    def recording(self: Plugins, *args: Any, **kwargs: Any) -> Any:
+        return _Recorder(instantiate(self, *args, **kwargs), over)
+
+    Plugins.instantiate_launcher = recording
+    try:
+        yield
+    finally:
+        Plugins.instantiate_launcher = instantiate
+
+
+class _Recorder:
+    """A launcher that keeps what its jobs came to."""
+
+    def __init__(self, launcher: Any, over: list[Job]) -> None:
+        self._launcher = launcher
+        self._over = over
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        returns = self._launcher.launch(job_overrides, initial_job_idx=initial_job_idx)
+        for number, returned in enumerate(returns, initial_job_idx):
+            job = _over(number, returned)
+            self._over.append(job)
+            if job.failed:
+                returned.status, returned.return_value = JobStatus.COMPLETED, job.failed
+        return returns
+
+
+def _over(number: int, returned: JobReturn) -> Job:
+    folder = Path(returned.hydra_cfg.hydra.runtime.output_dir)  # pyright: ignore  # it is set
+    words = tuple(_words(returned.overrides or ()))
+    if returned.status == JobStatus.COMPLETED:
+        return Job(number, words, folder, returned.return_value, "", 0)
+    error = returned._return_value  # the property prints, and raises it
+    if isinstance(error, JobFailed):
+        return Job(number, words, folder, None, error.told, error.code)
+    return Job(number, words, folder, None, f"{type(error).__name__}: {error}", 1)
+
+
+def varied(jobs: Sequence[Job]) -> list[list[str]]:
+    """For each job the overrides that not all of them have.
+
+    Example:
+        >>> same = Path(), 1.0, "", 0
+        >>> jobs = [Job(i, ("steps=3", f"optimizer={name}"), *same)
+        ...         for i, name in enumerate(["adam", "sgd"])]
+        >>> varied(jobs)
+        [['optimizer=adam'], ['optimizer=sgd']]
+    """
+    common = set[str]().union(*(job.overrides for job in jobs)).intersection(
+        *(job.overrides for job in jobs)
+    )  # fmt: skip
+    return [[word for word in job.overrides if word not in common] for job in jobs]
+
+
+def told(jobs: Sequence[Job]) -> str:
+    """Which jobs failed, by their overrides and with the reason; nothing if none did."""
+    failed = [job for job in jobs if job.failed]
+    if not failed:
+        return ""
+    words = dict(zip((job.number for job in jobs), varied(jobs), strict=True))
+    lines = [f"{len(failed)} of {len(jobs)} jobs failed:"]
+    for job in failed:
+        lines.append(
+            f"  #{job.number} {' '.join(words[job.number] or job.overrides)}: {job.failed}"
+        )
+    return "\n".join(lines)
+
+
+def folder_of(jobs: Sequence[Job]) -> Path:
+    """The folder that holds those of all jobs."""
+    return Path(os.path.relpath(os.path.commonpath([job.folder.parent for job in jobs])))
+
+
+def exit_code(jobs: Sequence[Job]) -> int:
+    """Of a multirun: 0, 1 where a job failed, 2 where all were refused."""
+    codes = {job.code for job in jobs}
+    return 2 if codes == {2} else int(codes != {0})
