@@ -1,5 +1,6 @@
 """``gdjax collect``, and how every multirun ends: one table of its jobs, whoever launched them."""
 
+import contextlib
 import importlib.util
 import json
 import math
@@ -113,9 +114,8 @@ def _written(folder: Path, rows: list[dict[str, Any]]) -> Path:
 
     table = pd.DataFrame(rows).drop(columns="higher")
     for key in _settings(rows[0]):
-        numbers = pd.to_numeric(table[key], errors="coerce")
-        if numbers.notna().all():
-            table[key] = numbers
+        with contextlib.suppress(ValueError):  # words
+            table[key] = pd.to_numeric(table[key])
     parquet = importlib.util.find_spec("pyarrow") is not None
     file = folder / f"results.{'parquet' if parquet else 'csv'}"
     with whole(file) as partial:

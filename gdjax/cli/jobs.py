@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -119,6 +120,10 @@ def each_alone(over: list[Job]) -> Iterator[None]:
         yield
     finally:
         Plugins.instantiate_launcher = instantiate
+        if "joblib.externals.loky" in sys.modules:  # its processes wait for more, minutes long
+            from joblib.externals.loky import get_reusable_executor
+
+            get_reusable_executor().shutdown()
 
 
 class _Recorder:
