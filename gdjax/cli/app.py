@@ -50,8 +50,8 @@ def main() -> None:
             try:
                 _called(command, rerun.from_saved(command, words, _config_folder()), tracebacks)
             except Exception:
-                if not over or jobs.exit_code(over) == 0:  # what a sweeper makes of their failure
-                    raise
+                if not over or not all(job.failed for job in over):
+                    raise  # else it is what a sweeper makes of the failure of all its jobs
         if len(over) > 1:
             with contextlib.suppress(ArgumentError):  # of jobs that only tell
                 print(end=collect.collected(jobs.folder_of(over)))
