@@ -260,7 +260,7 @@ class Page:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Explore:
+class Explore(Command):
     """``gdjax explore``."""
 
     objective: Annotated[dict[str, Any] | None, ONE_OBJECTIVE | NULL] = None
