@@ -76,8 +76,8 @@ def sweep(asked: settings.Sweep, folder: OutputFolder) -> Done | None:
     names = [*summary["pictures"]]
     folder.summary(summary)
     if asked.parquet:
-        table = results.to_parquet(store, folder.path / "results.parquet")
-        names.append(table.name)
+        names.append("results.parquet")
+        results.to_parquet(store, folder.path / names[-1])
     log.info(_sweep_table(summary))
     folder.tell(names)
     log.info("%s", store)
