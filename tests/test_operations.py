@@ -517,7 +517,10 @@ MANY = {
     "batched product": lambda v, m: jnp.einsum("ij,ij->i", m, m),
     "gather out of bounds": lambda v, m: v.at[jnp.array([1, 9])].get(mode="fill"),
     "unknown index": lambda v, m: [v[whole(v[0])], lax.dynamic_slice(v, (whole(v[1]),), (2,))],
-    "scatter": lambda v, m: [v.at[jnp.array([1, 4])].set(v[:2]), m.at[1].set(v[3:])],
+    "scatter": lambda v, m: [
+        v.at[jnp.array([1, 4])].set(v[:2]), m.at[1].set(v[3:]), v.at[jnp.array([0, 9])].set(v[2:4]),
+        v.at[2].set(7), m.at[:, 1].set(v[:2]), m.at[jnp.array([1, 0]), jnp.array([0, 2])].set(v[:2]),
+    ],
     "reduce_sum of none": lambda v, m: v[:0].sum(),
     "scan": lambda v, m: lax.scan(lambda c, x: (c * 2 + x, c), v[0], v)[0],
     "while": lambda v, m: lax.while_loop(lambda x: x < 9, lambda x: x * 2 + 1, abs(v[0])),
@@ -533,7 +536,7 @@ REFUSED = {  # what kernels leave to XLA, and what they say
     "cummax cummin": "cummax cannot be unrolled", "sort": "sort cannot be unrolled",
     "argmin of a matrix": "argmin of a matrix", "cumsum of a matrix": "cumsum of a matrix",
     "batched product": "a batched dot_general", "gather out of bounds": "gather out of bounds",
-    "unknown index": "an index that is not a constant", "scatter": "scatter cannot be unrolled",
+    "unknown index": "an index that is not a constant",
     "reduce_sum of none": "reduce_sum of nothing", "scan": "scan cannot be unrolled",
     "while": "while cannot be unrolled", "loop": "scan cannot be unrolled",
 }  # fmt: skip
