@@ -199,7 +199,7 @@ def test_a_name_never_decides_on_a_place_outside_of_the_folder(name, tmp_path):
 def test_the_config_is_there_before_any_other_file_has_its_name(tmp_path, monkeypatch):
     named, rename = [], files.rename
     monkeypatch.setattr(files, "rename", lambda *f: (named.append(f[1].name), rename(*f)))
-    folder = OutputFolder(tmp_path / "run", config=OmegaConf.create({"steps": 3}))
+    folder = OutputFolder(tmp_path / "run", config="steps: 3\n")
     with pytest.raises(ZeroDivisionError), folder.file("a.txt"):
         1 / 0  # noqa: B018
     assert [*folder.path.iterdir()] == []

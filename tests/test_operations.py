@@ -519,7 +519,8 @@ MANY = {
     "unknown index": lambda v, m: [v[whole(v[0])], lax.dynamic_slice(v, (whole(v[1]),), (2,))],
     "scatter": lambda v, m: [
         v.at[jnp.array([1, 4])].set(v[:2]), m.at[1].set(v[3:]), v.at[jnp.array([0, 9])].set(v[2:4]),
-        v.at[2].set(7), m.at[:, 1].set(v[:2]), m.at[jnp.array([1, 0]), jnp.array([0, 2])].set(v[:2]),
+        v.at[2].set(7), m.at[:, 1].set(v[:2]),
+        m.at[jnp.array([1, 0]), jnp.array([0, 2])].set(v[:2]),
     ],
     "reduce_sum of none": lambda v, m: v[:0].sum(),
     "scan": lambda v, m: lax.scan(lambda c, x: (c * 2 + x, c), v[0], v)[0],

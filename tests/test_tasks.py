@@ -91,11 +91,11 @@ def compared(objective, labels, folder, distance=False, certify=False, steps=2, 
         "distance": distance, "certify": certify,
     }  # fmt: skip
     with patch.object(comparison, "compare", asked):
-        code = performed(
+        done = performed(
             compare.compare, config, folder, {"dpi": dpi},
             make_objective=lambda config: objective, _optimizers=lambda config: optimizers,
         )  # fmt: skip
-    assert code == 0
+    assert done.code == 0
     assert asked.call_args.args == (objective, optimizers)
     return written(folder), optimizers
 
@@ -105,12 +105,12 @@ def descended(label, folder):
     config = {
         "optimizer": None, "start": None, "steps": 2, "gradient": "autodiff", "dtype": "float32",
     }  # fmt: skip
-    code = performed(
+    done = performed(
         run.run, config, folder,
         make_objective=lambda config: BOWL, make_optimizer=lambda *_: label,
         descend=lambda *_, **__: PATHS[label], rates=lambda *_: RATES[label],
     )  # fmt: skip
-    assert code == 0
+    assert done.code == 0
     return written(folder)
 
 
@@ -245,7 +245,7 @@ CHECK = {
 def checked(name, ok, kind="gradient"):
     class Report:
         line = f"{name} in a line"
-        undecided = False
+        undecided, error = False, 0.0
 
         def __str__(self):
             return f"{name} in a table"
@@ -267,26 +267,26 @@ def checked(name, ok, kind="gradient"):
     ],
 )
 def test_of_several_gradients_the_wrong_ones_have_their_table(good, lines, told, tmp_path):
-    code = performed(
+    done = performed(
         check.check, CHECK, tmp_path / "none",
         make_objectives=lambda config: [SimpleNamespace(name=name) for name in good],
         check_gradient=lambda f, **_: checked(f.name, good[f.name]),
     )  # fmt: skip
     assert told() == lines
-    assert code == (not all(good.values()))
+    assert done.code == (not all(good.values()))
     assert not (tmp_path / "none").exists()
 
 
 def test_a_drawn_certificate_is_named_after_its_objective(told, saved, monkeypatch, tmp_path):
     monkeypatch.setattr(plotting, "certificate", lambda report: Figure())
     folder = tmp_path / "new" / "folder"
-    code = performed(
+    done = performed(
         check.check, CHECK | {"hessian": True, "draw": True}, folder,
         make_objectives=lambda config: [BOWL],
         check_gradient=lambda f, **_: checked(f.name, True),
         check_hessian=lambda f, **_: checked(f.name, True, "Hessian"),
     )  # fmt: skip
-    assert code == 0
+    assert done.code == 0
     assert [name for name, _ in saved] == ["bowl_gradient.png", "bowl_hessian.png"]
     pictures = [f"{folder}/bowl_gradient.png", f"{folder}/bowl_hessian.png"]
     assert told()[2:] == [*pictures, "2 of 2 are right"]
@@ -311,13 +311,13 @@ def certified(ulps, told, verdict="same method", why="", **options):
         return certificates.EquivalenceReport(a, b, objective.name, dtype, 1e-3, (trial,))
 
     rates = []
-    code = performed(
+    done = performed(
         certify.certify, CERTIFY | options, None,
         make_objectives=lambda config: [BOWL] * (len(ulps) // 2),
         make_optimizer=lambda node, asked, rate: (rates.append(rate), node)[1],
         certify_equivalence=asked,
     )  # fmt: skip
-    assert code == (verdict != "same method")
+    assert (done.code, done.value) == (verdict != "same method", max(ulps))
     return told(), rates
 
 
@@ -385,11 +385,11 @@ def ranked(found, folder, seconds=1.26, **plot):
     clock = Mock(side_effect=[100.0, 100.0 + seconds])
     pictures = dict.fromkeys(("ranks", "convergence"), lambda _: Figure())
     with patch.object(plotting, "RANKING_PICTURES", pictures):
-        code = performed(
+        done = performed(
             rank.rank, TUNING | {"objectives": ["any"], "optimizers": ["any"]}, folder, plot,
             ranked=Mock(return_value=found), time=Mock(perf_counter=clock),
         )  # fmt: skip
-    assert code == 0
+    assert done.code == 0
 
 
 def read(file):
@@ -500,6 +500,7 @@ FOUND = sweep_of(
 
 SWEEP = dict.fromkeys((*sweep.ASKED, "plots", "store", "optimizer", "devices", "kernel")) | {
     "stopping": True, "every": 10, "parquet": False, "plan": False, "accept_version": False,
+    "objective_value": None,
 }  # fmt: skip
 
 
@@ -544,7 +545,7 @@ def swept(found, folder, seconds=0.5, before=None, parquet=False, **plot):
         patch.object(plotting, "sweep_pictures", lambda *_: {"steps": Figure()}),
         patch.object(results, "to_parquet", lambda *_: None),
     ):
-        assert asked_for(prepared, {"parquet": parquet}, folder, **plot) == 0
+        assert asked_for(prepared, {"parquet": parquet}, folder, **plot).code == 0
     assert prepared.run.call_args.args[0] == store
     return written(folder), store
 

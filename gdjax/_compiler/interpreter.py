@@ -10,10 +10,10 @@ from jax.extend import source_info_util
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 
 # Primitives that run another program and do nothing else.
-CALLS = frozenset({
-    "checkpoint", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "jit", "pjit",
-    "remat", "remat2",
-})  # fmt: skip
+REMATS = frozenset({"checkpoint", "remat", "remat2"})
+CALLS = REMATS | {
+    "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "jit", "pjit",
+}  # fmt: skip
 T = TypeVar("T")  # what is computed with: arrays, arrays of scalars of a program, and the like
 Atom: TypeAlias = Var | Literal
 Rule: TypeAlias = Callable[[JaxprEqn, list[T]], Sequence[T] | None]
@@ -136,7 +136,7 @@ def widest(part: object, own: Sequence[bool] | None = None) -> int:
 
 
 def evaluate(
-    closed: ClosedJaxpr, args: Sequence[T], rule: Rule[T] = lambda eqn, operands: None
+    closed: ClosedJaxpr | Jaxpr, args: Sequence[T], rule: Rule[T] = lambda eqn, operands: None
 ) -> list[T]:
     """The results of a traced program; NumPy arrays in it are copied, however deep they are.
 
@@ -165,6 +165,10 @@ def evaluate(
         results = rule(eqn, operands)
         if results is not None:
             return results
+        if eqn.primitive.name in REMATS:  # which takes no program with constants
+            given = {key: eqn.params[key] for key in ("prevent_cse", "policy")}
+            inner = eqn.params["jaxpr"]
+            return jax.checkpoint(lambda *args: evaluate(inner, args, rule), **given)(*operands)
         changed = {key: inside(value) for key, value in eqn.params.items()}
         with source_info_util.user_context(eqn.source_info.traceback):  # whose line it is
             return bind(eqn, operands, **changed)

@@ -138,8 +138,11 @@ class _Search:
 
     def _scan(self, eqn: JaxprEqn, operands: list[Value]) -> list[Value]:
         """A loop of known length, turn by turn as long as anything is known of its numbers."""
-        first = eqn.params["num_consts"]
-        last = first + eqn.params["num_carry"]
+        if "ft_in" in eqn.params:  # JAX 0.12: constants, carry, and what is run through
+            first, carried, _ = map(len, eqn.params["ft_in"].unpack())
+        else:
+            first, carried = eqn.params["num_consts"], eqn.params["num_carry"]
+        last = first + carried
         fixed, carry, xs = operands[:first], operands[first:last], operands[last:]
         length, body = eqn.params["length"], eqn.params["jaxpr"]
         turns = range(length)[::-1] if eqn.params["reverse"] else range(length)
