@@ -551,19 +551,19 @@ def test_a_sweep_into_a_store_asks_for_two_chunks_of_memory_and_for_the_disk(
     monkeypatch, tmp_path, kind
 ):
     settings = {"optimizer": gdjax.heavy_ball(0.1), "starts": starts.uniform(100000), "steps": 3}
-    settings |= SIZES[kind] | {"chunk": 30000}
+    settings |= SIZES[kind] | {"chunk": 32000}  # whole tiles
     free(monkeypatch)
     found = gdjax.sweep(**settings, store=tmp_path / "whole")
     each = sum(v.nbytes for v in found.data_vars.values()) // 100000
     written = sum(p.stat().st_size for p in (tmp_path / "whole").rglob("*") if p.is_file())
     assert written < made(found) + 2**16  # it is compressed, and a few kilobytes are labels
-    enough = {"memory": -(-each * 60000 * 5 // 4), "disk": -(-made(found) * 5 // 4)}
+    enough = {"memory": -(-each * 64000 * 5 // 4), "disk": -(-made(found) * 5 // 4)}
     free(monkeypatch, **enough)
     gdjax.sweep(**settings, store=tmp_path / "just")
     free(monkeypatch, **enough | {"memory": enough["memory"] - 1})
     with pytest.raises(gdjax.ArgumentError) as caught:
         gdjax.sweep(**settings, store=tmp_path / "new")
-    assert f"{each} bytes for each of 60,000 descents, and" in str(caught.value)
+    assert f"{each} bytes for each of 64,000 descents, and" in str(caught.value)
     assert "take a smaller chunk" in str(caught.value)
     assert "store=" not in str(caught.value)
     free(monkeypatch, **enough | {"disk": enough["disk"] - 1})

@@ -109,7 +109,7 @@ def conclude(
         name = problem.component(component)
         main = main._replace(truth=main.truth.copy())
         main.truth[index, component] = value
-    elif wrong.any() and estimates.locate:
+    elif wrong.any() and estimates.locate and problem.kind == "Hessian":
         row = component // len(problem.directions)
         column, own_value, value = estimates.locate(estimates.points[index], None, row)
         name = problem.entry(row, column)
