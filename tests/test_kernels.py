@@ -283,7 +283,7 @@ def check_sweep(count, record=None, kernel="llvm", **options):
         (60, {"chunk": 7, "devices": 2}),  # chunks that begin in the midst of a tile
         (400, {"chunk": 192, "devices": 3}),  # and those that do not: 2,400 cells, 12.5 chunks
         (9000, {"devices": 3}),  # several blocks a chunk, more than there are processors
-        (9000, {"chunk": 50_000}),
+        (9000, {"chunk": 51_200}),
     ],
 )
 def test_a_sweep_is_its_cells_however_it_is_cut(kernel, record, count, options):
@@ -319,25 +319,25 @@ def test_a_sweep_asks_for_the_memory_that_its_results_take(monkeypatch, tmp_path
         return gdjax.sweep(bowl(dim), gdjax.gradient_descent(0.5), given, steps=8, gradient="hand",
                            **options | more)  # fmt: skip
 
-    found = run(50_000)
+    found = run(51_200)
     need = size_of(found)
     assert need > NEGLIGIBLE_BYTES  # of which nobody asks whether it fits
-    starts = 50_000 * dim * found.final_point.dtype.itemsize
+    starts = 51_200 * dim * found.final_point.dtype.itemsize
     for free, fits in ((enough(need + starts), True), (enough(need + starts) - 2, False)):
         monkeypatch.setattr(engine, "available_memory", lambda free=free: free)
         if fits:
-            run(50_000)
+            run(51_200)
             continue
         with pytest.raises(gdjax.ArgumentError) as caught:
-            run(50_000)
-        said = f"{need // 50_000} bytes for each of 50,000 descents"
+            run(51_200)
+        said = f"{need // 51_200} bytes for each of 51,200 descents"
         assert said in str(caught.value)
         assert ("fewer recorded steps" in str(caught.value)) == ("save_at" in options)
     # In a store two chunks are in memory at a time: one that is computed, one that is written.
     monkeypatch.setattr(engine, "available_memory", lambda: enough(2 * need) - 2)
-    store = {"chunk": 50_000, "store": tmp_path / "store"}
-    with pytest.raises(gdjax.ArgumentError, match=r"for each of 100,000 descents.* smaller chunk"):
-        run(200_000, **store)
+    store = {"chunk": 51_200, "store": tmp_path / "store"}
+    with pytest.raises(gdjax.ArgumentError, match=r"for each of 102,400 descents.* smaller chunk"):
+        run(204_800, **store)
     assert not (tmp_path / "store").exists()
     monkeypatch.setattr(engine, "available_memory", lambda: enough(2 * need))
     # On the disk there must be room for all of them and for their starts.
@@ -346,11 +346,11 @@ def test_a_sweep_asks_for_the_memory_that_its_results_take(monkeypatch, tmp_path
     monkeypatch.setattr(
         engine.shutil, "disk_usage", lambda _: disk._replace(free=enough(whole) - 2)
     )
-    with pytest.raises(gdjax.ArgumentError, match="200,000 descents needs up to"):
-        run(200_000, **store)
+    with pytest.raises(gdjax.ArgumentError, match="204,800 descents needs up to"):
+        run(204_800, **store)
     monkeypatch.setattr(engine.shutil, "disk_usage", lambda _: disk._replace(free=enough(whole)))
     if dim == 2 and not options:
-        run(200_000, **store)
+        run(204_800, **store)
 
 
 def test_little_is_never_refused(monkeypatch):
