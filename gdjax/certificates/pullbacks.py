@@ -96,7 +96,7 @@ def rule_of(given: Any, args: tuple[PyTree, ...], held: Sequence[int] | None) ->
         name, kind, inputs, outputs, _undecorated(on_flat), pull,
         push=push if kind == "custom_jvp" else None,
         apart=None if kind == "autodiff" else _apart(fn, inputs, outputs),
-        raw=_raw(core, inputs, outputs),
+        raw=_raw(core, inputs, outputs), traced=traced,
     )  # fmt: skip
 
 
@@ -214,10 +214,14 @@ def _names(fn: Any, count: int) -> list[str]:
 
 
 def _outputs(fn: Function, name: str, inputs: Leaves) -> tuple[Leaves, bool]:
-    """What is returned, and whether JAX can trace it."""
+    """What is returned, and whether it can be compiled as it is.
+
+    A callback may run in a thread of XLA's, where JAX has single precision again.
+    """
     x = inputs.flat
     try:
-        like, traced = jax.eval_shape(lambda x: fn(*inputs.join(x)), x), True
+        closed, like = jax.make_jaxpr(lambda x: fn(*inputs.join(x)), return_shape=True)(x)
+        traced = "_callback[" not in str(closed)
         like = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
     except Exception as error:
         try:
