@@ -197,6 +197,7 @@ RANKED = {
 SMALL = {"budget": 60, "trials": 4, "starts": 2, "held_out": 3, "seeds": 2}
 
 
+@pytest.mark.full
 def test_a_ranking_leaves_tables_profiles_and_pictures(gdjax, tmp_path):
     import pyarrow.parquet
 
@@ -221,6 +222,7 @@ def test_a_ranking_leaves_tables_profiles_and_pictures(gdjax, tmp_path):
     assert {row["profile"] for row in profiles} == {"performance", "data", "runtime"}
 
 
+@pytest.mark.full
 def test_tuned_comparison_of_ones_own_function(gdjax, tmp_path):
     (tmp_path / "own.py").write_text(OWN)
     code, out, err = gdjax(
@@ -232,6 +234,7 @@ def test_tuned_comparison_of_ones_own_function(gdjax, tmp_path):
     assert re.search(r"^heavy_ball .*learning_rate .*, momentum ", out, re.MULTILINE)
 
 
+@pytest.mark.full
 def test_a_run_follows_the_gradient_of_the_hand_from_its_start_in_its_precision(gdjax, tmp_path):
     (tmp_path / "own.py").write_text(OWN)
     code, out, err = gdjax(
@@ -562,6 +565,7 @@ def test_a_formula_needs_no_quotes_of_hydras(gdjax, tmp_path):
     assert r"2 x + \theta" in found[0]["gradient_formula"]
 
 
+@pytest.mark.full
 def test_a_fit_from_a_csv_leaves_the_picture_of_the_fit(gdjax, tmp_path):
     (tmp_path / "points.csv").write_text("t,y\n1,2\n2,3\n3,5\n")
     code, out, err = gdjax(
@@ -685,6 +689,7 @@ def test_objectives_prints_the_catalogue_or_one_of_it_and_leaves_no_files(gdjax,
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.full
 def test_a_sweep_that_keeps_less_tells_and_draws_less(gdjax, tmp_path):
     code, told, _ = gdjax("sweep", "sweep=starts", "steps=5", "keep=[final_value]")
     assert code == 0

@@ -100,13 +100,18 @@ PRECISIONS = ("float32", "float64")
 
 
 def precisions(label):
-    """Of an optimizer that is there twice, one in each precision; else both."""
+    """Of what is there twice one in each precision, of optimizers by turns; of all else both."""
     half = {"object": "float32", "name": "float64"}.get(label.split()[-1])
-    return dict.fromkeys(filter(None, (EVERY_DAY.get(label), half))) if half else PRECISIONS
+    if half is None:
+        return PRECISIONS
+    kinds = [*optimizers.names()]
+    name = label.partition(" ")[0]
+    turn = name not in kinds or kinds.index(name) % 2 == (half == "float64")
+    return dict.fromkeys(filter(None, (EVERY_DAY.get(label), half if turn else None)))
 
 
 def every_case(test):
-    """What is here twice once in each precision, all else in both; every day a few in one."""
+    """In the precisions that are its own; every day a few in one."""
     assert {*CASES} >= {*EVERY_DAY}
     return pytest.mark.parametrize(
         ("label", "dtype"),

@@ -204,7 +204,7 @@ def seconds(folder, name):
 @pytest.mark.full
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_ends_at_any_moment(tmp_path, name):
-    press_often(tmp_path, name, 4)
+    press_often(tmp_path, name, 2)
 
 
 def press_often(folder, name, times):

@@ -206,8 +206,8 @@ def test_odd_words_are_right_or_refused(words, place):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("part", range(20))
-def test_a_thousand_odd_command_lines_are_right_or_refused(part, tmp_path, monkeypatch):
+@pytest.mark.parametrize("part", range(6))  # of twenty that have been tried
+def test_odd_command_lines_are_right_or_refused(part, tmp_path, monkeypatch):
     found = {}
     for number, words in enumerate(odd(50, seed=100 + part)):
         folder = tmp_path / str(number) / "a" / "b" / "c"

@@ -124,7 +124,7 @@ def test_a_minimum_is_reached_by_its_value_too(name, start, above):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("name", objectives.names())
+@pytest.mark.parametrize("name", objectives.names()[::2])
 def test_whatever_is_high_above_a_known_minimum_has_not_reached_it(name):
     f = objectives.get(name)
     if not len(f.known_minima):
