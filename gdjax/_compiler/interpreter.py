@@ -9,8 +9,8 @@ from jax.core import ShapedArray
 from jax.extend import source_info_util
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 
-# Primitives that run another program and do nothing else.
 REMATS = frozenset({"checkpoint", "remat", "remat2"})
+# Primitives that run another program and do nothing else.
 CALLS = REMATS | {
     "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "jit", "pjit",
 }  # fmt: skip

@@ -204,18 +204,21 @@ def _pad(program: Program, eqn: JaxprEqn, operand: np.ndarray, fill: np.ndarray)
 
 
 def _moved(
-    program: Program, eqn: JaxprEqn, operand: np.ndarray, *others: np.ndarray, moving: int = 1
+    program: Program, eqn: JaxprEqn, *operands: np.ndarray, moving: tuple[int, ...] = (0,)
 ) -> np.ndarray:
     """Numbers that are moved by constant indices: JAX itself moves their labels.
 
-    The first ``moving`` operands hold the numbers, the others the indices.
+    The operands at the places ``moving`` hold the numbers, the others the indices.
     """
-    arrays = [operand, *others[: moving - 1]]
-    pool = np.concatenate([array.reshape(-1) for array in arrays])
-    ends = np.cumsum([array.size for array in arrays])
-    labels = np.split(np.arange(len(pool), dtype=np.int32), ends[:-1])
-    given = [label.reshape(array.shape) for label, array in zip(labels, arrays, strict=True)]
-    given += map(_known_integers, others[moving - 1 :])
+    pool = np.concatenate([operands[i].reshape(-1) for i in moving])
+    ends = np.cumsum([operands[i].size for i in moving])
+    labels = dict(
+        zip(moving, np.split(np.arange(len(pool), dtype=np.int32), ends[:-1]), strict=True)
+    )
+    given = [
+        labels[i].reshape(operand.shape) if i in labels else _known_integers(operand)
+        for i, operand in enumerate(operands)
+    ]
     params = eqn.params | {"fill_value": -1} if "fill_value" in eqn.params else eqn.params
     moved = np.asarray(eqn.primitive.bind(*given, **params))
     if moved.size and not (moved.min() >= 0 and moved.max() < len(pool)):
@@ -230,20 +233,8 @@ def _known_integers(operand: np.ndarray) -> np.ndarray:
 
 
 _rule("gather", "dynamic_slice")(_moved)
-_rule("dynamic_update_slice")(functools.partial(_moved, moving=2))
-
-
-@_rule("scatter")
-def _scatter(
-    program: Program, eqn: JaxprEqn, operand: np.ndarray, indices: np.ndarray, updates: np.ndarray
-) -> np.ndarray:
-    """Numbers that are put at constant indices: JAX itself puts their labels."""
-    pool = np.concatenate([operand.reshape(-1), updates.reshape(-1)])
-    labels = np.arange(len(pool), dtype=np.int32)
-    old, new = labels[: operand.size], labels[operand.size :]
-    given = old.reshape(operand.shape), _known_integers(indices), new.reshape(updates.shape)
-    put = np.asarray(eqn.primitive.bind(*given, **eqn.params))
-    return filled(list(pool[put.reshape(-1)]), put.shape)
+_rule("dynamic_update_slice")(functools.partial(_moved, moving=(0, 1)))
+_rule("scatter")(functools.partial(_moved, moving=(0, 2)))
 
 
 @_rule("scatter-add")

@@ -133,16 +133,15 @@ def _misfit(
         return -2 * jnp.stack([jnp.sum(misfit * slope(names)) for slope in slopes])
 
     kinks = formula.kinks(chosen)
-
-    def kink(point):
-        assert kinks is not None
-        return jnp.concatenate([jnp.ravel(each) for each in kinks(named(point, columns))])
+    kink = kinks and (
+        lambda point: jnp.concatenate([jnp.ravel(each) for each in kinks(named(point, columns))])
+    )
 
     return {
         "fn": lambda point: jnp.sum(residual(point) ** 2),
         "gradient": gradient,
         "smoothness": "kink" if kinks else "smooth",
-        "kink": kink if kinks else None,
+        "kink": kink,
         "fit": Fit(columns, response, observed, predict),
     }
 

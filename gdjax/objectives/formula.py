@@ -209,12 +209,10 @@ def _formula(expression: str, variables: Any, domain: Any, start: Any, name: str
     def gradient(point):
         return jnp.stack([_as(point, slope(named(point))) for slope in slopes])
 
-    def kink(point):
-        assert kinks is not None
-        return jnp.stack([_as(point, each) for each in kinks(named(point))])
-
     def named(point):
         return dict(zip(chosen, point, strict=True))
+
+    kink = kinks and (lambda point: jnp.stack([_as(point, k) for k in kinks(named(point))]))
 
     return Objective(
         name=name,
@@ -224,7 +222,7 @@ def _formula(expression: str, variables: Any, domain: Any, start: Any, name: str
         bounded=domain is not None,
         start=start,
         smoothness="kink" if kinks else "smooth",
-        kink=kink if kinks else None,
+        kink=kink,
         variables=chosen,
         latex=parsed.latex(),
         gradient_latex=vector([slope.latex() for slope in slopes]),
