@@ -310,15 +310,16 @@ def test_the_second_sweep_of_a_shape_compiles_nothing(tmp_path):
     for name in (object_cache.VARIABLE, "JAX_COMPILATION_CACHE_DIR"):
         environment.pop(name, None)
 
-    def compilations(*words):
+    def compilations(name, *words):
+        words = (*words, f"hydra.run.dir={tmp_path / name}", f"store={tmp_path / name}.zarr")
         done = subprocess.run(
-            [sys.executable, "-c", COMMAND, "sweep", f"hydra.run.dir={tmp_path / 'run'}", *words],
+            [sys.executable, "-c", COMMAND, "sweep", *words],
             env=environment, cwd=tmp_path, capture_output=True, text=True, check=True,
         )  # fmt: skip
         return [*map(int, done.stdout.split()[-2:])]
 
-    (llvm, xla) = compilations("steps=40", "learning_rate=0.1", f"store={tmp_path / 'a'}")
+    (llvm, xla) = compilations("a", "steps=40", "learning_rate=0.1")
     assert llvm == 1
     assert xla > 0
-    again = compilations("steps=50", "learning_rate=0.2", f"store={tmp_path / 'b'}")
+    again = compilations("b", "steps=50", "learning_rate=0.2")
     assert again == [0, 0]
