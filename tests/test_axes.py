@@ -1,6 +1,7 @@
 """Axes of any kind: each combination holds the bits of a sweep of its own."""
 
 import itertools
+import re
 
 import numpy as np
 import optax
@@ -204,3 +205,46 @@ def test_axes_that_cannot_be_are_refused_in_one_line(objective, optimizer, axes,
         gdjax.sweep(objective, optimizer, [[1.0, 2.0]], axes)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kernel", ["llvm", "xla"])
+def test_what_is_paired_with_the_starts_gives_the_bits_of_each_alone(kernel, tmp_path):
+    rng = np.random.default_rng(0)
+    points, rates = rng.uniform(-5, 5, (7, 2)), rng.uniform(0.01, 0.1, 7)
+    axes = {"momentum": [0.0, 0.5, 0.9]}
+    how = {"steps": 30, "save_at": 10, "kernel": kernel}
+    paired = {"learning_rate": rates}
+    whole = gdjax.sweep("qfsp", "heavy_ball", points, axes, paired=paired, **how)
+    store = gdjax.sweep(
+        "qfsp", "heavy_ball", points, axes, paired=paired, chunk=4, store=tmp_path / "a", **how
+    )
+    for i, (point, rate) in enumerate(zip(points, rates, strict=True)):
+        alone = gdjax.sweep("qfsp", "heavy_ball", [point], axes | {"learning_rate": [rate]}, **how)
+        for found in (whole, store):
+            one = found.isel(start=i)
+            assert one.learning_rate == pytest.approx(rate)
+            for name in ("points", "final_value", "outcome"):
+                there = alone[name].isel(start=0, learning_rate=0).values
+                if kernel == "llvm":
+                    assert one[name].values.tobytes() == there.tobytes()
+                np.testing.assert_allclose(one[name].values, there, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("paired", "told"),
+    [
+        ({"learning_rate": [0.1]}, "paired must hold one value for each of 2 starts, got 1"),
+        ({"learning_rate": [0.1, np.nan]}, "learning_rate must be finite, got nan at index 1"),
+        ({"momentum": [0.1, 0.2]}, "hyperparameters must be named once each"),
+        ({"momentun": [0.1, 0.2]}, "momentun"),
+        ({"learning_rate": [0.1, -1.0]}, "learning_rate must be"),
+        ([0.1, 0.2], "paired must be values by name"),
+    ],
+)
+def test_what_cannot_be_paired_is_refused(untyped, paired, told):
+    with pytest.raises(gdjax.ArgumentError, match=re.escape(told)):
+        gdjax.sweep("qfsp", "heavy_ball", [[1, 2], [3, 4]], {"momentum": [0.5]}, paired=paired)
+    with pytest.raises(gdjax.ArgumentError, match="cannot vary within one kernel"):
+        gdjax.sweep(
+            "qfsp", "sgd", [[1, 2], [3, 4]], {"learning_rate": [0.1]}, paired={"nesterov": [0, 1]}
+        )

@@ -83,6 +83,7 @@ def layout(
     return results.sweep_layout(
         points,
         one.axes,
+        paired=one.paired,
         dtype=one.dtype,
         chunk=asked.chunk,
         config=common,
@@ -135,7 +136,8 @@ def _config(asked: Plan, runner: Runner, in_memory: bool) -> dict[str, Any]:
     """Everything that decides the results."""
     f, starts, numbers = asked.objective, asked.starts, asked.optimizer.numbers
     axes = {name: values for axis in asked.axes for name, values in axis.items()}
-    return {
+    varied = axes.keys() | asked.paired.keys()
+    config = {
         "objective": f.name,
         "function": _function(f, asked.gradient, asked.dtype),
         "kink": _kink(f),
@@ -147,7 +149,7 @@ def _config(asked: Plan, runner: Runner, in_memory: bool) -> dict[str, Any]:
         "optimizer": repr(asked.optimizer),
         # What is written of an optimizer is rounded, and is the same for all that have one name.
         "update": _update(asked.optimizer, f.structure or f.dim, asked.dtype),
-        "numbers": {n: np.asarray(numbers[n]) for n in sorted(numbers.keys() - axes.keys())},
+        "numbers": {n: np.asarray(numbers[n]) for n in sorted(numbers.keys() - varied)},
         "starts": {
             "kind": starts.kind,
             "number": starts.number,
@@ -169,6 +171,11 @@ def _config(asked: Plan, runner: Runner, in_memory: bool) -> dict[str, Any]:
         # How many lanes the native kernel has is the machine's, and no bit depends on it.
         "tile": None if runner.kernel.name == "llvm" else runner.kernel.tile,
     }
+    if asked.paired:
+        config["paired"] = {
+            name: "" if in_memory else _digest(values) for name, values in asked.paired.items()
+        }
+    return config
 
 
 def _digest(points: np.ndarray) -> str:

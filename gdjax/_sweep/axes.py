@@ -14,6 +14,7 @@ from gdjax._util.types import PyTree
 Axis = Mapping[str, np.ndarray]  # values by name, ``(n,)`` each; several names vary together
 # Values by name, or by a tuple of names that vary together with a list of values for each.
 Axes = Mapping[str, Any] | Mapping[tuple[str, ...], Any] | Mapping[str | tuple[str, ...], Any]
+Paired = Mapping[str, Any]  # values by name, one for each start
 
 
 class Values(NamedTuple):
@@ -43,16 +44,19 @@ class Values(NamedTuple):
 GivenAxis = Mapping[str, Values]
 
 
-def parse(given: Axes) -> tuple[GivenAxis, ...]:
-    """The axes that a person gave.
+def parse(given: Axes | None, paired: Paired | None = None) -> tuple[GivenAxis, ...]:
+    """The axes that a person gave; the last one is what is paired with the starts, if anything is.
 
     Raises:
         ArgumentError: a name twice, zipped axes of unequal length, no values, or infinite ones.
     """
-    if not isinstance(given, Mapping):
-        raise refused("hyperparameters", "be values by name", given)
+    given, paired = ({} if values is None else values for values in (given, paired))
+    for argument, values in (("hyperparameters", given), ("paired", paired)):
+        if not isinstance(values, Mapping):
+            raise refused(argument, "be values by name", values)
     axes, named = [], []
-    for key, values in given.items():
+    pairs = [(tuple(paired), paired.values())] if paired else []
+    for key, values in (*given.items(), *pairs):
         if not isinstance(key, str | tuple):
             raise refused("hyperparameters", "have names, or tuples of them", key)
         names = (key,) if isinstance(key, str) else tuple(key)

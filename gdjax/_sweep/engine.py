@@ -17,7 +17,7 @@ from gdjax._descent.outcomes import StoppingRule
 from gdjax._inputs import DType, ObjectiveLike, OptimizerLike, as_count
 from gdjax._kernels.choice import KernelChoice
 from gdjax._sweep.appearance import LazyStarts, layout
-from gdjax._sweep.axes import Axes
+from gdjax._sweep.axes import Axes, Paired
 from gdjax._sweep.outer import OuterRunner, Plans, plans
 from gdjax._sweep.runner import TILE, Runner
 from gdjax._util import signals
@@ -35,6 +35,7 @@ def sweep(
     hyperparameters: Axes | None = None,
     steps: int = 100,
     *,
+    paired: Paired | None = None,
     save_at: str | int | Sequence[int] | None = None,
     stopping: StoppingRule | bool = True,
     classify_rest: bool = True,
@@ -71,6 +72,8 @@ def sweep(
             schedules, or a mapping from labels to any of these. A tuple of names with a tuple
             of equally long lists is one axis along which they vary together.
         steps: the most steps a descent takes, at least 0.
+        paired: hyperparameters that vary with the starts instead of along an axis of their own: by
+            name one number for each start, as in a random search.
         save_at: besides the summary, which points and values to keep: ``"all"``, every k-th step
             (an integer), or a list of steps.
         stopping: whether a descent at rest stops; or the rule that says when it is at rest, and
@@ -125,10 +128,14 @@ def sweep(
         ...     "learning_rate": [0.01, 0.1], "nesterov": [True, False], "momentum": [0.5]})
         >>> dict(both.outcome.sizes)
         {'start': 1, 'learning_rate': 2, 'nesterov': 2, 'momentum': 1}
+        >>> drawn = sweep(f, "heavy_ball", [[7, 7], [5, 5]], paired={"learning_rate": [0.01, 0.1]},
+        ...               hyperparameters={"momentum": momenta})
+        >>> dict(drawn.outcome.sizes), drawn.learning_rate.dims
+        ({'start': 2, 'momentum': 3}, ('start',))
     """
     return Sweep(
         plans(
-            objective, optimizer, starts, hyperparameters, steps, save_at=save_at,
+            objective, optimizer, starts, hyperparameters, steps, paired=paired, save_at=save_at,
             stopping=stopping, classify_rest=classify_rest, keep=keep, tolerance=tolerance,
             gradient=gradient, dtype=dtype, chunk=chunk,
         ),
@@ -146,6 +153,8 @@ class Sweep:
         devices: how many processors to use; by default all.
         kernel: what computes the cells.
         in_memory: whether all results are to be in memory at once, and not in a store.
+        alike: how many cells kernels are made for, where sweeps of different sizes are to give a
+            cell the same bits; by default as many as there are.
 
     Raises:
         ArgumentError: more memory than there is, or a number of devices below 1.
@@ -163,6 +172,7 @@ class Sweep:
         devices: int | None = None,
         kernel: KernelChoice = "auto",
         in_memory: bool = True,
+        alike: int | None = None,
     ):
         if devices is not None:
             as_count("devices", devices, 1)
@@ -171,7 +181,7 @@ class Sweep:
         if in_memory:  # the results hold all of them: they are made once, for both
             starts = starts[:]
             self.plans = asked.at(starts)
-        self._runner = OuterRunner(self.plans, devices, kernel)
+        self._runner = OuterRunner(self.plans, devices, kernel, alike)
         self.runners: list[Runner] = self._runner.runners
         self.layout: results.Layout = layout(asked, starts, self.runners, in_memory)
         decides = [self.layout.attrs["config"], self.layout.dims, self.layout.chunk]

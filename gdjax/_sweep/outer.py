@@ -9,7 +9,7 @@ import numpy as np
 from gdjax import optimizers
 from gdjax._inputs import ObjectiveLike, OptimizerLike, as_optimizer, objective_at
 from gdjax._kernels.choice import KernelChoice
-from gdjax._sweep.axes import Axes, Axis, GivenAxis, parse
+from gdjax._sweep.axes import Axes, Axis, GivenAxis, Paired, parse
 from gdjax._sweep.plan import Plan, chunk_of, counts, made_with, plan, traced
 from gdjax._sweep.runner import Buffers, Runner
 from gdjax._util.errors import ArgumentError
@@ -74,6 +74,7 @@ def plans(
     hyperparameters: Axes | None = None,
     steps: int = 100,
     *,
+    paired: Paired | None = None,
     chunk: int | None = None,
     **settings: Any,
 ) -> Plans:
@@ -85,6 +86,8 @@ def plans(
         starts: as ``gdjax.sweep`` takes them; drawn ones in the domain of each objective.
         hyperparameters: values of any kind by name.
         steps: the most steps a descent takes.
+        paired: hyperparameters that vary with the starts: numbers that every optimizer computes
+            with, by name.
         chunk: cells in a chunk.
         **settings: what else ``plan`` takes.
 
@@ -92,17 +95,20 @@ def plans(
         ArgumentError: as ``gdjax.sweep`` does.
     """
     works, methods = _objectives(objective, starts), _optimizers(optimizer)
-    axes = {
-        "_and_".join(axis): axis
-        for axis in parse({} if hyperparameters is None else hyperparameters)
-    }
-    inside = _inside(axes, [*methods.values()])
+    given = parse(hyperparameters, paired)
+    pairs = {"start": given[-1]} if paired else {}
+    axes = {"_and_".join(axis): axis for axis in given[: len(given) - len(pairs)]}
+    inside = _inside(axes | pairs, [*methods.values()])
     outside = [axis for dim, axis in axes.items() if dim not in inside]
-    columns = {tuple(axis): tuple(x.numbers for x in axis.values()) for axis in inside.values()}
+    columns = {
+        tuple(axis): tuple(x.numbers for x in axis.values())
+        for dim, axis in inside.items()
+        if dim not in pairs
+    }
     made = tuple(
         plan(
             work, _made(method, chosen, inside) if outside else method, starts, columns, steps,
-            chunk=chunk, **settings,
+            paired=paired, chunk=chunk, **settings,
         )
         for work in works.values()
         for method in methods.values()
@@ -127,14 +133,17 @@ class OuterRunner:
         asked: the plans.
         devices: how many processors to use; by default all that there are.
         choice: which kernel.
+        alike: how many cells it is made for; by default those of each plan.
 
     Attributes:
         runners: one a plan.
     """
 
-    def __init__(self, asked: Plans, devices: int | None, choice: KernelChoice):
+    def __init__(
+        self, asked: Plans, devices: int | None, choice: KernelChoice, alike: int | None = None
+    ):
         self.plans = asked
-        self.runners: list[Runner] = [Runner(one, devices, choice) for one in asked.plans]
+        self.runners: list[Runner] = [Runner(one, devices, choice, alike) for one in asked.plans]
 
     def buffers(self, count: int) -> Buffers:
         """Memory for the results of so many cells."""

@@ -21,7 +21,7 @@ from gdjax._inputs import (
     is_count,
     objective_at,
 )
-from gdjax._sweep.axes import Axes, Axis, parse
+from gdjax._sweep.axes import Axes, Axis, GivenAxis, Paired, parse
 from gdjax._util.arguments import POSITIVE, flag, number, refused
 from gdjax._util.errors import ArgumentError, check_known, unknown
 from gdjax._util.memory import check_fits
@@ -42,6 +42,7 @@ class Plan(NamedTuple):
         optimizer: with the hyperparameters that do not vary.
         starts: where the descents begin.
         axes: of the hyperparameters that vary.
+        paired: hyperparameters that vary with the starts, by name, a value for each start.
         steps: the most steps a cell takes.
         save_at: the steps whose points and values are kept; empty for the summary alone.
         gradient: which gradient is followed.
@@ -58,6 +59,7 @@ class Plan(NamedTuple):
     optimizer: optimizers.Optimizer
     starts: Starts
     axes: tuple[Axis, ...]
+    paired: Axis
     steps: int
     save_at: tuple[int, ...]
     gradient: GradientSide
@@ -115,6 +117,7 @@ def plan(
     hyperparameters: Axes | None = None,
     steps: int = 100,
     *,
+    paired: Paired | None = None,
     save_at: str | int | Sequence[int] | None = None,
     stopping: StoppingRule | bool = True,
     classify_rest: bool = True,
@@ -137,8 +140,13 @@ def plan(
     objective.value_and_gradient(gradient)
     rule = as_stopping(stopping)
     chosen = as_starts(starts, objective)
-    axes, made = _hyperparameters(optimizer, {} if hyperparameters is None else hyperparameters)
-    cells = chosen.count(objective.dim) * math.prod(map(axis_length, axes))
+    axes, pairs, made = _hyperparameters(optimizer, parse(hyperparameters, paired), bool(paired))
+    count = chosen.count(objective.dim)
+    if pairs and axis_length(pairs) != count:
+        raise ArgumentError(
+            f"paired must hold one value for each of {count:,} starts, got {axis_length(pairs):,}"
+        )
+    cells = count * math.prod(map(axis_length, axes))
     if cells > MOST_CELLS:
         raise ArgumentError(f"a sweep can have up to {MOST_CELLS:,} descents, got more")
     saved = _saved(save_at, steps, objective.dim)
@@ -151,6 +159,7 @@ def plan(
         optimizer=made,
         starts=chosen,
         axes=axes,
+        paired=pairs,
         steps=steps,
         save_at=saved,
         gradient=gradient,
@@ -210,12 +219,11 @@ def _saved(save_at: str | int | Sequence[int] | None, steps: int, dim: int) -> t
 
 
 def _hyperparameters(
-    optimizer: OptimizerLike, given: Axes
-) -> tuple[tuple[Axis, ...], optimizers.Optimizer]:
-    """The axes, and the optimizer made with the first value of each."""
-    axes = parse(given)
+    optimizer: OptimizerLike, axes: tuple[GivenAxis, ...], paired: bool
+) -> tuple[tuple[Axis, ...], Axis, optimizers.Optimizer]:
+    """The axes, what is paired with the starts, and the optimizer with the first value of each."""
     if not axes:
-        return (), optimizers.as_optimizer(optimizer).with_arrays_for_seeds()
+        return (), {}, optimizers.as_optimizer(optimizer).with_arrays_for_seeds()
     columns = {name: column.numbers for axis in axes for name, column in axis.items()}
     first = {n: column.values[0] for axis in axes for n, column in axis.items()}
     first |= {name: float(x[0]) for name, x in columns.items() if x is not None}
@@ -229,8 +237,9 @@ def _hyperparameters(
             )
         for value in sorted({float(values.min()), float(values.max())} - {first[name]}):
             made_with(optimizer, first | {name: value})  # rules are on the range
-    inside = ({n: x.numbers for n, x in axis.items() if x.numbers is not None} for axis in axes)
-    return tuple(inside), made.with_arrays_for_seeds()
+    inside = [{n: x.numbers for n, x in axis.items() if x.numbers is not None} for axis in axes]
+    pairs = inside.pop() if paired else {}
+    return tuple(inside), pairs, made.with_arrays_for_seeds()
 
 
 def made_with(

@@ -42,6 +42,8 @@ class Runner:
         plan: what to compute.
         devices: how many processors to use; by default all that there are.
         choice: which kernel: ``auto`` takes the first that can, any other name that one alone.
+        alike: how many cells the kernel is made for; by default those of the plan. Plans of
+            whatever size give a cell the same bits if this is the same.
 
     Attributes:
         case: what decides the kernel.
@@ -50,7 +52,13 @@ class Runner:
         reason: why the faster ones cannot; empty if there are none.
     """
 
-    def __init__(self, plan: Plan, devices: int | None = None, choice: KernelChoice = "auto"):
+    def __init__(
+        self,
+        plan: Plan,
+        devices: int | None = None,
+        choice: KernelChoice = "auto",
+        alike: int | None = None,
+    ):
         if choice not in get_args(KernelChoice):
             raise unknown("kernel", choice, get_args(KernelChoice))
         self.plan, dtype = plan, np.dtype(plan.dtype)
@@ -62,7 +70,7 @@ class Runner:
             kinds = tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in self._data)
             with default_dtype(plan.dtype):
                 self.case = Case(setting, kinds, start, asked, bool(plan.save_at))
-                self.kernel, self.reason = compiled(self.case, choice, plan.cells)
+                self.kernel, self.reason = compiled(self.case, choice, alike or plan.cells)
         except Exception as error:
             cannot_descend(plan.objective, plan.optimizer, error)
         one = jax.default_backend() != "cpu"  # an accelerator takes one call at a time
@@ -72,10 +80,12 @@ class Runner:
             for name, values in axis.items():
                 columns[name] = Column(values.astype(plan.dtype), self._every)
             self._every *= axis_length(axis)
+        for name, values in plan.paired.items():
+            columns[name] = Column(values.astype(plan.dtype), self._every)
         names = [name for name, x in plan.optimizer.numbers.items() if np.ndim(x) == 0]
         for name, value in zip(names, numbers, strict=True):
             columns.setdefault(name, Column(np.asarray([value], plan.dtype), 1))
-        self._numbers = [columns[name] for name in names]
+        self._numbers = {name: columns[name] for name in names}
 
     def buffers(self, count: int) -> Buffers:
         """Memory for the results of so many cells."""
@@ -132,7 +142,10 @@ class Runner:
         at = first if buffers else 0
         begin, end = first // self._every, -(-last // self._every)
         starts = np.asarray(plan.starts.take(plan.objective, begin, end), plan.dtype)
-        columns = [Column(starts[:, i], self._every) for i in range(dim)] + self._numbers
+        columns = [Column(starts[:, i], self._every) for i in range(dim)]
+        for name, column in self._numbers.items():
+            here = slice(begin, end) if name in plan.paired else slice(None)
+            columns.append(column._replace(array=column.array[here]))
         offset = first - begin * self._every
         size = self._block(count)
 

@@ -246,6 +246,7 @@ def sweep_layout(
     starts: Values,
     axes: Sequence[SweepAxis] = (),
     *,
+    paired: SweepAxis | None = None,
     dtype: str,
     chunk: int,
     config: Mapping[str, Any],
@@ -265,6 +266,7 @@ def sweep_layout(
             ``Coordinate`` for ones that are made as needed.
         axes: one mapping an axis, from the names of its hyperparameters to their values; one
             that names several is zipped.
+        paired: hyperparameters that vary with the starts, a value for each.
         dtype: ``float32`` or ``float64``.
         chunk: cells a chunk.
         config: everything that decides the results, the starts and hyperparameters included.
@@ -303,12 +305,12 @@ def sweep_layout(
         "component": Coordinate(("component",), names, "component"),
     }
     variables = standard_variables(dtype, dim, 0 if record is None else len(record), keep)
-    for axis in (*outer, None, *axes):
-        if axis is None:
-            dims["start"] = count
-            continue
-        name = "_and_".join(axis)
-        dims[name] = len(next(iter(axis.values())))
+    for name, axis in (
+        *(("_and_".join(axis), axis) for axis in outer),
+        ("start", paired or {}),
+        *(("_and_".join(axis), axis) for axis in axes),
+    ):
+        dims[name] = count if name == "start" else len(next(iter(axis.values())))
         for parameter, values in axis.items():
             if parameter in {*variables, *coordinates, *RESERVED}:
                 raise ArgumentError(
