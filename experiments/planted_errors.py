@@ -234,7 +234,8 @@ def try_rule(objective: Objective, number: int, seed: int = 0) -> Trial:
         with_rule(objective, kind, lambda g: g.at[j].multiply(1 + error)), *at, seed=seed
     )
     gradient: Any = objective.gradient
-    changes = bool(gradient(at, *objective.args)[j])  # of a flat function it does not
+    with jax.enable_x64(True):
+        changes = bool(gradient(at, *objective.args)[j])  # of a flat function it does not
     caught = not wrong.ok and wrong.argument == f"point[{j}]"
     what = f"{objective.name}: a {kind}, component {j} times {1 + error:g}"
     details = right.certificate.details if right.certificate else None
