@@ -45,8 +45,9 @@ def test_the_command_from_another_folder_leaves_pictures_numbers_and_config(tmp_
 
 def test_multirun_gives_one_result_for_each_combination(gdjax, tmp_path):
     code, _, _ = gdjax(
-        "run", "-m", "objective=qfsp,ackley", "optimizer.momentum=0.5,0.9", "steps=2", "plot.dpi=10"
-    )
+        "run", "-m", "objective=qfsp,ackley", "optimizer.momentum=0.5,0.9", "steps=2",
+        "plot.dpi=10", "folders=each",
+    )  # fmt: skip
     assert code == 0
     found = [json.loads(p.read_text()) for p in tmp_path.glob("multirun/run/*/*/summary.json")]
     labels = sorted((s["objective"], *s["results"]) for s in found)
@@ -556,7 +557,7 @@ def test_no_choice_holds_a_tuple_whose_items_could_not_be_changed():
 def test_a_formula_needs_no_quotes_of_hydras(gdjax, tmp_path):
     code, _, err = gdjax(
         "run", "-m", "objective=formula", "objective.expression=x**2 + max(x, y)", "steps=1,2",
-        "plot.dpi=30",
+        "plot.dpi=30", "folders=each",
     )  # fmt: skip
     assert (code, err) == (0, "")
     found = [json.loads(p.read_text()) for p in tmp_path.glob("multirun/run/*/*/summary.json")]

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import gdjax
+from gdjax.certificates import host
 from gdjax.certificates.host import differences, noise
 
 A = np.random.default_rng(1).normal(size=(3, 3))
@@ -69,6 +70,12 @@ def test_it_is_told_that_autodiff_does_not_apply_and_that_values_change():
     assert "gives other values when it is called again" in report.warnings[1]
     assert report.behaviour == {}
     assert "what the differences resolve here" in str(report)
+
+
+def test_a_slow_simulator_is_looked_at_until_its_time_is_up(monkeypatch):
+    monkeypatch.setattr(host, "BUDGET", 0.0)
+    report = gdjax.check_gradient(simulator, gradient, 5, domain=SQUARE)
+    assert "after 0 seconds 1 of " in " ".join(report.warnings)
 
 
 def test_a_loss_over_data_is_handed_them_on_the_host_and_in_jax():

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 from gdjax import ArgumentError
 from gdjax._util.locks import locked
 from gdjax.cli import collect, run, spelling
+from gdjax.cli.jobs import rows_of
 
 QUICK = "steps=2", "plot=none"
 OWN = """
@@ -59,8 +60,9 @@ def crash(monkeypatch):
 def jobs(folder):
     """What the jobs of the one multirun came to."""
     (sweep,) = folder.glob("multirun/*/*")
-    return [json.loads((sweep / str(n) / "job.json").read_text())
-            for n in range(len([*sweep.glob("*/job.json")]))]  # fmt: skip
+    alone = [json.loads((sweep / str(n) / "job.json").read_text())
+             for n in range(len([*sweep.glob("*/job.json")]))]  # fmt: skip
+    return alone or rows_of(sweep / "jobs.jsonl")
 
 
 @pytest.mark.filterwarnings("ignore:[\\s\\S]*execution_whitelist")  # Hydra 1.4, of callbacks
@@ -201,7 +203,7 @@ def test_multiruns_over_formulas_functions_and_ones_own_files(gdjax, tmp_path, u
     assert len(jobs(tmp_path)) == 2
     code, _, err = gdjax(
         "run", "steps=2", "-m", "fn=own.py:f,own.py:g", "plot=none", "start=[1,2]",
-        "hydra.sweep.dir=functions",
+        "hydra.sweep.dir=functions", "folders=each",
     )  # fmt: skip
     assert (code, err) == (0, "")
     summaries = [json.loads(p.read_text()) for p in tmp_path.glob("functions/*/summary.json")]
@@ -262,7 +264,9 @@ def test_what_is_saved_composes_to_the_same_config_and_takes_changes(name, gdjax
     saved = OmegaConf.load("first/config.yaml")
     del saved["defaults"]
     resolved = OmegaConf.to_container(saved, resolve=True)
-    assert yaml.safe_load(out) == {"overwrite": False} | json.loads(json.dumps(resolved))
+    assert yaml.safe_load(out) == {"overwrite": False, "folders": "one"} | json.loads(
+        json.dumps(resolved)
+    )
     code, _, err = gdjax("rerun", "first", *other, "hydra.run.dir=second")
     assert (code, err) == (0, "")
     assert (Path("second") / "config.yaml").read_text() != Path("first/config.yaml").read_text()

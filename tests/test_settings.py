@@ -155,7 +155,7 @@ def library(told, objects):
 
     fakes = [
         fake(run, "descend", asks(run.descend, one)),
-        fake(run, "rates", lambda *_: NO_RATES),
+        fake(descents, "rates", lambda *_: NO_RATES),
         fake(comparison, "compare", asks(comparison.compare, compared)),
         fake(plotting, "comparison", drawn),
         fake(plotting, "fit", lambda *_: Figure()),
@@ -647,7 +647,7 @@ def test_every_key_of_a_config_has_a_row(task):
     rows |= {f"optimizers.{x}.momentum" for x in "ac"} | {
         f"optimizers.{x}.{key}" for x in "ab" for key in ("nesterov", "accumulator_dtype")
     }
-    rows |= {"overwrite", "objective_value"}  # nothing is asked of the library
+    rows |= {"overwrite", "folders", "objective_value"}  # nothing is asked of the library
     for words in choices(task):
         assert set(keys(composed(task, *words))) <= rows, words
 

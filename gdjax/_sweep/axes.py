@@ -50,7 +50,8 @@ def parse(given: Axes | None, paired: Paired | None = None) -> tuple[GivenAxis, 
     Raises:
         ArgumentError: a name twice, zipped axes of unequal length, no values, or infinite ones.
     """
-    given, paired = ({} if values is None else values for values in (given, paired))
+    given = {} if given is None else given
+    paired = {} if paired is None else paired
     for argument, values in (("hyperparameters", given), ("paired", paired)):
         if not isinstance(values, Mapping):
             raise refused(argument, "be values by name", values)

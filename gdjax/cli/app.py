@@ -1,12 +1,15 @@
 """The ``gdjax`` command: each a Hydra app, its errors in one line."""
 
 import contextlib
+import datetime
+import hashlib
 import logging
 import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import hydra
 import jax
@@ -18,10 +21,10 @@ from gdjax._util import signals
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.files import cache_folder
 from gdjax._util.locks import locked
-from gdjax.cli import collect, completion, jobs, rerun, settings
+from gdjax.cli import collect, completion, jobs, launcher, rerun, settings
 from gdjax.cli.choices import check_choices, check_options, store_choices
 from gdjax.cli.commands import COMMANDS, LISTS, find
-from gdjax.cli.hydra_versions import BASE, composed_once
+from gdjax.cli.hydra_versions import BASE, composed_once, register_resolver
 from gdjax.cli.output_folder import OutputFolder, remove_unused
 from gdjax.cli.refusals import REFUSED, not_composed, refuse, told
 from gdjax.cli.spelling import spelled_out
@@ -46,7 +49,12 @@ def main() -> None:
         check_options(words)
         check_choices(choices, words)
         over: list[jobs.Job] = []
-        with jobs.each_alone(over), signals.before_end(_remove_folder_of_hydra):
+        with (
+            launcher.chosen(),
+            jobs.each_alone(over),
+            signals.before_end(_remove_folder_of_hydra),
+        ):
+            _configure_jax()
             try:
                 _called(command, rerun.from_saved(command, words, _config_folder()), tracebacks)
             except Exception:
@@ -68,6 +76,8 @@ def _called(command: str, words: list[str], tracebacks: bool = False) -> None:
     """Hydra, with the words of a call."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors arrive here, to be told in one line
     sys.argv = ["gdjax", *words]
+    content = _content(words)
+    register_resolver("content", lambda: content)
     app = hydra.main(config_path=str(_config_folder()), config_name=command, **BASE)
     job, running = _job(command, tracebacks)
     with composed_once(words):
@@ -79,6 +89,19 @@ def _called(command: str, words: list[str], tracebacks: bool = False) -> None:
             if running or tracebacks:
                 raise
             raise not_composed(error) from error
+
+
+def _content(words: list[str]) -> str:
+    """A name for what a multirun is asked for, so that the same call goes on with it.
+
+    What other sweepers than gdjax's try is not said by the words, and may differ every time.
+    """
+    if any(word.startswith("hydra/sweeper=") for word in words):
+        return f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
+    asked = sorted(
+        word for word in words if not word.startswith(("-m", "--multirun", "overwrite="))
+    )
+    return hashlib.sha256(repr(asked).encode()).hexdigest()[:10]
 
 
 def _job(command: str, tracebacks: bool) -> tuple[Callable[[DictConfig], float | None], list[Path]]:
@@ -121,12 +144,16 @@ def _done(command: str, config: DictConfig, folder: Path) -> jobs.Done | None:
     """What a command comes to, which leaves its config beside the results; None if it only told."""
     began = time.perf_counter()
     asked = settings.read(command, OmegaConf.to_container(config, resolve=True))
-    output = OutputFolder(folder, config.get("plot"), rerun.text(command, config, folder))
+    output = OutputFolder(folder, config.get("plot"), _text(command, config, folder))
     done = find(command)(asked, output)
     if done is not None:  # it has not only told what it would do
         output.config()
-        jobs.save(done, time.perf_counter() - began, output)
+        jobs.save(jobs.row(done, time.perf_counter() - began), output)
     return done
+
+
+def _text(command: str, config: DictConfig, folder: Path) -> str:
+    return rerun.text(command, config, folder, HydraConfig.get().runtime.choices)
 
 
 def _done_or_told(command: str, config: DictConfig, folder: Path) -> jobs.Done | None:
@@ -137,6 +164,10 @@ def _done_or_told(command: str, config: DictConfig, folder: Path) -> jobs.Done |
     """
     began = time.perf_counter()
     try:
+        settings: Any = OmegaConf.to_container(config, resolve=True)
+        if not config.get("overwrite") and (found := jobs.finished(folder, settings)):
+            log.info("%s is done already", folder)
+            return found
         done = _done(command, config, folder)
     except (Exception, SystemExit) as error:
         if isinstance(error, SystemExit):
@@ -145,9 +176,9 @@ def _done_or_told(command: str, config: DictConfig, folder: Path) -> jobs.Done |
         log.error("%s", remark)
         done = jobs.Done(None, code, remark)
         with contextlib.suppress(Exception):  # a full disk, say: it is in the log
-            output = OutputFolder(folder, config=rerun.text(command, config, folder))
+            output = OutputFolder(folder, config=_text(command, config, folder))
             output.config()
-            jobs.save(done, time.perf_counter() - began, output)
+            jobs.save(jobs.row(done, time.perf_counter() - began), output)
     if done and done.code:
         raise jobs.JobFailed(done.remark, done.code)
     return done

@@ -34,6 +34,12 @@ VALUED: dict[tuple[str, ...], dict[str, Any]] = {
 
 FILES = ("experiment", "sweep", "pair", "plot", "tuned")  # groups whose choices are files
 
+# What runs the jobs of a multirun, unless another choice of Hydra's groups is made.
+LAUNCHING: dict[str, dict[str, Any]] = {
+    "launcher": {"_target_": "gdjax.cli.launcher.BatchLauncher"},
+    "sweeper": {"_target_": "gdjax.cli.launcher.Sweeper", "max_batch_size": None, "params": None},
+}
+
 Choices = dict[str, dict[str, dict[str, Any]]]  # group → name → settings
 
 
@@ -67,6 +73,8 @@ def store_choices(command: str) -> Choices:
     if command in ("check", "certify"):
         choices["objective"]["all"] = {"name": "all"}
     ConfigStore.instance().repo = _Shared(ConfigStore.instance().repo)
+    for group, node in LAUNCHING.items():
+        ConfigStore.instance().store("gdjax", node, group=f"hydra/{group}", **REPLACE)
     for group, nodes in choices.items():
         for name, node in nodes.items():
             ConfigStore.instance().store(name, node, group=group, **REPLACE)

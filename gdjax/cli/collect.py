@@ -5,6 +5,8 @@ import importlib.util
 import json
 import math
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,32 +47,44 @@ def collected(folder: Path) -> str:
     ranked = [row for row in fine if not math.isnan(row["value"])]
     if ranked:
         lines.append(f"best: {'; '.join(map(_named, ranked[:BEST]))}")
-        lines.append(f"one alone: gdjax rerun {folder / ranked[0]['folder']}")
+        lines.append(f"one alone: {ranked[0]['command']}")
     return "\n".join([*lines, str(file)]) + "\n"
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:
     """A row for each job: what it has that not all of them have, and what it came to."""
-    files = sorted(folder.rglob(jobs.NAME), key=lambda file: _natural(str(file)))
-    told = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    found = sorted(_found(folder), key=lambda pair: _natural(pair[0]))
+    told = [one for _, one in found]
     common = set.intersection(*(set(one["overrides"]) for one in told)) if told[1:] else set()
     rows = []
-    for file, one in zip(files, told, strict=True):
+    for place, one in found:
         words = (word.partition("=") for word in one["overrides"] if word not in common)
         row: dict[str, Any] = {key: value for key, _, value in words}
         row["value"] = math.nan if one["value"] is None else float(one["value"])
-        row["outcome"] = one["failed"] or _outcome(file.with_name("summary.json"))
+        row["outcome"] = one["failed"] or one["outcome"]
         row |= {key: one[key] for key in ("seconds", "higher")}
-        rows.append(
-            row | {"failed": one["code"] != 0, "folder": str(file.parent.relative_to(folder))}
-        )
+        again = ["gdjax", "rerun", str(folder / place)]
+        if "command" in one:  # of a batch, whose jobs have no folder each
+            again = ["gdjax", one["command"], *one["overrides"]]
+        row |= {"failed": one["code"] != 0, "folder": place, "command": shlex.join(again)}
+        rows.append(row)
     return rows
 
 
-def _outcome(summary: Path) -> str:
+def _found(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where each job has its place, and what it came to: of a batch the folder and its number."""
+    for file in folder.rglob(jobs.NAME):
+        one = json.loads(file.read_text(encoding="utf-8"))
+        yield str(file.parent.relative_to(folder)), {"outcome": _outcome(file), **one}
+    for file in folder.rglob(jobs.TABLE):
+        for one in jobs.rows_of(file):
+            yield f"{file.parent.relative_to(folder)}#{one['number']}".removeprefix("."), one
+
+
+def _outcome(job: Path) -> str:
     """What became of the descents of a job, where it has few."""
     try:
-        results = json.loads(summary.read_text(encoding="utf-8"))["results"]
+        results = json.loads(job.with_name("summary.json").read_text(encoding="utf-8"))["results"]
         return ", ".join(result["outcome"] for result in results.values())
     except (OSError, ValueError, LookupError):
         return ""
@@ -88,7 +102,7 @@ def _rank(row: dict[str, Any]) -> float:
 
 
 def _settings(row: dict[str, Any]) -> dict[str, str]:
-    own = ("value", "outcome", "seconds", "higher", "failed", "folder")
+    own = ("value", "outcome", "seconds", "higher", "failed", "folder", "command")
     return {key: value for key, value in row.items() if key not in own}
 
 

@@ -28,7 +28,7 @@ def compare(asked: Compare, folder: OutputFolder) -> Done:
         from gdjax.cli.rank import tune_and_score  # what only a ranking needs takes long to import
 
         return tune_and_score([objective], [*optimizers.values()], asked.tuned, asked, folder)
-    axes = descents.picked_axes(objective, asked.plot)
+    descents.check_axes(objective, asked.plot)
     descent = picked(asked, *descents.ASKED)
     found = comparison.compare(objective, optimizers, **descent)
     summary = descents.describe(objective, found.paths, found.rates, descent)
@@ -48,20 +48,15 @@ def compare(asked: Compare, folder: OutputFolder) -> Done:
             {"a": r.a, "b": r.b, "verdict": r.verdict, "trials": [t._asdict() for t in r.trials]}
             for r in reports
         ]
-    descents.leave(objective, found.paths, summary, folder, axes, reports)
+    descents.leave(objective, found.paths, summary, folder, asked.plot.axes, reports)
     return Done(min(result["compared_by"] for result in summary["results"].values()))
 
 
 def _optimizers(asked: Compare) -> dict[str, Optimizer]:
-    """The optimizers by what they are; of two that are the same, the second with its key."""
     if not asked.optimizers:
         raise ArgumentError("optimizers must be one or more, got none")
-    chosen: dict[str, Optimizer] = {}
-    for key, node in asked.optimizers.items():
-        optimizer = make_optimizer(node, asked)
-        label = repr(optimizer)
-        chosen[f"{label} [{key}]" if label in chosen else label] = optimizer
-    return chosen
+    made = {key: make_optimizer(node, asked) for key, node in asked.optimizers.items()}
+    return {label: made[key] for key, label in descents.labels(made).items()}
 
 
 def _distance(paths: Mapping[str, Trajectory], pair: tuple[str, str]) -> dict[str, Any]:

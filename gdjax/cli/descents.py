@@ -10,10 +10,13 @@ from gdjax import plotting
 from gdjax._descent.outcomes import Outcome
 from gdjax._descent.trajectory import Trajectory
 from gdjax._util.display import aligned
+from gdjax.cli.config import picked
+from gdjax.cli.jobs import Done
 from gdjax.cli.output_folder import OutputFolder
-from gdjax.cli.settings import PathPlot
-from gdjax.comparison.comparison import Rates, rate_text
+from gdjax.cli.settings import Compare, PathPlot, Run
+from gdjax.comparison.comparison import Rates, rate_text, rates
 from gdjax.objectives import Objective
+from gdjax.optimizers import Optimizer
 from gdjax.plotting import landscape
 
 log: logging.Logger = logging.getLogger(__name__)
@@ -21,16 +24,44 @@ log: logging.Logger = logging.getLogger(__name__)
 ASKED = ("start", "steps", "gradient", "dtype")  # what a config says of a descent
 
 
-def picked_axes(objective: Objective, plot: PathPlot) -> list[int | str] | None:
-    """The two components to draw; what is wrong with the choice is said before anything runs."""
+def check_axes(objective: Objective, plot: PathPlot) -> None:
+    """Say what is wrong with the two components to draw before anything runs."""
     landscape.pick(objective, plot.axes)
-    return plot.axes
+
+
+def labels(optimizers: Mapping[str, Optimizer]) -> dict[str, str]:
+    """What each is called: as it is written, and of two that are the same the second with its key.
+
+    Example:
+        >>> import gdjax
+        >>> labels({"a": gdjax.heavy_ball(0.1), "b": gdjax.heavy_ball(0.1)})["b"]
+        'heavy_ball(learning_rate=0.1, momentum=0.9) [b]'
+    """
+    found: dict[str, str] = {}
+    for key, optimizer in optimizers.items():
+        label = repr(optimizer)
+        found[key] = f"{label} [{key}]" if label in found.values() else label
+    return found
+
+
+def finish(
+    objective: Objective,
+    optimizers: Mapping[str, Optimizer],
+    paths: Mapping[str, Trajectory],
+    asked: Run | Compare,
+    folder: OutputFolder,
+) -> Done:
+    """Describe paths and leave them; what they come to is the least of their values."""
+    measured = {label: rates(objective, optimizers[label], path) for label, path in paths.items()}
+    summary = describe(objective, paths, measured, picked(asked, *ASKED))
+    leave(objective, paths, summary, folder, asked.plot.axes)
+    return Done(min(result["compared_by"] for result in summary["results"].values()))
 
 
 def describe(
     objective: Objective,
     paths: Mapping[str, Trajectory],
-    rates: Mapping[str, Rates],
+    measured: Mapping[str, Rates],
     asked: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Descents in numbers and words, as ``summary.json`` has them.
@@ -38,7 +69,7 @@ def describe(
     Args:
         objective: what was descended.
         paths: trajectories by label.
-        rates: theirs, by label.
+        measured: their rates, by label.
         asked: the config's settings ``ASKED``.
     """
     first = next(iter(paths.values()))
@@ -52,12 +83,12 @@ def describe(
         "gradient": asked["gradient"],
         "dtype": str(first.points.dtype),
         "results": {
-            label: _described(objective, path, rates[label]) for label, path in paths.items()
+            label: _described(objective, path, measured[label]) for label, path in paths.items()
         },
     }
 
 
-def _described(objective: Objective, path: Trajectory, rates: Rates) -> dict[str, Any]:
+def _described(objective: Objective, path: Trajectory, measured: Rates) -> dict[str, Any]:
     """One path as plain numbers; a path that was lost is described at its last finite point."""
     last = max(path.finite - 1, 0)
     minimum = int(path.minimum)
@@ -77,8 +108,8 @@ def _described(objective: Objective, path: Trajectory, rates: Rates) -> dict[str
         "remark": path.remark,
         "final_point": np.asarray(path.points, dtype=float)[last].tolist(),
         "finite_steps": last,
-        "rate_predicted": rates.predicted,
-        "rate_measured": rates.measured,
+        "rate_predicted": measured.predicted,
+        "rate_measured": measured.measured,
     }
 
 

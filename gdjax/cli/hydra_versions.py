@@ -6,7 +6,16 @@ from typing import Any
 
 import hydra
 from hydra._internal.hydra import Hydra
+from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf
+
+Plugins.instance()  # it runs the modules of Hydra's own plug-ins once more, with classes anew
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher  # noqa: E402
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # noqa: E402
+
+__all__ = [
+    "BASE", "REPLACE", "BasicLauncher", "BasicSweeper", "composed_once", "register_resolver",
+]  # fmt: skip
 
 _OLD = hydra.__version__.startswith("1.3.")
 

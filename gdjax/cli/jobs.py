@@ -6,7 +6,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
 
+from gdjax._util.errors import ArgumentError
+from gdjax._util.files import whole
+from gdjax._util.version import versions
 from gdjax.cli.output_folder import OutputFolder
 
 
@@ -34,27 +37,119 @@ class Done(NamedTuple):
 
 
 NAME = "job.json"
+TABLE = "jobs.jsonl"
+FILES, FILES_OF_OBJECTIVES = ("rule", "args", "pullback"), ("fn", "gradient", "data")
 
 
-def save(done: Done, seconds: float, folder: OutputFolder) -> None:
-    """Leave what a job came to beside its results, if any."""
-    value = done.value if done.value is None or math.isfinite(done.value) else str(done.value)
-    told = {
-        "value": value,
+def row(done: Done, seconds: float) -> dict[str, Any]:
+    """What the job that runs came to."""
+    return {
+        "value": done.value,
         "higher": done.higher,
         "failed": done.remark,
         "code": done.code,
         "seconds": round(seconds, 4),
-        "overrides": _words(HydraConfig.get().overrides.task),
+        "overrides": plain(HydraConfig.get().overrides.task),
+        "versions": versions(),
     }
+
+
+def save(row: Mapping[str, Any], folder: OutputFolder) -> None:
+    """Leave what a job came to beside its results, if any."""
     with folder.file(NAME) as file:
-        file.write_text(json.dumps(told) + "\n", encoding="utf-8")
+        file.write_text(_json(row) + "\n", encoding="utf-8")
 
 
-def _words(overrides: Sequence[str]) -> list[str]:
+def _json(row: Mapping[str, Any]) -> str:
+    value = row["value"]
+    known = value is None or math.isfinite(value)
+    return json.dumps({**row, "value": value if known else str(value)})
+
+
+class Table:
+    """The jobs that share one folder: a file with a row for each.
+
+    Args:
+        folder: theirs.
+
+    Raises:
+        ArgumentError: there is such a file, and it cannot be read.
+    """
+
+    def __init__(self, folder: Path):
+        self.file = folder / TABLE
+        self.rows: dict[int, dict[str, Any]] = {row["number"]: row for row in rows_of(self.file)}
+
+    def check_free(self, config: str, jobs: Iterable[tuple[int, Sequence[str], Any]]) -> None:
+        """Refuse to replace rows of other jobs.
+
+        Args:
+            config: a digest of what the jobs share.
+            jobs: the number and the words of each come first.
+
+        Raises:
+            ArgumentError: it says what differs.
+        """
+        for number, words, *_ in jobs:
+            there = self.rows.get(number)
+            if there and (there["overrides"], there["config"]) != (plain(words), config):
+                is_there, here = " ".join(there["overrides"]), " ".join(plain(words))
+                differs = f"is {is_there} there and {here} here" if is_there != here else (
+                    "had other settings there")  # fmt: skip
+                raise ArgumentError(
+                    f"{self.file.parent} holds jobs of another multirun: job {number} {differs}; "
+                    f"overwrite=true replaces them"
+                )
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Put in a row, in place of the one of its number."""
+        self.rows[row["number"]] = row
+
+    def write(self) -> None:
+        """Leave the file, if there are rows."""
+        if self.rows:
+            lines = [_json(row) for _, row in sorted(self.rows.items())]
+            with whole(self.file) as partial:
+                partial.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+
+
+def rows_of(file: Path) -> list[dict[str, Any]]:
+    """The rows of jobs that a file holds; none if it is not there."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise ArgumentError(f"{file} holds no jobs: {error}") from None
+
+
+def plain(overrides: Sequence[str]) -> list[str]:
     """Overrides of settings, without the quotes that only Hydra's grammar needs."""
     words = filter_overrides(overrides)
     return [re.sub(r'^([^=]+)="(.*)"$', r"\1=\2", word) for word in words]
+
+
+def finished(folder: Path, settings: Mapping[str, Any]) -> Done | None:
+    """What a job that was done before came to; None if it has to be done.
+
+    Its folder is known to be of the same settings. What it read of files may have changed.
+
+    Args:
+        folder: of the job.
+        settings: all of them.
+    """
+    try:
+        if any(settings.get(key) for key in FILES):
+            return None
+        if any((settings.get("objective") or {}).get(key) for key in FILES_OF_OBJECTIVES):
+            return None
+        row = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        value = None if row["value"] is None else float(row["value"])
+        done = Done(value, row["code"], row["failed"], row["higher"])
+        return done if row["code"] == 0 and row["versions"] == versions() else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
 
 
 def left_nothing(folder: Path) -> bool:
@@ -130,13 +225,13 @@ class _Recorder:
     """A launcher that keeps what its jobs came to."""
 
     def __init__(self, launcher: Any, over: list[Job]) -> None:
-        self._launcher = launcher
+        self.launcher = launcher
         self._over = over
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        returns = self._launcher.launch(job_overrides, initial_job_idx=initial_job_idx)
+        returns = self.launcher.launch(job_overrides, initial_job_idx=initial_job_idx)
         for number, returned in enumerate(returns, initial_job_idx):
             job = _over(number, returned)
             self._over.append(job)
@@ -147,7 +242,7 @@ class _Recorder:
 
 def _over(number: int, returned: JobReturn) -> Job:
     folder = Path(returned.hydra_cfg.hydra.runtime.output_dir)  # pyright: ignore  # it is set
-    words = tuple(_words(returned.overrides or ()))
+    words = tuple(plain(returned.overrides or ()))
     if returned.status == JobStatus.COMPLETED:
         return Job(number, words, folder, returned.return_value, "", 0)
     error = returned._return_value  # the property prints, and raises it

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -20,16 +19,16 @@ from gdjax.cli.output_folder import CONFIG
 HEADER = "# gdjax {command} made this folder; again, or with other settings: gdjax rerun {folder}\n"
 MADE = re.compile(r"# gdjax (\w+) made this folder")
 STORED = "rerun"  # what Hydra knows a saved config by
-CALL = ("overwrite",)  # settings of a call, not of what comes out
+CALL = ("overwrite", "folders")  # settings of a call, not of what comes out
 
 
-def text(command: str, config: DictConfig, folder: Path) -> str:
+def text(command: str, config: DictConfig, folder: Path, choices: Mapping[str, Any]) -> str:
     """A config as it is left beside the results: complete, and itself one that Hydra composes.
 
     A setting that follows another one, as each optimizer's learning rate follows the config's, goes
     on to do so. Groups are chosen as nothing, since what they chose is spelled out.
     """
-    saved = _saved(config, HydraConfig.get().runtime.choices)
+    saved = _saved(config, choices)
     return HEADER.format(command=command, folder=folder) + OmegaConf.to_yaml(saved)
 
 

@@ -6,7 +6,6 @@ from gdjax.cli.config import make_objective, make_optimizer, picked
 from gdjax.cli.jobs import Done
 from gdjax.cli.output_folder import OutputFolder
 from gdjax.cli.settings import Run
-from gdjax.comparison.comparison import rates
 
 
 def run(asked: Run, folder: OutputFolder) -> Done:
@@ -15,11 +14,7 @@ def run(asked: Run, folder: OutputFolder) -> Done:
     Its number is the final value.
     """
     optimizer, objective = make_optimizer(asked.optimizer, asked), make_objective(asked)
-    axes = descents.picked_axes(objective, asked.plot)
-    descent = picked(asked, *descents.ASKED)
-    path = descend(objective, optimizer, **descent)
+    descents.check_axes(objective, asked.plot)
+    path = descend(objective, optimizer, **picked(asked, *descents.ASKED))
     label = repr(optimizer)
-    paths, measured = {label: path}, {label: rates(objective, optimizer, path)}
-    summary = descents.describe(objective, paths, measured, descent)
-    descents.leave(objective, paths, summary, folder, axes)
-    return Done(summary["results"][label]["compared_by"])
+    return descents.finish(objective, {label: optimizer}, {label: path}, asked, folder)

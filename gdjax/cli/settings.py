@@ -66,6 +66,7 @@ class Command:
     """What every command shares."""
 
     overwrite: Flag
+    folders: Annotated[str, kinds.word("one", "each")]
 
 
 @dataclass(frozen=True, kw_only=True)
