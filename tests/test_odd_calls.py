@@ -12,6 +12,7 @@ import warnings
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pandas as pd
 import pytest
 
 import gdjax
@@ -52,6 +53,9 @@ SWEEP = gdjax.sweep(
     hyperparameters={"learning_rate": [0.01, 0.02], "momentum": [0.1, 0.2]},
 )  # fmt: skip
 RATED = SWEEP.isel(momentum=[0])
+TABLE = pd.DataFrame(
+    {"learning_rate": [0.1, 0.2], "value": [1.0, 2.0], "outcome": "converged", "failed": False}
+)
 ERRORS = 0.5 ** np.arange(60)
 COSTS = np.array([[1.0, 2.0], [3.0, np.inf]])
 
@@ -225,6 +229,7 @@ CALLS = {  # function: a plain call
     "plotting.data_profiles": {"ranking": None},
     "plotting.fit": {"objective": F, "paths": LINES},
     "plotting.gradient_field": {"objective": F, "gradient": "autodiff", "arrows": 3},
+    "plotting.overview": {"table": TABLE, "settings": ["learning_rate"], "higher": False},
     "plotting.paths_grid": {"dataset": SWEEP, "objective": F},
     "plotting.performance_profiles": {"ranking": None},
     "plotting.rank_table": {"ranking": None},

@@ -41,14 +41,38 @@ def collected(folder: Path) -> str:
     file = _written(folder, rows)
     failed = [row for row in rows if row["failed"]]
     fine = sorted((row for row in rows if not row["failed"]), key=_rank)
-    lines = [f"{len(rows)} jobs, {len(failed)} failed", _table([*failed, *fine][:SHOWN])]
+    first = failed[: max(SHOWN // 2, SHOWN - len(fine))]
+    lines = [f"{len(rows)} jobs, {len(failed)} failed", _table([*first, *fine][:SHOWN])]
     if len(rows) > SHOWN:
         lines.append(f"and {len(rows) - SHOWN} more")
     ranked = [row for row in fine if not math.isnan(row["value"])]
     if ranked:
         lines.append(f"best: {'; '.join(map(_named, ranked[:BEST]))}")
         lines.append(f"one alone: {ranked[0]['command']}")
-    return "\n".join([*lines, str(file)]) + "\n"
+    lines.append(str(file))
+    if not any(word in ("plot=none", "plot.format=none") for word in _words(folder)):
+        lines.append(str(_drawn(folder, rows)))
+    return "\n".join(lines) + "\n"
+
+
+def _words(folder: Path) -> Iterator[str]:
+    """All overrides of all jobs."""
+    for _, one in _found(folder):
+        yield from one["overrides"]
+
+
+def _drawn(folder: Path, rows: list[dict[str, Any]]) -> Path:
+    """All rows in a picture."""
+    import pandas as pd
+
+    from gdjax import plotting
+
+    settings = [*dict.fromkeys(key for row in rows for key in _settings(row))]
+    figure = plotting.overview(pd.DataFrame(rows), settings, bool(rows[0]["higher"]))
+    file = folder / "overview.png"
+    with whole(file) as partial:
+        plotting.save(figure, partial)
+    return file
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:

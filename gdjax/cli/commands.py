@@ -35,7 +35,7 @@ tasks:
 gdjax objectives [NAME]    the catalogue, or all that is known about one objective
 gdjax optimizers [NAME]    every optimizer with its defaults, or one of them in detail
 gdjax rerun FOLDER [key=value ...]   a run again from its folder, or with other settings
-gdjax collect FOLDER       the table of the jobs of a multirun, the best ones, those that failed
+gdjax collect FOLDER       what the jobs of a multirun came to: a table, a picture, the best ones
 gdjax verify STORE         whether the results of a sweep are what was written, file by file
 your own objective, in every task:
   fn=my_file.py:f domain=[[-5,5],[-5,5]]     a function in a file, or package.module:f; its
@@ -46,7 +46,7 @@ your own objective, in every task:
 
 gdjax TASK --help          what can be chosen, and the defaults
 gdjax TASK --cfg job       the config as it would run
-gdjax TASK -m key=a,b,c    every combination, one after the other; one that fails does so alone
+gdjax TASK -m key=a,b,c    every combination, what differs in numbers at once; a bad one fails alone
 gdjax --version            of gdjax, of what its results depend on, and of Python
 eval "$(gdjax -sc install=bash)"   completion for this shell
 """

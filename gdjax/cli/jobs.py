@@ -38,6 +38,7 @@ class Done(NamedTuple):
 
 NAME = "job.json"
 TABLE = "jobs.jsonl"
+MOST_TOLD = 20  # jobs that failed; all of them are in the table
 FILES, FILES_OF_OBJECTIVES = ("rule", "args", "pullback"), ("fn", "gradient", "data")
 
 
@@ -274,7 +275,9 @@ def told(jobs: Sequence[Job]) -> str:
         return ""
     words = dict(zip((job.number for job in jobs), varied(jobs), strict=True))
     lines = [f"{len(failed)} of {len(jobs)} jobs failed:"]
-    for job in failed:
+    if len(failed) > MOST_TOLD:
+        lines[0] = f"{lines[0][:-1]}, the first of them:"
+    for job in failed[:MOST_TOLD]:
         lines.append(
             f"  #{job.number} {' '.join(words[job.number] or job.overrides)}: {job.failed}"
         )

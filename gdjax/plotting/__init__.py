@@ -8,6 +8,7 @@ from gdjax.plotting.certificate import certificate
 from gdjax.plotting.curves import convergence, curve, fit
 from gdjax.plotting.fields import gradient_field
 from gdjax.plotting.multiples import paths_grid
+from gdjax.plotting.overview import overview
 from gdjax.plotting.paths import comparison, trajectory
 from gdjax.plotting.profiles import (
     RANKING_PICTURES,
@@ -35,6 +36,7 @@ __all__ = [
     "data_profiles",
     "fit",
     "gradient_field",
+    "overview",
     "paths_grid",
     "performance_profiles",
     "rank_table",

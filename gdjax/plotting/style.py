@@ -10,7 +10,7 @@ from matplotlib import colormaps, patheffects
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, LogNorm, to_rgb
+from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
@@ -135,6 +135,9 @@ def bar(
     if isinstance(shades.norm, LogNorm):
         low, high = shades.get_clim()
         plain_logarithmic(drawn.ax.yaxis, wide=bool(low and high and high > 10 * low))
+    if isinstance(shades.norm, BoundaryNorm):
+        steps = np.asarray(shades.norm.boundaries)
+        drawn.ax.set_yticks(steps, [f"{step:.4g}".replace("-", "−") for step in steps])
 
 
 def plain_logarithmic(axis: Axis, wide: bool = True) -> None:
