@@ -7,6 +7,7 @@ from statistics import NormalDist
 import jax.numpy as jnp
 import matplotlib.image
 import numpy as np
+import pandas as pd
 import pictures as p
 import pytest
 from matplotlib import colormaps
@@ -1157,6 +1158,38 @@ def quartiles_of_the_gaps_of_each_objective():
     assert "Convergence, median over" in figure.get_suptitle()
     with pytest.raises(gdjax.ArgumentError, match="must be ranked ones, got booth"):
         plotting.convergence_bands(ranked(), ["booth"])
+
+
+@reads("overview")
+def values_of_jobs_over_both_settings():
+    rates, momenta = np.geomspace(1e-3, 1, 5), np.array([0.0, 0.3, 0.9])
+    rows = [(a, m, 100 * i + j) for i, a in enumerate(rates) for j, m in enumerate(momenta)]
+    jobs = pd.DataFrame(rows[::-1], columns=["learning_rate", "momentum", "value"])
+    jobs = jobs.assign(outcome="max_steps", failed=False)
+    jobs.loc[0, "failed"] = True  # the last rate and momentum
+    panel, key = plotting.overview(jobs, ["learning_rate", "momentum"]).axes
+    (cells,) = panel.collections
+    expected = [[100.0 * i + j for i in range(5)] for j in range(3)]
+    expected[2][4] = np.nan
+    np.testing.assert_array_equal(cells.get_array().filled(np.nan), expected)
+    assert (panel.get_xlabel(), panel.get_ylabel()) == ("learning_rate", "momentum")
+    assert (panel.get_xscale(), key.get_title()) == ("log", "value")
+    assert [line.get_xydata().tolist() for line in panel.get_lines()] == [[[1.0, 0.9]], []]
+
+
+@reads("overview")
+def values_of_jobs_over_one_setting_with_a_line_for_each_word():
+    jobs = pd.DataFrame({"momentum": [0.5, 0.1, 0.5, 0.1], "of": [*"aabb"],
+                         "value": [1.0, 2.0, 3.0, 9e9], "failed": False,
+                         "outcome": ["saddle", "saddle", "saddle", "diverged"]})  # fmt: skip
+    figure = plotting.overview(jobs, ["momentum", "of"])
+    (panel,) = figure.axes
+    first, second, failed, lost = (line.get_xydata().tolist() for line in panel.get_lines())
+    assert first == [[0.1, 2.0], [0.5, 1.0]]
+    np.testing.assert_array_equal(second, [[0.1, np.nan], [0.5, 3.0]])
+    assert (failed, lost) == ([], [[0.1, 1.0]])
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["of = a", "of = b", "diverged"]
 
 
 def test_every_public_function_is_read_back():
