@@ -162,6 +162,7 @@ THERE = {
     "sobol": {"starts": starts.sobol(4, seed=1)},
     "latin": {"starts": starts.latin_hypercube(4, seed=1)},
     "zipped": {"hyperparameters": {("learning_rate", "momentum"): (RATES, MOMENTA)}},
+    "paired": {"hyperparameters": None, "paired": {"learning_rate": [0.1, 0.2, 0.3, 0.4]}},
     "plain": {"optimizer": gdjax.heavy_ball(0.1), "hyperparameters": None},
     "option": {"optimizer": optimizers.get("sgd", learning_rate=0.1), "hyperparameters": None},
     "made": {"optimizer": optax.adam(0.1), "hyperparameters": None},
@@ -261,6 +262,8 @@ DECIDES = [
     case("stopping.radius", "base", "stopping.radius is", stopping=StoppingRule(radius=2e-3)),
     case("stopping.value", "base", "stopping.value is", stopping=StoppingRule(value=2e-2)),
     case("keep", "base", "keep is ", keep=["outcome"]),
+    case("paired", "paired", "paired.learning_rate is '",
+         paired={"learning_rate": [0.1, 0.2, 0.3, 0.5]}),
     case("classify_rest", "base", "classify_rest is True there and False", classify_rest=False),
     case("objective.kink", "base", "kink is '", objective=bowl(kink=lambda p: p)),
     case("stopping.bound", "base", "stopping.bound is", stopping=StoppingRule(bound=101.0)),
@@ -493,7 +496,7 @@ def test_what_is_not_said_is_the_default(tmp_path, capsys):
         "starts": [[0.5, 2.0]], "hyperparameters": {}, "steps": 100, "save_at": None,
         "stopping": True, "classify_rest": True, "keep": None, "tolerance": 1e-4,
         "gradient": "autodiff", "dtype": "float32", "chunk": 1, "kernel": "auto",
-        "accept_version": False,
+        "accept_version": False, "paired": {},
     }  # fmt: skip
     assert said.keys() | bare.keys() | {"store", "progress", "devices"} == {
         *inspect.signature(gdjax.sweep).parameters

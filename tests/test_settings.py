@@ -67,7 +67,7 @@ def library(told, objects):
     """Stands in for the library: ``told`` has what it was asked for, and nothing is computed."""
     from gdjax import certificates, plotting, results
     from gdjax._sweep import engine, plan
-    from gdjax.cli import certify, check, compare, rank, run, sweep
+    from gdjax.cli import certify, check, compare, descents, rank, run, sweep
     from gdjax.comparison import comparison, tuning
     from gdjax.explorer import pages
 

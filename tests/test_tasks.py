@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 import gdjax
 from gdjax import certificates, plotting, results
 from gdjax._util import signals
-from gdjax.cli import certify, check, compare, rank, run, sweep
+from gdjax.cli import certify, check, compare, descents, rank, run, sweep
 from gdjax.cli.output_folder import OutputFolder
 from gdjax.comparison import comparison
 
@@ -105,11 +105,12 @@ def descended(label, folder):
     config = {
         "optimizer": None, "start": None, "steps": 2, "gradient": "autodiff", "dtype": "float32",
     }  # fmt: skip
-    done = performed(
-        run.run, config, folder,
-        make_objective=lambda config: BOWL, make_optimizer=lambda *_: label,
-        descend=lambda *_, **__: PATHS[label], rates=lambda *_: RATES[label],
-    )  # fmt: skip
+    with patch.object(descents, "rates", lambda *_: RATES[label]):
+        done = performed(
+            run.run, config, folder,
+            make_objective=lambda config: BOWL, make_optimizer=lambda *_: label,
+            descend=lambda *_, **__: PATHS[label],
+        )  # fmt: skip
     assert done.code == 0
     return written(folder)
 

@@ -4,12 +4,14 @@ import hashlib
 import math
 import os
 import shutil
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from gdjax import results
@@ -18,6 +20,7 @@ from gdjax._inputs import DType, ObjectiveLike, OptimizerLike, as_count
 from gdjax._kernels.choice import KernelChoice
 from gdjax._sweep.appearance import LazyStarts, layout
 from gdjax._sweep.axes import Axes, Paired
+from gdjax._sweep.claims import BEAT, Claims
 from gdjax._sweep.outer import OuterRunner, Plans, plans
 from gdjax._sweep.runner import TILE, Runner
 from gdjax._util import signals
@@ -93,7 +96,8 @@ def sweep(
             ``xla_math`` (XLA with elementary functions of gdjax's own) or ``xla`` takes that one
             or fails.
         store: a folder to write the results to, chunk by chunk. A store of the same sweep is
-            continued, and chunks in it that are damaged are computed again, with a warning.
+            continued, and chunks in it that are damaged are computed again, with a warning. Several
+            processes that sweep into one store, here or on machines that share it, share the work.
         accept_version: whether a store that other versions of gdjax, of JAX, of NumPy or of what
             compiles the kernel have begun is continued all the same.
         progress: whether to show a progress bar.
@@ -218,15 +222,47 @@ class Sweep:
             warnings.warn(told, RuntimeWarning, stacklevel=3)
         missing = folder.missing()
         ready = asked.cells - sum(last - first for first, last in map(asked.bounds, missing))
-        with _bar(asked, ready, progress) as done, ThreadPoolExecutor(1) as writer:
-            written = writer.submit(lambda: None)
-            with signals.before_end(lambda: written.result()):  # what is written is not lost
-                for index in missing:  # a chunk is written while the next one is computed
-                    arrays = runner(index, None, done)
-                    written.result()
-                    written = writer.submit(folder.write, index, arrays)
-                written.result()
+        with _bar(asked, ready, progress) as done:
+            _compute(asked, runner, folder, missing, done)
         return results.open_results(Path(store))
+
+
+def _compute(
+    asked: Plans,
+    runner: OuterRunner,
+    store: results.Store,
+    missing: list[int],
+    done: Callable[[int], None],
+) -> None:
+    """Compute and write chunks, but for those that other processes do meanwhile."""
+    claims = Claims(store.path)
+
+    def write(index: int, arrays: dict[str, np.ndarray]) -> None:
+        store.write(index, arrays)
+        claims.release(index)
+
+    with ThreadPoolExecutor(1) as writer:  # a chunk is written while the next one is computed
+        written = writer.submit(lambda: None)
+        with claims.counted(), signals.before_end(lambda: written.result()):  # nothing is lost
+            while missing:
+                waiting = []
+                for index in missing:
+                    taken = claims.take(index)
+                    if store.finished(index):  # by another process
+                        first, last = asked.bounds(index)
+                        done(last - first)
+                        if taken:
+                            claims.release(index)
+                    elif taken:
+                        arrays = runner(index, None, done)
+                        written.result()
+                        written = writer.submit(write, index, arrays)
+                    else:
+                        waiting.append(index)
+                if len(waiting) == len(missing):
+                    time.sleep(BEAT / 2)
+                missing = waiting
+            written.result()
 
 
 @contextmanager

@@ -52,8 +52,11 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _taken(descriptor: int, file: Path) -> bool:
-    """Whether this process now has the lock of a file that is still the one in its folder."""
+def lock(descriptor: int) -> bool:
+    """Lock an open file until it is closed; whether no other process has done so.
+
+    Where the file system knows no locks, none has.
+    """
     try:
         if fcntl is not None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -65,6 +68,25 @@ def _taken(descriptor: int, file: Path) -> bool:
         return False
     except OSError:
         return fcntl is not None  # of a file system without locks; Windows says so of a taken one
+    return True
+
+
+def is_free(file: Path) -> bool:
+    """Whether no process has locked a file, as one that is not there."""
+    try:
+        descriptor = os.open(file, os.O_RDWR)
+    except OSError:
+        return True
+    try:
+        return lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _taken(descriptor: int, file: Path) -> bool:
+    """Whether this process now has the lock of a file that is still the one in its folder."""
+    if not lock(descriptor):
+        return False
     try:  # who had it may have removed the file since it was opened here
         return os.path.samestat(os.fstat(descriptor), os.stat(file))
     except FileNotFoundError:

@@ -28,7 +28,6 @@ from gdjax.cli.refusals import told
 from gdjax.objectives import Objective
 from gdjax.optimizers import Optimizer
 
-COMMANDS = ("run", "compare")  # whose jobs are descents from one start
 ALIKE = 64  # cells that kernels are made for, so that one job has the bits that it has among many
 STORES = "stores"
 

@@ -179,22 +179,30 @@ class CheckedFolder(LocalStore):
 
     def read_marks(self, files: Sequence[Sequence[str]]) -> tuple[np.ndarray, list[Damage]]:
         """For each chunk, of such files, whether it is finished; and the marks that are damaged."""
-        done, damaged = np.zeros(len(files), dtype=bool), []
         sealed = (self.root / FINISHED).exists()
-        for chunk, own in enumerate(files):
-            key = mark_file(chunk)
-            mark = self._bytes(key)
-            if mark is None and not sealed:
-                continue
-            body = b"" if mark is None else mark[SIZE:]
-            found = [body[i : i + SIZE] for i in range(0, len(body), SIZE)]
-            if mark is None or len(found) != len(own) or mark[:SIZE] != digest(key, body):
-                damaged.append(Damage(key, MISSING if mark is None else CHANGED, chunk))
-                continue
-            done[chunk] = True
-            self.digests |= {k: told for k, told in zip(own, found, strict=True) if told != NONE}
-            self.chunks |= dict.fromkeys(own, chunk)
-        return done, damaged
+        found = [self.read_mark(chunk, own, sealed) for chunk, own in enumerate(files)]
+        done = np.array([one is True for one in found], dtype=bool)
+        return done, [one for one in found if isinstance(one, Damage)]
+
+    def read_mark(self, chunk: int, files: Sequence[str], sealed: bool = False) -> bool | Damage:
+        """Whether a chunk of such files is finished.
+
+        Args:
+            chunk: its number.
+            files: their keys.
+            sealed: whether all chunks have been finished, so that a mark must be there.
+        """
+        key = mark_file(chunk)
+        mark = self._bytes(key)
+        if mark is None and not sealed:
+            return False
+        body = b"" if mark is None else mark[SIZE:]
+        found = [body[i : i + SIZE] for i in range(0, len(body), SIZE)]
+        if mark is None or len(found) != len(files) or mark[:SIZE] != digest(key, body):
+            return Damage(key, MISSING if mark is None else CHANGED, chunk)
+        self.digests |= {k: told for k, told in zip(files, found, strict=True) if told != NONE}
+        self.chunks |= dict.fromkeys(files, chunk)
+        return True
 
     def finish(self) -> None:
         """Say that every chunk is finished."""

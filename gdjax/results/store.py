@@ -46,8 +46,8 @@ class Store:
     what has changed since is computed again when the sweep is continued, and refused by whoever
     reads it before.
 
-    One process writes a store at a time. A second one loses nothing that is finished, but
-    either of them may then end with a ``StorageError``. Any number may read.
+    Any number of processes may write to a store, and read it: of two that write the same chunk,
+    each writes the same bits.
 
     Make one with ``create``, ``open`` or ``open_or_create``.
 
@@ -201,9 +201,21 @@ class Store:
             with ThreadPoolExecutor() as pool:  # so that flushing and packing overlap
                 list(pool.map(put, arrays))
             self._files.write_mark(index, files)  # last: the only mark of done
-            self.done[index] = True
-            if self.done.all():
-                self._files.finish()
+            self._is_done(index)
+
+    def finished(self, index: int) -> bool:
+        """Whether chunk ``index`` is finished by now, by this process or by another one."""
+        damaged = any(each.chunk == index for each in self.damage)  # its mark tells what was
+        files = self._chunks[index]
+        if not self.done[index] and not damaged and self._files.read_mark(index, files) is True:
+            with contextlib.suppress(OSError):
+                self._is_done(index)
+        return bool(self.done[index])
+
+    def _is_done(self, index: int) -> None:
+        self.done[index] = True
+        if self.done.all():
+            self._files.finish()
 
 
 def _occupied(path: Path) -> bool:
