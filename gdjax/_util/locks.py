@@ -71,10 +71,21 @@ def lock(descriptor: int) -> bool:
     return True
 
 
-def is_free(file: Path) -> bool:
-    """Whether no process has locked a file, as one that is not there."""
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """A context in which a folder is locked, where the system can: it is in use, says ``is_free``."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # Windows opens no folder
+            descriptor = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, descriptor)
+            lock(descriptor)
+        yield
+
+
+def is_free(path: Path) -> bool:
+    """Whether no process has locked a file or a folder, as one that is not there."""
     try:
-        descriptor = os.open(file, os.O_RDWR)
+        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     except OSError:
         return True
     try:

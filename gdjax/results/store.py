@@ -20,6 +20,7 @@ from gdjax._util.differences import differences, few
 from gdjax._util.display import Card, shown
 from gdjax._util.errors import ArgumentError, StorageError
 from gdjax._util.files import local, rename
+from gdjax._util.locks import held, is_free
 from gdjax.results.checked import FINISHED, HEAD, CheckedFolder, Damage
 from gdjax.results.folder import (
     checked,
@@ -115,10 +116,11 @@ class Store:
                 signals.unfinished(str(partial)),
             ):
                 partial.mkdir(parents=True)
-                lay_out(partial, layout)
-                if path.is_dir():
-                    path.rmdir()
-                rename(partial, path)  # in one step, so that a store is there whole or not at all
+                with held(partial):
+                    lay_out(partial, layout)
+                    if path.is_dir():
+                        path.rmdir()
+                    rename(partial, path)  # in one step: a store is there whole or not at all
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         _sweep_away(path)
@@ -223,12 +225,10 @@ def _occupied(path: Path) -> bool:
 
 
 def _sweep_away(path: Path) -> None:
-    """Remove what is left of a store that was being made under this name.
-
-    One that is still being made comes too late: whoever makes it opens the one that is there.
-    """
+    """Remove what is left of a store that was being made under this name, and no longer is."""
     for partial in path.absolute().parent.glob(f".{glob.escape(path.name[:60])}.*.partial"):
-        shutil.rmtree(partial, ignore_errors=True)
+        if is_free(partial):
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _other_versions(path: Path, there: Layout, here: Layout, accept_version: bool) -> bool:
