@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from gdjax._descent.outcomes import Outcome, StoppingRule
     from gdjax._descent.trajectory import Trajectory, descend
     from gdjax._sweep.engine import sweep
-    from gdjax._util.errors import ArgumentError
+    from gdjax._util.errors import ArgumentError, ChunkError
     from gdjax._util.version import __version__ as __version__
     from gdjax.certificates import (
         EquivalenceReport,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArgumentError",
+    "ChunkError",
     "Comparison",
     "EquivalenceReport",
     "GradientReport",
@@ -73,6 +74,7 @@ __all__ = [
 # Where each name is loaded from when it is first used: JAX alone takes seconds to import.
 _HOMES = {
     "ArgumentError": "gdjax._util.errors",
+    "ChunkError": "gdjax._util.errors",
     "Comparison": "gdjax.comparison.comparison",
     "EquivalenceReport": "gdjax.certificates",
     "GradientReport": "gdjax.certificates",

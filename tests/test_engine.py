@@ -281,6 +281,7 @@ DECIDES = [
 FREE = {
     "store": (None, "it is where the results are"),
     "progress": (True, "it only shows"),
+    "executor": (None, "the bits are the same whoever computes them"),
     "accept_version": (True, "it says what to do about a store of other versions"),
     "devices": (1, "the bits are the same on any number of processors"),
     "objective.hessian": (lambda p: 2 * jnp.eye(2), "descent does not look at it"),
@@ -498,7 +499,7 @@ def test_what_is_not_said_is_the_default(tmp_path, capsys):
         "gradient": "autodiff", "dtype": "float32", "chunk": 1, "kernel": "auto",
         "accept_version": False, "paired": {},
     }  # fmt: skip
-    assert said.keys() | bare.keys() | {"store", "progress", "devices"} == {
+    assert said.keys() | bare.keys() | {"store", "progress", "devices", "executor"} == {
         *inspect.signature(gdjax.sweep).parameters
     }
     found = gdjax.sweep(**bare, store=tmp_path / "store")

@@ -79,7 +79,7 @@ def library(told, objects):
             told.update(devices=devices, kernel=kernel)
             assert not in_memory
 
-        def run(self, store, progress, accept_version):
+        def run(self, store, progress, accept_version, executor):
             told.update(store=str(store), accept_version=accept_version)
             return by_hand.sweep_of([0], [0], [1], [1])
 
@@ -647,6 +647,7 @@ def test_every_key_of_a_config_has_a_row(task):
     rows |= {f"optimizers.{x}.momentum" for x in "ac"} | {
         f"optimizers.{x}.{key}" for x in "ab" for key in ("nesterov", "accumulator_dtype")
     }
+    rows |= {"engine.kind", "engine.address", "engine.workers"}  # it has tests of its own
     rows |= {"overwrite", "folders", "objective_value"}  # nothing is asked of the library
     for words in choices(task):
         assert set(keys(composed(task, *words))) <= rows, words

@@ -501,6 +501,7 @@ FOUND = sweep_of(
 
 SWEEP = dict.fromkeys((*sweep.ASKED, "plots", "store", "optimizer", "devices", "kernel")) | {
     "stopping": True, "every": 10, "parquet": False, "plan": False, "accept_version": False,
+    "engine": {"kind": "local", "address": None, "workers": None},
     "objective_value": None,
 }  # fmt: skip
 

@@ -7,7 +7,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from gdjax._sweep.appearance import LazyStarts, layout
 from gdjax._sweep.axes import Axes, Paired
 from gdjax._sweep.claims import BEAT, Claims
 from gdjax._sweep.outer import OuterRunner, Plans, plans
+from gdjax._sweep.remote import request, spread
 from gdjax._sweep.runner import TILE, Runner
 from gdjax._util import signals
 from gdjax._util.errors import ArgumentError
@@ -52,6 +53,7 @@ def sweep(
     store: str | os.PathLike[str] | None = None,
     accept_version: bool = False,
     progress: bool = False,
+    executor: Executor | None = None,
 ) -> xr.Dataset:
     """Descend from every start with every combination of hyperparameters.
 
@@ -101,6 +103,9 @@ def sweep(
         accept_version: whether a store that other versions of gdjax, of JAX, of NumPy or of what
             compiles the kernel have begun is continued all the same.
         progress: whether to show a progress bar.
+        executor: of ``concurrent.futures``, such as that of a Dask client, whose workers compute
+            the chunks, a processor each, and write them to the store that they share; by default
+            this process computes them. It must start processes anew, not fork them.
 
     Returns:
         Final point, final and best value, first step within tolerance, steps taken, gradient
@@ -119,6 +124,7 @@ def sweep(
             non-finite values, objectives of other points, more memory than there is, a store that
             is a file or holds another sweep, or one of other versions.
         StorageError: a disk that does not take the results; finished chunks stay readable.
+        ChunkError: chunks that failed on a worker, when all others are finished.
 
     Example:
         >>> import gdjax
@@ -146,7 +152,7 @@ def sweep(
         devices,
         kernel,
         in_memory=store is None,
-    ).run(store, progress, accept_version)  # fmt: skip
+    ).run(store, progress, accept_version, executor)  # fmt: skip
 
 
 class Sweep:
@@ -181,6 +187,8 @@ class Sweep:
         if devices is not None:
             as_count("devices", devices, 1)
         _check_memory(asked, in_memory)
+        self._kernel: KernelChoice = kernel
+        self._alike = alike
         self.plans, starts = asked, LazyStarts(asked)
         if in_memory:  # the results hold all of them: they are made once, for both
             starts = starts[:]
@@ -196,6 +204,7 @@ class Sweep:
         store: str | os.PathLike[str] | None = None,
         progress: bool = False,
         accept_version: bool = False,
+        executor: Executor | None = None,
     ) -> xr.Dataset:
         """The labelled results: computed, or read from a store as far as they are there.
 
@@ -203,11 +212,15 @@ class Sweep:
             store: a folder to write them to, or to continue.
             progress: whether to show a progress bar.
             accept_version: whether to continue a store that other versions have begun.
+            executor: whose workers compute the chunks; by default this process.
 
         Raises:
             ArgumentError: a store that is a file, holds another sweep or is of other versions.
             StorageError: a disk that does not take the results; finished chunks stay readable.
+            ChunkError: chunks that failed on a worker, when all others are finished.
         """
+        if executor is not None and store is None:
+            raise ArgumentError("executor needs a store, which its workers write to: give store=")
         asked, runner, layout = self.plans, self._runner, self.layout
         if store is None:
             buffers = runner.buffers(asked.cells)
@@ -223,7 +236,11 @@ class Sweep:
         missing = folder.missing()
         ready = asked.cells - sum(last - first for first, last in map(asked.bounds, missing))
         with _bar(asked, ready, progress) as done:
-            _compute(asked, runner, folder, missing, done)
+            if executor is None:
+                _compute(asked, runner, folder, missing, done)
+            elif missing:
+                sent = request(asked, folder.path, self._kernel, self._alike)
+                spread(executor, sent, asked, missing, done)
         return results.open_results(Path(store))
 
 

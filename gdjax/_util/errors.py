@@ -29,6 +29,10 @@ class DamageError(StorageError):
         self.damage = damage
 
 
+class ChunkError(RuntimeError):
+    """Chunks of a sweep that failed in another process: which, why, and what is there."""
+
+
 def unknown(kind: str, name: object, choices: Iterable[str], every: str = "") -> ArgumentError:
     """The error for a name that is not among ``choices``, with the nearest ones.
 

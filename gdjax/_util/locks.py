@@ -73,7 +73,7 @@ def lock(descriptor: int) -> bool:
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """A context in which a folder is locked, where the system can: it is in use, says ``is_free``."""
+    """A context in which a folder is locked, where the system can, and so is not ``is_free``."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):  # Windows opens no folder
             descriptor = os.open(folder, os.O_RDONLY)

@@ -32,7 +32,7 @@ VALUED: dict[tuple[str, ...], dict[str, Any]] = {
     ("--config-dir", "-cd"): {},
 }
 
-FILES = ("experiment", "sweep", "pair", "plot", "tuned")  # groups whose choices are files
+FILES = ("engine", "experiment", "sweep", "pair", "plot", "tuned")  # groups whose choices are files
 
 # What runs the jobs of a multirun, unless another choice of Hydra's groups is made.
 LAUNCHING: dict[str, dict[str, Any]] = {

@@ -10,7 +10,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from gdjax._util.errors import ArgumentError, first_line, said, unknown
+from gdjax._util.errors import ArgumentError, ChunkError, first_line, said, unknown
 from gdjax._util.files import whole
 from gdjax.cli.settings import RENAMED, renamed
 
@@ -50,6 +50,8 @@ def _failed(error: Exception, folder: Path | None) -> str:
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"in {last.name}, {Path(last.filename).name}:{last.lineno}"
         return f"out of memory: {said(error) if str(error) else where}"
+    if isinstance(error, ChunkError):
+        return str(error)
     told = f"an error that gdjax did not foresee: {first_line(error)}"
     if folder is not None:
         try:

@@ -7,6 +7,7 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from gdjax._sweep.outer import plans
 from gdjax._util import signals
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.files import local
-from gdjax.cli import settings
+from gdjax.cli import clusters, settings
 from gdjax.cli.config import make_axes, make_several, make_starts, picked
 from gdjax.cli.jobs import Done
 from gdjax.cli.output_folder import OutputFolder, file_name
@@ -62,7 +63,8 @@ def sweep(asked: settings.Sweep, folder: OutputFolder) -> Done | None:
         return None
     before = _ready(prepared, store, asked.accept_version)
     began = time.perf_counter()
-    found = _completed(prepared, store, asked.accept_version)
+    with clusters.executor(asked.engine) as executor:
+        found = _completed(prepared, store, asked.accept_version, executor)
     seconds = time.perf_counter() - began
     summary = _count([one.objective for one in planned.by_objective], found) | {
         "store": str(store),
@@ -167,7 +169,9 @@ VALUES = {
 }
 
 
-def _completed(prepared: Sweep, store: Path, accept_version: bool) -> xr.Dataset:
+def _completed(
+    prepared: Sweep, store: Path, accept_version: bool, executor: Executor | None
+) -> xr.Dataset:
     """All results of a sweep; one that is interrupted says how much of it is in the store."""
 
     def tell() -> None:
@@ -178,7 +182,7 @@ def _completed(prepared: Sweep, store: Path, accept_version: bool) -> xr.Dataset
 
     with signals.before_end(tell), warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: log.warning("%s", message)
-        return prepared.run(store, sys.stderr.isatty(), accept_version)
+        return prepared.run(store, sys.stderr.isatty(), accept_version, executor)
 
 
 def _ready(prepared: Sweep, store: Path, accept_version: bool) -> dict[str, int]:

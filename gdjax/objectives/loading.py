@@ -21,6 +21,7 @@ from gdjax.objectives.objective import Objective
 from gdjax.objectives.registry import get, maker
 from gdjax.objectives.structure import Structure, is_flat, is_traced
 
+OWN = "_gdjax_own_"  # how the names of modules begin that are loaded from files
 DEFAULT_SIDE = (-5.0, 5.0)  # of the domain, where nothing else is known
 
 
@@ -190,7 +191,7 @@ def _load_file(where: str, argument: str) -> ModuleType:
 def _execute(path: Path, changed: int, argument: str) -> ModuleType:
     del changed  # part of the key: an edited file is another one
     _search_also(path.parent)
-    spec = importlib.util.spec_from_file_location(f"_gdjax_own_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"{OWN}{path.stem}", path)
     module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]  # a .py has a loader
     sys.modules[module.__name__] = module  # as an import does: dataclasses and pickle look there
     try:
