@@ -246,7 +246,7 @@ class Sweep:
 
 def _compute(
     asked: Plans,
-    runner: OuterRunner,
+    runner: Callable[..., dict[str, np.ndarray]],
     store: results.Store,
     missing: list[int],
     done: Callable[[int], None],

@@ -114,7 +114,9 @@ class Batch:
             more = self.asked.mode != "paths" or self.asked.distance or self.asked.certify
             if more:
                 return False
-        return not any(map(_is_evaluated_elsewhere, self.optimizers.values()))
+        at = jax.ShapeDtypeStruct((self.objective.dim,), jnp.float32)
+        states = (jax.eval_shape(one.init, at) for one in self.optimizers.values())
+        return not any(map(optimizers.has_eval_point, states))
 
     def asked_of(self, jobs: Sequence[Job], record: bool = False) -> dict[str, Plans]:
         """For each label the sweep whose cells are these jobs, which take equally many steps.
@@ -170,11 +172,6 @@ def without_hydra(config: DictConfig) -> DictConfig:
 def _plain(config: DictConfig, resolve: bool) -> dict[str, Any]:
     found: Any = OmegaConf.to_container(config, resolve=resolve)
     return found
-
-
-def _is_evaluated_elsewhere(optimizer: Optimizer) -> bool:
-    state = jax.eval_shape(optimizer.init, jax.ShapeDtypeStruct((2,), jnp.float32))
-    return optimizers.has_eval_point(state)
 
 
 def by_kind(jobs: Sequence[Job], free: set[str]) -> list[list[Job]]:

@@ -49,9 +49,9 @@ def _batch(config: DictConfig) -> Batch | None:
     """What jobs of this config share; None where each of them must run, or fail, alone."""
     try:
         made = Batch(config.hydra.job.name, config)
+        return made if made.batched else None
     except Exception:  # each of them tells it
         return None
-    return made if made.batched else None
 
 
 def _words(job: Job, keys: Collection[str]) -> list[str]:
