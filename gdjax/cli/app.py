@@ -21,10 +21,11 @@ from gdjax._util import signals
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.files import cache_folder
 from gdjax._util.locks import locked
-from gdjax.cli import collect, completion, jobs, launcher, rerun, settings
+from gdjax.cli import collect, completion, jobs, rerun, settings
 from gdjax.cli.choices import check_choices, check_options, store_choices
 from gdjax.cli.commands import COMMANDS, LISTS, find
-from gdjax.cli.hydra_versions import BASE, composed_once, register_resolver
+from gdjax.cli.hydra_versions import BASE, composed_once, plugged, register_resolver
+from gdjax.cli.launcher import BatchLauncher, Sweeper
 from gdjax.cli.output_folder import OutputFolder, remove_unused
 from gdjax.cli.refusals import REFUSED, not_composed, refuse, told
 from gdjax.cli.spelling import spelled_out
@@ -50,7 +51,7 @@ def main() -> None:
         check_choices(choices, words)
         over: list[jobs.Job] = []
         with (
-            launcher.chosen(),
+            plugged(BatchLauncher, Sweeper),
             jobs.each_alone(over),
             signals.before_end(_remove_folder_of_hydra),
         ):

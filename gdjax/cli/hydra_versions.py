@@ -14,7 +14,8 @@ from hydra._internal.core_plugins.basic_launcher import BasicLauncher  # noqa: E
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper  # noqa: E402
 
 __all__ = [
-    "BASE", "REPLACE", "BasicLauncher", "BasicSweeper", "composed_once", "register_resolver",
+    "BASE", "REPLACE", "BasicLauncher", "BasicSweeper", "composed_once", "plugged",
+    "register_resolver",
 ]  # fmt: skip
 
 _OLD = hydra.__version__.startswith("1.3.")
@@ -49,3 +50,25 @@ def composed_once(words: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         Hydra.get_mode = kept
+
+
+@contextlib.contextmanager
+def plugged(*classes: type) -> Iterator[None]:
+    """A context in which a config can choose these launchers and sweepers.
+
+    Hydra 1.3 takes plug-ins from packages of a certain name alone, which would stand beside gdjax.
+    """
+    for one in classes:
+        Plugins.instance().register(one)
+    if not _OLD:
+        yield
+        return
+    ours = tuple(f"{one.__module__}." for one in classes)
+    taken = Plugins.is_in_toplevel_plugins_module
+    Plugins.is_in_toplevel_plugins_module = staticmethod(
+        lambda clazz: clazz.startswith(ours) or taken(clazz)
+    )
+    try:
+        yield
+    finally:
+        Plugins.is_in_toplevel_plugins_module = staticmethod(taken)

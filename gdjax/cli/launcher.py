@@ -1,13 +1,11 @@
 """How the jobs of a multirun are run: those that differ in numbers alone as one compiled batch."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, configure_log, setup_globals
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 
 from gdjax._util.locks import locked
 from gdjax.cli.hydra_versions import BasicLauncher, BasicSweeper
@@ -43,7 +41,8 @@ class BatchLauncher(BasicLauncher):
             folder = Path(config.hydra.sweep.dir)
             folder.mkdir(parents=True, exist_ok=True)
             config = config.copy()
-            config.hydra.runtime.output_dir = str(folder)
+            with read_write(config.hydra.runtime):
+                config.hydra.runtime.output_dir = str(folder)
             configure_log(config.hydra.job_logging, config.hydra.verbose)
             with locked(folder):
                 returns |= batches.launched(kinds, folder)
@@ -71,21 +70,3 @@ class Sweeper(BasicSweeper):
         ours = isinstance(getattr(recording, "launcher", recording), BatchLauncher)
         if not ours or config.hydra.job.name not in COMMANDS:
             super().validate_batch_is_legal(batch)
-
-
-@contextlib.contextmanager
-def chosen() -> Iterator[None]:
-    """A context in which both of them can be chosen.
-
-    Hydra takes plug-ins from packages of a certain name alone, which would stand beside gdjax.
-    """
-    taken = Plugins.is_in_toplevel_plugins_module
-    for one in (BatchLauncher, Sweeper):
-        Plugins.instance().register(one)
-    Plugins.is_in_toplevel_plugins_module = staticmethod(
-        lambda clazz: clazz.startswith(f"{__name__}.") or taken(clazz)
-    )
-    try:
-        yield
-    finally:
-        Plugins.is_in_toplevel_plugins_module = staticmethod(taken)
