@@ -12,7 +12,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, Normalize
 from matplotlib.lines import Line2D
 
-from gdjax._util.arguments import gate, one_of
+from gdjax._util.arguments import flag, gate, one_of, texts
 from gdjax._util.errors import ArgumentError
 from gdjax.plotting import style
 from gdjax.plotting.datasets import edges, scale_of
@@ -52,7 +52,7 @@ class _Jobs(NamedTuple):
         return self._replace(**columns)
 
 
-@gate(table=one_of(pd.DataFrame, "be a table of jobs"))
+@gate(table=one_of(pd.DataFrame, "be a table of jobs"), settings=texts, higher=flag)
 def overview(table: pd.DataFrame, settings: Sequence[str], higher: bool = False) -> Figure:
     """What became of jobs, over the settings in which they differ.
 
