@@ -143,7 +143,7 @@ SHOWN = {
     Profile: lambda: Profile(np.ones(MANY), np.ones((9, 3, MANY))),
     metrics.Share: lambda: metrics.wilson(np.arange(MANY), MANY),
     metrics.Steps: lambda: metrics.steps_ecdf(np.arange(MANY)),
-    objectives.Table: lambda: objectives.Table([objectives.Entry(EVIL, *"abcde", 1.0)] * MANY),
+    objectives.Table: lambda: objectives.Table([objectives.Entry(EVIL, *"abcdef", 1.0)] * MANY),
     objectives.Entry: lambda: objectives.table()[0],
     objectives.Fit: lambda: objectives.Fit({EVIL: np.ones(MANY)}, EVIL, np.ones(MANY), print),
     results.Store: lambda: None,  # on the disk: a test of its own

@@ -485,6 +485,7 @@ def arrows_of_the_gradient_that_is_asked():
         assert drawn.pivot == "middle"
     assert_contours(figure.axes[0], np.stack([p.LOW, p.HIGH], axis=1))
     assert figure.axes[0].get_title() == "two wells:  $f = g(a)$"
+    assert r"$-\nabla f$" in figure.get_supxlabel()
 
 
 # Certificates

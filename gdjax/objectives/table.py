@@ -20,6 +20,7 @@ class Entry(NamedTuple):
         dim: the number of dimensions, or ``n`` if it can be chosen.
         smoothness: as ``Objective`` has it.
         global_minima, other_minima: how many are known.
+        complete: whether there are no others in the domain.
         fmin: the least value; None if there is none.
     """
 
@@ -29,17 +30,20 @@ class Entry(NamedTuple):
     smoothness: str
     global_minima: int
     other_minima: int
+    complete: bool
     fmin: float | None
 
 
 @shown
 class Table(tuple[Entry, ...]):
-    """Lines of the catalogue; ``str`` aligns them."""
+    """Lines of the catalogue; ``str`` aligns them, ``?`` and ``+`` where there may be others."""
 
     def _rows(self) -> list[list[str]]:
         rows = [["name", "family", "dim", "smoothness", "global", "other", "f*"]]
-        for *words, fmin in self:
-            rows.append([*map(str, words), "none" if fmin is None else f"{fmin:.10g}"])
+        for *words, others, complete, fmin in self:
+            known = str(others) if complete else f"{others}+" if others else "?"
+            least = "none" if fmin is None else f"{fmin:.10g}"
+            rows.append([*map(str, words), known, least])
         return rows
 
     def __str__(self) -> str:
@@ -62,7 +66,7 @@ def table() -> Table:
     for name in registry.working():
         f = registry.get(name)
         dim = "n" if "dim" in registry.parameters(name) else str(f.dim)
-        known = len(f.minima), len(f.local_minima)
+        known = len(f.minima), len(f.local_minima), f.complete
         entries.append(Entry(name, registry.family(name), dim, f.smoothness, *known, f.fmin))
     return Table(sorted(entries, key=lambda entry: (entry.family, entry.name)))
 
@@ -97,6 +101,8 @@ def describe(name: str) -> str:
     if f.complete:
         kinks = ", its kinks aside" if f.kink else ""
         lines.append(f"There are no other stationary points in the domain{kinks}.")
+    else:
+        lines.append("There may be other stationary points than these.")
     return f"{name} ({registry.family(name)}): {registry.text(name)}\n\n" + "\n".join(lines)
 
 

@@ -66,6 +66,11 @@ def gradient_field(
         pivot="mid",
     )
     axes.set_title(style.title(objective.name, objective.latex), fontsize=12)
+    figure.supxlabel(
+        r"arrows: $-\nabla f$, their lengths by the fourth root of its norm",
+        fontsize=10,
+        color="0.35",
+    )
     return figure
 
 
