@@ -99,14 +99,14 @@ class Claims:
                 return
 
     def _is_dead(self, owner: str) -> bool:
-        count = self._read(self._folder / owner) if owner else ""
+        if owner.startswith(f"{HOST}."):
+            return is_free(self._folder / owner)
+        count = self._read(self._folder / owner) if owner else ""  # it has just begun to write
         now = time.monotonic()
         before, since = self._seen.setdefault(owner, (count, now))
         if before != count:
             self._seen[owner] = count, now
             return False
-        if owner.startswith(f"{HOST}.") and is_free(self._folder / owner):
-            return True
         return now - since > PATIENCE
 
     def _leave(self) -> None:
