@@ -355,7 +355,7 @@ def a_curve_its_points_tangents_and_minima():
         of_it = [one for one in axes.get_lines() if same_colour(one.get_color(), colour)]
         np.testing.assert_allclose(p.data(of_it[0]), np.stack([path, bend(path)], 1), rtol=1e-5)
         assert of_it[0].get_label() == label
-        assert (of_it[0].get_marker(), of_it[0].get_linestyle()) == (".", "None")
+        assert (of_it[0].get_marker(), of_it[0].get_linestyle()) == (".", "-")
         assert len(of_it) == 1 + min(len(path), 8)
         for at, tangent in zip(path, of_it[1:], strict=False):
             reach = np.array([-0.3, 0.3]) * half
@@ -372,6 +372,13 @@ def a_curve_its_points_tangents_and_minima():
         assert same_colour(edge, rim)
     (ring,) = p.dots(axes, "local minimum")
     np.testing.assert_allclose(ring.get_offsets(), [[1.0, 1.25]])
+    numbers = [(text.get_text(), text.xy, text.xyann[1] > 0) for text in axes.texts]
+    steps = [(str(k), (inside[k], bend(inside[k])), True) for k in (1, 2, 3, 4, 5, 6)]
+    assert [(number, above) for number, _, above in numbers] == [
+        *((number, above) for number, _, above in steps), ("1", False),
+    ]  # fmt: skip
+    for (_, at, _), (_, expected, _) in zip(numbers, steps, strict=False):
+        np.testing.assert_allclose(at, expected, rtol=1e-5)
     assert p.entries(figure) == [BALL + ends, gone, "local minimum", "start", "end"]
     assert (axes.get_xlabel(), axes.get_ylabel()) == (r"$\mu$", "f")
     assert axes.get_title() == "bend:  $f = h$"

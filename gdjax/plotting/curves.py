@@ -18,13 +18,16 @@ from gdjax.plotting.figure import Figure, one_panel
 
 HEADROOM = 0.35  # room above and below the data, in their height; curves are cut off beyond it
 TANGENTS = 8  # more would cover the curve
+NUMBERED = 8  # steps, likewise
 MOST_POINTS = 100_000  # of a path or a curve: a picture has a hundredth of that in pixels
 
 
 def curve(objective: ObjectiveLike, paths: Any) -> Figure:
     """A one-dimensional objective, the points that each descent visited, and their tangents.
 
-    Points beyond twice the domain, and farther out than every start, are left out of sight.
+    Points are joined in the order of the steps, and the first ones of a path bear their number; of
+    a second path below them, of more paths none. Points beyond twice the domain, and farther out
+    than every start, are left out of sight.
 
     Args:
         objective: of dimension 1, also its name or the function.
@@ -48,14 +51,16 @@ def curve(objective: ObjectiveLike, paths: Any) -> Figure:
     x = np.linspace(low, high, 601)
     axes.plot(x, landscape.evaluate(objective, x[:, None]), color="0.35", linewidth=1.6, zorder=1)
     slope_at = jax.vmap(jax.grad(objective.value))
-    ended = False
+    ended, places = False, [9, -16]
     for (label, path), colour in zip(points.items(), style.colours(points).values(), strict=True):
         whole = landscape.in_sight(path, window)[1]
         ended = ended or whole
         path = path[(path[:, 0] >= low) & (path[:, 0] <= high), 0]
         y = landscape.evaluate(objective, path[:, None])
         entry = legend_entry(objective, label, paths[label], whole)
-        axes.plot(path, y, ".", color=colour, markersize=11, label=entry, zorder=3)
+        axes.plot(path, y, ".-", color=colour, markersize=11, linewidth=0.9, label=entry, zorder=3)
+        if places:
+            _number(axes, path, y, (high - low) / 40, places.pop(0), colour)
         half = 0.15 * (high - low)
         slopes = np.asarray(slope_at(jnp.asarray(path[:TANGENTS, None])))[:, 0]
         for at, height, slope in zip(path, y, slopes, strict=False):
@@ -77,6 +82,20 @@ def curve(objective: ObjectiveLike, paths: Any) -> Figure:
     axes.set_title(style.title(objective.name, objective.latex), fontsize=13)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=10)
     return figure
+
+
+def _number(
+    axes: Axes, x: np.ndarray, y: np.ndarray, apart: float, above: int, colour: str
+) -> None:
+    """Write the number of the step at the first points that stand apart from each other."""
+    told: list[float] = []
+    for step in range(1, len(x)):
+        if len(told) < NUMBERED and all(abs(x[step] - other) > apart for other in (x[0], *told)):
+            told.append(float(x[step]))
+            axes.annotate(
+                str(step), (x[step], y[step]), (0, above), textcoords="offset points", color=colour,
+                fontsize=9, ha="center", path_effects=style.HALO, zorder=7,
+            )  # fmt: skip
 
 
 def finite_points(path: Trajectory) -> np.ndarray:
