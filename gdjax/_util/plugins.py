@@ -4,12 +4,14 @@ import functools
 import importlib.metadata
 import logging
 from collections.abc import Callable, Container
-from importlib.metadata import EntryPoint
+from typing import Any
 
 from gdjax._util.errors import ArgumentError, first_line
 from gdjax._util.types import Function
 
 log: logging.Logger = logging.getLogger(__name__)
+
+EntryPoint = Any  # importlib.metadata's, or that of its backport, which takes over once imported
 
 
 class Plugins:
