@@ -384,6 +384,15 @@ def a_curve_its_points_tangents_and_minima():
     assert axes.get_title() == "bend:  $f = h$"
 
 
+def test_steps_out_of_sight_are_counted_and_nothing_is_joined_over_them():
+    f = gdjax.Objective(name="bowl", fn=lambda q: q[0] ** 2, domain=[(-1, 1)])
+    path = p.trajectory(np.array([[0.9], [-0.5], [9.0], [0.4], [0.1]]), lambda x: x**2)
+    (axes,) = plotting.curve(f, {"a": path}).axes
+    x, _ = p.data(axes.get_lines()[1]).T
+    np.testing.assert_allclose(x, [0.9, -0.5, np.nan, 0.4, 0.1], rtol=1e-6)
+    assert [text.get_text() for text in axes.texts] == ["1", "3", "4"]
+
+
 @reads("convergence")
 def gaps_to_the_known_minimum_or_to_the_best_of_all_paths():
     values = {"adam": p.LEAVES, "heavy ball": p.STAYS, "lion": p.STAYS[1:4], "sgd": p.LEAVES[:1]}

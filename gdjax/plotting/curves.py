@@ -55,12 +55,16 @@ def curve(objective: ObjectiveLike, paths: Any) -> Figure:
     for (label, path), colour in zip(points.items(), style.colours(points).values(), strict=True):
         whole = landscape.in_sight(path, window)[1]
         ended = ended or whole
-        path = path[(path[:, 0] >= low) & (path[:, 0] <= high), 0]
+        seen = np.flatnonzero((path[:, 0] >= low) & (path[:, 0] <= high))
+        path = path[seen, 0]
         y = landscape.evaluate(objective, path[:, None])
         entry = legend_entry(objective, label, paths[label], whole)
-        axes.plot(path, y, ".-", color=colour, markersize=11, linewidth=0.9, label=entry, zorder=3)
+        gaps = np.flatnonzero(np.diff(seen) > 1) + 1  # nothing joins points around one out of sight
+        joined = (np.insert(column.astype(float), gaps, np.nan) for column in (path, y))
+        axes.plot(*joined, ".-", color=colour, markersize=11, linewidth=0.9, label=entry, zorder=3)
         if places:
-            _number(axes, path, y, (high - low) / 40, places.pop(0), colour)
+            steps = shown_steps(max(paths[label].finite, 1))[seen]
+            _number(axes, steps, path, y, (high - low) / 40, places.pop(0), colour)
         half = 0.15 * (high - low)
         slopes = np.asarray(slope_at(jnp.asarray(path[:TANGENTS, None])))[:, 0]
         for at, height, slope in zip(path, y, slopes, strict=False):
@@ -85,17 +89,25 @@ def curve(objective: ObjectiveLike, paths: Any) -> Figure:
 
 
 def _number(
-    axes: Axes, x: np.ndarray, y: np.ndarray, apart: float, above: int, colour: str
+    axes: Axes,
+    steps: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    apart: float,
+    above: int,
+    colour: str,
 ) -> None:
-    """Write the number of the step at the first points that stand apart from each other."""
-    told: list[float] = []
-    for step in range(1, len(x)):
-        if len(told) < NUMBERED and all(abs(x[step] - other) > apart for other in (x[0], *told)):
-            told.append(float(x[step]))
+    """Write their steps at the first points that stand apart from each other and the start."""
+    told = [float(x[0])]
+    for step, *at in zip(steps[1:], x[1:], y[1:], strict=True):
+        if all(abs(at[0] - other) > apart for other in told):
+            told.append(float(at[0]))
             axes.annotate(
-                str(step), (x[step], y[step]), (0, above), textcoords="offset points", color=colour,
+                str(step), (at[0], at[1]), (0, above), textcoords="offset points", color=colour,
                 fontsize=9, ha="center", path_effects=style.HALO, zorder=7,
             )  # fmt: skip
+        if len(told) > NUMBERED:
+            break
 
 
 def finite_points(path: Trajectory) -> np.ndarray:
