@@ -7,7 +7,6 @@ seen by a number that it counts up, never by a clock; on the same machine by a l
 
 import contextlib
 import os
-import shutil
 import socket
 import threading
 import time
@@ -125,8 +124,3 @@ class Claims:
             return file.read_text()
         except OSError:
             return ""
-
-
-def clear(store: Path) -> None:
-    """Remove all claims on a store that is finished."""
-    shutil.rmtree(store / FOLDER, ignore_errors=True)

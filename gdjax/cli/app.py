@@ -165,8 +165,8 @@ def _done_or_told(command: str, config: DictConfig, folder: Path) -> jobs.Done |
     """
     began = time.perf_counter()
     try:
-        settings: Any = OmegaConf.to_container(config, resolve=True)
-        if not config.get("overwrite") and (found := jobs.finished(folder, settings)):
+        resolved: Any = OmegaConf.to_container(config, resolve=True)
+        if not config.get("overwrite") and (found := jobs.finished(folder, resolved)):
             log.info("%s is done already", folder)
             return found
         done = _done(command, config, folder)

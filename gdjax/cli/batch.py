@@ -110,10 +110,9 @@ class Batch:
     @property
     def batched(self) -> bool:
         """Whether a sweep tells all that such a job does."""
-        if self.command == "compare":
-            more = self.asked.mode != "paths" or self.asked.distance or self.asked.certify
-            if more:
-                return False
+        asked = self.asked
+        if self.command == "compare" and (asked.mode != "paths" or asked.distance or asked.certify):
+            return False
         at = jax.ShapeDtypeStruct((self.objective.dim,), jnp.float32)
         states = (jax.eval_shape(one.init, at) for one in self.optimizers.values())
         return not any(map(optimizers.has_eval_point, states))
@@ -124,9 +123,11 @@ class Batch:
         Raises:
             ArgumentError: a number of one of them that is out of range.
         """
-        first = self._with(jobs[0].numbers)
+        given = _plain(self.config, True)
+        if "steps" in jobs[0].numbers:
+            given["steps"] = jobs[0].numbers["steps"]
+        how = picked(settings.read(self.command, given), "gradient", "dtype", "steps")
         starts = np.stack([self._start(job.numbers) for job in jobs])
-        how = picked(first, "gradient", "dtype", "steps")
         made = {}
         for label, optimizer in self.optimizers.items():
             several = [self._own(label, job.numbers) for job in jobs]
@@ -136,11 +137,6 @@ class Batch:
                 save_at="all" if record else None, **how,
             )  # fmt: skip
         return made
-
-    def _with(self, job: Numbers) -> Any:
-        """The settings, checked, with the steps of a job."""
-        given = _plain(self.config, True)
-        return settings.read(self.command, given | {k: job[k] for k in ("steps",) if k in job})
 
     def _start(self, job: Numbers) -> np.ndarray:
         start = job.get("start", self.asked.start)

@@ -10,9 +10,9 @@ from typing import Any
 from gdjax._util.errors import ArgumentError, first_line
 from gdjax._util.version import versions
 from gdjax.cli.settings import Engine
+from gdjax.results.layout import DECIDING
 
 PATIENCE = 4  # seconds in which a scheduler elsewhere answers
-DECIDING = ("gdjax", "jax", "jaxlib", "numpy", "llvmlite")  # versions that must be those here
 LIVES = 1000  # workers that may die over a chunk before Dask gives it up
 
 
@@ -101,7 +101,7 @@ class _Workers(Executor):
 def _check_versions(client: Any) -> None:
     here = versions()
     for worker, there in client.run(versions).items():
-        for name in DECIDING:
+        for name in (*DECIDING, "llvmlite"):
             if there.get(name) != here.get(name):
                 raise ArgumentError(
                     f"engine: worker {worker} has {name} {there.get(name)}, and this process "

@@ -35,7 +35,8 @@ def collected(folder: Path) -> str:
     Raises:
         ArgumentError: there is no job below it.
     """
-    rows = _rows(folder)
+    found = sorted(_found(folder), key=lambda pair: _natural(pair[0]))
+    rows = _rows(folder, found)
     if not rows:
         raise ArgumentError(f"collect needs the folder of a multirun, and {folder} has no jobs")
     file = _written(folder, rows)
@@ -50,15 +51,10 @@ def collected(folder: Path) -> str:
         lines.append(f"best: {'; '.join(map(_named, ranked[:BEST]))}")
         lines.append(f"one alone: {ranked[0]['command']}")
     lines.append(str(file))
-    if not any(word in ("plot=none", "plot.format=none") for word in _words(folder)):
+    words = {word for _, one in found for word in one["overrides"]}
+    if words.isdisjoint(("plot=none", "plot.format=none")):
         lines.append(str(_drawn(folder, rows)))
     return "\n".join(lines) + "\n"
-
-
-def _words(folder: Path) -> Iterator[str]:
-    """All overrides of all jobs."""
-    for _, one in _found(folder):
-        yield from one["overrides"]
 
 
 def _drawn(folder: Path, rows: list[dict[str, Any]]) -> Path:
@@ -75,9 +71,8 @@ def _drawn(folder: Path, rows: list[dict[str, Any]]) -> Path:
     return file
 
 
-def _rows(folder: Path) -> list[dict[str, Any]]:
+def _rows(folder: Path, found: list[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]:
     """A row for each job: what it has that not all of them have, and what it came to."""
-    found = sorted(_found(folder), key=lambda pair: _natural(pair[0]))
     told = [one for _, one in found]
     common = set.intersection(*(set(one["overrides"]) for one in told)) if told[1:] else set()
     rows = []

@@ -48,8 +48,13 @@ class _Jobs(NamedTuple):
     higher: bool
 
     def only(self, which: np.ndarray) -> "_Jobs":
-        columns = {name: getattr(self, name)[which] for name in ("rows", "value", "failed", "lost")}
-        return self._replace(**columns)
+        columns = {name: getattr(self, name)[which] for name in ("value", "failed", "lost")}
+        return self._replace(rows=self.rows.iloc[which], **columns)
+
+    @property
+    def bad(self) -> tuple[tuple[np.ndarray, dict[str, Any], str], ...]:
+        """Which have no value, how they are marked, and what they are called."""
+        return (self.failed, FAILED, "failed"), (self.lost, GONE, "diverged")
 
 
 @gate(table=one_of(pd.DataFrame, "be a table of jobs"), settings=texts, higher=flag)
@@ -91,8 +96,7 @@ def overview(table: pd.DataFrame, settings: Sequence[str], higher: bool = False)
         figure = _maps(jobs, others)
     else:
         figure = _each(jobs)
-    bad = [f"{n:,} {word}" for n, word in ((jobs.failed.sum(), "failed"),
-                                           (jobs.lost.sum(), "diverged")) if n]  # fmt: skip
+    bad = [f"{which.sum():,} {word}" for which, _, word in jobs.bad if which.any()]
     figure.suptitle(f"{len(table):,} jobs" + (f", {' and '.join(bad)}" if bad else ""), fontsize=12)
     return figure
 
@@ -131,7 +135,7 @@ def _scale(values: np.ndarray) -> str:
 
 def _marks(panel: Axes, x: np.ndarray, jobs: _Jobs, y: np.ndarray | None = None) -> None:
     """Failures, and what was lost: at the upper edge where they have no place of their own."""
-    for which, how in ((jobs.failed, FAILED), (jobs.lost, GONE)):
+    for which, how, _ in jobs.bad:
         if y is None:
             edge = panel.get_xaxis_transform()
             panel.plot(
@@ -142,14 +146,7 @@ def _marks(panel: Axes, x: np.ndarray, jobs: _Jobs, y: np.ndarray | None = None)
 
 
 def _legend(figure: Figure, jobs: _Jobs, handles: Sequence[Line2D] = ()) -> None:
-    marks = [
-        Line2D([], [], label=label, **how)
-        for which, how, label in (
-            (jobs.failed, FAILED, "failed"),
-            (jobs.lost, GONE, "diverged"),
-        )
-        if which.any()
-    ]
+    marks = [Line2D([], [], label=label, **how) for which, how, label in jobs.bad if which.any()]
     if every := [*handles, *marks]:
         figure.legend(
             handles=every, loc="outside lower center", ncols=4, frameon=False, fontsize=10
@@ -166,13 +163,7 @@ def _groups(jobs: _Jobs, names: list[str]) -> list[tuple[str, _Jobs]]:
     if not names:
         return [("", jobs)]
     found = jobs.rows.groupby(names, sort=False).indices.items()
-    return [(_name(names, key), jobs.only(_mask(at, len(jobs.rows)))) for key, at in found]
-
-
-def _mask(places: np.ndarray, count: int) -> np.ndarray:
-    mask = np.zeros(count, bool)
-    mask[places] = True
-    return mask
+    return [(_name(names, key), jobs.only(at)) for key, at in found]
 
 
 def _bars(jobs: _Jobs) -> Figure:
@@ -184,7 +175,7 @@ def _bars(jobs: _Jobs) -> Figure:
     panel = figure.add_subplot()
     rows = np.arange(len(shown))
     panel.plot(jobs.value[shown], rows, "o", color="#0072B2")
-    for which, how in ((jobs.failed, FAILED), (jobs.lost, GONE)):
+    for which, how, _ in jobs.bad:
         at = which[shown]
         panel.plot(
             np.zeros(at.sum()),
