@@ -9,6 +9,8 @@ import xarray as xr
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 from gdjax._sweep.runner import Runner
+from gdjax._util.locks import locked
+from gdjax.cli import checks
 from gdjax.cli.jobs import rows_of
 
 COSINE = "learning_rate={schedule: cosine_decay_schedule, init_value: 0.1, decay_steps: 50}"
@@ -161,3 +163,66 @@ def test_few_files_for_many_jobs(gdjax, tmp_path, untyped):
     assert code == 1  # momenta of 1 and more
     assert sum(path.is_file() for path in tmp_path.rglob("*")) < 100
     assert "300 jobs, 270 failed" in out
+
+
+CHECKS = "check", "-m", "objective.name=qfsp,booth", "seed=0,1,2", "points=50"
+
+
+def test_checks_are_a_batch_an_objective_and_are_not_done_again(
+    gdjax, tmp_path, composed, untyped, monkeypatch
+):
+    code, out, err = gdjax(*CHECKS, "hydra.sweep.dir=whole")
+    assert (code, err, len(composed)) == (0, "", 2)
+    assert "Launching 6 jobs in 2 batches" in out
+    assert "6 jobs, 0 failed" in out
+    whole = told(tmp_path, "whole")
+    for job, row in whole.items():
+        assert gdjax("check", *row["overrides"], "hydra.run.dir=alone", "overwrite=true")[0] == 0
+        assert json.loads((tmp_path / "alone" / "job.json").read_text())["value"] == row["value"], (
+            job
+        )
+    monkeypatch.setattr(checks, "certified", None)  # it would be called
+    assert gdjax(*CHECKS, "hydra.sweep.dir=whole")[0] == 0
+    assert told(tmp_path, "whole") == whole
+    code, _, err = gdjax(*CHECKS, "hydra.sweep.dir=whole", "overwrite=true")
+    assert (code, "6 of 6 jobs failed" in err) == (1, True)
+
+
+def test_a_wrong_check_of_a_batch_fails_alone_and_is_done_again(gdjax, tmp_path, untyped):
+    own = tmp_path / "own.py"
+    own.write_text(OWN + "def g(p):\n    return 2 * (p - 1)\n")
+    words = "check", "-m", "fn=own.py:f", "gradient=own.py:g", "domain=[[-5,5],[-5,5]]", "seed=0,1"
+    code, _, err = gdjax(*words, "folders=each")
+    assert code == 1
+    assert "2 of 2 jobs failed" in err
+    assert "wrong: gradient of f" in err
+    (folder,) = tmp_path.glob("multirun/check/*")
+    assert {file.name for file in (folder / "0").iterdir()} == {"config.yaml", "job.json"}
+    own.write_text(own.read_text().replace("2 * (p - 1)", "2 * (p - 1) + jnp.stack("
+                                           "[3 * jnp.cos(3 * p[0]), 0 * p[1]])"))  # fmt: skip
+    assert gdjax(*words, "folders=each")[::2] == (0, "")
+
+
+def test_a_rule_and_pictures_of_checks_are_jobs_of_their_own(gdjax, tmp_path, untyped):
+    code, out, _ = gdjax("check", "-m", "seed=0,1", "points=20", "draw=true")
+    assert code == 0
+    assert "in 0 batch" not in out
+    assert len([*tmp_path.glob("multirun/check/*/*/*.png")]) == 2
+
+
+def test_two_launchers_at_once_do_not_share_a_folder(gdjax, tmp_path, untyped):
+    (tmp_path / "here").mkdir()
+    words = "run", "-m", "learning_rate=0.1,0.2", "hydra.sweep.dir=here", "steps=3"
+    with locked(tmp_path / "here"):
+        code, _, err = gdjax(*words)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "another process is writing to here" in err
+    assert gdjax(*words)[0] == 0
+
+
+def test_a_cluster_is_refused_where_there_is_nothing_to_hand_out(gdjax, tmp_path, untyped):
+    for task in ("run", "compare"):
+        code, _, err = gdjax(task, "engine=dask")
+        assert (code, err.count("\n")) == (2, 1)
+        assert "engine=dask is for sweeps, and for jobs of -m that differ in numbers" in err
+    assert not [*tmp_path.iterdir()]

@@ -143,6 +143,21 @@ def test_dask_computes_the_same_store(tmp_path):
     assert_same(there, here)
 
 
+@pytest.mark.full
+def test_dask_computes_a_multirun_and_the_same_call_without_it_finds_its_work(tmp_path):
+    words = "run", "-m", "optimizer.momentum=0.5,0.9", "steps=9", "plot=none"
+    seen = []
+    for more in (["engine=dask", "engine.workers=2"], []):
+        done = subprocess.run(
+            [sys.executable, "-m", "gdjax.cli", *words, *more],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+        (store,) = tmp_path.glob("multirun/run/*/stores/*.zarr")
+        seen.append({file: file.stat().st_mtime_ns for file in store.rglob("*") if file.is_file()})
+    assert seen[0] == seen[1]
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -322,7 +322,7 @@ def stores(tmp_path_factory):
     def get(name):
         prepared = prepare(**BASE | THERE[name])
         store = Store.create(tmp_path_factory.mktemp("stores") / "store", prepared.layout)
-        return store.path, prepared.digest
+        return store.place.folder, prepared.digest
 
     return get
 

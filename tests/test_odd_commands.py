@@ -128,7 +128,7 @@ NAMED = [
     (["run", "start=(7,7)"], "a list takes brackets: start=[7,7]"),
     (["run", "start=7.11,6.97"], "start has several values: a list is start=[7.11,6.97], one job"),
     (["run", "--experimental-rerun", "x"], "a finished run runs again by gdjax rerun FOLDER"),
-    (["sweep", "store=s3://a/b"], "a store must be a folder, got s3://a/b; results on other"),
+    (["sweep", "store=s3://a/b"], "store s3://a/b must be a folder or a URL that fsspec knows"),
     (["sweep", "keep=[outcome]", "objective_value=best_value", "plots=[]"], "keep final_value too"),
     (["rerun", "nowhere"], "there is no nowhere/config.yaml"),
     (["sweep", "~zipped"], "zipped is missing from the config, and sweep needs it"),

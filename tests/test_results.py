@@ -37,7 +37,9 @@ from gdjax.results.checked import FINISHED, HEAD
 def test_what_is_written_is_what_is_opened(tmp_path, dtype, record):
     layout = make_layout(dtype=dtype, record=record)
     memory = in_memory(layout)
-    stored = open_results(fill(Store.open_or_create(tmp_path / "new" / "sweep", layout)).path)
+    stored = open_results(
+        fill(Store.open_or_create(tmp_path / "new" / "sweep", layout)).place.folder
+    )
     xr.testing.assert_identical(stored, memory)
     assert stored["points" if record is not None else "final_point"].dtype == dtype
     assert stored["final_value"].dims == ("start", "learning_rate_and_momentum", "decay")
@@ -77,7 +79,7 @@ def test_starts_are_asked_for_piece_by_piece(tmp_path, monkeypatch):
             return points[key]
 
     layout = sweep_layout(Starts(), dtype="float32", chunk=32, config={})
-    results = open_results(fill(Store.create(tmp_path, layout)).path)
+    results = open_results(fill(Store.create(tmp_path, layout)).place.folder)
     assert asked == [12, 12, 1]
     np.testing.assert_array_equal(results["start_point"], points)
     np.testing.assert_array_equal(in_memory(layout)["start_point"], points)
@@ -142,7 +144,7 @@ def test_every_variable_and_coordinate_is_labelled(tmp_path):
 
 def test_results_say_where_they_come_from(tmp_path):
     before = datetime.datetime.now(datetime.UTC)
-    results = open_results(Store.create(tmp_path, make_layout()).path)
+    results = open_results(Store.create(tmp_path, make_layout()).place.folder)
     made = datetime.datetime.fromisoformat(results.attrs["created"])
     assert abs((made - before).total_seconds()) < 60
     versions = json.loads(results.attrs["versions"])
@@ -164,7 +166,7 @@ def test_infinite_attributes_are_numbers_again(tmp_path):
     layout = sweep_layout(
         np.zeros((1, 3)), dtype="float32", chunk=1, config=words, attrs=words, minima=[[0] * 3]
     )
-    results = open_results(Store.create(tmp_path, layout).path)
+    results = open_results(Store.create(tmp_path, layout).place.folder)
     assert {name: results.attrs[name] for name in words} == words
     assert json.loads(results.attrs["config"]) == words | {"low": "-Infinity", "high": "Infinity"}
     assert '"low": "-Infinity"' in (tmp_path / "zarr.json").read_text()
@@ -213,7 +215,7 @@ def test_unfinished_cells_are_masked(tmp_path):
     half.write(4, make_chunk(layout, 4))
     half._arrays["final_value"][64:96] = 7.0  # a chunk in flight: data without its mark
     half._arrays["outcome"][64:96] = 1
-    results = open_results(half.path)
+    results = open_results(half.place.folder)
     assert results.attrs["complete"] == 0
     done = np.zeros(layout.cells, dtype=bool)
     done[:32] = done[128:] = True
@@ -300,7 +302,7 @@ def test_whatever_operation_fails_no_chunk_is_marked_that_is_not_whole(
             assert not list(path.parent.iterdir())
         with pytest.MonkeyPatch.context() as patch:
             Disk(patch, path.parent)  # for its speed
-            assert files(fill(Store.open_or_create(path, layout)).path) == stored
+            assert files(fill(Store.open_or_create(path, layout)).place.folder) == stored
         assert [p.name for p in path.parent.iterdir()] == ["sweep"]
 
 
@@ -361,7 +363,7 @@ def test_killed_at_any_moment_nothing_but_the_chunk_in_flight_is_lost(tmp_path, 
         assert ((outcome >= 0) == finished).all()
     assert kills >= 20
     monkeypatch.setattr(os, "fsync", lambda file: None)  # faster, and the bits are the same
-    assert files(path) == files(fill(Store.create(tmp_path / "whole", layout)).path)
+    assert files(path) == files(fill(Store.create(tmp_path / "whole", layout)).place.folder)
 
 
 def count_marks(path):
@@ -400,7 +402,7 @@ def test_what_is_no_store_is_refused_and_untouched(tmp_path):
     full.mkdir()
     (full / "notes.txt").write_text("mine")
     zarr.create_group(other)
-    inside = Store.create(tmp_path / "store", make_layout()).path / "status"
+    inside = Store.create(tmp_path / "store", make_layout()).place.folder / "status"
     for path in (file, full, other, inside):
         for call in (open_results, lambda p: Store.open_or_create(p, make_layout())):
             with pytest.raises(ArgumentError, match="must be a folder"):
@@ -482,10 +484,12 @@ def test_a_full_disk_costs_only_the_chunk_in_flight(tmp_path, monkeypatch):
         with pytest.raises(StorageError, match=r"could not be made.*No space left"):
             Store.create(tmp_path / "second", layout)
     assert [entry.name for entry in tmp_path.iterdir()] == ["sweep"]
-    assert half.missing() == Store.open(half.path, layout).missing() == [1, 2, 3, 4]
-    assert (open_results(half.path)["outcome"].values.ravel()[:32] >= 0).all()
+    assert half.missing() == Store.open(half.place.folder, layout).missing() == [1, 2, 3, 4]
+    assert (open_results(half.place.folder)["outcome"].values.ravel()[:32] >= 0).all()
     fill(half)
-    assert files(half.path) == files(fill(Store.create(tmp_path / "second", layout)).path)
+    assert files(half.place.folder) == files(
+        fill(Store.create(tmp_path / "second", layout)).place.folder
+    )
 
 
 def test_a_chunk_of_many_bytes_lies_in_files_of_its_own(tmp_path, monkeypatch):
@@ -494,19 +498,19 @@ def test_a_chunk_of_many_bytes_lies_in_files_of_its_own(tmp_path, monkeypatch):
     kept = Store.create(tmp_path / "sweep", layout)
     written = []
     for index in kept.missing():
-        before = files(kept.path)
+        before = files(kept.place.folder)
         kept.write(index, make_chunk(layout, index))
-        after = files(kept.path)
+        after = files(kept.place.folder)
         assert {name: after[name] for name in before} == before
         written.append(len(after) - len(before))
     # In a file fit two of the five steps of the points, or four of the values.
     assert written == [*[3 + 2 + 8 + 1] * (layout.chunks - 1), 3 + 2 + 8 + 1 + 1]
-    xr.testing.assert_identical(open_results(kept.path), in_memory(layout))
+    xr.testing.assert_identical(open_results(kept.place.folder), in_memory(layout))
     monkeypatch.setattr(folder, "FILE_BYTES", 1)  # a file holds a row and a step, at the least
     small = Store.create(tmp_path / "small", layout)
-    assert len(list(small.path.glob("start_point/c/*/*"))) == 25
+    assert len(list(small.place.folder.glob("start_point/c/*/*"))) == 25
     small.write(4, make_chunk(layout, 4))
-    assert len(list(small.path.glob("points/c/4/*/*"))) == 5
+    assert len(list(small.place.folder.glob("points/c/4/*/*"))) == 5
 
 
 def rows_of(layout, chunks):
@@ -544,7 +548,7 @@ def test_a_parquet_table_holds_every_cell(tmp_path, monkeypatch, chunks):
         kept.write(index, make_chunk(layout, index))
     monkeypatch.setattr(table, "GROUP_BYTES", 2000)  # 29 rows of 31 + 3 · 12 bytes
     expected = list(rows_of(layout, chunks))
-    for results in (kept.path, open_results(kept.path)):
+    for results in (kept.place.folder, open_results(kept.place.folder)):
         file = parquet.ParquetFile(to_parquet(results, tmp_path / "table.parquet"))
         groups = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
         assert groups == [29] * 5 + [5]
@@ -623,7 +627,7 @@ def test_loaded_on_first_use():
 
 @pytest.mark.parametrize("flat", [False, True])
 def test_netcdf_takes_what_was_opened(tmp_path, flat):
-    stored = open_results(fill(Store.create(tmp_path / "a", make_layout())).path, flat=flat)
+    stored = open_results(fill(Store.create(tmp_path / "a", make_layout())).place.folder, flat=flat)
     stored.to_netcdf(tmp_path / "a.nc")
     with xr.open_dataset(tmp_path / "a.nc") as found:
         xr.testing.assert_equal(found.load(), stored)
@@ -632,6 +636,6 @@ def test_netcdf_takes_what_was_opened(tmp_path, flat):
 
 
 def test_attributes_are_such_as_every_format_holds(tmp_path):
-    stored = open_results(Store.create(tmp_path / "a", make_layout()).path)
+    stored = open_results(Store.create(tmp_path / "a", make_layout()).place.folder)
     for value in stored.attrs.values():
         assert type(value) in (int, float, str) or {*map(type, value)} in ({int}, {float}, {str})

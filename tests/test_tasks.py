@@ -51,10 +51,13 @@ def saved():
         yield pictures
 
 
+LOCAL = {"kind": "local", "address": None, "workers": None}
+
+
 def performed(command, config, folder, plot=None, **stand_ins):
     """A command with a config by hand; stand-ins take the place of what it calls."""
     plot = {"format": "png", "dpi": 150} | (plot or {})
-    config = OmegaConf.create(config | {"plot": plot | {"axes": None}})
+    config = OmegaConf.create({"engine": LOCAL} | config | {"plot": plot | {"axes": None}})
     with patch.multiple(inspect.getmodule(command), **stand_ins):
         return command(config, OutputFolder(folder, plot))
 
@@ -501,7 +504,7 @@ FOUND = sweep_of(
 
 SWEEP = dict.fromkeys((*sweep.ASKED, "plots", "store", "optimizer", "devices", "kernel")) | {
     "stopping": True, "every": 10, "parquet": False, "plan": False, "accept_version": False,
-    "engine": {"kind": "local", "address": None, "workers": None},
+    "engine": LOCAL,
     "objective_value": None,
 }  # fmt: skip
 
@@ -548,7 +551,7 @@ def swept(found, folder, seconds=0.5, before=None, parquet=False, **plot):
         patch.object(results, "to_parquet", lambda *_: None),
     ):
         assert asked_for(prepared, {"parquet": parquet}, folder, **plot).code == 0
-    assert prepared.run.call_args.args[0] == store
+    assert prepared.run.call_args.args[0] == str(store)
     return written(folder), store
 
 

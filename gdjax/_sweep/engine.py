@@ -20,7 +20,7 @@ from gdjax._inputs import DType, ObjectiveLike, OptimizerLike, as_count
 from gdjax._kernels.choice import KernelChoice
 from gdjax._sweep.appearance import LazyStarts, layout
 from gdjax._sweep.axes import Axes, Paired
-from gdjax._sweep.claims import BEAT, Claims
+from gdjax._sweep.claims import BEAT, Alone, Claims
 from gdjax._sweep.outer import OuterRunner, Plans, plans
 from gdjax._sweep.remote import request, spread
 from gdjax._sweep.runner import TILE, Runner
@@ -29,6 +29,7 @@ from gdjax._util.errors import ArgumentError
 from gdjax._util.memory import NEGLIGIBLE_BYTES, SHARE, available_memory, size
 from gdjax._util.types import PyTree
 from gdjax.objectives import GradientSide
+from gdjax.results.places import place_of
 from gdjax.starts import Starts
 
 
@@ -97,9 +98,10 @@ def sweep(
         kernel: what computes the cells: ``auto`` takes the fastest that can; ``llvm``, ``pallas``,
             ``xla_math`` (XLA with elementary functions of gdjax's own) or ``xla`` takes that one
             or fails.
-        store: a folder to write the results to, chunk by chunk. A store of the same sweep is
-            continued, and chunks in it that are damaged are computed again, with a warning. Several
-            processes that sweep into one store, here or on machines that share it, share the work.
+        store: a folder to write the results to, chunk by chunk, or a URL such as ``s3://…``, which
+            needs fsspec. A store of the same sweep is continued, and chunks in it that are damaged
+            are computed again, with a warning. Several processes that sweep into one folder, here
+            or on machines that share it, share the work; behind a URL one writes at a time.
         accept_version: whether a store that other versions of gdjax, of JAX, of NumPy or of what
             compiles the kernel have begun is continued all the same.
         progress: whether to show a progress bar.
@@ -209,7 +211,7 @@ class Sweep:
         """The labelled results: computed, or read from a store as far as they are there.
 
         Args:
-            store: a folder to write them to, or to continue.
+            store: a folder or URL to write them to, or to continue.
             progress: whether to show a progress bar.
             accept_version: whether to continue a store that other versions have begun.
             executor: whose workers compute the chunks; by default this process.
@@ -228,8 +230,9 @@ class Sweep:
                 for index in range(asked.chunks):
                     runner(index, buffers, done)
             return results.dataset(layout, {n: buffers.arrays[n] for n in layout.variables})
-        if not Path(store).exists():
-            _check_disk(asked, layout, Path(store))
+        place = place_of(store)
+        if place.folder and not place.folder.exists():
+            _check_disk(asked, layout, place.folder)
         folder = results.Store.open_or_create(store, layout, accept_version=accept_version)
         if told := folder.told():
             warnings.warn(told, RuntimeWarning, stacklevel=3)
@@ -239,9 +242,9 @@ class Sweep:
             if executor is None:
                 _compute(asked, runner, folder, missing, done)
             elif missing:
-                sent = request(asked, folder.path, self._kernel, self._alike)
+                sent = request(asked, folder.place, self._kernel, self._alike)
                 spread(executor, sent, asked, missing, done)
-        return results.open_results(Path(store))
+        return results.open_results(store)
 
 
 def _compute(
@@ -252,7 +255,7 @@ def _compute(
     done: Callable[[int], None],
 ) -> None:
     """Compute and write chunks, but for those that other processes do meanwhile."""
-    claims = Claims(store.path)
+    claims = Claims(store.place.folder) if store.place.folder else Alone()
 
     def write(index: int, arrays: dict[str, np.ndarray]) -> None:
         store.write(index, arrays)

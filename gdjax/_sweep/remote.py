@@ -12,9 +12,10 @@ from gdjax import results
 from gdjax._kernels.choice import KernelChoice
 from gdjax._sweep.appearance import LazyStarts, layout
 from gdjax._sweep.outer import OuterRunner, Plans
-from gdjax._util.errors import ArgumentError, ChunkError, first_line
+from gdjax._util.errors import ArgumentError, ChunkError, StorageError, first_line
 from gdjax.objectives.loading import OWN
 from gdjax.results.checked import HEAD
+from gdjax.results.places import Place, place_of
 
 
 class Request(NamedTuple):
@@ -22,7 +23,7 @@ class Request(NamedTuple):
 
     Args:
         plans: pickled.
-        store: its folder, which worker and caller see alike.
+        store: its folder or URL, which worker and caller see alike.
         kernel: what computes the cells.
         alike: how many cells the kernel is made for.
         path: where modules are looked for, such as those beside a user's own file.
@@ -37,7 +38,7 @@ class Request(NamedTuple):
     processors: int = 1
 
 
-def request(plans: Plans, store: Path, kernel: KernelChoice, alike: int | None) -> Request:
+def request(plans: Plans, store: Place, kernel: KernelChoice, alike: int | None) -> Request:
     """What workers are handed of a sweep, a user's own functions included.
 
     Raises:
@@ -52,7 +53,8 @@ def request(plans: Plans, store: Path, kernel: KernelChoice, alike: int | None) 
             cloudpickle.register_pickle_by_value(module)
     try:
         path = tuple(str(Path(place).absolute()) for place in sys.path)
-        return Request(cloudpickle.dumps(plans), str(store.absolute()), kernel, alike, path)
+        where = str(store.folder.absolute() if store.folder else store)
+        return Request(cloudpickle.dumps(plans), where, kernel, alike, path)
     except Exception as error:
         raise ArgumentError(
             f"executor takes what can be pickled, and this sweep cannot: {first_line(error)}"
@@ -78,8 +80,8 @@ def _opened(request: Request) -> tuple[OuterRunner, results.Store]:
 def head(store: str) -> bytes:
     """What says of which sweep a store is, as this process sees it; empty if it does not."""
     try:
-        return (Path(store) / HEAD).read_bytes()
-    except OSError:
+        return place_of(store).read(HEAD) or b""
+    except (ArgumentError, StorageError):
         return b""
 
 

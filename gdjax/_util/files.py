@@ -2,14 +2,12 @@
 
 import contextlib
 import os
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from gdjax._util import signals
-from gdjax._util.errors import ArgumentError
 
 try:
     import fcntl
@@ -31,35 +29,6 @@ def cache_folder() -> Path:
     except RuntimeError as error:
         raise OSError(*error.args) from None
     return Path(base) / "gdjax"
-
-
-def local(path: str | os.PathLike[str]) -> Path:
-    """The place of a path or of a ``file://`` URL.
-
-    Raises:
-        ArgumentError: a URL of anything else.
-
-    Example:
-        >>> local("file:///tmp/a%20sweep.zarr").as_posix()
-        '/tmp/a sweep.zarr'
-        >>> local("s3://bucket/sweep.zarr")
-        Traceback (most recent call last):
-        gdjax._util.errors.ArgumentError: a store must be a folder, got s3://bucket/sweep.zarr; \
-        results on other machines are not written yet: copy the folder there
-    """
-    text = os.fspath(path)
-    scheme, found, _ = text.partition("://")
-    if not found or not re.fullmatch(r"[A-Za-z][\w+.-]*", scheme):
-        return Path(path)
-    if scheme != "file":
-        raise ArgumentError(
-            f"a store must be a folder, got {text:.200}; results on other machines are not written "
-            f"yet: copy the folder there"
-        )
-    from urllib.parse import urlsplit  # few paths are URLs
-    from urllib.request import url2pathname
-
-    return Path(url2pathname(urlsplit(text).path))
 
 
 def flush(file: IO[Any]) -> None:

@@ -100,7 +100,7 @@ def _content(words: list[str]) -> str:
     if any(word.startswith("hydra/sweeper=") for word in words):
         return f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
     asked = sorted(
-        word for word in words if not word.startswith(("-m", "--multirun", "overwrite="))
+        word for word in words if not word.startswith(("-m", "--multirun", "overwrite=", "engine"))
     )
     return hashlib.sha256(repr(asked).encode()).hexdigest()[:10]
 

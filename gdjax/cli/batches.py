@@ -8,10 +8,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from gdjax.cli import batch, descents, jobs, numbers, rerun, settings
+from gdjax.cli import clusters, jobs, numbers, rerun
 from gdjax.cli.batch import Batch, Job, Result
+from gdjax.cli.cells import Cells
+from gdjax.cli.checks import Checks
 from gdjax.cli.output_folder import OutputFolder
 
 log: logging.Logger = logging.getLogger(__name__)
@@ -34,12 +36,13 @@ def kinds(words: Mapping[int, tuple[str, ...]], composed: Composed) -> Iterator[
             found[kept, frozenset(given)].append(Job(number, own, given))
     for (kept, keys), several in found.items():
         template = _batch(composed(kept))
-        if template and (unset := keys - template.decided - {"start", "steps"}):
+        if template and (unset := keys - {*template.decided}):
             template = _batch(composed((*kept, *_words(several[0], unset))))
         if template is None:
             continue
-        for some in batch.by_kind(several, template.free):
-            fixed = _words(some[0], keys - template.free)
+        free = {*template.free}
+        for some in _by_kind(several, free):
+            fixed = _words(some[0], keys - free)
             one = _batch(composed((*kept, *fixed))) if fixed else template
             if one is not None:
                 yield one, some
@@ -48,10 +51,20 @@ def kinds(words: Mapping[int, tuple[str, ...]], composed: Composed) -> Iterator[
 def _batch(config: DictConfig) -> Batch | None:
     """What jobs of this config share; None where each of them must run, or fail, alone."""
     try:
-        made = Batch(config.hydra.job.name, config)
+        command = config.hydra.job.name
+        made = (Checks if command == "check" else Cells)(command, config)
         return made if made.batched else None
     except Exception:  # each of them tells it
         return None
+
+
+def _by_kind(jobs: Sequence[Job], free: set[str]) -> list[list[Job]]:
+    """Jobs of one kind cut into those that can be one batch: they differ in free numbers only."""
+    found: dict[Any, list[Job]] = defaultdict(list)
+    for job in jobs:
+        fixed = sorted((key, job.numbers[key]) for key in job.numbers.keys() - free)
+        found[repr(fixed)].append(job)
+    return [*found.values()]
 
 
 def _words(job: Job, keys: Collection[str]) -> list[str]:
@@ -69,32 +82,36 @@ def launched(kinds: Sequence[Kind], folder: Path) -> Iterator[tuple[int, JobRetu
     count = sum(len(several) for _, several in kinds)
     log.info(f"Launching {count} job{'s' * (count > 1)} in {len(kinds)} "
              f"batch{'es' * (len(kinds) > 1)}")  # fmt: skip
-    for one, several in kinds:
-        for result in batch.results(one, several, folder, record=each):
-            place = folder / str(result.job.number)
-            if each:
-                _leave(one, result, place)
-            else:
-                table.add(result.row | {"command": one.command, "config": one.digest})
-            yield result.job.number, _returned(result, place)
+    with clusters.executor(getattr(kinds[0][0].asked, "engine", None)) as executor:
+        for one, several in kinds:
+            known = {} if each or one.asked.overwrite else table.rows
+            left = []
+            for job in several:
+                if job.number in known and one.stands(known[job.number]):
+                    found = Result(job, known[job.number])
+                    yield job.number, _returned(found, folder / str(job.number))
+                else:
+                    left.append(job)
+            for result in one.results(left, folder, each, executor):
+                place = folder / str(result.job.number)
+                if each:
+                    _leave(one, result, place)
+                else:
+                    table.add(result.row | {"command": one.command, "config": one.digest})
+                yield result.job.number, _returned(result, place)
     table.write()
 
 
 def _leave(one: Batch, result: Result, folder: Path) -> None:
     """Make the folder that a job would have alone."""
-    config = one.config.copy()
-    for key, value in result.job.numbers.items():
-        OmegaConf.update(config, key, value)
+    config = one.of(result.job)
     if not one.asked.overwrite:
         rerun.check_free(folder, config)
-    output = OutputFolder(folder, config.plot, rerun.text(one.command, config, folder, one.choices))
+    output = OutputFolder(
+        folder, config.get("plot"), rerun.text(one.command, config, folder, one.choices)
+    )
     if not result.row["failed"]:
-        made = one.optimizers_of(result.job.numbers)
-        labels = descents.labels(made)
-        optimizers = {labels[key]: optimizer for key, optimizer in made.items()}
-        paths = {labels[key]: path for key, path in result.paths.items()}
-        asked = settings.read(one.command, OmegaConf.to_container(config, resolve=True))
-        descents.finish(one.objective, optimizers, paths, asked, output)
+        one.leave(result, config, output)
     output.config()
     jobs.save(result.row, output)
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from gdjax._util.errors import ArgumentError
@@ -10,6 +11,7 @@ from gdjax.cli.config import make_objectives, picked
 from gdjax.cli.jobs import Done
 from gdjax.cli.output_folder import OutputFolder
 from gdjax.cli.settings import Check
+from gdjax.objectives import Objective
 from gdjax.objectives.loading import find, load
 
 log: logging.Logger = logging.getLogger(__name__)
@@ -23,10 +25,33 @@ def check(asked: Check, folder: OutputFolder) -> Done:
     """
     if asked.rule is not None:
         return _check_rule(asked, folder)
+    objectives, reports = make_objectives(asked), []
+    for report in certified(asked, objectives):
+        reports.append(report)
+        folder.config()
+        log.info("%s", report if len(objectives) == 1 or not report.ok else report.line)
+    for report in reports if asked.draw else ():
+        from gdjax import plotting  # not every call draws
+
+        name = f"{report.name}_{report.kind.lower()}"
+        folder.tell(folder.pictures({name: plotting.certificate(report)}))
+    if len(reports) > 1:
+        log.info("%d of %d are right", sum(report.ok for report in reports), len(reports))
+    done = concluded(reports)
+    if done.remark:
+        log.error("%s", done.remark)
+    return done
+
+
+def certified(asked: Check, objectives: Sequence[Objective]) -> Iterator[GradientReport]:
+    """The certificate of each gradient, and of its Hessian if that is asked for, in order.
+
+    Raises:
+        ArgumentError: settings that only a rule has.
+    """
     for key in ("args", "pullback"):
         if getattr(asked, key) is not None:
             raise ArgumentError(f"{key} belongs to a rule: give rule=my_file.py:f")
-    objectives = make_objectives(asked)
     kinds = [check_gradient, check_hessian] if asked.hessian else [check_gradient]
     how = picked(asked, "points", "seed", "dtype")
 
@@ -34,28 +59,19 @@ def check(asked: Check, folder: OutputFolder) -> Done:
         objective, kind = job
         return kind(objective, **how)
 
-    reports = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # XLA compiles outside Python's lock
-        for report in pool.map(certify, [(f, kind) for f in objectives for kind in kinds]):
-            reports.append(report)
-            folder.config()
-            log.info("%s", report if len(objectives) == 1 or not report.ok else report.line)
-    for report in reports if asked.draw else ():
-        from gdjax import plotting  # not every call draws
+        yield from pool.map(certify, [(f, kind) for f in objectives for kind in kinds])
 
-        name = f"{report.name}_{report.kind.lower()}"
-        folder.tell(folder.pictures({name: plotting.certificate(report)}))
+
+def concluded(reports: Sequence[GradientReport]) -> Done:
+    """The largest error, with what is not right."""
     left = {"wrong": [r for r in reports if not r.ok and not r.undecided],
             "undecided": [r for r in reports if r.undecided]}  # fmt: skip
-    if len(reports) > 1:
-        log.info("%d of %d are right", sum(report.ok for report in reports), len(reports))
     remarks = [
         f"{word}: {', '.join(f'{report.kind} of {report.name}' for report in found)}"
         for word, found in left.items()
         if found
     ]
-    for remark in remarks:
-        log.error("%s", remark)
     worst = max(report.error for report in reports)
     return Done(worst, int(bool(remarks)), "; ".join(remarks))
 

@@ -16,17 +16,25 @@ PATIENCE = 4  # seconds in which a scheduler elsewhere answers
 LIVES = 1000  # workers that may die over a chunk before Dask gives it up
 
 
+def check_local(asked: Engine) -> None:
+    """Refuse a cluster where there is nothing to hand out."""
+    if asked.kind != "local":
+        raise ArgumentError(
+            f"engine={asked.kind} is for sweeps, and for jobs of -m that differ in numbers alone"
+        )
+
+
 @contextlib.contextmanager
-def executor(asked: Engine) -> Iterator[Executor | None]:
+def executor(asked: Engine | None) -> Iterator[Executor | None]:
     """A context with what computes chunks; None for this process.
 
     Raises:
         ArgumentError: Dask is not installed, nobody answers at the address, or workers there are of
             other versions.
     """
-    if asked.kind == "local":
+    if asked is None or asked.kind == "local":
         for name in ("address", "workers"):
-            if getattr(asked, name) is not None:
+            if getattr(asked, name, None) is not None:
                 raise ArgumentError(f"engine.{name} is for a cluster: choose engine=dask")
         yield None
         return

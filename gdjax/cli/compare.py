@@ -9,7 +9,7 @@ import numpy as np
 from gdjax._descent.trajectory import Trajectory
 from gdjax._util.errors import ArgumentError
 from gdjax.certificates import certify_equivalence
-from gdjax.cli import descents
+from gdjax.cli import clusters, descents
 from gdjax.cli.config import make_objective, make_optimizer, picked
 from gdjax.cli.jobs import Done
 from gdjax.cli.output_folder import OutputFolder
@@ -23,6 +23,7 @@ def compare(asked: Compare, folder: OutputFolder) -> Done:
 
     Its number is the least of the final values, or the best score.
     """
+    clusters.check_local(asked.engine)
     optimizers, objective = _optimizers(asked), make_objective(asked)
     if asked.mode == "tuned":
         from gdjax.cli.rank import tune_and_score  # what only a ranking needs takes long to import

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +39,7 @@ class Done(NamedTuple):
 
 NAME = "job.json"
 TABLE = "jobs.jsonl"
+PAUSE = 5.0  # seconds in which a killed process loses rows
 MOST_TOLD = 20  # jobs that failed; all of them are in the table
 FILES, FILES_OF_OBJECTIVES = ("rule", "args", "pullback"), ("fn", "gradient", "data")
 
@@ -79,6 +81,7 @@ class Table:
 
     def __init__(self, folder: Path):
         self.file = folder / TABLE
+        self._left: float = time.monotonic()
         self.rows: dict[int, dict[str, Any]] = {row["number"]: row for row in rows_of(self.file)}
 
     def check_free(self, config: str, jobs: Iterable[tuple[int, Sequence[str], Any]]) -> None:
@@ -103,8 +106,10 @@ class Table:
                 )
 
     def add(self, row: dict[str, Any]) -> None:
-        """Put in a row, in place of the one of its number."""
+        """Put in a row, in place of the one of its number; it may be left a while later."""
         self.rows[row["number"]] = row
+        if time.monotonic() > self._left + PAUSE:
+            self.write()
 
     def write(self) -> None:
         """Leave the file, if there are rows."""
@@ -112,6 +117,7 @@ class Table:
             lines = [_json(row) for _, row in sorted(self.rows.items())]
             with whole(self.file) as partial:
                 partial.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        self._left = time.monotonic()
 
 
 def rows_of(file: Path) -> list[dict[str, Any]]:
@@ -126,8 +132,8 @@ def rows_of(file: Path) -> list[dict[str, Any]]:
 
 
 def plain(overrides: Sequence[str]) -> list[str]:
-    """Overrides of settings, without the quotes that only Hydra's grammar needs."""
-    words = filter_overrides(overrides)
+    """Overrides that say what is done, without the quotes that only Hydra's grammar needs."""
+    words = [word for word in filter_overrides(overrides) if not word.startswith("engine")]
     return [re.sub(r'^([^=]+)="(.*)"$', r"\1=\2", word) for word in words]
 
 
@@ -141,16 +147,22 @@ def finished(folder: Path, settings: Mapping[str, Any]) -> Done | None:
         settings: all of them.
     """
     try:
-        if any(settings.get(key) for key in FILES):
-            return None
-        if any((settings.get("objective") or {}).get(key) for key in FILES_OF_OBJECTIVES):
-            return None
         row = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        if not stands(row, settings):
+            return None
         value = None if row["value"] is None else float(row["value"])
-        done = Done(value, row["code"], row["failed"], row["higher"])
-        return done if row["code"] == 0 and row["versions"] == versions() else None
+        return Done(value, row["code"], row["failed"], row["higher"])
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
+
+
+def stands(row: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    """Whether what a job of these settings came to would come out again; not if it read files."""
+    objective = settings.get("objective") or {}
+    files = [settings.get(key) for key in FILES] + [
+        objective.get(key) for key in FILES_OF_OBJECTIVES
+    ]
+    return not any(files) and row["code"] == 0 and row.get("versions") == versions()
 
 
 def left_nothing(folder: Path) -> bool:

@@ -10,14 +10,15 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from gdjax._util.locks import locked
 from gdjax.cli.hydra_versions import BasicLauncher, BasicSweeper
 
-COMMANDS = ("run", "compare")  # whose jobs are descents from one start
+COMMANDS = ("run", "compare", "check")  # whose jobs can be a batch
 SUBDIR = "${hydra.job.num}"  # the name of a job's folder, unless a user has another one
 
 
 class BatchLauncher(BasicLauncher):
-    """Runs jobs of ``run`` and ``compare`` that differ in numbers alone as cells of one sweep.
+    """Runs jobs that differ in numbers alone at once.
 
-    They share one folder: a store for each kind of them, and a row for each job. With
+    Those of ``run`` and ``compare`` are cells of one sweep, those of ``check`` run several at a
+    time. They share one folder: a store for each kind of descents, and a row for each job. With
     ``folders=each`` every job has the folder that it would have alone. What is no such job runs
     after them, one by one, as Hydra's basic launcher does it; so do all where callbacks are to
     hear of each job, or folders have names of a user's own.

@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-KEY = re.compile(r"start|steps|(learning_rate|optimizers?\.\w+)(\.\w+)*")
+KEY = re.compile(r"start|steps|points|seed|(learning_rate|optimizers?\.\w+)(\.\w+)*")
 _ONE = r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?"
 NUMBER = re.compile(_ONE, re.IGNORECASE)
 POINT = re.compile(rf"\[\s*{_ONE}(\s*,\s*{_ONE})*\s*\]", re.IGNORECASE)

@@ -1,7 +1,7 @@
 """``gdjax run``: one descent."""
 
 from gdjax._descent.trajectory import descend
-from gdjax.cli import descents
+from gdjax.cli import clusters, descents
 from gdjax.cli.config import make_objective, make_optimizer, picked
 from gdjax.cli.jobs import Done
 from gdjax.cli.output_folder import OutputFolder
@@ -13,6 +13,7 @@ def run(asked: Run, folder: OutputFolder) -> Done:
 
     Its number is the final value.
     """
+    clusters.check_local(asked.engine)
     optimizer, objective = make_optimizer(asked.optimizer, asked), make_objective(asked)
     descents.check_axes(objective, asked.plot)
     path = descend(objective, optimizer, **picked(asked, *descents.ASKED))

@@ -88,6 +88,15 @@ class PathPlot(Plot):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Engine:
+    """Who computes the chunks of a sweep, or of a multirun."""
+
+    kind: Annotated[str, kinds.word("local", "dask", kind="engine")]
+    address: Annotated[str | None, TEXT | NULL]
+    workers: Annotated[int | None, whole(1) | NULL]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Descending(Command):
     """What every command that descends shares."""
 
@@ -98,6 +107,7 @@ class Descending(Command):
     dtype: DType
     transforms: Transforms
     objective: Objective
+    engine: Engine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,15 +185,6 @@ class Starts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Engine:
-    """Who computes the chunks of a sweep."""
-
-    kind: Annotated[str, kinds.word("local", "dask", kind="engine")]
-    address: Annotated[str | None, TEXT | NULL]
-    workers: Annotated[int | None, whole(1) | NULL]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Sweep(Descending):
     """``gdjax sweep``."""
 
@@ -211,7 +212,6 @@ class Sweep(Descending):
     every: Count
     keep: Annotated[list[str] | None, kinds.listing(TEXT, "a list of variables", 1) | NULL]
     tolerance: Annotated[float | int, kinds.between(0, math.inf, "a positive number")]
-    engine: Engine
     devices: Annotated[int | None, whole(1) | NULL]
     kernel: Annotated[Kernel, kinds.word(*get_args(Kernel), kind="kernel")]
     chunk: Annotated[int | None, whole(1) | NULL]

@@ -8,7 +8,6 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,12 +20,12 @@ from gdjax._sweep.estimate import estimate
 from gdjax._sweep.outer import plans
 from gdjax._util import signals
 from gdjax._util.errors import ArgumentError, check_known
-from gdjax._util.files import local
 from gdjax.cli import clusters, settings
 from gdjax.cli.config import make_axes, make_several, make_starts, picked
 from gdjax.cli.jobs import Done
 from gdjax.cli.output_folder import OutputFolder, file_name
 from gdjax.objectives import Objective
+from gdjax.results.places import Place, place_of
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -56,7 +55,7 @@ def sweep(asked: settings.Sweep, folder: OutputFolder) -> Done | None:
     _check_value(asked.objective_value, prepared)
     name = objective.name if isinstance(objective, Objective) else "objectives"
     digest = f"{file_name(name)}-{prepared.digest}.zarr"
-    store = local(asked.store or folder.path.parent / "stores" / digest)
+    store = place_of(asked.store or folder.path.parent / "stores" / digest)
     if asked.plan:
         there = _progress(prepared, store, asked.accept_version)
         print(f"{estimate(prepared)}\nstore     {store}, {there}")
@@ -79,7 +78,7 @@ def sweep(asked: settings.Sweep, folder: OutputFolder) -> Done | None:
     folder.summary(summary)
     if asked.parquet:
         names.append("results.parquet")
-        results.to_parquet(store, folder.path / names[-1])
+        results.to_parquet(str(store), folder.path / names[-1])
     log.info(_sweep_table(summary))
     folder.tell(names)
     log.info("%s", store)
@@ -170,27 +169,27 @@ VALUES = {
 
 
 def _completed(
-    prepared: Sweep, store: Path, accept_version: bool, executor: Executor | None
+    prepared: Sweep, store: Place, accept_version: bool, executor: Executor | None
 ) -> xr.Dataset:
     """All results of a sweep; one that is interrupted says how much of it is in the store."""
 
     def tell() -> None:
-        if store.is_dir():
+        if not store.is_empty():
             ready = _ready(prepared, store, accept_version)["descents"]
             cells = prepared.layout.cells
             print(f"{ready:,} of {cells:,} descents are in {store}; the same command continues")
 
     with signals.before_end(tell), warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: log.warning("%s", message)
-        return prepared.run(store, sys.stderr.isatty(), accept_version, executor)
+        return prepared.run(str(store), sys.stderr.isatty(), accept_version, executor)
 
 
-def _ready(prepared: Sweep, store: Path, accept_version: bool) -> dict[str, int]:
+def _ready(prepared: Sweep, store: Place, accept_version: bool) -> dict[str, int]:
     """How many descents a store holds already, and the gradient evaluations that they took."""
     layout, there = prepared.layout, None
     left = layout.cells
-    if store.is_dir() and any(store.iterdir()):
-        there = results.Store.open(store, layout, accept_version=accept_version)
+    if not store.is_empty():
+        there = results.Store.open(str(store), layout, accept_version=accept_version)
         left = sum(cells.stop - cells.start for cells in map(layout.bounds, there.missing()))
     ready = {"descents": layout.cells - left}
     if "evaluations" in layout.variables:
@@ -201,7 +200,7 @@ def _ready(prepared: Sweep, store: Path, accept_version: bool) -> dict[str, int]
     return ready
 
 
-def _progress(prepared: Sweep, store: Path, accept_version: bool) -> str:
+def _progress(prepared: Sweep, store: Place, accept_version: bool) -> str:
     """How much of a sweep is in its store."""
     if not (descents := _ready(prepared, store, accept_version)["descents"]):
         return "nothing in it yet"

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
+import threading
 import traceback
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +22,7 @@ from gdjax.objectives.objective import Objective
 from gdjax.objectives.registry import get, maker
 from gdjax.objectives.structure import Structure, is_flat, is_traced
 
+LOADING = threading.RLock()  # threads that load one file at once get one module
 OWN = "_gdjax_own_"  # how the names of modules begin that are loaded from files
 DEFAULT_SIDE = (-5.0, 5.0)  # of the domain, where nothing else is known
 
@@ -184,7 +186,8 @@ def _load_file(where: str, argument: str) -> ModuleType:
     path = Path(where).resolve()
     if not path.is_file():
         raise no_file(argument, where, path, "*.py")
-    return _execute(path, path.stat().st_mtime_ns, argument)
+    with LOADING:
+        return _execute(path, path.stat().st_mtime_ns, argument)
 
 
 @functools.cache

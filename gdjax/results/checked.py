@@ -9,26 +9,23 @@ import asyncio
 import hashlib
 import json
 import os
-import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from zarr.abc.store import Store
 from zarr.core.buffer import default_buffer_prototype
-from zarr.storage import LocalStore
 
 from gdjax._util.display import shown
-from gdjax._util.errors import DamageError, StorageError
-from gdjax._util.files import flush, rename
+from gdjax._util.errors import DamageError
+from gdjax.results.places import Place
 
 HEAD = "status/laid_out"  # digests of everything that is there before the first chunk
 FINISHED = "status/finished"  # is there once every chunk was: no mark may be missing from then on
 SIZE = 16  # bytes of a digest
 NONE = bytes(SIZE)  # in place of the digest of a file that was not written: all its cells are fill
 MISSING, CHANGED = "is missing", "is not what was written"
-RETRIES = 3
 
 
 @shown
@@ -62,50 +59,48 @@ def mark_file(chunk: int) -> str:
     return f"status/c/{chunk}"
 
 
-class CheckedFolder(LocalStore):
-    """A zarr folder that holds what has a digest, and nothing else.
+class CheckedFiles(Store):
+    """A zarr store that holds what has a digest, and nothing else.
 
-    A file has its name once it is on the disk, not only in the cache: otherwise a power cut could
-    leave an empty one. A file without a digest, such as one of a chunk that is not finished, is
-    as good as absent; one that is absent or other than its digest says is damage.
+    A file without a digest, such as one of a chunk that is not finished, is as good as absent; one
+    that is absent or other than its digest says is damage.
 
     Attributes:
+        place: where the files are.
         digests: by key, of what may be read.
         chunks: by key, of which chunk it is a part.
     """
 
     def __init__(
         self,
-        root: Path | str,
+        place: Place,
         *,
         read_only: bool = False,
         digests: dict[str, bytes] | None = None,
         chunks: dict[str, int] | None = None,
     ) -> None:
-        super().__init__(root, read_only=read_only)
+        super().__init__(read_only=read_only)
+        self.place: Place = place
         self.digests: dict[str, bytes] = {} if digests is None else digests
         self.chunks: dict[str, int] = {} if chunks is None else chunks
 
-    def with_read_only(self, read_only: bool = False) -> "CheckedFolder":
-        """The same folder, to be read or to be written."""
-        return CheckedFolder(
-            self.root, read_only=read_only, digests=self.digests, chunks=self.chunks
+    def with_read_only(self, read_only: bool = False) -> "CheckedFiles":
+        """The same files, to be read or to be written."""
+        return CheckedFiles(
+            self.place, read_only=read_only, digests=self.digests, chunks=self.chunks
         )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CheckedFiles) and str(self.place) == str(other.place)
 
     # ---- What zarr asks of a store ----------------------------------------------------------
 
     async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
         """The bytes of a file that has a digest, which they must match; None of any other."""
-        return await asyncio.to_thread(
-            self.get_sync, key, prototype=prototype, byte_range=byte_range
-        )
-
-    def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:
-        """As ``get``."""
         assert byte_range is None, "no array of a store is cut into shards"
         if key not in self.digests:
             return None
-        data = self._bytes(key)
+        data = await asyncio.to_thread(self.place.read, key)
         if data is None or self._flaw(key, data):
             raise self.error(Damage(key, self._flaw(key, data), self.chunks.get(key)))
         return (prototype or default_buffer_prototype()).buffer.from_bytes(data)
@@ -120,13 +115,9 @@ class CheckedFolder(LocalStore):
 
     async def set(self, key: str, value: Any) -> None:
         """Write a file, and keep its digest."""
-        await asyncio.to_thread(self.set_sync, key, value)
-
-    def set_sync(self, key: str, value: Any) -> None:
-        """As ``set``."""
         self._check_writable()
         data = value.as_buffer_like()
-        write_file(self.root / key, data)
+        await asyncio.to_thread(self.place.write, key, data)
         self.digests[key] = digest(key, data)
 
     async def set_if_not_exists(self, key: str, value: Any) -> None:
@@ -136,12 +127,8 @@ class CheckedFolder(LocalStore):
 
     async def delete(self, key: str) -> None:
         """Remove a file and its digest."""
-        await asyncio.to_thread(self.delete_sync, key)
-
-    def delete_sync(self, key: str) -> None:
-        """As ``delete``."""
         self._check_writable()
-        (self.root / key).unlink(missing_ok=True)
+        await asyncio.to_thread(self.place.remove, key)
         self.digests.pop(key, None)
 
     # ---- What is there before the first chunk -----------------------------------------------
@@ -150,7 +137,7 @@ class CheckedFolder(LocalStore):
         """Keep the digests of everything that was written, and what the store is of."""
         files = {key: found.hex() for key, found in self.digests.items()}
         body = json.dumps({"identity": identity, "files": files}, indent=1).encode()
-        write_file(self.root / HEAD, digest(HEAD, body).hex().encode() + b"\n" + body)
+        self.place.write(HEAD, digest(HEAD, body).hex().encode() + b"\n" + body)
 
     def read_head(self) -> str:
         """Take over the digests of a store; returns what it is of.
@@ -158,7 +145,7 @@ class CheckedFolder(LocalStore):
         Raises:
             DamageError: they are not there, or not what was written.
         """
-        whole = self._bytes(HEAD)
+        whole = self.place.read(HEAD)
         if whole is None:
             raise self.error(Damage(HEAD, MISSING))
         told, _, body = whole.partition(b"\n")
@@ -174,12 +161,12 @@ class CheckedFolder(LocalStore):
         """Say that a chunk is finished, and what its files are."""
         key = mark_file(chunk)
         body = b"".join(self.digests.get(file, NONE) for file in files)
-        write_file(self.root / key, digest(key, body) + body)
+        self.place.write(key, digest(key, body) + body)
         self.chunks |= dict.fromkeys(files, chunk)
 
     def read_marks(self, files: Sequence[Sequence[str]]) -> tuple[np.ndarray, list[Damage]]:
         """For each chunk, of such files, whether it is finished; and the marks that are damaged."""
-        sealed = (self.root / FINISHED).exists()
+        sealed = self.place.read(FINISHED) is not None
         found = [self.read_mark(chunk, own, sealed) for chunk, own in enumerate(files)]
         done = np.array([one is True for one in found], dtype=bool)
         return done, [one for one in found if isinstance(one, Damage)]
@@ -193,7 +180,7 @@ class CheckedFolder(LocalStore):
             sealed: whether all chunks have been finished, so that a mark must be there.
         """
         key = mark_file(chunk)
-        mark = self._bytes(key)
+        mark = self.place.read(key)
         if mark is None and not sealed:
             return False
         body = b"" if mark is None else mark[SIZE:]
@@ -206,7 +193,7 @@ class CheckedFolder(LocalStore):
 
     def finish(self) -> None:
         """Say that every chunk is finished."""
-        (self.root / FINISHED).touch()  # empty, so that it is never there in part
+        self.place.write(FINISHED, b"")
 
     def forget(self, files: Iterable[str]) -> None:
         """Have files as if they were not there."""
@@ -220,7 +207,7 @@ class CheckedFolder(LocalStore):
         known = [file for file in files if file in self.digests]
 
         def check(key: str) -> str:
-            return self._flaw(key, self._bytes(key))
+            return self._flaw(key, self.place.read(key))
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             flaws = zip(known, pool.map(check, known), strict=True)
@@ -229,7 +216,7 @@ class CheckedFolder(LocalStore):
     def error(self, damage: Damage) -> DamageError:
         """What to raise where damage is met."""
         return DamageError(
-            f"store {self.root} is damaged: {damage}; the same sweep into it "
+            f"store {self.place} is damaged: {damage}; the same sweep into it "
             f"{'writes' if damage.chunk is None else 'computes'} that again",
             damage,
         )
@@ -239,34 +226,40 @@ class CheckedFolder(LocalStore):
             return MISSING
         return "" if digest(key, data) == self.digests[key] else CHANGED
 
-    def _bytes(self, key: str) -> bytes | None:
-        try:
-            return (self.root / key).read_bytes()
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise StorageError(
-                f"{key} of store {self.root} could not be read: {error.strerror or error}"
-            ) from error
+    # ---- What zarr asks a store about itself --------------------------------------------------
 
+    @property
+    def supports_writes(self) -> bool:
+        """It does."""
+        return True
 
-def write_file(path: Path, data: Any) -> None:
-    """Write a file, flush it, and only then give it its name."""
-    for left in reversed(range(RETRIES)):
-        partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as file:
-                file.write(data)
-                flush(file)
-            rename(partial, path)
-            return
-        except FileNotFoundError:  # who continues a store takes away what looks left over
-            if not left:
-                raise
-        except OSError:
-            partial.unlink(missing_ok=True)
-            raise
+    @property
+    def supports_deletes(self) -> bool:
+        """It does."""
+        return True
+
+    @property
+    def supports_listing(self) -> bool:
+        """It does."""
+        return True
+
+    async def list(self) -> AsyncIterator[str]:
+        """The keys of all files."""
+        for key in [*self.digests]:
+            yield key
+
+    async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
+        """The keys that begin so."""
+        async for key in self.list():
+            if key.startswith(prefix):
+                yield key
+
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        """The next parts of the keys under a folder, once each."""
+        folder = f"{prefix.rstrip('/')}/" if prefix else ""
+        for part in {key[len(folder):].partition("/")[0]
+                     async for key in self.list_prefix(folder)}:  # fmt: skip
+            yield part
 
 
 def identity_digest(identity: Mapping[str, Any]) -> str:

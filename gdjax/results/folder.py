@@ -1,12 +1,10 @@
 """The folder of a sweep: how zarr lays its results out on the disk, and reads them again."""
 
-import difflib
 import itertools
 import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,12 +14,13 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 from zarr.codecs import BloscCodec
 
-from gdjax._util.arguments import flag, gate, maybe, place, texts
-from gdjax._util.errors import ArgumentError, DamageError, StorageError, unknown
-from gdjax._util.files import local
+from gdjax._util.arguments import flag, gate, maybe, texts
+from gdjax._util.arguments import place as as_place
+from gdjax._util.errors import ArgumentError, DamageError, unknown
 from gdjax._util.version import __version__
-from gdjax.results.checked import HEAD, SIZE, CheckedFolder, identity_digest
+from gdjax.results.checked import HEAD, SIZE, CheckedFiles, identity_digest
 from gdjax.results.layout import Coordinate, Layout, Variable, dataset, labels
+from gdjax.results.places import Place, place_of
 from gdjax.results.provenance import holdable, numbers, to_json
 
 # What a store's names and codes mean. It goes up by one whenever a variable, a dim, an outcome or
@@ -32,14 +31,14 @@ FILE_BYTES = 1 << 24  # uncompressed, in one file: larger ones are no faster
 CODEC = BloscCodec(cname="zstd", clevel=2, shuffle="bitshuffle")
 
 
-@gate(path=place, variables=maybe(texts), flat=flag)
+@gate(path=as_place, variables=maybe(texts), flat=flag)
 def open_results(
     path: str | os.PathLike[str], *, variables: Sequence[str] | None = None, flat: bool = False
 ) -> xr.Dataset:
     """Open the results of a sweep, finished or not.
 
     Args:
-        path: the store's folder.
+        path: the store's folder, or its URL, which needs fsspec.
         variables: which variables to load; by default all.
         flat: leave the cells in one dim ``cell``, numbered in C order over ``dims`` of the attr
             ``layout`` (JSON), and load nothing before it is used: for a store larger than memory.
@@ -60,12 +59,13 @@ def open_results(
         >>> from gdjax.results import Store, sweep_layout
         >>> layout = sweep_layout(np.zeros((5, 2)), [{"momentum": [0.0, 0.9]}],
         ...                       dtype="float32", chunk=4, config={})
-        >>> store = Store.create(tempfile.mkdtemp(), layout)
-        >>> results = open_results(store.path)
+        >>> folder = tempfile.mkdtemp()
+        >>> store = Store.create(folder, layout)
+        >>> results = open_results(folder)
         >>> dict(results["outcome"].sizes), results.attrs["complete"]
         ({'start': 5, 'momentum': 2}, 0)
     """
-    group = open_group(local(path))
+    group = open_group(place_of(path))
     layout = read_layout(group)
     done, damaged = checked(group).read_marks(chunk_files(group, layout))
     for damage in damaged:
@@ -127,7 +127,7 @@ def _lazy(dims: tuple[str, ...], array: zarr.Array, item: Variable | Coordinate)
     return xr.Variable(dims, indexing.LazilyIndexedArray(_Lazy(array)), labels(item))
 
 
-def lay_out(folder: Path, layout: Layout) -> None:
+def lay_out(place: Place, layout: Layout) -> None:
     """Write everything but the results: the arrays that will take them, coordinates, attrs.
 
     What is there already of the same layout is replaced, file by file.
@@ -139,7 +139,7 @@ def lay_out(folder: Path, layout: Layout) -> None:
         "order": list(layout.order),
     }
     attrs = {**layout.attrs, "gdjax_format": FORMAT, "layout": json.dumps(names)}
-    files = CheckedFolder(folder)
+    files = CheckedFiles(place)
     group = zarr.create_group(files, attributes=to_json(attrs))
     for name, variable in layout.variables.items():
         group.create_array(
@@ -231,48 +231,34 @@ def read_layout(group: zarr.Group) -> Layout:
     )
 
 
-def open_group(path: Path, mode: Literal["r", "r+"] = "r") -> zarr.Group:
+def open_group(place: Place, mode: Literal["r", "r+"] = "r") -> zarr.Group:
     """The zarr group of a store, or an ArgumentError that says what is there instead."""
-    if not path.exists():
-        stores = [
-            entry.parent.name
-            for entry in path.parent.glob("*/zarr.json")
-            if '"layout"' in entry.read_text(encoding="utf-8")
-        ]
-        near = difflib.get_close_matches(path.name, sorted(stores))
-        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-        raise ArgumentError(f"there is no folder {path}{hint}")
-    if not path.is_dir():
-        raise ArgumentError(f"store must be a folder, and {path} is a file")
-    files = CheckedFolder(path, read_only=mode == "r")
-    attrs, lost = root_attrs(path), None
+    place.check_is_there()
+    files = CheckedFiles(place, read_only=mode == "r")
+    attrs, lost = root_attrs(place), None
     try:
         files.read_head()
     except DamageError as error:
         lost = error
     for damage in files.damage(["zarr.json", "status/zarr.json"]):
         raise files.error(damage)
-    _check_format(path, attrs)
-    if not {"layout", "config", "chunk"} <= attrs.keys() and not (path / HEAD).exists():
-        raise ArgumentError(f"store must be a folder of gdjax results, and {path} is not")
+    _check_format(place, attrs)
+    if not {"layout", "config", "chunk"} <= attrs.keys() and place.read(HEAD) is None:
+        raise ArgumentError(f"store must be a folder of gdjax results, and {place} is not")
     if lost:
         raise lost
     return zarr.open_group(files, mode=mode)
 
 
-def root_attrs(path: Path) -> dict[str, Any]:
-    """The attrs of the group in a folder, as they stand there; empty where there are none."""
+def root_attrs(place: Place) -> dict[str, Any]:
+    """The attrs of the group in a place, as they stand there; empty where there are none."""
     try:
-        return dict(json.loads((path / "zarr.json").read_bytes())["attributes"])
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return dict(json.loads(place.read("zarr.json") or b"{}")["attributes"])
+    except (ValueError, KeyError, TypeError):
         return {}
-    except OSError as error:
-        raise StorageError(
-            f"zarr.json of store {path} could not be read: {error.strerror or error}"
-        ) from error
 
 
-def _check_format(path: Path, attrs: Mapping[str, Any]) -> None:
+def _check_format(place: Place, attrs: Mapping[str, Any]) -> None:
     """Refuse a store whose names and codes may mean something else than they do here."""
     if "gdjax_format" in attrs:
         there = f"in format {attrs['gdjax_format']}"
@@ -283,7 +269,7 @@ def _check_format(path: Path, attrs: Mapping[str, Any]) -> None:
     if attrs.get("gdjax_format") != FORMAT:
         writer = json.loads(str(attrs.get("versions", "{}"))).get("gdjax", "of unknown version")
         raise ArgumentError(
-            f"store {path} was written by gdjax {writer} {there}, and this gdjax, {__version__}, "
+            f"store {place} was written by gdjax {writer} {there}, and this gdjax, {__version__}, "
             f"reads format {FORMAT}; read it with that one, or sweep again into another folder"
         )
 
@@ -303,7 +289,7 @@ def _labels(array: zarr.Array) -> tuple[str, str]:
     return str(array.attrs["long_name"]), str(array.attrs["units"])
 
 
-def checked(group: zarr.Group) -> CheckedFolder:
+def checked(group: zarr.Group) -> CheckedFiles:
     """The files of a group that ``open_group`` opened."""
-    assert isinstance(group.store, CheckedFolder)
+    assert isinstance(group.store, CheckedFiles)
     return group.store

@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +11,7 @@ import zarr
 from gdjax._util.arguments import gate, place
 from gdjax._util.display import Card, shown
 from gdjax._util.errors import DamageError
-from gdjax._util.files import local
-from gdjax.results.checked import CheckedFolder, Damage, identity_digest
+from gdjax.results.checked import CheckedFiles, Damage, identity_digest
 from gdjax.results.folder import (
     FORMAT,
     checked,
@@ -24,6 +22,7 @@ from gdjax.results.folder import (
     root_attrs,
 )
 from gdjax.results.layout import Layout
+from gdjax.results.places import Place, place_of
 from gdjax.results.provenance import numbers
 
 
@@ -32,7 +31,7 @@ class Verification(NamedTuple):
     """What became of a store since it was written.
 
     Args:
-        store: its folder.
+        store: where it is.
         chunks: how many chunks it has; None where its layout cannot be read.
         finished: how many of them are finished and whole.
         files: how many files were read and held against their digests.
@@ -69,7 +68,7 @@ def verify(path: str | os.PathLike[str]) -> Verification:
     into the store writes that again, and nothing else. A chunk that is not finished is no damage.
 
     Args:
-        path: the store's folder.
+        path: the store's folder, or its URL.
 
     Raises:
         ArgumentError: no store there, or one that another format of gdjax's wrote.
@@ -79,23 +78,24 @@ def verify(path: str | os.PathLike[str]) -> Verification:
         >>> import tempfile
         >>> from gdjax.results import Store, sweep_layout
         >>> layout = sweep_layout(np.ones((5, 2)), dtype="float32", chunk=4, config={})
-        >>> store = Store.create(tempfile.mkdtemp(), layout)
-        >>> verify(store.path).damage
+        >>> folder = tempfile.mkdtemp()
+        >>> store = Store.create(folder, layout)
+        >>> verify(folder).damage
         ()
-        >>> (store.path / "start_point" / "c" / "0" / "0").unlink()
-        >>> print(*verify(store.path).damage)
+        >>> os.remove(f"{folder}/start_point/c/0/0")
+        >>> print(*verify(folder).damage)
         start_point/c/0/0 is missing
     """
-    path = local(path)
-    _, head, files = _read_head(path)
+    place = place_of(path)
+    _, head, files = _read_head(place)
     try:
-        group = open_group(path)
+        group = open_group(place)
         layout = read_layout(group)
     except DamageError:
-        return Verification(str(path), None, 0, len(files.digests), tuple(head))
+        return Verification(str(place), None, 0, len(files.digests), tuple(head))
     done, damaged = inspect(group, layout)
     count = len(files.digests) + len({*checked(group).digests} - {*files.digests})
-    return Verification(str(path), layout.chunks, int(done.sum()), count, (*head, *damaged))
+    return Verification(str(place), layout.chunks, int(done.sum()), count, (*head, *damaged))
 
 
 def inspect(group: zarr.Group, layout: Layout) -> tuple[np.ndarray, list[Damage]]:
@@ -113,22 +113,22 @@ def inspect(group: zarr.Group, layout: Layout) -> tuple[np.ndarray, list[Damage]
     return done, sorted(damaged, key=lambda each: (each.chunk or 0, each.file))
 
 
-def mend(path: Path, layout: Layout) -> list[Damage]:
+def mend(place: Place, layout: Layout) -> list[Damage]:
     """Write what is there before the first chunk again if it is damaged; returns what was.
 
     Only if the store is known to be of this layout: by what is kept of it beside the digests, or,
     where these are what is damaged, by its attrs.
     """
-    known, damaged, _ = _read_head(path)
-    if damaged and (known or _named(path, layout)) == identity_digest(layout.identity):
-        lay_out(path, layout)
+    known, damaged, _ = _read_head(place)
+    if damaged and (known or _named(place, layout)) == identity_digest(layout.identity):
+        lay_out(place, layout)
         return damaged
     return []
 
 
-def _read_head(path: Path) -> tuple[str, list[Damage], CheckedFolder]:
+def _read_head(place: Place) -> tuple[str, list[Damage], CheckedFiles]:
     """What a store is of, what is damaged of that which is there before the first chunk, files."""
-    files = CheckedFolder(path, read_only=True)
+    files = CheckedFiles(place, read_only=True)
     try:
         known = files.read_head()
     except DamageError as error:
@@ -136,9 +136,9 @@ def _read_head(path: Path) -> tuple[str, list[Damage], CheckedFolder]:
     return known, files.damage(files.digests), files
 
 
-def _named(path: Path, layout: Layout) -> str:
+def _named(place: Place, layout: Layout) -> str:
     """What the attrs of a store say that it is of, if its arrays are those of this layout."""
-    attrs = root_attrs(path)
+    attrs = root_attrs(place)
     try:
         dims = json.loads(attrs["layout"])["dims"]
         there = Layout(

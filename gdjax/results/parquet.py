@@ -51,8 +51,9 @@ def to_parquet(results: xr.Dataset | str | os.PathLike[str], file: str | os.Path
         >>> from gdjax.results import Store, sweep_layout
         >>> layout = sweep_layout(np.ones((3, 2)), [{"momentum": [0.0, 0.9]}],
         ...                       dtype="float32", chunk=4, config={})
-        >>> store = Store.create(tempfile.mkdtemp(), layout)
-        >>> file = to_parquet(store.path, store.path / "sweep.parquet")
+        >>> folder = tempfile.mkdtemp()
+        >>> store = Store.create(folder, layout)
+        >>> file = to_parquet(folder, f"{folder}/sweep.parquet")
         >>> pyarrow.parquet.read_table(file).column_names[:4]
         ['start', 'start_point_x', 'start_point_y', 'momentum']
     """

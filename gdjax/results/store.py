@@ -2,26 +2,19 @@
 
 import contextlib
 import dataclasses
-import glob
 import json
 import os
-import shutil
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 import zarr
 
-from gdjax._util import signals
 from gdjax._util.differences import differences, few
 from gdjax._util.display import Card, shown
 from gdjax._util.errors import ArgumentError, StorageError
-from gdjax._util.files import local, rename
-from gdjax._util.locks import held, is_free
-from gdjax.results.checked import FINISHED, HEAD, CheckedFolder, Damage
+from gdjax.results.checked import FINISHED, HEAD, CheckedFiles, Damage
 from gdjax.results.folder import (
     checked,
     chunk_files,
@@ -33,6 +26,7 @@ from gdjax.results.folder import (
 )
 from gdjax.results.integrity import inspect, mend
 from gdjax.results.layout import Layout
+from gdjax.results.places import Place, place_of
 
 
 @shown
@@ -47,13 +41,13 @@ class Store:
     what has changed since is computed again when the sweep is continued, and refused by whoever
     reads it before.
 
-    Any number of processes may write to a store, and read it: of two that write the same chunk,
-    each writes the same bits.
+    Any number of processes may write to a store in a folder, and read it: of two that write the
+    same chunk, each writes the same bits. One behind a URL has one that begins or continues it.
 
     Make one with ``create``, ``open`` or ``open_or_create``.
 
     Attributes:
-        path: where it is.
+        place: where it is.
         layout: what the results look like.
         done: for each chunk, whether it is finished and was whole when the store was opened.
         damage: what was not, or what had to be written again, when the store was opened.
@@ -69,12 +63,12 @@ class Store:
         [0]
     """
 
-    def __init__(self, path: Path, group: zarr.Group, layout: Layout) -> None:
-        self.path = path
+    def __init__(self, place: Place, group: zarr.Group, layout: Layout) -> None:
+        self.place: Place = place
         self.layout = layout
         self.damage: tuple[Damage, ...] = ()
         self._group = group
-        self._files: CheckedFolder = checked(group)
+        self._files: CheckedFiles = checked(group)
         self._chunks = chunk_files(group, layout)
         self._arrays = {name: stored(group, name) for name in layout.variables}
         self.done: np.ndarray = np.zeros(layout.chunks, dtype=bool)
@@ -82,49 +76,38 @@ class Store:
     def _card(self) -> Card:
         done, chunks = int(self.done.sum()), self.layout.chunks
         facts = {"chunks": f"{done:,} of {chunks:,} finished", "cells": self.layout.dims}
-        return Card(f"Store {self.path}", facts | {"variables": tuple(self.layout.variables)})
+        return Card(f"Store {self.place}", facts | {"variables": tuple(self.layout.variables)})
 
     @classmethod
     def open_or_create(
         cls, path: str | os.PathLike[str], layout: Layout, *, accept_version: bool = False
     ) -> "Store":
         """``open`` what is there, or ``create`` it; of two at once, one opens the other's."""
-        path = local(path)
-        if not _occupied(path):
+        place = place_of(path)
+        if place.is_empty():
             try:
                 return cls.create(path, layout)
             except ArgumentError:
-                if not (path / HEAD).exists():
+                if place.read(HEAD) is None:
                     raise
         return cls.open(path, layout, accept_version=accept_version)
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], layout: Layout) -> "Store":
-        """Make a store in a new or empty folder.
+        """Make a store in a new or empty folder, or behind a URL where nothing is.
 
         Raises:
-            ArgumentError: the path is a file, or a folder with something in it.
+            ArgumentError: the path is a file or has something in it, or a URL that fsspec does
+                not know.
             StorageError: the disk does not take it; nothing is left there then.
         """
-        path = local(path)
-        if _occupied(path):
-            raise ArgumentError(f"store must be a new or an empty folder, and {path} is not")
-        partial = path.absolute().with_name(f".{path.name[:60]}.{uuid.uuid4().hex}.partial")
-        try:
-            with (
-                _disk(f"store {path} could not be made", "nothing is left of it"),
-                signals.unfinished(str(partial)),
-            ):
-                partial.mkdir(parents=True)
-                with held(partial):
-                    lay_out(partial, layout)
-                    if path.is_dir():
-                        path.rmdir()
-                    rename(partial, path)  # in one step: a store is there whole or not at all
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-        _sweep_away(path)
-        return cls(path, open_group(path, "r+"), layout)
+        place = place_of(path)
+        if not place.is_empty():
+            raise ArgumentError(f"store must be a new or an empty folder, and {place} is not")
+        kept = "nothing is left of it" if place.folder else "the same call begins it again"
+        with _disk(f"store {place} could not be made", kept), place.made() as new:
+            lay_out(new, layout)
+        return cls(place, open_group(place, "r+"), layout)
 
     @classmethod
     def open(
@@ -133,7 +116,7 @@ class Store:
         """Continue a store of the same sweep. All of it is read, and what is damaged is missing.
 
         Args:
-            path: the store's folder.
+            path: the store's folder, or its URL.
             layout: of the sweep.
             accept_version: whether chunks of these versions of gdjax, of JAX, of NumPy and of
                 what compiles the kernel may come beside those of others. The attr
@@ -144,24 +127,22 @@ class Store:
                 another format of gdjax's; it is left untouched.
             DamageError: what says of which sweep it is was damaged; it is left untouched.
         """
-        path = local(path)
-        with _disk(f"store {path} could not be mended", "it stays as it is"):
-            mended = mend(path, layout)
-        group = open_group(path, "r+")
+        place = place_of(path)
+        with _disk(f"store {place} could not be mended", "it stays as it is"):
+            mended = mend(place, layout)
+        group = open_group(place, "r+")
         there = read_layout(group)
-        other = _other_versions(path, there, layout, accept_version)
-        store = cls(path, group, layout)
+        other = _other_versions(place, there, layout, accept_version)
+        store = cls(place, group, layout)
         store.done, damaged = inspect(group, layout)
         store.damage = (*mended, *damaged)
         if other and store.missing():
-            with _disk(f"versions could not be written to {path}", "it stays as it is"):
-                lay_out(path, _with_versions(there, layout))
+            with _disk(f"versions could not be written to {place}", "it stays as it is"):
+                lay_out(place, _with_versions(there, layout))
             return cls.open(path, layout)
         if store.missing():  # what a killed process had not finished writing
-            for leftover in path.rglob("*.partial"):
-                leftover.unlink(missing_ok=True)
-            _sweep_away(path)
-        elif not (path / FINISHED).exists():  # it was killed between its last mark and this
+            place.tidy()
+        elif place.read(FINISHED) is None:  # it was killed between its last mark and this
             with contextlib.suppress(OSError):
                 store._files.finish()
         return store
@@ -176,7 +157,7 @@ class Store:
             each.chunk if each.chunk is not None else each.file: each for each in self.damage
         }
         phrases = few([*map(str, one_each.values())])
-        return phrases and f"store {self.path} was damaged: {phrases}; that is made again"
+        return phrases and f"store {self.place} was damaged: {phrases}; that is made again"
 
     def results(self, variables: Sequence[str] | None = None) -> xr.Dataset:
         """What is finished and whole, as ``open_results`` gives it."""
@@ -195,7 +176,7 @@ class Store:
         def put(name: str) -> None:
             self._arrays[name][bounds] = arrays[name]
 
-        failure = f"chunk {index} of {self.layout.chunks} could not be written to {self.path}"
+        failure = f"chunk {index} of {self.layout.chunks} could not be written to {self.place}"
         kept = f"the {self.done.sum()} finished ones stay readable, and the same call continues"
         files = self._chunks[index]
         self._files.forget(files)  # else zarr would complete what is there
@@ -220,18 +201,7 @@ class Store:
             self._files.finish()
 
 
-def _occupied(path: Path) -> bool:
-    return path.is_file() or (path.is_dir() and any(path.iterdir()))
-
-
-def _sweep_away(path: Path) -> None:
-    """Remove what is left of a store that was being made under this name, and no longer is."""
-    for partial in path.absolute().parent.glob(f".{glob.escape(path.name[:60])}.*.partial"):
-        if is_free(partial):
-            shutil.rmtree(partial, ignore_errors=True)
-
-
-def _other_versions(path: Path, there: Layout, here: Layout, accept_version: bool) -> bool:
+def _other_versions(place: Place, there: Layout, here: Layout, accept_version: bool) -> bool:
     """Whether a store holds chunks of other versions alone, and that is accepted.
 
     Raises:
@@ -243,12 +213,12 @@ def _other_versions(path: Path, there: Layout, here: Layout, accept_version: boo
     other = [] if current in known else differences(known[0], current)
     if otherwise:
         raise ArgumentError(
-            f"store {path} holds another sweep: {few(otherwise + other)}; "
+            f"store {place} holds another sweep: {few(otherwise + other)}; "
             f"choose another path, or delete it"
         )
     if other and not accept_version:
         raise ArgumentError(
-            f"store {path} holds chunks of other versions: {few(other)}; choose another path, "
+            f"store {place} holds chunks of other versions: {few(other)}; choose another path, "
             f"or continue it all the same with accept_version=True"
         )
     return bool(other)
