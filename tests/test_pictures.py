@@ -31,8 +31,9 @@ import gdjax
 from gdjax import plotting
 from gdjax._descent.outcomes import Outcome
 from gdjax.objectives.objective import Fit
-from gdjax.plotting.figure import Figure
+from gdjax.plotting.figure import AnyFigure, Figure
 
+FIGURES = Figure, AnyFigure
 READ = {}  # what a public picture shows, by its name: the checks
 
 
@@ -48,7 +49,7 @@ def figures_of(module):
     """Its public functions that return a figure."""
     found = {name: getattr(module, name) for name in module.__all__}
     return {
-        n for n, f in found.items() if getattr(f, "__annotations__", {}).get("return") is Figure
+        n for n, f in found.items() if getattr(f, "__annotations__", {}).get("return") in FIGURES
     }
 
 
@@ -381,7 +382,7 @@ def a_curve_its_points_tangents_and_minima():
         np.testing.assert_allclose(at, expected, rtol=1e-5)
     assert p.entries(figure) == [BALL + ends, gone, "local minimum", "start", "end"]
     assert (axes.get_xlabel(), axes.get_ylabel()) == (r"$\mu$", "f")
-    assert axes.get_title() == "bend:  $f = h$"
+    assert axes.figure.get_suptitle() == "bend:  $f = h$"
 
 
 def test_steps_out_of_sight_are_counted_and_nothing_is_joined_over_them():
@@ -420,7 +421,7 @@ def gaps_to_the_known_minimum_or_to_the_best_of_all_paths():
         assert len(met) == (fmin is None)  # the best value of all is one of a path's own
         assert p.entries(figure)[:4] == list(values)
         assert axes.get_legend() is None
-        assert axes.get_title() == "a b:  $f = h$"
+        assert axes.figure.get_suptitle() == "a b:  $f = h$"
         colours = [line.get_color() for line in axes.get_lines()[:4]]
         assert all(map(same_colour, colours, [PINK, BLUE, "#56B4E9", "#003E61"]))
         markers = [line.get_marker() for line in axes.get_lines()[:4]]
@@ -474,7 +475,7 @@ def data_with_the_curve_before_and_after():
     ]  # fmt: skip
     np.testing.assert_allclose(axes.get_ylim(), [2 - 0.35 * 6, 8 + 0.35 * 6])  # not Adam's −75
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("time", "load")
-    assert axes.get_title() == "a fit:  $f = h$"
+    assert axes.figure.get_suptitle() == "a fit:  $f = h$"
     wide = f.fit._replace(columns={"time": x, "place": x})
     many = gdjax.Objective(name="many", fn=f.fn, domain=f.domain, fit=wide)
     with pytest.raises(gdjax.ArgumentError, match="one independent column, and many has 2"):
@@ -500,7 +501,7 @@ def arrows_of_the_gradient_that_is_asked():
         assert (drawn.angles, drawn.scale_units, drawn.scale) == ("xy", "xy", 1)
         assert drawn.pivot == "middle"
     assert_contours(figure.axes[0], np.stack([p.LOW, p.HIGH], axis=1))
-    assert figure.axes[0].get_title() == "two wells:  $f = g(a)$"
+    assert figure.get_suptitle() == "two wells:  $f = g(a)$"
     assert r"$-\nabla f$" in figure.get_supxlabel()
 
 
@@ -910,7 +911,8 @@ def how_many_arrived_by_each_step():
             assert line.get_drawstyle() == "steps-post"
         np.testing.assert_allclose(axes.get_xlim(), [0.8 * first[first >= 0].min(), 200])
         np.testing.assert_allclose(axes.get_ylim(), [0, 1.02])
-        assert (axes.get_xlabel(), axes.get_ylabel()) == ("step", "share within tolerance")
+        assert axes.get_xlabel() == "step"
+        assert axes.get_ylabel().startswith("share within tolerance")
         assert axes.yaxis.get_major_formatter().convert_to_pct(0.25) == 25
         assert axes.xaxis.get_major_formatter()(20) == "20"
 

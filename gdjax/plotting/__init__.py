@@ -6,7 +6,7 @@ from gdjax._util import lazy
 from gdjax.plotting.basin_map import basin_map
 from gdjax.plotting.certificate import certificate
 from gdjax.plotting.curves import convergence, curve, fit
-from gdjax.plotting.fields import gradient_field
+from gdjax.plotting.fields import gradient_field, surface
 from gdjax.plotting.multiples import paths_grid
 from gdjax.plotting.overview import overview
 from gdjax.plotting.paths import comparison, trajectory
@@ -45,6 +45,7 @@ __all__ = [
     "stability_map",
     "steps_ecdf",
     "success_rate",
+    "surface",
     "sweep_pictures",
     "trajectory",
 ]

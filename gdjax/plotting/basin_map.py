@@ -17,7 +17,7 @@ from gdjax._util.errors import ArgumentError
 from gdjax.objectives import Objective
 from gdjax.plotting import given, style
 from gdjax.plotting.datasets import Dataset, Status, axes_of, heading, setting, statuses
-from gdjax.plotting.figure import Figure
+from gdjax.plotting.figure import AnyFigure, Figure, one_panel
 from gdjax.plotting.landscape import one_scale
 
 PANELS = 9  # more would be too small to read
@@ -35,7 +35,13 @@ GREYS = {  # what reached no listed minimum: colour, hatch
 
 
 @gate(dataset=given.sweep_results, confidence=metrics.SURE)
-def basin_map(dataset: Dataset, objective: ObjectiveLike, confidence: float = 0.95) -> Figure:
+def basin_map(
+    dataset: Dataset,
+    objective: ObjectiveLike,
+    confidence: float = 0.95,
+    *,
+    ax: Axes | None = None,
+) -> AnyFigure:
     """From which start each minimum is reached: one colour a minimum, paler where it takes longer.
 
     A grid of starts is drawn as pixels, other starts as dots. Several hyperparameter settings
@@ -47,6 +53,7 @@ def basin_map(dataset: Dataset, objective: ObjectiveLike, confidence: float = 0.
         dataset: a sweep over starts in two dimensions, with at most 9 hyperparameter settings.
         objective: what was swept.
         confidence: of the intervals.
+        ax: axes to draw in, of a single setting; by default a new figure.
 
     Returns:
         A matplotlib figure; nothing is shown or saved.
@@ -69,7 +76,14 @@ def basin_map(dataset: Dataset, objective: ObjectiveLike, confidence: float = 0.
     colours, norm = _colours(dataset, objective), _norm(dataset)
     handles = _legend(dataset, objective, colours, None if axes else confidence)
     ncols = 3 if axes else 2  # without shares the entries are short
-    figure, panels = _layout(len(indices), objective, legend_rows=-(-len(handles) // ncols))
+    if ax is not None and len(indices) > 1:
+        raise ArgumentError(f"basin_map draws {len(indices)} settings, and ax are of one")
+    made = None if ax is None else one_panel(1, 1, ax)
+    figure, panels = (
+        (made.figure, [made.axes])
+        if made
+        else _layout(len(indices), objective, legend_rows=-(-len(handles) // ncols))
+    )
     for panel, index in zip(panels, indices, strict=True):
         at = dict(zip(axes, index, strict=True))
         cells = dataset.isel(at)
@@ -79,19 +93,22 @@ def basin_map(dataset: Dataset, objective: ObjectiveLike, confidence: float = 0.
             label = setting(dataset, **at)
             gap = "\n" if len(label) > LONG else ":  "
             panel.set_title(f"{label}{gap}{_percent(rate)} global", fontsize=11)
+    title = f"{style.title(objective.name, objective.latex)}\n{heading(dataset)}"
+    if made:
+        made.title(title)
+        made.legend(handles=handles)
+        return figure
     figure.legend(
         handles=handles, loc="outside lower center", ncols=ncols, frameon=False, fontsize=10,
         handleheight=1.2,
     )  # fmt: skip
     if norm is not None:
         _step_key(figure, panels, norm)
-    figure.suptitle(
-        f"{style.title(objective.name, objective.latex)}\n{heading(dataset)}", fontsize=12
-    )
+    figure.suptitle(title, fontsize=12)
     return figure
 
 
-def _layout(number: int, objective: Objective, legend_rows: int) -> tuple[Figure, list[Axes]]:
+def _layout(number: int, objective: Objective, legend_rows: int) -> tuple[AnyFigure, list[Axes]]:
     """A figure with that many panels of the domain's shape, at most three in a row."""
     columns = 2 if number == 4 else min(number, 3)
     rows = -(-number // columns)
@@ -229,7 +246,7 @@ def _percent(share: metrics.Share) -> str:
     return f"{value:.{digits}f} % ({low:.{digits}f}–{high:.{digits}f})"
 
 
-def _step_key(figure: Figure, panels: list[Axes], norm: LogNorm) -> None:
+def _step_key(figure: AnyFigure, panels: list[Axes], norm: LogNorm) -> None:
     """A bar that reads paleness as steps."""
     greys = ListedColormap(style.paler("0.25", np.linspace(0, PALEST, 256)))
     style.bar(figure, ScalarMappable(norm, greys), panels, "steps", note="paler takes more")

@@ -14,7 +14,7 @@ from gdjax._inputs import ObjectiveLike
 from gdjax._util.errors import ArgumentError
 from gdjax.objectives import Objective
 from gdjax.plotting import given, landscape, style
-from gdjax.plotting.figure import Figure, one_panel
+from gdjax.plotting.figure import AnyFigure, one_panel
 
 HEADROOM = 0.35  # room above and below the data, in their height; curves are cut off beyond it
 TANGENTS = 8  # more would cover the curve
@@ -22,7 +22,13 @@ NUMBERED = 8  # steps, likewise
 MOST_POINTS = 100_000  # of a path or a curve: a picture has a hundredth of that in pixels
 
 
-def curve(objective: ObjectiveLike, paths: Any) -> Figure:
+def curve(
+    objective: ObjectiveLike,
+    paths: Any,
+    *,
+    window: landscape.Shown = "auto",
+    ax: Axes | None = None,
+) -> AnyFigure:
     """A one-dimensional objective, the points that each descent visited, and their tangents.
 
     Points are joined in the order of the steps, and the first ones of a path bear their number; of
@@ -32,6 +38,8 @@ def curve(objective: ObjectiveLike, paths: Any) -> Figure:
     Args:
         objective: of dimension 1, also its name or the function.
         paths: trajectories by the label that the legend shows, or what ``gdjax.compare`` found.
+        window: ``auto`` for all of that, ``domain``, or an interval.
+        ax: axes to draw in; by default those of a new figure.
 
     Returns:
         A matplotlib figure; nothing is shown or saved.
@@ -44,16 +52,17 @@ def curve(objective: ObjectiveLike, paths: Any) -> Figure:
     objective, paths = given.described(objective, paths)
     if objective.dim != 1:
         raise ArgumentError(f"curve needs 1 dimension, {objective.name} has {objective.dim}")
-    figure, axes = one_panel(8.5, 5)
+    panel = one_panel(8.5, 5, ax)
+    axes = panel.axes
     points = {label: finite_points(path) for label, path in paths.items()}
-    window = landscape.frame(objective, list(points.values()), axes=(0,))
-    low, high = window.low[0], window.high[0]
+    seen_of = landscape.frame(objective, list(points.values()), (0,), window)
+    low, high = seen_of.low[0], seen_of.high[0]
     x = np.linspace(low, high, 601)
     axes.plot(x, landscape.evaluate(objective, x[:, None]), color="0.35", linewidth=1.6, zorder=1)
     slope_at = jax.vmap(jax.grad(objective.value))
     ended, places = False, [9, -16]
     for (label, path), colour in zip(points.items(), style.colours(points).values(), strict=True):
-        whole = landscape.in_sight(path, window)[1]
+        whole = landscape.in_sight(path, seen_of)[1]
         ended = ended or whole
         seen = np.flatnonzero((path[:, 0] >= low) & (path[:, 0] <= high))
         path = path[seen, 0]
@@ -83,9 +92,9 @@ def curve(objective: ObjectiveLike, paths: Any) -> Figure:
     mark_ends(axes, ended)
     style.quiet(axes)
     axes.set(xlabel=style.component(objective.variables[0]), ylabel="f", xlim=(low, high))
-    axes.set_title(style.title(objective.name, objective.latex), fontsize=13)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=10)
-    return figure
+    panel.title(style.title(objective.name, objective.latex))
+    panel.legend()
+    return panel.figure
 
 
 def _number(
@@ -148,7 +157,7 @@ def mark_ends(axes: Axes, ended: bool) -> None:
         axes.scatter([], [], marker="*", s=120, c="0.5", edgecolors="white", label="end")
 
 
-def convergence(objective: ObjectiveLike, paths: Any) -> Figure:
+def convergence(objective: ObjectiveLike, paths: Any, *, ax: Axes | None = None) -> AnyFigure:
     """Convergence: f − f* against the step, logarithmic, for one or several descents.
 
     Where the minimum is not known, f* is the best value that any of the paths met. What lies
@@ -158,12 +167,14 @@ def convergence(objective: ObjectiveLike, paths: Any) -> Figure:
     Args:
         objective: what was descended: an ``Objective``, the name of one, or the function.
         paths: trajectories by the label that the legend shows, or what ``gdjax.compare`` found.
+        ax: axes to draw in; by default those of a new figure.
 
     Returns:
         A matplotlib figure; nothing is shown or saved.
     """
     objective, paths = given.described(objective, paths)
-    figure, axes = one_panel(8.5, 4.6)
+    panel = one_panel(8.5, 4.6, ax)
+    axes = panel.axes
     values = {k: np.asarray(t.values, float)[: max(t.finite, 1)] for k, t in paths.items()}
     best = objective.fmin
     if best is None:
@@ -184,12 +195,12 @@ def convergence(objective: ObjectiveLike, paths: Any) -> Figure:
     known = "f − f*" if objective.fmin is not None else "f − best value met"
     axes.set(xlabel="step", ylabel=known)
     axes.margins(x=0.01)
-    axes.set_title(style.title(objective.name, objective.latex), fontsize=13)
+    panel.title(style.title(objective.name, objective.latex))
     if len(paths) > 3:  # inside, so many would hide the curves
-        figure.legend(loc="outside lower center", ncols=2, frameon=False)
+        panel.legend()
     else:
         axes.legend(frameon=False)
-    return figure
+    return panel.figure
 
 
 def _resolution(values: Collection[np.ndarray], best: float, dtype: np.dtype) -> float:
@@ -207,12 +218,13 @@ def _resolution(values: Collection[np.ndarray], best: float, dtype: np.dtype) ->
     return min(positive) if met_zero and min(positive) <= np.finfo(dtype).eps * first else 0.0
 
 
-def fit(objective: ObjectiveLike, paths: Any) -> Figure:
+def fit(objective: ObjectiveLike, paths: Any, *, ax: Axes | None = None) -> AnyFigure:
     """The data of a fit, with the curve at the start and at the end of each descent.
 
     Args:
         objective: made by ``gdjax.objectives.get("curve_fit", ...)``, of one independent column.
         paths: trajectories by the label that the legend shows.
+        ax: axes to draw in; by default those of a new figure.
 
     Returns:
         A matplotlib figure; nothing is shown or saved.
@@ -228,7 +240,8 @@ def fit(objective: ObjectiveLike, paths: Any) -> Figure:
             f"fit needs data with one independent column, and {objective.name} has {has}"
         )
     ((column, x),) = data.columns.items()
-    figure, axes = one_panel(8.5, 5)
+    panel = one_panel(8.5, 5, ax)
+    axes = panel.axes
     low, high = x.min(), x.max()
     margin = 0.04 * (high - low or 1.0)
     along = np.linspace(low - margin, high + margin, 401)
@@ -252,6 +265,6 @@ def fit(objective: ObjectiveLike, paths: Any) -> Figure:
     style.quiet(axes)
     axes.set(xlabel=column, ylabel=data.response, xlim=(along[0], along[-1]))
     axes.set_ylim(max(axes.get_ylim()[0], bottom - room), min(axes.get_ylim()[1], top + room))
-    axes.set_title(style.title(objective.name, objective.latex), fontsize=13)
+    panel.title(style.title(objective.name, objective.latex))
     axes.legend(frameon=False)
-    return figure
+    return panel.figure

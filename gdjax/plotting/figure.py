@@ -5,12 +5,17 @@ import html
 import importlib
 import io
 import sys
+from typing import Any, NamedTuple, TypeAlias
 
 import matplotlib.figure
 from matplotlib.axes import Axes
 
+from gdjax._util.arguments import refused
 
-class Figure(matplotlib.figure.Figure):
+AnyFigure: TypeAlias = matplotlib.figure.Figure  # a user's too
+
+
+class Figure(AnyFigure):
     """A matplotlib figure; as the last value of a notebook's cell it is shown below it.
 
     It is not one of pyplot's, so that nothing keeps it open, and no window opens by itself.
@@ -21,9 +26,7 @@ class Figure(matplotlib.figure.Figure):
     """
 
     def _repr_png_(self) -> bytes:
-        picture = io.BytesIO()
-        self.savefig(picture, format="png")
-        return picture.getvalue()
+        return as_png(self)
 
     def show(self, warn: bool = True) -> None:
         """Display it: in a notebook below the cell, else in a window.
@@ -43,20 +46,73 @@ class Figure(matplotlib.figure.Figure):
             )
 
 
-def one_panel(width: float | int, height: float | int) -> tuple[Figure, Axes]:
-    """A figure with one pair of axes, and these."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.add_subplot()
+def as_png(figure: AnyFigure, **how: Any) -> bytes:
+    """A figure as a PNG file, with settings of ``savefig``."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", **how)
+    return picture.getvalue()
 
 
-class Figures(dict[str, Figure]):
+class Panel(NamedTuple):
+    """One pair of axes, in a figure of its own or in a user's.
+
+    Args:
+        figure: theirs.
+        axes: where the picture is drawn.
+        own: whether the figure is made for it.
+    """
+
+    figure: AnyFigure
+    axes: Any
+    own: bool
+
+    def title(self, text: str, size: float | int = 13) -> None:
+        """Say what the picture is of; in a user's figure above its axes alone."""
+        if self.own:
+            self.figure.suptitle(text, fontsize=size)
+        else:
+            self.axes.set_title(text, fontsize=min(size, 11))
+
+    def legend(self, ncols: int = 2, handles: Any = None) -> None:
+        """Say what is what: below the picture, where the figure is its own."""
+        what = {} if handles is None else {"handles": handles}
+        if self.own:
+            self.figure.legend(
+                loc="outside lower center", ncols=ncols, frameon=False, fontsize=10, **what
+            )
+        else:
+            self.axes.legend(fontsize=8, framealpha=0.8, **what)
+
+
+def one_panel(width: float | int, height: float | int, ax: Axes | None = None) -> Panel:
+    """A figure with one pair of axes, or a user's axes.
+
+    Raises:
+        ArgumentError: they are no axes, or those of three dimensions.
+    """
+    if ax is None:
+        figure = Figure(figsize=(width, height), layout="constrained")
+        return Panel(figure, figure.add_subplot(), True)
+    if not isinstance(ax, Axes) or hasattr(ax, "get_zlim"):
+        raise refused("ax", "be axes of matplotlib, of two dimensions", ax)
+    return Panel(figure_of(ax), ax, False)
+
+
+def figure_of(ax: Axes) -> AnyFigure:
+    """The whole figure that axes are in."""
+    figure = ax.get_figure(root=True)
+    assert isinstance(figure, AnyFigure)
+    return figure
+
+
+class Figures(dict[str, AnyFigure]):
     """Figures by name; a notebook shows all of them."""
 
     def _repr_html_(self) -> str:
         return "".join(
             f"<figure><figcaption>{html.escape(name)}</figcaption>"
             f'<img alt="{html.escape(name)}" src="data:image/png;base64,'
-            f'{base64.b64encode(figure._repr_png_()).decode()}"/></figure>'
+            f'{base64.b64encode(as_png(figure)).decode()}"/></figure>'
             for name, figure in self.items()
         )
 

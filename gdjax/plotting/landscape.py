@@ -1,12 +1,14 @@
 """The ground that paths are drawn on: a window on an objective, as surface and as contours."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import PowerNorm
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import Colormap, PowerNorm
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d import Axes3D
 
@@ -24,6 +26,10 @@ FINEST = 4  # times as many points a side as usual: about one a pixel
 PROBES = (0.23, 0.52, 0.81)  # of the window, where lines are laid across it
 BETWEEN = 0.03  # of the height, by which most values may lie off the line between their neighbours
 IN_SLICE = 1e-3  # how far from a slice a minimum may lie to be drawn, in widths of the domain
+
+
+Shades: TypeAlias = str | Colormap | None  # a colour map, or gdjax's own
+Shown: TypeAlias = str | Sequence[Sequence[float | int]]  # auto, domain, or intervals
 
 
 class Window(NamedTuple):
@@ -75,15 +81,27 @@ def one_scale(objective: Objective, axes: Sequence[int] = (0, 1)) -> bool:
 
 
 def frame(
-    objective: Objective, paths: Sequence[np.ndarray], axes: tuple[int, ...] = (0, 1)
+    objective: Objective,
+    paths: Sequence[np.ndarray],
+    axes: tuple[int, ...] = (0, 1),
+    shown: Shown = "auto",
 ) -> Window:
-    """The smallest window that shows every path and the known minima, with a margin.
+    """What of the objective is drawn: by default all paths and the known minima, with a margin.
 
     Of a bowl with one minimum it is the whole bowl: the far side of each start, too.
     Points beyond twice the domain, and farther out than every start, are left out of sight: one
     diverging path must not shrink the rest to a dot. Of more than two dimensions, the slice goes
     through the first path's last point; where that is out of sight, through the first known
     minimum, or the domain's centre.
+
+    Args:
+        objective: what is drawn.
+        paths: points ``(n, d)`` of each.
+        axes: the components that are drawn.
+        shown: ``auto`` as above, ``domain``, or an interval for each of the components.
+
+    Raises:
+        ArgumentError: no such window, or a domain that is not known.
     """
     picked = list(axes)
     starts = np.array([path[0] for path in paths])
@@ -91,8 +109,8 @@ def frame(
     reach = everywhere[picked]
     low, high = objective.center[picked] - reach, objective.center[picked] + reach
     minima = objective.known_minima
-    shown = [*paths, minima, _far_sides(objective, starts)]
-    seen = np.concatenate([points[:, picked] for points in shown])
+    of_interest = [*paths, minima, _far_sides(objective, starts)]
+    seen = np.concatenate([points[:, picked] for points in of_interest])
     seen = seen[np.all((seen >= low) & (seen <= high), axis=1)]
     if not len(seen):
         seen = np.stack([low, high])
@@ -106,8 +124,27 @@ def frame(
         base, through = paths[0][-1], "the last point"
     elif len(objective.known_minima):
         base, through = objective.known_minima[0], "a known minimum"
-    base = np.asarray(base, dtype=float)
-    return Window(middle - half, middle + half, axes, base, through, alike)
+    low, high = middle - half, middle + half
+    if not (isinstance(shown, str) and shown == "auto"):
+        low, high = _asked(objective, axes, shown)
+        sides = high - low
+        alike = alike and bool(max(sides) < 3 * min(sides))
+    return Window(low, high, axes, np.asarray(base, dtype=float), through, alike)
+
+
+def _asked(objective: Objective, axes: tuple[int, ...], shown: Any) -> tuple[Any, Any]:
+    """The corners of a window that is asked for."""
+    if isinstance(shown, str) and shown == "domain":
+        low, high = objective.needs_domain("window='domain'").T
+        return low[list(axes)], high[list(axes)]
+    try:
+        low, high = np.asarray(shown, dtype=float).reshape(len(axes), 2).T
+    except (TypeError, ValueError):
+        low = high = np.array([np.nan])
+    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
+        pairs = ",".join(["[-1,1]"] * len(axes))
+        raise refused("window", f"be auto, domain, or intervals such as [{pairs}]", shown)
+    return low, high
 
 
 def _far_sides(objective: Objective, starts: np.ndarray) -> np.ndarray:
@@ -202,13 +239,18 @@ def norm(ground: Grid) -> PowerNorm:
 
 
 def contours(
-    axes: Axes, ground: Grid, objective: Objective, window: Window, bar: bool = True
-) -> None:
+    axes: Axes,
+    ground: Grid,
+    objective: Objective,
+    window: Window,
+    bar: bool = True,
+    cmap: Shades = None,
+) -> Colorbar | None:
     """Filled contours with thin lines, the known minima in sight, and a colour bar if wanted."""
     shades = norm(ground)
     levels = np.unique(shades.inverse(np.linspace(0, 1, 29)))
     filled = axes.contourf(
-        ground.x, ground.y, ground.z, levels, cmap=style.LANDSCAPE, norm=shades, extend="max"
+        ground.x, ground.y, ground.z, levels, cmap=shades_of(cmap), norm=shades, extend="max"
     )
     if not ground.coarse:
         axes.contour(
@@ -229,12 +271,29 @@ def contours(
         ylabel=style.component(objective.variables[window.axes[1]]),
     )
     if not bar:
-        return
+        return None
     ticks = MaxNLocator(8).tick_values(levels[0], levels[-1])
     ticks = ticks[(ticks >= levels[0]) & (ticks <= levels[-1])]
     key = axes.figure.colorbar(filled, ax=axes, pad=0.02, shrink=0.95, ticks=ticks)
     key.ax.set_title("f", fontsize=10)
     key.outline.set_visible(False)  # type: ignore[operator]  # a Patch, typed as a callable
+    return key
+
+
+def shades_of(cmap: Shades) -> Colormap:
+    """A colour map by its name in matplotlib, or itself; by default gdjax's own.
+
+    Raises:
+        ArgumentError: no such name.
+    """
+    if cmap is None:
+        return style.LANDSCAPE
+    if isinstance(cmap, str):
+        check_known("colour map", cmap, [*colormaps])
+        return colormaps[cmap]
+    if not isinstance(cmap, Colormap):
+        raise refused("cmap", "be the name of a colour map of matplotlib", cmap)
+    return cmap
 
 
 def stationary(objective: Objective) -> dict[str, np.ndarray]:
@@ -264,12 +323,14 @@ def mark(axes: Axes, kind: str, x: np.ndarray, y: np.ndarray, zorder: float = 2.
     )  # fmt: skip
 
 
-def surface(axes: Axes3D, ground: Grid, objective: Objective, window: Window) -> None:
-    """The surface, seen from the side opposite to where the path starts."""
+def surface(
+    axes: Axes3D, ground: Grid, objective: Objective, window: Window, cmap: Shades = None
+) -> None:
+    """The surface with its axes."""
     x, y = np.meshgrid(ground.x, ground.y)
     many = min(len(ground.x) // 2, 160)
     axes.plot_surface(
-        x, y, ground.z, cmap=style.LANDSCAPE, norm=norm(ground), rcount=many, ccount=many,
+        x, y, ground.z, cmap=shades_of(cmap), norm=norm(ground), rcount=many, ccount=many,
         linewidth=0, antialiased=False, zorder=1,
     )  # fmt: skip
     axes.set(

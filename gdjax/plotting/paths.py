@@ -1,51 +1,61 @@
 """Paths on a landscape: one or several, on the surface and on its contours."""
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
 from mpl_toolkits.mplot3d import Axes3D
-from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
 from gdjax._descent.trajectory import Trajectory
 from gdjax._inputs import ObjectiveLike
-from gdjax._util.arguments import gate, text
+from gdjax._util.arguments import gate, refused, text
+from gdjax._util.errors import ArgumentError
 from gdjax.objectives import Objective
-from gdjax.plotting import depth, given, landscape, style
+from gdjax.plotting import given, hills, landscape, style
 from gdjax.plotting.curves import curve, finite_points, legend_entry, mark_ends
-from gdjax.plotting.figure import Figure
+from gdjax.plotting.figure import AnyFigure, Figure, figure_of
 
 TALL = 4.4  # inches of the map with its labels
 ARROWS, APART, SHORT = 16, 0.1, 0.03  # at most so many a path, so far apart; on no shorter step
 CLOSE = 0.004  # of the window: paths so near to each other are one to the eye
-PIECES = 12  # of a step, each in sight or behind a hill
-FAINT = 0.35  # how much of a colour is left of what lies behind a hill
-JUMP = 0.06  # of the surface's height: a step that far off the ground shows how far
 
 
-class Scene(NamedTuple):
-    """The ground that paths are drawn on, and how high it is at any point of the window.
+class Places(NamedTuple):
+    """Where paths are drawn.
 
     Args:
-        objective: what is descended.
-        window: what of it is drawn.
-        ground: the heights over the window; the surface is cut off above the highest.
+        figure: the whole.
+        hill: axes of the surface, if any.
+        flat: axes of the contours, if any.
+        own: whether the figure is made for them.
+    """
+
+    figure: AnyFigure
+    hill: Axes3D | None
+    flat: Axes | None
+    own: bool
+
+
+class Drawn(NamedTuple):
+    """What was drawn in some axes, for paths that are added later.
+
+    Args:
+        objective: what was descended.
+        paths: by label.
+        places: where.
+        key: the colour bar, if any.
     """
 
     objective: Objective
-    window: landscape.Window
-    ground: landscape.Grid
+    paths: Mapping[str, Trajectory]
+    places: Places
+    key: Colorbar | None
 
-    def heights(self, at: np.ndarray) -> np.ndarray:
-        """Of the surface that is drawn, at points ``(..., 2)`` of the plane."""
-        z = landscape.evaluate(self.objective, self.window.points(at[..., 0], at[..., 1]))
-        return np.minimum(z, np.fmax.reduce(self.ground.z, axis=None))
 
-    def inside(self, at: np.ndarray) -> np.ndarray:
-        """Which of the points ``(..., 2)`` lie in the window, its border included."""
-        slack = 1e-9 * (self.window.high - self.window.low)
-        return np.all((at >= self.window.low - slack) & (at <= self.window.high + slack), axis=-1)
+_DRAWN: weakref.WeakKeyDictionary[Any, Drawn] = weakref.WeakKeyDictionary()
 
 
 @gate(label=text)
@@ -55,7 +65,12 @@ def trajectory(
     label: str = "path",
     axes: Sequence[int | str] | None = None,
     drape: bool = False,
-) -> Figure:
+    *,
+    window: landscape.Shown = "auto",
+    view: Sequence[float | int] | None = None,
+    cmap: landscape.Shades = None,
+    ax: Any = None,
+) -> AnyFigure:
     """One path: the surface with the path on it, beside contours with arrows along the path.
 
     In one dimension it is the curve with the points and their tangents; in more than two, the
@@ -69,6 +84,10 @@ def trajectory(
         axes: the two components to draw, by number or by name; by default the first two.
         drape: whether lines follow the ground from step to step; by default they are straight, as
             the steps are.
+        window: as of ``comparison``, as what follows.
+        view: of the camera.
+        cmap: of the ground.
+        ax: where to draw.
 
     Returns:
         A matplotlib figure; nothing is shown or saved.
@@ -77,8 +96,13 @@ def trajectory(
         >>> import gdjax
         >>> f = gdjax.objectives.get("sphere")
         >>> figure = trajectory(f, gdjax.descend(f, gdjax.heavy_ball(0.1), steps=30))
+        >>> other = gdjax.descend(f, gdjax.nesterov(0.1), start=[3, 1], steps=30)
+        >>> trajectory(f, other, "nesterov", ax=figure) is figure  # beside the first one
+        True
     """
-    return comparison(objective, {label: path}, axes, drape)
+    return comparison(
+        objective, {label: path}, axes, drape, window=window, view=view, cmap=cmap, ax=ax
+    )
 
 
 def comparison(
@@ -86,7 +110,12 @@ def comparison(
     paths: Any,
     axes: Sequence[int | str] | None = None,
     drape: bool = False,
-) -> Figure:
+    *,
+    window: landscape.Shown = "auto",
+    view: Sequence[float | int] | None = None,
+    cmap: landscape.Shades = None,
+    ax: Any = None,
+) -> AnyFigure:
     """Several paths on one landscape, on the surface and on its contours.
 
     Args:
@@ -95,58 +124,143 @@ def comparison(
         axes: the two components to draw, by number or by name; by default the first two.
         drape: whether lines follow the ground from step to step; by default they are straight, as
             the steps are.
+        window: what of the landscape is shown: ``auto`` is all paths and the known minima,
+            ``domain``, or an interval for each of the two components.
+        view: elevation and azimuth of the camera, in degrees; by default it faces the slope under
+            the start.
+        cmap: a colour map of matplotlib, by its name or itself.
+        ax: axes to draw in, of two or three dimensions, or one of each; a figure that this
+            function made, or such axes, get the paths beside those that are there.
 
     Returns:
         A matplotlib figure; nothing is shown or saved.
 
     Raises:
-        ArgumentError: no paths, or axes that are not two different components.
+        ArgumentError: no paths, axes that are not two different components, or no such window,
+            view, colour map or axes.
     """
     objective, paths = given.described(objective, paths)
     if objective.dim == 1:
-        return curve(objective, paths)
+        return curve(objective, paths, window=window, ax=ax)
+    before = _before(ax, objective)
+    if before:
+        paths = {**before.paths, **_renamed(paths, before.paths)}
     points = {label: finite_points(path) for label, path in paths.items()}
-    window = landscape.frame(objective, list(points.values()), landscape.pick(objective, axes))
-    ground = landscape.grid(objective, window)
+    seen = landscape.frame(
+        objective, list(points.values()), landscape.pick(objective, axes), window
+    )
+    ground = landscape.grid(objective, seen)
+    places = before.places if before else _places(ax, seen)
+    camera = hills.camera(view, next(iter(points.values()))[0], seen)
+    colours = style.colours(points)
+    in_sight = {label: landscape.in_sight(path, seen) for label, path in points.items()}
+    key, entries = None, []
+    if places.hill is not None:
+        hills.ground(places.hill, objective, seen, ground, camera, cmap)
+        scene = hills.Scene(objective, seen, ground)
+        for label, (path, whole) in in_sight.items():
+            at = path[:, list(seen.axes)]
+            entry = legend_entry(objective, label, paths[label], whole)
+            hills.path(places.hill, scene, at, colours[label], whole, drape, entry)
+    if places.flat is not None:
+        key = landscape.contours(places.flat, ground, objective, seen, places.own, cmap)
+        dashed = _overlapping(list(points.values()), seen)
+        for (label, (path, whole)), dashes in zip(in_sight.items(), dashed, strict=True):
+            at = path[:, list(seen.axes)]
+            entries.append(legend_entry(objective, label, paths[label], whole))
+            _draw_on_contours(places.flat, at, seen, entries[-1], colours[label], whole, dashes)
+        mark_ends(places.flat, any(whole for _, whole in in_sight.values()))
+        if ground.coarse:
+            note = "ripples are finer than this picture can show"
+            places.flat.set_title(note, fontsize=10, color="0.35")
+    _legend(places, entries)
+    if places.own:
+        _title(places.figure, objective, seen)
+    drawn = Drawn(objective, paths, places, key)
+    for one in (places.hill, places.flat, places.figure if places.own else None):
+        if one is not None:
+            _DRAWN[one] = drawn
+    return places.figure
+
+
+def _before(ax: Any, objective: Objective) -> Drawn | None:
+    """What was drawn there of the same objective, which is wiped out to be drawn anew."""
+    first = next(iter(ax), None) if isinstance(ax, list | tuple | np.ndarray) else ax
+    found = None if first is None else _DRAWN.get(first)
+    if found is None:
+        return None
+    if (found.objective.name, found.objective.dim) != (objective.name, objective.dim):
+        raise ArgumentError(
+            f"ax must be axes with paths on {objective.name}, or empty ones, and these are of "
+            f"{found.objective.name}"
+        )
+    if found.key is not None:
+        found.key.remove()
+    for axes in (found.places.hill, found.places.flat):
+        if axes is not None:
+            axes.clear()
+    found.places.figure.legends.clear()
+    return found
+
+
+def _renamed(paths: Mapping[str, Trajectory], taken: Mapping[str, Any]) -> dict[str, Trajectory]:
+    """Paths whose labels are not among those that are taken."""
+    found: dict[str, Trajectory] = {}
+    for label, path in paths.items():
+        number, new = 2, label
+        while new in taken:
+            number, new = number + 1, f"{label} [{number}]"
+        found[new] = path
+    return found
+
+
+def _places(ax: Any, window: landscape.Window) -> Places:
+    """Axes of a new figure, or those that a user has made.
+
+    Raises:
+        ArgumentError: they are no axes.
+    """
+    if ax is not None:
+        several = [*ax] if isinstance(ax, list | tuple | np.ndarray) else [ax]
+        deep = [isinstance(one, Axes3D) for one in several]
+        if not all(isinstance(one, Axes) for one in several) or sorted(deep) not in (
+            [False], [True], [False, True],
+        ):  # fmt: skip
+            raise refused("ax", "be axes of two or three dimensions, or one of each", ax)
+        by_depth = dict(zip(deep, several, strict=True))
+        return Places(figure_of(several[0]), by_depth.get(True), by_depth.get(False), False)
     wide, tall = window.high - window.low
     width = 1.2 + TALL * float(wide / tall) if window.one_scale else 6.6
     figure = Figure(figsize=(TALL + 1.4 + width, TALL + 1.2), layout="constrained")
     panels = figure.add_gridspec(1, 2, width_ratios=[TALL + 1.4, width])
-    hill = figure.add_subplot(panels[0], projection="3d", computed_zorder=False)
-    flat = figure.add_subplot(panels[1])
-    landscape.surface(hill, ground, objective, window)
-    landscape.contours(flat, ground, objective, window)
-    start = next(iter(points.values()))[0]
-    _face(hill, start, window)
-    scene = Scene(objective, window, ground)
-    entries: list[str] = []
-    ended = False
-    dashed = _overlapping(list(points.values()), window)
-    for (label, path), colour, dashes in zip(
-        points.items(), style.colours(points).values(), dashed, strict=True
-    ):
-        path, whole = landscape.in_sight(path, window)
-        ended = ended or whole
-        entries.append(legend_entry(objective, label, paths[label], whole))
-        at = path[:, list(window.axes)]
-        _draw_on_surface(hill, scene, at, colour, whole, drape)
-        _draw_on_contours(flat, at, window, entries[-1], colour, whole, dashes)
-    mark_ends(flat, ended)
-    handles, labels = flat.get_legend_handles_labels()
-    order = sorted(range(len(labels)), key=lambda i: labels[i] not in entries)  # the paths first
+    hill: Any = figure.add_subplot(panels[0], projection="3d", computed_zorder=False)
+    return Places(figure, hill, figure.add_subplot(panels[1]), True)
+
+
+def _legend(places: Places, entries: Sequence[str]) -> None:
+    """The paths first; below the pictures, or within those of a user's figure."""
+    if not places.own:
+        for axes in (places.flat, places.hill):
+            if axes is not None:
+                axes.legend(fontsize=8, framealpha=0.8)
+                return
+    assert places.flat is not None
+    handles, labels = places.flat.get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda i: labels[i] not in entries)
+    figure = places.figure
     figure.legend(
         [handles[i] for i in order], [labels[i] for i in order],
         loc="outside lower center", ncols=max(2, int(figure.get_figwidth() / 2.6)), frameon=False,
         fontsize=10,
     )  # fmt: skip
-    if ground.coarse:
-        flat.set_title("ripples are finer than this picture can show", fontsize=10, color="0.35")
+
+
+def _title(figure: AnyFigure, objective: Objective, window: landscape.Window) -> None:
     slice_note = "" if objective.dim == 2 else f"   (slice through {window.through})"
     title = style.title(objective.name, objective.latex) + slice_note
     if style.fits(objective.gradient_latex):
         title += f"\n$\\nabla f = {objective.gradient_latex}$"
     figure.suptitle(title, fontsize=13)
-    return figure
 
 
 def _overlapping(paths: Sequence[np.ndarray], window: landscape.Window) -> list[bool]:
@@ -159,62 +273,6 @@ def _overlapping(paths: Sequence[np.ndarray], window: landscape.Window) -> list[
         return bool(np.median(np.abs(one[:n] - other[:n]).max(axis=1)) < CLOSE)
 
     return [any(on(path, earlier) for earlier in at[:i]) for i, path in enumerate(at)]
-
-
-def _face(axes: Axes3D, start: np.ndarray, window: landscape.Window) -> None:
-    """Turn the camera so that the slope under the start faces it."""
-    x, y = ((window.low + window.high) / 2 - start[list(window.axes)]) / (window.high - window.low)
-    axes.view_init(elev=52, azim=float(np.degrees(np.arctan2(y, x))) + 30)
-    sides = window.high - window.low if window.one_scale else np.ones(2)
-    axes.set_box_aspect((*sides / sides.max(), 0.66), zoom=1.04)  # pyright: ignore
-
-
-def _draw_on_surface(
-    axes: Axes3D,
-    scene: Scene,
-    path: np.ndarray,
-    colour: str,
-    whole: bool,
-    drape: bool,
-) -> None:
-    """A path ``(n, 2)``, straight from step to step as the iterates go, or draped over the ground.
-
-    What a hill hides is drawn faintly, and a jump through the air has its drop to the ground.
-    """
-    share = np.linspace(0, 1, PIECES + 1)[:, None]
-    over = path[:-1, None] * (1 - share) + path[1:, None] * share  # (steps, PIECES + 1, 2)
-    ends, floor = scene.heights(path), scene.heights(over)
-    chord = ends[:-1, None] * (1 - share[:, 0]) + ends[1:, None] * share[:, 0]
-    line = np.concatenate([over, (floor if drape else chord)[..., None]], axis=2)
-    eye = depth.eye(axes)
-
-    def draw(lines: np.ndarray, **look: Any) -> None:
-        kept = lines[scene.inside(lines[..., :2]).all(axis=1)]
-        drawn = Line3DCollection(kept, capstyle="round", **{"colors": colour} | look)  # pyright: ignore
-        drawn.set_zorder(5)
-        axes.add_collection3d(drawn, autolim=False)
-
-    pieces = np.stack([line[:, :-1], line[:, 1:]], axis=2).reshape(-1, 2, 3)
-    behind = depth.hidden(pieces.mean(axis=1), eye, scene.ground)
-    draw(pieces[behind], linewidths=1.2, alpha=FAINT)
-    draw(pieces[~behind], linewidths=3.6, colors="white")
-    draw(pieces[~behind], linewidths=1.8)
-    middle = PIECES // 2
-    falls = abs(chord - floor)[:, middle] > JUMP * np.ptp(axes.get_zlim())
-    if not drape and falls.any():
-        tops = line[falls, middle]
-        feet = np.column_stack([tops[:, :2], floor[falls, middle]])
-        draw(np.stack([tops, feet], axis=1), linewidths=0.9, linestyles="dotted")
-    points = np.column_stack([path, ends])
-    seen, there = ~depth.hidden(points, eye, scene.ground), scene.inside(path)
-    dots = np.flatnonzero((seen & there)[: None if whole else -1])
-    axes.plot(*points[dots].T, ".", color=colour, markersize=3.5, zorder=6)
-    for end, face, edge, size in ((0, "white", "black", 130), (-1, colour, "white", 170)):
-        if end == 0 or whole:
-            axes.scatter(
-                *points[end], marker="*", s=size, c=face, edgecolors=edge, zorder=7,
-                depthshade=False, alpha=1 if seen[end] else FAINT,
-            )  # fmt: skip
 
 
 def _draw_on_contours(

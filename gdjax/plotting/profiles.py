@@ -14,7 +14,7 @@ from gdjax._util.errors import ArgumentError
 from gdjax.comparison.ranking import Profile, Ranking
 from gdjax.plotting import style
 from gdjax.plotting.datasets import readable
-from gdjax.plotting.figure import Figure, one_panel
+from gdjax.plotting.figure import AnyFigure, Figure, one_panel
 
 DASHED = 7  # an optimizer whose colour is of the palette's darker half is dashed as well
 BANDS = 5  # more bands than that hide each other
@@ -24,7 +24,7 @@ RATIOS = np.geomspace(1, 64, 181)
 
 
 @gate(ranking=RANKING)
-def performance_profiles(ranking: Ranking) -> Figure:
+def performance_profiles(ranking: Ranking) -> AnyFigure:
     """Performance profiles, a panel for each precision τ; bands span the tuning seeds.
 
     At the left, the share of problems on which an optimizer is the fastest; at the right, the
@@ -48,7 +48,7 @@ def performance_profiles(ranking: Ranking) -> Figure:
 
 
 @gate(ranking=RANKING)
-def data_profiles(ranking: Ranking) -> Figure:
+def data_profiles(ranking: Ranking) -> AnyFigure:
     """Data profiles, a panel for each precision τ; bands span the tuning seeds.
 
     Args:
@@ -76,7 +76,7 @@ def simplex_gradients(ranking: Ranking) -> np.ndarray:
 
 
 @gate(ranking=RANKING)
-def runtime_ecdf(ranking: Ranking) -> Figure:
+def runtime_ecdf(ranking: Ranking) -> AnyFigure:
     """The share of all (objective, start, target) met after so many evaluations.
 
     Args:
@@ -85,7 +85,7 @@ def runtime_ecdf(ranking: Ranking) -> Figure:
     Returns:
         A matplotlib figure; nothing is shown or saved.
     """
-    figure, axes = one_panel(9.5, 5.2)
+    figure, axes, _ = one_panel(9.5, 5.2)
     profile = ranking.runtime()
     _curves(axes, ranking, profile)
     axes.set(xlabel="evaluations", ylabel="share of targets met", xlim=(1, ranking.budget))
@@ -100,7 +100,7 @@ def runtime_ecdf(ranking: Ranking) -> Figure:
 
 
 @gate(ranking=RANKING)
-def rank_table(ranking: Ranking) -> Figure:
+def rank_table(ranking: Ranking) -> AnyFigure:
     """Ranks as a heat map, objectives by optimizers, the best mean rank at the left.
 
     Args:
@@ -111,7 +111,7 @@ def rank_table(ranking: Ranking) -> Figure:
     """
     order, ranks = ranking.order, ranking.ranks
     p, o = ranks.shape
-    figure, axes = one_panel(max(2.6 + 0.62 * o, 5.2), 2.1 + 0.3 * p)
+    figure, axes, _ = one_panel(max(2.6 + 0.62 * o, 5.2), 2.1 + 0.3 * p)
     shown = np.vstack([ranks.mean(axis=0), ranks])[:, order]
     axes.imshow(shown, cmap=RANKS, vmin=1, vmax=max(o, 2), aspect="auto")
     for (i, j), value in np.ndenumerate(shown):
@@ -139,7 +139,7 @@ def rank_table(ranking: Ranking) -> Figure:
 @gate(ranking=RANKING, bands=maybe(flag))
 def convergence_bands(
     ranking: Ranking, objectives: Sequence[str] | None = None, bands: bool | None = None
-) -> Figure:
+) -> AnyFigure:
     """Convergence over the held-out starts: the median of the gap that is left, in panels.
 
     Args:
@@ -190,7 +190,7 @@ def convergence_bands(
     return figure
 
 
-RANKING_PICTURES: dict[str, Callable[[Ranking], Figure]] = {
+RANKING_PICTURES: dict[str, Callable[[Ranking], AnyFigure]] = {
     "ranks": rank_table,
     "performance_profiles": performance_profiles,
     "data_profiles": data_profiles,
@@ -201,7 +201,7 @@ RANKING_PICTURES: dict[str, Callable[[Ranking], Figure]] = {
 
 def _profiles(
     ranking: Ranking, profile: Callable[[int], Profile], xlabel: str, title: str
-) -> Figure:
+) -> AnyFigure:
     count = len(ranking.tau)
     figure = Figure(figsize=(3.6 * count + 2.4, 4.4), layout="constrained")
     panels = figure.subplots(1, count, sharey=True, squeeze=False)[0]
@@ -242,7 +242,7 @@ def _curves(axes: Axes, ranking: Ranking, profile: Profile) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
 
 
-def _legend(figure: Figure, ranking: Ranking, order: np.ndarray) -> None:
+def _legend(figure: AnyFigure, ranking: Ranking, order: np.ndarray) -> None:
     labels = [ranking.optimizers[j] for j in order]
     handles = [
         Line2D([], [], color=colour, linestyle=_dash(colour), linewidth=2, label=readable(label))

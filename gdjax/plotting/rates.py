@@ -30,13 +30,19 @@ from gdjax.plotting.datasets import (
     setting,
     statuses,
 )
-from gdjax.plotting.figure import Figure, one_panel
+from gdjax.plotting.figure import AnyFigure, Panel, one_panel
 
 LINES = 7  # as many as the palette tells apart
 
 
 @gate(dataset=given.sweep_results, against=maybe(text), confidence=metrics.SURE)
-def success_rate(dataset: Dataset, against: str | None = None, confidence: float = 0.95) -> Figure:
+def success_rate(
+    dataset: Dataset,
+    against: str | None = None,
+    confidence: float = 0.95,
+    *,
+    ax: Axes | None = None,
+) -> AnyFigure:
     """The share of starts that reach a global minimum, against a hyperparameter, with intervals.
 
     A second hyperparameter axis makes one line a value. The band is Wilson's interval. With one
@@ -46,6 +52,7 @@ def success_rate(dataset: Dataset, against: str | None = None, confidence: float
         dataset: a sweep over one or two hyperparameter axes.
         against: the axis to draw along; by default the longest.
         confidence: of the intervals.
+        ax: axes to draw in; by default those of a new figure.
 
     Returns:
         A matplotlib figure; nothing is shown or saved.
@@ -77,7 +84,8 @@ def success_rate(dataset: Dataset, against: str | None = None, confidence: float
         )
     values = axis_values(dataset, against)[1]
     starts = len(success)
-    figure, panel = _panel(dataset, height=4.8 if starts > 1 else 3.0)
+    made = _panel(dataset, ax, height=4.8 if starts > 1 else 3.0)
+    panel = made.axes
     rows = success.reshape(starts, -1, len(values)).swapaxes(0, 1)
     labels = [setting(dataset, **{others[0]: i}) for i in range(len(rows))] if others else [""]
     marker = "o" if len(values) <= 60 else "."
@@ -100,20 +108,21 @@ def success_rate(dataset: Dataset, against: str | None = None, confidence: float
     panel.set(xscale=scale_of(values), ylim=(-0.04, 1.04), xlabel=axis_title(dataset, against))
     if others:
         panel.legend(frameon=False)
-    return figure
+    return made.figure
 
 
 @gate(dataset=given.sweep_results, by=maybe(text))
-def steps_ecdf(dataset: Dataset, by: str | None = None) -> Figure:
+def steps_ecdf(dataset: Dataset, by: str | None = None, *, ax: Axes | None = None) -> AnyFigure:
     """How many have come within tolerance after so many steps: one line a hyperparameter value.
 
     Each line is the empirical distribution of the first step within tolerance, over every start
-    and every other axis; it ends at the share that ever arrives.
+    and every other axis, which is told; it ends at the share that ever arrives.
 
     Args:
         dataset: a sweep with at least two cells.
         by: the axis with one line a value; by default the shortest, or none with a single start
             on one axis.
+        ax: axes to draw in; by default those of a new figure.
 
     Returns:
         A matplotlib figure; nothing is shown or saved.
@@ -135,7 +144,8 @@ def steps_ecdf(dataset: Dataset, by: str | None = None) -> Figure:
         by = _chosen(dataset, "by", by)
     elif axes and (dataset.sizes["start"] > 1 or len(axes) > 1):
         by = min(axes, key=lambda axis: dataset["outcome"].sizes[axis])
-    figure, panel = _panel(dataset)
+    made = _panel(dataset, ax)
+    panel = made.axes
     last = max(int(dataset.attrs["max_steps"]), 2)
     if by is None:
         groups, labels = steps_to_tolerance[None], [""]
@@ -153,14 +163,23 @@ def steps_ecdf(dataset: Dataset, by: str | None = None) -> Figure:
     begin = max(steps_to_tolerance[steps_to_tolerance >= 0].min(), 1)
     panel.set(xscale="log", xlim=(max(0.8 * begin, 1), last), ylim=(0, 1.02))
     panel.set(xlabel="step", ylabel="share within tolerance")
+    pooled = [axis for axis in axes if axis != by]
+    if pooled and by is not None:  # else lines are of starts alone, as one expects
+        counts = [("starts", dataset.sizes["start"])]
+        counts += [
+            (f"values of {SYMBOLS.get(x, readable(x))}", dataset["outcome"].sizes[x])
+            for x in pooled
+        ]
+        told = " × ".join(f"{count:,} {name}" for name, count in counts if count > 1)
+        panel.set_ylabel(f"share within tolerance,\nof {told}")
     style.plain_logarithmic(panel.xaxis)
     panel.yaxis.set_major_formatter(PercentFormatter(1.0))
     if by is not None and len(groups) <= LINES:
         panel.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     elif by is not None:
         name, values = axis_values(dataset, by)
-        style.bar(figure, _shades(values), [panel], SYMBOLS.get(name, readable(name)))
-    return figure
+        style.bar(made.figure, _shades(values), [panel], SYMBOLS.get(name, readable(name)))
+    return made.figure
 
 
 def _chosen(dataset: Dataset, argument: str, axis: str | None) -> str:
@@ -191,10 +210,10 @@ def _colours(dataset: Dataset, by: str | None, number: int) -> Sequence:
     return list(_shades(values).to_rgba(values))
 
 
-def _panel(dataset: Dataset, height: float = 4.8) -> tuple[Figure, Axes]:
-    figure, axes = one_panel(8.5, height)
-    style.quiet(axes)
+def _panel(dataset: Dataset, ax: Axes | None, height: float = 4.8) -> Panel:
+    made = one_panel(8.5, height, ax)
+    style.quiet(made.axes)
     names, formulas = entries(dataset, "objective"), entries(dataset, "formula")
     title = style.title(", ".join(names), formulas[0] if len(formulas) == 1 else "")
-    figure.suptitle(f"{title}\n{heading(dataset)}", fontsize=12)
-    return figure, axes
+    made.title(f"{title}\n{heading(dataset)}", 12)
+    return made

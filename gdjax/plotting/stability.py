@@ -27,7 +27,7 @@ from gdjax.plotting.datasets import (
     scale_of,
     statuses,
 )
-from gdjax.plotting.figure import Figure
+from gdjax.plotting.figure import AnyFigure, Figure, Panel, figure_of, one_panel
 
 COLOURS = {  # the first two mix to greens, that stand for nothing else
     Status.GLOBAL: "#0072B2",
@@ -50,7 +50,7 @@ LIMITS = {
 
 
 @gate(dataset=given.sweep_results)
-def stability_map(dataset: Dataset, objective: ObjectiveLike) -> Figure:
+def stability_map(dataset: Dataset, objective: ObjectiveLike, *, ax: Any = None) -> AnyFigure:
     """For which two hyperparameters descents arrive, and in how many steps; over all starts.
 
     The first panel mixes the colours of what became of the starts, by their shares. The second
@@ -62,6 +62,8 @@ def stability_map(dataset: Dataset, objective: ObjectiveLike) -> Figure:
     Args:
         dataset: a sweep over two hyperparameter axes, such as learning rate and momentum.
         objective: what was swept.
+        ax: axes to draw in: one for where descents end, or two for their steps as well; by default
+            those of a new figure.
 
     Returns:
         A matplotlib figure; nothing is shown or saved.
@@ -76,8 +78,14 @@ def stability_map(dataset: Dataset, objective: ObjectiveLike) -> Figure:
     axes = need_axes(dataset, "stability_map", 2)
     across, up = sorted(axes, key=lambda axis: "learning_rate" not in axis)
     timed = bool((dataset["steps_to_tolerance"].values >= 0).any())
-    figure = Figure(figsize=(12.0 if timed else 6.4, 5.2), layout="constrained")
-    panels = np.atleast_1d(figure.subplots(1, 1 + timed, sharex=True, sharey=True))
+    own = ax is None
+    if own:
+        figure = Figure(figsize=(12.0 if timed else 6.4, 5.2), layout="constrained")
+        panels = [*np.atleast_1d(figure.subplots(1, 1 + timed, sharex=True, sharey=True))]
+    else:
+        several = [*ax] if isinstance(ax, list | tuple | np.ndarray) else [ax]
+        panels = [one_panel(1, 1, one).axes for one in several[: 1 + timed]]
+        figure, timed = figure_of(panels[0]), len(panels) == 2
     dataset = ascending(dataset)
     ground = dataset.transpose("start", up, across, ...)
     x, y = (axis_values(dataset, axis)[1] for axis in (across, up))
@@ -114,13 +122,17 @@ def stability_map(dataset: Dataset, objective: ObjectiveLike) -> Figure:
             Patch(**NEVER, label="fewer than half arrive" if starts > 1 else "never arrives")
         )
     handles += [line for line in panels[0].get_lines() if line.get_label() != "_"]
+    title = f"{style.title(objective.name, objective.latex)}\n{heading(dataset)}"
+    if not own:
+        made = Panel(figure, panels[0], own)
+        made.title(title)
+        made.legend(handles=handles)
+        return figure
     figure.legend(
         handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=10,
         title="colours mix by the share of starts" if starts > 1 else None, title_fontsize=10,
     )  # fmt: skip
-    figure.suptitle(
-        f"{style.title(objective.name, objective.latex)}\n{heading(dataset)}", fontsize=12
-    )
+    figure.suptitle(title, fontsize=12)
     return figure
 
 
@@ -133,7 +145,7 @@ def _draw_fates(axes: Axes, ended: np.ndarray, x: np.ndarray, y: np.ndarray) -> 
 
 
 def _draw_steps(
-    figure: Figure, axes: Axes, steps_to_tolerance: np.ndarray, x: np.ndarray, y: np.ndarray
+    figure: AnyFigure, axes: Axes, steps_to_tolerance: np.ndarray, x: np.ndarray, y: np.ndarray
 ) -> None:
     median = np.maximum(metrics.steps_quantile(steps_to_tolerance, 0.5, axis=0), 1)
     finite = median[np.isfinite(median)]

@@ -17,12 +17,12 @@ from gdjax.plotting.datasets import (
     has_numbers,
     setting,
 )
-from gdjax.plotting.figure import Figure, Figures
+from gdjax.plotting.figure import AnyFigure, Figures
 from gdjax.plotting.multiples import paths_grid
 from gdjax.plotting.rates import steps_ecdf, success_rate
 from gdjax.plotting.stability import stability_map
 
-PICTURES: dict[str, Callable[[Dataset, Objective], Figure]] = {
+PICTURES: dict[str, Callable[[Dataset, Objective], AnyFigure]] = {
     "basins": basin_map,
     "stability": stability_map,
     "success_rate": lambda dataset, _: success_rate(dataset),
@@ -86,7 +86,7 @@ def sweep_pictures(dataset: Dataset, objective: Any, names: Sequence[str] | None
     return figures
 
 
-def _drawn(name: str, dataset: Dataset, objective: Objective) -> dict[str, Figure]:
+def _drawn(name: str, dataset: Dataset, objective: Objective) -> dict[str, AnyFigure]:
     """A picture; if it takes no such axes, one for each combination of those without numbers."""
     try:
         return {"": PICTURES[name](dataset, objective)}
