@@ -17,7 +17,9 @@ from omegaconf.errors import OmegaConfBaseException
 from gdjax import ArgumentError, cli, objectives, results
 
 ROOT = Path(cli.__file__).parents[2]
-EXPERIMENTS = sorted((ROOT / "conf" / "experiment").glob("*.yaml"))
+EXPERIMENTS = sorted(
+    path for path in (ROOT / "conf" / "experiment").glob("*.yaml") if path.stem not in studies()
+)
 
 
 def test_the_command_from_another_folder_leaves_pictures_numbers_and_config(tmp_path):

@@ -177,6 +177,8 @@ WITH_OBJECTIVES = {  # verb: objective, start → result
     "plotting.curve": pictured(gdjax.plotting.curve),
     "plotting.fit": pictured(gdjax.plotting.fit),
     "plotting.gradient_field": lambda f, x: gdjax.plotting.gradient_field(f),
+    "plotting.surface": lambda f, x: gdjax.plotting.surface(f),
+    "plotting.animate": pictured(gdjax.plotting.animate),
     "plotting.basin_map": pictured_sweep(gdjax.plotting.basin_map),
     "plotting.paths_grid": pictured_sweep(gdjax.plotting.paths_grid, save_at="all"),
     "plotting.stability_map": pictured_sweep(
@@ -249,7 +251,8 @@ REFUSED = {
     "rank": {"needs a start": BARE, "needs a domain": UNBOUNDED},
     "plotting.curve": {"curve needs 1 dimension": {*OBJECTIVES} - ONE},
     "plotting.fit": {"fit needs data": {*OBJECTIVES}},
-    "plotting.gradient_field": {"needs a start": BARE, "needs a domain": UNBOUNDED},
+    "plotting.gradient_field": {"needs a start": BARE},
+    "plotting.surface": {"needs a start": BARE},
     "plotting.basin_map": TOO_LARGE,
     "plotting.paths_grid": TOO_LARGE,
     "plotting.stability_map": {"must come as": {"of a tuple", "of a dataclass"}},

@@ -16,7 +16,7 @@ from nbclient import NotebookClient
 
 import gdjax
 from gdjax import plotting
-from gdjax.plotting.figure import Figure, Figures
+from gdjax.plotting.figure import AnyFigure, Figure, Figures
 
 PNG = b"\x89PNG\r\n"
 QFSP = gdjax.objectives.get("qfsp")
@@ -173,7 +173,7 @@ def test_every_picture_is_one_that_shows_itself():
     assert isinstance(figure, Figure)
     annotations = {n: getattr(plotting, n).__annotations__ for n in plotting.__all__ if n.islower()}
     drawn = {n: a["return"] for n, a in annotations.items() if n not in ("save", "check_output")}
-    assert {*drawn.values()} == {Figure, Figures}
+    assert {*drawn.values()} == {Figure, AnyFigure, Figures, plotting.Animation}
     made = [
         (file.name, line)
         for file in Path(plotting.__file__).parent.glob("*.py")

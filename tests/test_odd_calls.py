@@ -59,6 +59,7 @@ TABLE = pd.DataFrame(
 ERRORS = 0.5 ** np.arange(60)
 COSTS = np.array([[1.0, 2.0], [3.0, np.inf]])
 
+LOOK = {"window": "domain", "view": (45, -60), "cmap": "magma"}  # of pictures of the ground
 CALLS = {  # function: a plain call
     "compare": {
         "objective": F,
@@ -220,27 +221,42 @@ CALLS = {  # function: a plain call
     "optimizers.schedules.parameters": {"name": "linear_schedule"},
     "optimizers.transform": {"name": "clip", "max_delta": 1.0},
     "explore": {"objective": F, "optimizer": "adam"},
-    "plotting.basin_map": {"dataset": SWEEP, "objective": F, "confidence": 0.9},
+    "plotting.animate": {"objective": F, "paths": LINES, "frames": 3, "fps": 9, "dpi": 20} | LOOK,
+    "plotting.basin_map": {"dataset": SWEEP, "objective": F, "confidence": 0.9, "ax": None},
     "plotting.certificate": {"report": None},
     "plotting.check_output": {"format": "png", "dpi": 100},
-    "plotting.comparison": {"objective": F, "paths": LINES, "axes": (0, 1)},
-    "plotting.convergence": {"objective": F, "paths": LINES},
+    "plotting.comparison": {"objective": F, "paths": LINES, "axes": (0, 1), "ax": None} | LOOK,
+    "plotting.convergence": {"objective": F, "paths": LINES, "ax": None},
     "plotting.convergence_bands": {"ranking": None, "objectives": None, "bands": None},
-    "plotting.curve": {"objective": "parabola", "paths": {"a": LINE}},
+    "plotting.curve": {"objective": "parabola", "paths": {"a": LINE}, "window": "auto", "ax": None},
     "plotting.data_profiles": {"ranking": None},
-    "plotting.fit": {"objective": F, "paths": LINES},
-    "plotting.gradient_field": {"objective": F, "gradient": "autodiff", "arrows": 3},
+    "plotting.fit": {"objective": F, "paths": LINES, "ax": None},
+    "plotting.gradient_field": {
+        "objective": F,
+        "gradient": "autodiff",
+        "arrows": 3,
+        "on_surface": True,
+        "ax": None,
+    }
+    | LOOK,
     "plotting.overview": {"table": TABLE, "settings": ["learning_rate"], "higher": False},
     "plotting.paths_grid": {"dataset": SWEEP, "objective": F},
     "plotting.performance_profiles": {"ranking": None},
     "plotting.rank_table": {"ranking": None},
     "plotting.runtime_ecdf": {"ranking": None},
     "plotting.save": {"figure": None, "path": "x.png", "dpi": 100},
-    "plotting.stability_map": {"dataset": SWEEP, "objective": F},
-    "plotting.steps_ecdf": {"dataset": RATED, "by": "learning_rate"},
-    "plotting.success_rate": {"dataset": RATED, "against": "learning_rate", "confidence": 0.9},
+    "plotting.stability_map": {"dataset": SWEEP, "objective": F, "ax": None},
+    "plotting.steps_ecdf": {"dataset": RATED, "by": "learning_rate", "ax": None},
+    "plotting.success_rate": {
+        "dataset": RATED,
+        "against": "learning_rate",
+        "confidence": 0.9,
+        "ax": None,
+    },
+    "plotting.surface": {"objective": F, "axes": (0, 1), "ax": None} | LOOK,
     "plotting.sweep_pictures": {"dataset": SWEEP, "objective": F, "names": ["basins"]},
-    "plotting.trajectory": {"objective": F, "path": PATH, "label": "a", "axes": (0, 1)},
+    "plotting.trajectory": {"objective": F, "path": PATH, "label": "a", "axes": (0, 1), "ax": None}
+    | LOOK,
     "rank": {
         "objectives": "booth",
         "optimizers": "gradient_descent",

@@ -2,9 +2,11 @@
 
 import functools
 import itertools
+import shutil
 from statistics import NormalDist
 
 import jax.numpy as jnp
+import matplotlib.figure
 import matplotlib.image
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ import pytest
 from matplotlib import colormaps
 from matplotlib.colors import to_rgb, to_rgba
 from matplotlib.patches import Patch
+from mpl_toolkits.mplot3d.art3d import Line3DCollection
 from pictures import (
     BALL,
     BLUE,
@@ -26,10 +29,12 @@ from pictures import (
     WELLS,
     same_colour,
 )
+from PIL import Image
 
 import gdjax
 from gdjax import plotting
 from gdjax._descent.outcomes import Outcome
+from gdjax._util.errors import StorageError
 from gdjax.objectives.objective import Fit
 from gdjax.plotting.figure import AnyFigure, Figure
 
@@ -382,7 +387,7 @@ def a_curve_its_points_tangents_and_minima():
         np.testing.assert_allclose(at, expected, rtol=1e-5)
     assert p.entries(figure) == [BALL + ends, gone, "local minimum", "start", "end"]
     assert (axes.get_xlabel(), axes.get_ylabel()) == (r"$\mu$", "f")
-    assert axes.figure.get_suptitle() == "bend:  $f = h$"
+    assert axes.get_title() == "bend:  $f = h$"
 
 
 def test_steps_out_of_sight_are_counted_and_nothing_is_joined_over_them():
@@ -421,7 +426,7 @@ def gaps_to_the_known_minimum_or_to_the_best_of_all_paths():
         assert len(met) == (fmin is None)  # the best value of all is one of a path's own
         assert p.entries(figure)[:4] == list(values)
         assert axes.get_legend() is None
-        assert axes.figure.get_suptitle() == "a b:  $f = h$"
+        assert axes.get_title() == "a b:  $f = h$"
         colours = [line.get_color() for line in axes.get_lines()[:4]]
         assert all(map(same_colour, colours, [PINK, BLUE, "#56B4E9", "#003E61"]))
         markers = [line.get_marker() for line in axes.get_lines()[:4]]
@@ -475,7 +480,7 @@ def data_with_the_curve_before_and_after():
     ]  # fmt: skip
     np.testing.assert_allclose(axes.get_ylim(), [2 - 0.35 * 6, 8 + 0.35 * 6])  # not Adam's −75
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("time", "load")
-    assert axes.figure.get_suptitle() == "a fit:  $f = h$"
+    assert axes.get_title() == "a fit:  $f = h$"
     wide = f.fit._replace(columns={"time": x, "place": x})
     many = gdjax.Objective(name="many", fn=f.fn, domain=f.domain, fit=wide)
     with pytest.raises(gdjax.ArgumentError, match="one independent column, and many has 2"):
@@ -501,7 +506,7 @@ def arrows_of_the_gradient_that_is_asked():
         assert (drawn.angles, drawn.scale_units, drawn.scale) == ("xy", "xy", 1)
         assert drawn.pivot == "middle"
     assert_contours(figure.axes[0], np.stack([p.LOW, p.HIGH], axis=1))
-    assert figure.get_suptitle() == "two wells:  $f = g(a)$"
+    assert figure.axes[0].get_title() == "two wells:  $f = g(a)$"
     assert r"$-\nabla f$" in figure.get_supxlabel()
 
 
@@ -1213,8 +1218,10 @@ def values_of_jobs_over_one_setting_with_a_line_for_each_word():
 
 def test_every_public_function_is_read_back():
     others = {"PICTURES", "RANKING_PICTURES", "check_output", "save", "sweep_pictures"}
+    others |= {"Animation", "animate"}
     assert figures_of(plotting) | others == set(plotting.__all__)
     assert set(READ) == figures_of(plotting)
+    assert plotting.animate.__annotations__["return"] is plotting.Animation  # it has tests above
 
 
 @pytest.mark.parametrize(
@@ -1222,6 +1229,160 @@ def test_every_public_function_is_read_back():
 )
 def test_a_picture_shows(check):
     check()
+
+
+# Looks of a user's own, the ground alone, and what grows
+
+
+def line_of(axes, label):
+    (found,) = (x for x in axes.get_lines() if str(x.get_label()).startswith(label))
+    return found
+
+
+@reads("comparison")
+def a_window_a_view_and_colours_that_are_asked_for():
+    figure = plotting.comparison(
+        WELLS, p.PATHS, window=[[-3, 3], [-2, 4]], view=[40, -70], cmap="magma"
+    )
+    hill, flat, _ = figure.axes
+    for axes in (hill, flat):
+        np.testing.assert_allclose([axes.get_xlim(), axes.get_ylim()], [[-3, 3], [-2, 4]])
+    assert (hill.elev, hill.azim) == (40, -70)
+    assert flat.collections[0].get_cmap().name == "magma"
+    domain = plotting.comparison(WELLS, p.PATHS, window="domain").axes[1]
+    np.testing.assert_allclose([domain.get_xlim(), domain.get_ylim()], WELLS.domain)
+
+
+@reads("comparison")
+def paths_in_a_users_axes_with_a_legend_of_their_own():
+    (label, path), *_ = p.PATHS.items()
+    figure = matplotlib.figure.Figure()
+    hill, flat = figure.add_subplot(1, 2, 1, projection="3d"), figure.add_subplot(1, 2, 2)
+    for given in ([hill, flat], hill, flat):
+        hill.clear(), flat.clear()
+        plotting.paths._DRAWN.clear()
+        assert plotting.comparison(WELLS, {label: path}, ax=given) is figure
+        assert figure.axes == [hill, flat]  # no colour bar
+        drawn = given if isinstance(given, list) else [given]
+        for axes in (hill, flat):
+            assert bool(axes.collections) == (axes in drawn)
+        assert p.entries(drawn[-1])[0].startswith(label)
+    one = figure.add_subplot(2, 2, 4)
+    for draw in (plotting.convergence, functools.partial(plotting.gradient_field, arrows=3)):
+        one.clear()
+        args = (WELLS,) if draw is not plotting.convergence else (WELLS, {label: path})
+        assert draw(*args, ax=one) is figure
+        assert one.get_title().startswith("two wells")
+
+
+@reads("comparison")
+def a_path_that_is_added_joins_legend_and_window():
+    (first, one), (second, other), *_ = p.PATHS.items()
+    figure = plotting.comparison(WELLS, {first: one}, window=[[-9, 9], [-9, 9]], cmap="magma")
+    assert plotting.comparison(WELLS, {second: other, first: other}, ax=figure) is figure
+    _, flat, _ = figure.axes  # still one bar
+    labels = [text.split(":")[0] for text in p.entries(figure)]
+    assert labels[:3] == [first, second, f"{first} [2]"]
+    assert len(figure.legends) == 1
+    assert flat.get_xlim() == (-9, 9)
+    assert flat.collections[0].get_cmap().name == "magma"
+    with pytest.raises(gdjax.ArgumentError, match="paths on two wells"):
+        plotting.comparison("booth", gdjax.descend("booth", gdjax.heavy_ball(0.01)), ax=flat)
+
+
+@reads("surface")
+def the_ground_alone():
+    figure = plotting.surface(WELLS, window=[[-3, 3], [-2, 4]], view=(30, 20), cmap="magma")
+    (hill,) = figure.axes
+    np.testing.assert_allclose([hill.get_xlim(), hill.get_ylim()], [[-3, 3], [-2, 4]])
+    assert (hill.elev, hill.azim) == (30, 20)
+    (ground,) = hill.collections
+    assert ground.get_cmap().name == "magma"
+    assert hill.get_title() == "two wells:  $f = g(a)$"
+    assert not hill.get_lines()
+
+
+@reads("gradient_field")
+def lines_down_the_slope_on_the_surface():
+    figure = plotting.gradient_field("sphere", arrows=6, on_surface=True, view=[80, 10])
+    (hill,) = figure.axes
+    (lines,) = (x for x in hill.collections if isinstance(x, Line3DCollection))
+    tails, tips = np.array(lines._segments3d).swapaxes(0, 1)
+    assert len(tails) > 20  # nothing hides much of a bowl from above
+    assert (np.abs(tips[:, :2]) < np.abs(tails[:, :2]) + 1e-9).all()
+    assert (tips[:, 2] < tails[:, 2]).all()
+    np.testing.assert_allclose(np.column_stack(hill.get_lines()[0].get_data_3d()), tails)
+    assert "fourth root" in figure.get_supxlabel()
+
+
+@reads("convergence")
+def a_title_of_a_users_own():
+    for figure in (plotting.comparison(WELLS, p.PATHS), plotting.convergence(WELLS, p.PATHS)):
+        plotting.figure.retitle(figure, "mine")
+        words = {figure.get_suptitle(), figure.axes[0].get_title()}
+        assert words - {""} == {"mine"}
+
+
+def race(frames=200):
+    return plotting.animate(WELLS, p.PATHS, frames=frames, dpi=25)
+
+
+def test_paths_grow_step_by_step_from_their_start_to_the_whole():
+    made = race()
+    flat = made.figure.axes[1]
+    (label, path), *_ = p.PATHS.items()
+    line = line_of(flat, label)
+    whole = len(line.get_xdata())
+    seen = []
+    for _, step in zip(made.frames(), made.steps, strict=True):
+        np.testing.assert_allclose(
+            np.column_stack(line.get_data())[: whole - 1],  # the last one is at the border
+            np.asarray(path.points)[: step + 1][: whole - 1],
+            atol=1e-5,
+        )  # fmt: skip
+        seen.append(len(line.get_xdata()))
+    assert seen == sorted(seen)
+    assert (seen[0], seen[-1]) == (1, whole)
+
+
+def test_the_last_frame_is_the_figure_and_the_ground_never_moves():
+    first, *_, last = race(frames=5).frames()
+    assert first.shape == last.shape
+    changed = (first != last).any(axis=2)
+    assert 0 < changed.mean() < 0.2
+
+
+@pytest.mark.parametrize("suffix", [".gif", pytest.param(".mp4", marks=pytest.mark.skipif(
+    shutil.which("ffmpeg") is None, reason="no ffmpeg"))])  # fmt: skip
+def test_an_animation_is_a_file_with_its_frames(suffix, tmp_path):
+    made = race(frames=6)
+    path = made.save(tmp_path / f"race{suffix}")
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    if suffix == ".gif":
+        with Image.open(path) as picture:
+            assert picture.n_frames == len(made.steps)
+        assert "data:image/gif" in made._repr_html_()
+
+
+def test_an_animation_is_refused_where_it_cannot_be_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    for name, told in (("race.avi", "path must end in .gif or .mp4"), ("race.mp4", "needs ffmpeg")):
+        with pytest.raises(gdjax.ArgumentError, match=told):
+            race(frames=2).save(tmp_path / name)
+    with pytest.raises(StorageError, match="could not be written"):
+        race(frames=2).save(tmp_path / "nowhere" / "race.gif")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_pole_does_not_take_all_colours():
+    def pole(at):
+        return 1 / ((at[0] - 1) ** 2 + at[1] ** 2) + (at**2).sum() / 10
+
+    f = gdjax.Objective(name="pole", fn=pole, domain=[(-5, 5)] * 2)
+    window = plotting.landscape.frame(f, [np.array([[3.0, 2.0]])], shown="domain")
+    ground = plotting.landscape.grid(f, window)
+    high = np.quantile(ground.z, 0.98)
+    assert ground.z.max() < 10 * high
 
 
 # All of them

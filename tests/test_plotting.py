@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from pictures import QFSP, data, entries, line, lines, stars, trajectory
 
@@ -112,3 +113,17 @@ def test_an_optimizer_keeps_its_colour_whatever_its_company():
     assert style.colours(crowd[::-1]) == together
     assert list(together) == crowd
     assert len(set(together.values())) == len(crowd) == len(style.PALETTE)
+
+
+def test_a_user_s_own_pictures_can_look_alike(tmp_path):
+    from matplotlib import pyplot as plt
+
+    with plt.style.context("gdjax.plotting.gdjax"):
+        figure, axes = plt.subplots()
+        (line,) = axes.plot([0, 1])
+        axes.contourf(np.eye(3))
+        figure.savefig(tmp_path / "own.png")
+        assert axes.collections[0].get_cmap().name == style.LANDSCAPE.name
+    plt.close(figure)
+    assert to_hex(line.get_color()).upper() == style.PALETTE[0]
+    assert not axes.spines["top"].get_visible()

@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import gdjax
 from gdjax import objectives, optimizers
+from gdjax.cli.studies import studies
 
 CONF = Path(gdjax.__file__).parents[1] / "conf"
 
@@ -120,12 +121,14 @@ def library(told, objects):
     def saved(figure, path, dpi=150):
         path.touch()
         told.setdefault("pictures", []).append(path.name.removeprefix(".partial-"))
-        told["dpi"] = dpi
+        size = figure.get_size_inches().tolist()
+        told.update(dpi=dpi, title=figure.axes[0].get_title() or None)
+        told.update(figsize=None if size == Figure().get_size_inches().tolist() else size)
         return path
 
     def pictures(found, objective, names):
         told["plots"] = names
-        return dict.fromkeys(names or ("basins",), Figure())
+        return dict.fromkeys(names or ("basins",), blank())
 
     def same(asked):
         told.setdefault("certified", []).append(f"{asked['objective'].name} {asked['dtype']}")
@@ -146,9 +149,19 @@ def library(told, objects):
         told.pop("stopping")  # a run has no say in it
         return PATH_TAKEN
 
-    def drawn(objective, found, axes):
-        told["axes"] = axes
-        return Figure()
+    def drawn(objective, found, axes, drape, window, view, cmap):
+        told.update(axes=axes, drape=drape, window=window, view=view, cmap=cmap)
+        return blank()
+
+    def animated(*how, **look):
+        drawn(*how, **look)
+        told["animated"] = True
+        return SimpleNamespace(save=lambda file, progress: file.touch())
+
+    def blank():
+        figure = Figure()
+        figure.add_subplot()
+        return figure
 
     def fake(where, name, stand_in):
         return patch.object(where, name, stand_in)
@@ -158,12 +171,13 @@ def library(told, objects):
         fake(descents, "rates", lambda *_: NO_RATES),
         fake(comparison, "compare", asks(comparison.compare, compared)),
         fake(plotting, "comparison", drawn),
-        fake(plotting, "fit", lambda *_: Figure()),
-        fake(plotting, "certificate", lambda report: Figure()),
-        fake(plotting, "convergence", lambda *_: Figure()),
+        fake(plotting, "animate", animated),
+        fake(plotting, "fit", lambda *_: blank()),
+        fake(plotting, "certificate", lambda report: blank()),
+        fake(plotting, "convergence", lambda *_: blank()),
         fake(plotting, "save", saved),
         fake(plotting, "sweep_pictures", pictures),
-        fake(plotting, "RANKING_PICTURES", {"ranks": lambda found: Figure()}),
+        fake(plotting, "RANKING_PICTURES", {"ranks": lambda found: blank()}),
         fake(compare, "certify_equivalence",
              asks(certificates.certify_equivalence, same, "certified with ")),
         fake(certify, "certify_equivalence", asks(certificates.certify_equivalence, same)),
@@ -245,23 +259,30 @@ def ball(rate, momentum=0.9, more=""):
 
 RUN = {
     "objective": "qfsp", "start": None, "steps": 300, "gradient": "autodiff",
-    "dtype": "float32", "axes": None, "dpi": 150, "distance": False,
+    "dtype": "float32", "axes": None, "drape": False, "window": "auto", "dpi": 150,
+    "distance": False,
     "pictures": ["trajectory.png", "convergence.png"],
 }  # fmt: skip
 CLIP = {"clip": {"name": "clip", "max_delta": 0.5}}
-PLOT = {
-    "plot.format": ("svg", {"pictures": ["trajectory.svg", "convergence.svg"]}),
+LOOK = {
     "plot.dpi": (30, {"dpi": 30}),
+    "plot.title": ("A race", {"title": "A race"}),
+    "plot.figsize": ([8, 5], {"figsize": [8.0, 5.0]}),
 }
+PLOT = {"plot.format": ("svg", {"pictures": ["trajectory.svg", "convergence.svg"]})}
 PATH = {
     "start": ([7.0, 6.0], {"start": [7.0, 6.0]}),
     "steps": (7, {"steps": 7}),
     "gradient": ("hand", {"gradient": "hand"}),
     "dtype": ("float64", {"dtype": "float64"}),
     "plot.axes": ([1, 0], {"axes": [1, 0]}),
+    "plot.window": ("domain", {"window": "domain"}),
+    "plot.view": ([45, -60], {"view": [45, -60]}),
+    "plot.cmap": ("magma", {"cmap": "magma"}),
+    "plot.drape": (True, {"drape": True}),
+    "plot.animate": (True, {"animated": True}),
     "objective.name": ("ackley", {"objective": "ackley"}),
-    "plot.dpi": (30, {"dpi": 30}),
-}  # fmt: skip
+} | LOOK  # fmt: skip
 
 
 def labelled(*made):
@@ -387,7 +408,7 @@ CALLS = {
             "gradient": ("hand", {"gradient": "hand"}),
             "dtype": ("float64", {"dtype": "float64"}),
             "plot.format": ("pdf", {"pictures": ["ranks.pdf"]}),
-            "plot.dpi": (30, {"dpi": 30}),
+            **LOOK,
         },
     ),
     ("compare", "experiment=nesterov"): (
@@ -429,7 +450,7 @@ CALLS = {
             "gradient": ("hand", {"gradient": "hand"}),
             "dtype": ("float32", {"dtype": "float32"}),
             "plot.format": ("pdf", {"pictures": ["ranks.pdf"]}),
-            "plot.dpi": (30, {"dpi": 30}),
+            **LOOK,
         },
     ),
     ("rank", "objective=ackley"): (
@@ -474,7 +495,7 @@ CALLS = {
             "plots": (["steps", "paths"], {"plots": ["steps", "paths"],
                                            "pictures": ["steps.png", "paths.png"]}),
             "plot.format": ("pdf", {"pictures": ["basins.pdf"]}),
-            "plot.dpi": (30, {"dpi": 30}),
+            **LOOK,
             "hyperparameters": ({"momentum": [0.5]}, axis(momentum=[0.5])),
         },
     ),
@@ -626,6 +647,7 @@ def keys(config, before=""):
 EXPERIMENTS = {
     path.stem: re.search(r"^# gdjax (\w+) experiment=(\w+)$", path.read_text(), re.MULTILINE)
     for path in CONF.glob("experiment/*.yaml")
+    if path.stem not in studies()  # they have tests of their own
 }
 
 

@@ -46,18 +46,21 @@ def saved():
         pictures.append((path.name.removeprefix(".partial-"), dpi))
         return path
 
-    blank = dict.fromkeys(("comparison", "convergence", "fit"), lambda *_: Figure())
+    blank = dict.fromkeys(("comparison", "convergence", "fit"), lambda *_, **__: Figure())
     with patch.multiple(plotting, save=save, **blank):
         yield pictures
 
 
+LOOK = dict.fromkeys(("axes", "view", "cmap", "title", "figsize")) | {
+    "window": "auto", "drape": False, "animate": False,
+}  # fmt: skip
 LOCAL = {"kind": "local", "address": None, "workers": None}
 
 
 def performed(command, config, folder, plot=None, **stand_ins):
     """A command with a config by hand; stand-ins take the place of what it calls."""
     plot = {"format": "png", "dpi": 150} | (plot or {})
-    config = OmegaConf.create({"engine": LOCAL} | config | {"plot": plot | {"axes": None}})
+    config = OmegaConf.create({"engine": LOCAL} | config | {"plot": plot | LOOK})
     with patch.multiple(inspect.getmodule(command), **stand_ins):
         return command(config, OutputFolder(folder, plot))
 
@@ -224,7 +227,10 @@ def test_a_certificate_of_no_steps_takes_one(saved, tmp_path):
 )
 def test_a_fit_over_one_column_is_drawn(columns, drawn, saved, tmp_path):
     fitted = Mock(wraps=BOWL, fit=SimpleNamespace(columns=columns))
-    for name in ("name", "latex", "gradient_latex", "variables", "minima", "dim"):
+    for name in (
+        "name", "latex", "gradient_latex", "variables", "minima", "dim", "start", "width", "center",
+        "known_minima", "minimum_values",
+    ):  # fmt: skip
         setattr(fitted, name, getattr(BOWL, name))
     compared(fitted, ["good"], tmp_path)
     assert ("fit.png" in dict(saved)) == drawn

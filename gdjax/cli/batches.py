@@ -12,9 +12,9 @@ from omegaconf import DictConfig
 
 from gdjax.cli import clusters, jobs, numbers, rerun
 from gdjax.cli.batch import Batch, Job, Result
-from gdjax.cli.cells import Cells
 from gdjax.cli.checks import Checks
 from gdjax.cli.output_folder import OutputFolder
+from gdjax.cli.swept import Cells
 
 log: logging.Logger = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ def compare(asked: Compare, folder: OutputFolder) -> Done:
         from gdjax.cli.rank import tune_and_score  # what only a ranking needs takes long to import
 
         return tune_and_score([objective], [*optimizers.values()], asked.tuned, asked, folder)
-    descents.check_axes(objective, asked.plot)
+    descents.check_look(objective, asked.plot)
     descent = picked(asked, *descents.ASKED)
     found = comparison.compare(objective, optimizers, **descent)
     summary = descents.describe(objective, found.paths, found.rates, descent)
@@ -49,7 +49,7 @@ def compare(asked: Compare, folder: OutputFolder) -> Done:
             {"a": r.a, "b": r.b, "verdict": r.verdict, "trials": [t._asdict() for t in r.trials]}
             for r in reports
         ]
-    descents.leave(objective, found.paths, summary, folder, asked.plot.axes, reports)
+    descents.leave(objective, found.paths, summary, folder, asked.plot, reports)
     return Done(min(result["compared_by"] for result in summary["results"].values()))
 
 

@@ -1,6 +1,7 @@
 """Descents from one start, as ``run`` and ``compare`` describe, draw, write and tell them."""
 
 import logging
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,16 +18,21 @@ from gdjax.cli.settings import Compare, PathPlot, Run
 from gdjax.comparison.comparison import Rates, rate_text, rates
 from gdjax.objectives import Objective
 from gdjax.optimizers import Optimizer
-from gdjax.plotting import landscape
+from gdjax.plotting import hills, landscape
 
 log: logging.Logger = logging.getLogger(__name__)
 
 ASKED = ("start", "steps", "gradient", "dtype")  # what a config says of a descent
 
 
-def check_axes(objective: Objective, plot: PathPlot) -> None:
-    """Say what is wrong with the two components to draw before anything runs."""
-    landscape.pick(objective, plot.axes)
+def check_look(objective: Objective, plot: PathPlot) -> None:
+    """Say what is wrong with how paths are to be drawn before anything runs."""
+    picked = (0,) if objective.dim == 1 else landscape.pick(objective, plot.axes)
+    start = np.asarray(objective.start, dtype=float)[None]
+    window = landscape.frame(objective, [start], picked, plot.window)
+    landscape.shades_of(plot.cmap)
+    if objective.dim > 1:
+        hills.camera(plot.view, start[0], window)
 
 
 def labels(optimizers: Mapping[str, Optimizer]) -> dict[str, str]:
@@ -54,7 +60,7 @@ def finish(
     """Describe paths and leave them; what they come to is the least of their values."""
     measured = {label: rates(objective, optimizers[label], path) for label, path in paths.items()}
     summary = describe(objective, paths, measured, picked(asked, *ASKED))
-    leave(objective, paths, summary, folder, asked.plot.axes)
+    leave(objective, paths, summary, folder, asked.plot)
     return Done(min(result["compared_by"] for result in summary["results"].values()))
 
 
@@ -118,12 +124,20 @@ def leave(
     paths: Mapping[str, Trajectory],
     summary: dict[str, Any],
     folder: OutputFolder,
-    axes: list[int | str] | None,
+    plot: PathPlot,
     remarks: Iterable[object] = (),
 ) -> None:
     """Draw the paths, write them and their summary, and tell it: a table, remarks, pictures."""
     several = len(paths) > 1
-    summary["pictures"] = folder.pictures(_drawn(objective, paths, axes)) if folder.draws else []
+    summary["pictures"] = folder.pictures(_drawn(objective, paths, plot)) if folder.draws else []
+    if plot.animate:
+        summary["pictures"].append("animation.gif")
+        race = plotting.animate(
+            objective, paths, plot.axes, plot.drape, window=plot.window, view=plot.view,
+            cmap=plot.cmap,
+        )  # fmt: skip
+        with folder.file("animation.gif") as file:
+            race.save(file, progress=sys.stderr.isatty())
     arrays = {
         f"{field}_{i}" if several else field: np.asarray(value)
         for i, path in enumerate(paths.values())
@@ -138,12 +152,15 @@ def leave(
     folder.tell(summary["pictures"])
 
 
-def _drawn(
-    objective: Objective, paths: Mapping[str, Trajectory], axes: list[int | str] | None
-) -> dict[str, Any]:
+def _drawn(objective: Objective, paths: Mapping[str, Trajectory], plot: PathPlot) -> dict[str, Any]:
     """The pictures of descents, by name."""
     name = "comparison" if len(paths) > 1 else "trajectory"
-    figures = {name: plotting.comparison(objective, paths, axes)}
+    figures = {
+        name: plotting.comparison(
+            objective, paths, plot.axes, plot.drape, window=plot.window, view=plot.view,
+            cmap=plot.cmap,
+        )
+    }  # fmt: skip
     if objective.fit is not None and len(objective.fit.columns) == 1:
         figures["fit"] = plotting.fit(objective, paths)
     figures["convergence"] = plotting.convergence(objective, paths)

@@ -111,11 +111,11 @@ def word(*known: str, kind: str = "") -> Kind:
     return Kind(" or ".join(known), lambda value: isinstance(value, str), rule)
 
 
-def listing(of: Kind, words: str, least: int = 0) -> Kind:
-    """A list of values of one kind, at least so many."""
+def listing(of: Kind, words: str, least: int = 0, most: float | int = math.inf) -> Kind:
+    """A list of values of one kind, at least and at most so many."""
 
     def rule(name: str, value: Collection[Any]) -> None:
-        if len(value) < least:
+        if not least <= len(value) <= most:
             raise _must(name, words, value)
         if not all(map(of.fits, value)):
             raise _must(name, words, value)

@@ -29,7 +29,7 @@ class OutputFolder:
     Args:
         path: where it is.
         plot: the settings of its pictures: ``format`` is ``png``, ``svg`` or ``pdf``, or ``none``
-            for no pictures, ``dpi`` dots per inch.
+            for no pictures, ``dpi`` dots per inch; ``title`` and ``figsize`` replace their own.
         config: the text of the config that its files come from.
 
     Raises:
@@ -44,6 +44,7 @@ class OutputFolder:
     ) -> None:
         self.path, self._config = path, config
         self._format, self._dpi = "png", 150
+        self._title, self._size = (plot or {}).get("title"), (plot or {}).get("figsize")
         if plot is not None:
             self._format, self._dpi = plot["format"], plot["dpi"]
         if plot is not None and self.draws:
@@ -76,10 +77,15 @@ class OutputFolder:
     def pictures(self, figures: Mapping[str, Any]) -> list[str]:
         """Save figures by name; returns the names of the files."""
         from gdjax import plotting
+        from gdjax.plotting.figure import retitle
 
         files = []
         for name, figure in figures.items():
             files.append(f"{file_name(name)}.{self._format}")
+            if self._title is not None:
+                retitle(figure, self._title)
+            if self._size is not None:
+                figure.set_size_inches(*self._size)
             with self.file(files[-1]) as file:
                 plotting.save(figure, file, self._dpi)
         return files

@@ -15,7 +15,7 @@ def run(asked: Run, folder: OutputFolder) -> Done:
     """
     clusters.check_local(asked.engine)
     optimizer, objective = make_optimizer(asked.optimizer, asked), make_objective(asked)
-    descents.check_axes(objective, asked.plot)
+    descents.check_look(objective, asked.plot)
     path = descend(objective, optimizer, **picked(asked, *descents.ASKED))
     label = repr(optimizer)
     return descents.finish(objective, {label: optimizer}, {label: path}, asked, folder)

@@ -75,6 +75,12 @@ class Plot:
 
     format: Annotated[str, kinds.word("png", "svg", "pdf", "none")]
     dpi: Annotated[float | int, kinds.number(10, 1200)]
+    title: Annotated[str | None, TEXT | NULL]
+    figsize: Annotated[
+        list[Any] | None,
+        kinds.listing(kinds.number(1, 100), "width and height in inches, such as [8,5]", 2, 2)
+        | NULL,
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +91,18 @@ class PathPlot(Plot):
         list[Any] | None,
         kinds.listing(whole(0) | TEXT, "a list of two components, by number or name") | NULL,
     ]
+    window: Annotated[
+        Any,
+        kinds.word("auto", "domain", kind="plot.window")
+        | kinds.listing(ANYTHING, "intervals such as [[-1,1],[-1,1]]", 1),
+    ]
+    view: Annotated[
+        list[Any] | None,
+        kinds.listing(NUMBER, "elevation and azimuth in degrees, such as [45,-60]", 2, 2) | NULL,
+    ]
+    cmap: Annotated[str | None, TEXT | NULL]
+    drape: Flag
+    animate: Flag
 
 
 @dataclass(frozen=True, kw_only=True)

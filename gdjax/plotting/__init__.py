@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from gdjax._util import lazy
+from gdjax.plotting.animation import Animation, animate
 from gdjax.plotting.basin_map import basin_map
 from gdjax.plotting.certificate import certificate
 from gdjax.plotting.curves import convergence, curve, fit
@@ -26,6 +27,8 @@ from gdjax.plotting.sweep_pictures import PICTURES, sweep_pictures
 __all__ = [
     "PICTURES",
     "RANKING_PICTURES",
+    "Animation",
+    "animate",
     "basin_map",
     "certificate",
     "check_output",

@@ -1,6 +1,6 @@
 """Curves: a one-dimensional objective with its descents, and convergence against the step."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
@@ -13,8 +13,9 @@ from gdjax._descent.trajectory import Trajectory
 from gdjax._inputs import ObjectiveLike
 from gdjax._util.errors import ArgumentError
 from gdjax.objectives import Objective
-from gdjax.plotting import given, landscape, style
+from gdjax.plotting import given, growth, landscape, style
 from gdjax.plotting.figure import AnyFigure, one_panel
+from gdjax.plotting.growth import Growing
 
 HEADROOM = 0.35  # room above and below the data, in their height; curves are cut off beyond it
 TANGENTS = 8  # more would cover the curve
@@ -52,6 +53,16 @@ def curve(
     objective, paths = given.described(objective, paths)
     if objective.dim != 1:
         raise ArgumentError(f"curve needs 1 dimension, {objective.name} has {objective.dim}")
+    return draw_curve(objective, paths, window, ax)[0]
+
+
+def draw_curve(
+    objective: Objective,
+    paths: Mapping[str, Trajectory],
+    window: landscape.Shown,
+    ax: Axes | None = None,
+) -> tuple[AnyFigure, list[Growing]]:
+    """As ``curve``, of paths with points ``(n, 1)``; with what grows with their steps."""
     panel = one_panel(8.5, 5, ax)
     axes = panel.axes
     points = {label: finite_points(path) for label, path in paths.items()}
@@ -60,7 +71,7 @@ def curve(
     x = np.linspace(low, high, 601)
     axes.plot(x, landscape.evaluate(objective, x[:, None]), color="0.35", linewidth=1.6, zorder=1)
     slope_at = jax.vmap(jax.grad(objective.value))
-    ended, places = False, [9, -16]
+    ended, places, growing = False, [9, -16], list[Growing]()
     for (label, path), colour in zip(points.items(), style.colours(points).values(), strict=True):
         whole = landscape.in_sight(path, seen_of)[1]
         ended = ended or whole
@@ -70,20 +81,27 @@ def curve(
         entry = legend_entry(objective, label, paths[label], whole)
         gaps = np.flatnonzero(np.diff(seen) > 1) + 1  # nothing joins points around one out of sight
         joined = (np.insert(column.astype(float), gaps, np.nan) for column in (path, y))
-        axes.plot(*joined, ".-", color=colour, markersize=11, linewidth=0.9, label=entry, zorder=3)
+        (line,) = axes.plot(
+            *joined, ".-", color=colour, markersize=11, linewidth=0.9, label=entry, zorder=3
+        )
+        steps = shown_steps(max(paths[label].finite, 1))[seen]
+        growing.append(growth.line(line, np.insert(steps, gaps, steps[gaps])))
         if places:
-            steps = shown_steps(max(paths[label].finite, 1))[seen]
             _number(axes, steps, path, y, (high - low) / 40, places.pop(0), colour)
         half = 0.15 * (high - low)
         slopes = np.asarray(slope_at(jnp.asarray(path[:TANGENTS, None])))[:, 0]
-        for at, height, slope in zip(path, y, slopes, strict=False):
+        for at, height, slope, step in zip(path, y, slopes, steps, strict=False):
             reach = np.array([-half, half])
-            axes.plot(
+            (tangent,) = axes.plot(
                 at + reach, height + slope * reach, color=colour, alpha=0.6, linewidth=1, zorder=2
             )
+            growing.append(growth.from_step(tangent, int(step)))
         axes.scatter(path[0], y[0], marker="*", s=170, c="white", edgecolors="black", zorder=5)
         if whole:
-            axes.scatter(path[-1], y[-1], marker="*", s=210, c=colour, edgecolors="white", zorder=6)
+            star = axes.scatter(
+                path[-1], y[-1], marker="*", s=210, c=colour, edgecolors="white", zorder=6
+            )
+            growing.append(growth.from_step(star, int(steps[-1])))
     for kind, found in landscape.stationary(objective).items():
         if len(found):
             landscape.mark(
@@ -94,7 +112,7 @@ def curve(
     axes.set(xlabel=style.component(objective.variables[0]), ylabel="f", xlim=(low, high))
     panel.title(style.title(objective.name, objective.latex))
     panel.legend()
-    return panel.figure
+    return panel.figure, growing
 
 
 def _number(

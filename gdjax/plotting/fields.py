@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array
 from matplotlib.axes import Axes
 from mpl_toolkits.mplot3d import Axes3D
+from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
 from gdjax._inputs import ObjectiveLike, as_count, as_objective
 from gdjax._util.arguments import flag, gate, refused
@@ -20,7 +21,7 @@ from gdjax.plotting import depth, hills, landscape, style
 from gdjax.plotting.figure import AnyFigure, Figure, Panel, figure_of, one_panel
 
 MOST = 1000  # arrows a side: more are no arrows
-SCALED = "their lengths by the fourth root of its norm"
+SCALED = "as long as the fourth root of its norm"
 
 
 def surface(
@@ -78,7 +79,7 @@ def gradient_field(
     """Where plain descent would go from everywhere: arrows of −∇f over the contours.
 
     An arrow's length grows with the fourth root of the gradient's norm, so that plains and cliffs
-    can be read in one picture. On the surface the arrows lie on the ground, down the slope; those
+    can be read in one picture. On the surface they are lines from points, down the slope; those
     that a hill hides are left out.
 
     Args:
@@ -112,12 +113,13 @@ def gradient_field(
     slopes = _slopes(objective.cast(jnp.result_type(float)), gradient, jnp.asarray(at))
     downhill = -np.asarray(slopes, dtype=float)[:, :2]
     steepness = np.linalg.norm(downhill, axis=1, keepdims=True)
-    ways = np.where(steepness > 0, downhill / np.maximum(steepness, 1e-300) ** 0.75, 0)
-    ways *= 0.9 * (high - low).min() / side / max(np.linalg.norm(ways, axis=1).max(), 1e-300)
+    lengths = (steepness / max(steepness.max(), 1e-300)) ** 0.25  # of the longest
+    ways = downhill / np.maximum(steepness, 1e-300) * lengths
+    ways *= 0.9 * (high - low).min() / side
     if on_surface:
         panel = _hill(ax)
         scene, _ = _ground(panel.axes, objective, seen, view, cmap)
-        _lay(panel.axes, scene, at[:, list(seen.axes)], ways)
+        _lay(panel.axes, scene, at[:, list(seen.axes)], ways, lengths / side)
     else:
         panel = one_panel(7.6, 6.2, ax)
         landscape.contours(
@@ -129,7 +131,8 @@ def gradient_field(
         )  # fmt: skip
     panel.title(style.title(objective.name, objective.latex), 12)
     if panel.own:
-        panel.figure.supxlabel(rf"arrows: $-\nabla f$, {SCALED}", fontsize=10, color="0.35")
+        what = "from each point" if on_surface else "arrows:"
+        panel.figure.supxlabel(rf"{what} $-\nabla f$, {SCALED}", fontsize=10, color="0.35")
     return panel.figure
 
 
@@ -170,17 +173,25 @@ def _ground(
     return hills.Scene(objective, window, heights), heights
 
 
-def _lay(axes: Axes3D, scene: hills.Scene, at: np.ndarray, ways: np.ndarray) -> None:
-    """Arrows on the ground, each from where it begins to where the ground is at its tip."""
-    ends = at + ways
+def _lay(
+    axes: Axes3D, scene: hills.Scene, at: np.ndarray, ways: np.ndarray, lengths: np.ndarray
+) -> None:
+    """Lines from points along the ground, downhill, of these lengths in sides of the box drawn.
+
+    The heads of arrows in three dimensions cannot be told from their shafts: points begin them.
+    """
     tails = np.column_stack([at, scene.heights(at)])
-    tips = np.column_stack([ends, scene.heights(ends)])
-    seen = ~depth.hidden((tails + tips) / 2, depth.eye(axes), scene.ground) & scene.inside(ends)
-    seen &= np.linalg.norm(ways, axis=1) > 0
-    axes.quiver(
-        *tails[seen].T, *(tips - tails)[seen].T, color="0.15", linewidth=1.0,
-        arrow_length_ratio=0.4, zorder=5,
-    )  # fmt: skip
+    along = np.column_stack([at + ways, scene.heights(at + ways)]) - tails
+    box = np.ptp([axes.get_xlim(), axes.get_ylim(), axes.get_zlim()], axis=1)
+    shown = np.linalg.norm(along / box, axis=1, keepdims=True)
+    along = np.where(shown > 0, along / np.maximum(shown, 1e-300) * lengths, 0)
+    tips = tails + along
+    seen = ~depth.hidden(tails + along / 2, depth.eye(axes), scene.ground)
+    seen &= scene.inside(tips[:, :2]) & (lengths[:, 0] > 0)
+    lines = Line3DCollection(np.stack([tails, tips], axis=1)[seen], colors="0.1", linewidths=1.1)
+    lines.set_zorder(5)
+    axes.add_collection3d(lines, autolim=False)
+    axes.plot(*tails[seen].T, ".", color="0.1", markersize=3, zorder=5)
 
 
 @functools.partial(jax.jit, static_argnums=1)

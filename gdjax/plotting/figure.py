@@ -46,6 +46,14 @@ class Figure(AnyFigure):
             )
 
 
+def retitle(figure: AnyFigure, text: str) -> None:
+    """Replace the title of a picture."""
+    if figure.get_suptitle():
+        figure.suptitle(text)
+    else:
+        figure.axes[0].set_title(text)
+
+
 def as_png(figure: AnyFigure, **how: Any) -> bytes:
     """A figure as a PNG file, with settings of ``savefig``."""
     picture = io.BytesIO()
@@ -67,11 +75,8 @@ class Panel(NamedTuple):
     own: bool
 
     def title(self, text: str, size: float | int = 13) -> None:
-        """Say what the picture is of; in a user's figure above its axes alone."""
-        if self.own:
-            self.figure.suptitle(text, fontsize=size)
-        else:
-            self.axes.set_title(text, fontsize=min(size, 11))
+        """Say what the picture is of; smaller in a user's figure."""
+        self.axes.set_title(text, fontsize=size if self.own else min(size, 11))
 
     def legend(self, ncols: int = 2, handles: Any = None) -> None:
         """Say what is what: below the picture, where the figure is its own."""

@@ -1,6 +1,7 @@
 """Surfaces in three dimensions: the ground, and what lies on it or behind a hill."""
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,8 @@ from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
 from gdjax._util.arguments import refused
 from gdjax.objectives import Objective
-from gdjax.plotting import depth, landscape
+from gdjax.plotting import depth, growth, landscape
+from gdjax.plotting.growth import Growing
 
 PIECES = 12  # of a step, each in sight or behind a hill
 FAINT = 0.35  # how much of a colour is left of what lies behind a hill
@@ -53,13 +55,12 @@ def camera(
         at = (window.low + window.high) / 2 - start[list(window.axes)]
         x, y = at / (window.high - window.low)
         return ELEVATION, float(np.degrees(np.arctan2(y, x))) + 30
-    try:
-        elevation, azimuth = map(float, view)
-    except (TypeError, ValueError):
-        elevation = azimuth = np.nan
-    if not np.isfinite([elevation, azimuth]).all():
+    numbers = isinstance(view, list | tuple | np.ndarray) and [
+        float(angle) for angle in view if isinstance(angle, Real) and not isinstance(angle, bool)
+    ]
+    if not numbers or len(view) != 2 or len(numbers) != 2 or not np.isfinite(numbers).all():
         raise refused("view", "be elevation and azimuth in degrees, such as [45,-60]", view)
-    return elevation, azimuth
+    return numbers[0], numbers[1]
 
 
 def ground(
@@ -86,11 +87,26 @@ def path(
     whole: bool,
     drape: bool,
     label: str,
-) -> None:
+    steps: np.ndarray,
+) -> list[Growing]:
     """A path at ``(n, 2)``, straight from step to step as the iterates go, or on the ground.
 
     What a hill hides is drawn faintly, and a jump through the air has its drop to the ground.
+
+    Args:
+        axes: where.
+        scene: the ground.
+        at: the points.
+        colour: of it.
+        whole: whether its end is in sight.
+        drape: whether it follows the ground.
+        label: what a legend says of it.
+        steps: of the points.
+
+    Returns:
+        What of it grows.
     """
+    grown: list[Growing] = []
     share = np.linspace(0, 1, PIECES + 1)[:, None]
     over = at[:-1, None] * (1 - share) + at[1:, None] * share  # (steps, PIECES + 1, 2)
     ends, floor = scene.heights(at), scene.heights(over)
@@ -98,30 +114,35 @@ def path(
     line = np.concatenate([over, (floor if drape else chord)[..., None]], axis=2)
     eye = depth.eye(axes)
 
-    def draw(lines: np.ndarray, **look: Any) -> None:
-        kept = lines[scene.inside(lines[..., :2]).all(axis=1)]
-        drawn = Line3DCollection(kept, capstyle="round", **{"colors": colour} | look)  # pyright: ignore
+    def draw(lines: np.ndarray, since: np.ndarray, **look: Any) -> None:
+        kept = scene.inside(lines[..., :2]).all(axis=1)
+        drawn = Line3DCollection(lines[kept], capstyle="round", **{"colors": colour} | look)  # pyright: ignore
         drawn.set_zorder(5)
         axes.add_collection3d(drawn, autolim=False)
+        grown.append(growth.segments(drawn, lines[kept], since[kept]))
 
     pieces = np.stack([line[:, :-1], line[:, 1:]], axis=2).reshape(-1, 2, 3)
     behind = depth.hidden(pieces.mean(axis=1), eye, scene.ground)
-    draw(pieces[behind], linewidths=1.2, alpha=FAINT)
-    draw(pieces[~behind], linewidths=3.6, colors="white")
-    draw(pieces[~behind], linewidths=1.8, label=label)
+    since = np.repeat(steps[1:], PIECES)
+    draw(pieces[behind], since[behind], linewidths=1.2, alpha=FAINT)
+    draw(pieces[~behind], since[~behind], linewidths=3.6, colors="white")
+    draw(pieces[~behind], since[~behind], linewidths=1.8, label=label)
     middle = PIECES // 2
     falls = abs(chord - floor)[:, middle] > JUMP * np.ptp(axes.get_zlim())
     if not drape and falls.any():
         tops = line[falls, middle]
         feet = np.column_stack([tops[:, :2], floor[falls, middle]])
-        draw(np.stack([tops, feet], axis=1), linewidths=0.9, linestyles="dotted")
+        draw(np.stack([tops, feet], axis=1), steps[1:][falls], linewidths=0.9, linestyles="dotted")
     points = np.column_stack([at, ends])
     seen, there = ~depth.hidden(points, eye, scene.ground), scene.inside(at)
     dots = np.flatnonzero((seen & there)[: None if whole else -1])
-    axes.plot(*points[dots].T, ".", color=colour, markersize=3.5, zorder=6)
+    (drawn,) = axes.plot(*points[dots].T, ".", color=colour, markersize=3.5, zorder=6)
+    grown.append(growth.line(drawn, steps[dots]))
     for end, face, edge, size in ((0, "white", "black", 130), (-1, colour, "white", 170)):
         if end == 0 or whole:
-            axes.scatter(
+            star = axes.scatter(
                 *points[end], marker="*", s=size, c=face, edgecolors=edge, zorder=7,
                 depthshade=False, alpha=1 if seen[end] else FAINT,
             )  # fmt: skip
+            grown.append(growth.from_step(star, int(steps[end])))
+    return grown

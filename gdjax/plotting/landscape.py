@@ -20,6 +20,7 @@ from gdjax.objectives import Objective
 from gdjax.plotting import style
 
 CLIFF = 1e3  # how high above the lowest point a picture shows, in heights of the middle point
+POLE = 8  # likewise, in heights of nearly all points: what towers above is a pole
 MARGIN = 0.12  # of the window, around what it must show
 SQUARE = 0.75  # the shorter side of a window with one scale, at least, in the longer ones
 FINEST = 4  # times as many points a side as usual: about one a pixel
@@ -193,8 +194,8 @@ def grid(objective: Objective, window: Window, resolution: int = 161) -> Grid:
     z = evaluate(objective, window.points(*np.meshgrid(x, y)))
     finite = z[np.isfinite(z)]
     if finite.size:
-        low, middle = np.quantile(finite, [0, 0.5])
-        room = CLIFF * (middle - low)
+        low, middle, nearly_all = np.quantile(finite, [0, 0.5, 0.98])
+        room = min(CLIFF * (middle - low), max(POLE * (nearly_all - low), middle - low))
         z = np.minimum(z, low + room) if room > abs(low) / CLIFF else z  # else all of it is flat
     return Grid(x, y, z, coarse)
 

@@ -14,9 +14,10 @@ from gdjax._inputs import ObjectiveLike
 from gdjax._util.arguments import gate, refused, text
 from gdjax._util.errors import ArgumentError
 from gdjax.objectives import Objective
-from gdjax.plotting import given, hills, landscape, style
-from gdjax.plotting.curves import curve, finite_points, legend_entry, mark_ends
+from gdjax.plotting import given, growth, hills, landscape, style
+from gdjax.plotting.curves import curve, finite_points, legend_entry, mark_ends, shown_steps
 from gdjax.plotting.figure import AnyFigure, Figure, figure_of
+from gdjax.plotting.growth import Growing
 
 TALL = 4.4  # inches of the map with its labels
 ARROWS, APART, SHORT = 16, 0.1, 0.03  # at most so many a path, so far apart; on no shorter step
@@ -39,20 +40,63 @@ class Places(NamedTuple):
     own: bool
 
 
+class Track(NamedTuple):
+    """What is in sight of a path.
+
+    Args:
+        at: its points in the plane that is drawn, ``(n, 2)``.
+        steps: of these points.
+        colour: of it.
+        whole: whether its end is among them.
+    """
+
+    at: np.ndarray
+    steps: np.ndarray
+    colour: str
+    whole: bool
+
+
+class Look(NamedTuple):
+    """How paths are drawn, as ``comparison`` has it."""
+
+    axes: Sequence[int | str] | None
+    window: landscape.Shown
+    view: Sequence[float | int] | None
+    cmap: landscape.Shades
+
+    def unless(self, other: "Look") -> "Look":
+        """The same, but for what the other one asks for."""
+        auto = isinstance(other.window, str) and other.window == "auto"
+        return Look(
+            self.axes if other.axes is None else other.axes,
+            self.window if auto else other.window,
+            self.view if other.view is None else other.view,
+            self.cmap if other.cmap is None else other.cmap,
+        )
+
+
 class Drawn(NamedTuple):
     """What was drawn in some axes, for paths that are added later.
 
     Args:
         objective: what was descended.
+        look: how.
         paths: by label.
         places: where.
         key: the colour bar, if any.
+        scene: the ground.
+        tracks: what is in sight of the paths, by label.
+        growing: what grows with their steps.
     """
 
     objective: Objective
+    look: Look
     paths: Mapping[str, Trajectory]
     places: Places
     key: Colorbar | None
+    scene: hills.Scene
+    tracks: Mapping[str, Track]
+    growing: Sequence[Growing]
 
 
 _DRAWN: weakref.WeakKeyDictionary[Any, Drawn] = weakref.WeakKeyDictionary()
@@ -130,7 +174,8 @@ def comparison(
             the start.
         cmap: a colour map of matplotlib, by its name or itself.
         ax: axes to draw in, of two or three dimensions, or one of each; a figure that this
-            function made, or such axes, get the paths beside those that are there.
+            function made, or such axes, get the paths beside those that are there, in the same
+            window unless that is ``auto``.
 
     Returns:
         A matplotlib figure; nothing is shown or saved.
@@ -142,51 +187,73 @@ def comparison(
     objective, paths = given.described(objective, paths)
     if objective.dim == 1:
         return curve(objective, paths, window=window, ax=ax)
+    return draw_paths(objective, paths, drape, Look(axes, window, view, cmap), ax).places.figure
+
+
+def draw_paths(
+    objective: Objective,
+    paths: Mapping[str, Trajectory],
+    drape: bool,
+    look: Look,
+    ax: Any = None,
+) -> Drawn:
+    """As ``comparison``, of paths with points ``(n, d)``."""
     before = _before(ax, objective)
     if before:
+        look = before.look.unless(look)
         paths = {**before.paths, **_renamed(paths, before.paths)}
     points = {label: finite_points(path) for label, path in paths.items()}
-    seen = landscape.frame(
-        objective, list(points.values()), landscape.pick(objective, axes), window
-    )
+    picked = landscape.pick(objective, look.axes)
+    seen = landscape.frame(objective, list(points.values()), picked, look.window)
     ground = landscape.grid(objective, seen)
     places = before.places if before else _places(ax, seen)
-    camera = hills.camera(view, next(iter(points.values()))[0], seen)
+    camera = hills.camera(look.view, next(iter(points.values()))[0], seen)
     colours = style.colours(points)
     in_sight = {label: landscape.in_sight(path, seen) for label, path in points.items()}
-    key, entries = None, []
+    scene = hills.Scene(objective, seen, ground)
+    tracks = {
+        label: Track(
+            path[:, list(seen.axes)],
+            shown_steps(max(paths[label].finite, 1))[: len(path)],
+            colours[label],
+            whole,
+        )
+        for label, (path, whole) in in_sight.items()
+    }
+    key, growing = None, list[Growing]()
+    entries = {
+        label: legend_entry(objective, label, paths[label], whole)
+        for label, (_, whole) in in_sight.items()
+    }
     if places.hill is not None:
-        hills.ground(places.hill, objective, seen, ground, camera, cmap)
-        scene = hills.Scene(objective, seen, ground)
-        for label, (path, whole) in in_sight.items():
-            at = path[:, list(seen.axes)]
-            entry = legend_entry(objective, label, paths[label], whole)
-            hills.path(places.hill, scene, at, colours[label], whole, drape, entry)
+        hills.ground(places.hill, objective, seen, ground, camera, look.cmap)
+        for label, (at, steps, colour, whole) in tracks.items():
+            growing += hills.path(
+                places.hill, scene, at, colour, whole, drape, entries[label], steps
+            )
     if places.flat is not None:
-        key = landscape.contours(places.flat, ground, objective, seen, places.own, cmap)
+        key = landscape.contours(places.flat, ground, objective, seen, places.own, look.cmap)
         dashed = _overlapping(list(points.values()), seen)
-        for (label, (path, whole)), dashes in zip(in_sight.items(), dashed, strict=True):
-            at = path[:, list(seen.axes)]
-            entries.append(legend_entry(objective, label, paths[label], whole))
-            _draw_on_contours(places.flat, at, seen, entries[-1], colours[label], whole, dashes)
-        mark_ends(places.flat, any(whole for _, whole in in_sight.values()))
+        for (label, track), dashes in zip(tracks.items(), dashed, strict=True):
+            growing += _draw_on_contours(places.flat, track, seen, entries[label], dashes)
+        mark_ends(places.flat, any(track.whole for track in tracks.values()))
         if ground.coarse:
             note = "ripples are finer than this picture can show"
             places.flat.set_title(note, fontsize=10, color="0.35")
-    _legend(places, entries)
+    _legend(places, [*entries.values()])
     if places.own:
         _title(places.figure, objective, seen)
-    drawn = Drawn(objective, paths, places, key)
+    drawn = Drawn(objective, look, paths, places, key, scene, tracks, growing)
     for one in (places.hill, places.flat, places.figure if places.own else None):
         if one is not None:
             _DRAWN[one] = drawn
-    return places.figure
+    return drawn
 
 
 def _before(ax: Any, objective: Objective) -> Drawn | None:
     """What was drawn there of the same objective, which is wiped out to be drawn anew."""
     first = next(iter(ax), None) if isinstance(ax, list | tuple | np.ndarray) else ax
-    found = None if first is None else _DRAWN.get(first)
+    found = _DRAWN.get(first) if isinstance(first, Axes | AnyFigure) else None
     if found is None:
         return None
     if (found.objective.name, found.objective.dim) != (objective.name, objective.dim):
@@ -239,13 +306,12 @@ def _places(ax: Any, window: landscape.Window) -> Places:
 
 def _legend(places: Places, entries: Sequence[str]) -> None:
     """The paths first; below the pictures, or within those of a user's figure."""
+    axes: Any = places.flat or places.hill
+    handles, labels = axes.get_legend_handles_labels()
     if not places.own:
-        for axes in (places.flat, places.hill):
-            if axes is not None:
-                axes.legend(fontsize=8, framealpha=0.8)
-                return
-    assert places.flat is not None
-    handles, labels = places.flat.get_legend_handles_labels()
+        few = [handle for handle, label in zip(handles, labels, strict=True) if label in entries]
+        axes.legend(handles=few, fontsize=8, framealpha=0.8)
+        return
     order = sorted(range(len(labels)), key=lambda i: labels[i] not in entries)
     figure = places.figure
     figure.legend(
@@ -276,19 +342,16 @@ def _overlapping(paths: Sequence[np.ndarray], window: landscape.Window) -> list[
 
 
 def _draw_on_contours(
-    axes: Axes,
-    path: np.ndarray,
-    window: landscape.Window,
-    label: str,
-    colour: str,
-    whole: bool,
-    dashed: bool,
-) -> None:
+    axes: Axes, track: Track, window: landscape.Window, label: str, dashed: bool
+) -> list[Growing]:
+    path, steps, colour, whole = track
     dashes, around = ((0, (3, 3)), None) if dashed else ("-", style.HALO)
-    axes.plot(
+    (line,) = axes.plot(
         *path.T, color=colour, linewidth=1.8, linestyle=dashes, path_effects=around, label=label
     )
-    axes.plot(*path[: None if whole else -1].T, ".", color=colour, markersize=5)
+    visited = slice(None if whole else -1)
+    (dots,) = axes.plot(*path[visited].T, ".", color=colour, markersize=5)
+    grown = [growth.line(line, steps), growth.line(dots, steps[visited])]
     moves = np.diff(path, axis=0)
     gone = np.append(0, np.linalg.norm(moves / (window.high - window.low), axis=1).cumsum())
     marks = np.floor(gone / max(APART, gone[-1] / ARROWS))
@@ -296,10 +359,13 @@ def _draw_on_contours(
     if long.any():
         heads = (path[:-1] + 0.6 * moves)[long]
         ways = moves[long] / np.linalg.norm(moves[long], axis=1, keepdims=True)
-        axes.quiver(
+        arrows = axes.quiver(
             *heads.T, *ways.T, color=colour, angles="xy", pivot="mid", units="inches", width=0.04,
             scale=6, scale_units="inches", headwidth=4, headlength=4, headaxislength=3.5, zorder=4,
         )  # fmt: skip
+        grown.append(growth.from_step(arrows, int(steps[-1])))
     axes.scatter(*path[0], marker="*", s=170, c="white", edgecolors="black", zorder=6)
     if whole:
-        axes.scatter(*path[-1], marker="*", s=210, c=colour, edgecolors="white", zorder=7)
+        star = axes.scatter(*path[-1], marker="*", s=210, c=colour, edgecolors="white", zorder=7)
+        grown.append(growth.from_step(star, int(steps[-1])))
+    return grown

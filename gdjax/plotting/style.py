@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib import colormaps, patheffects
+from matplotlib import colormaps, patheffects, rc_params_from_file
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
@@ -18,12 +18,12 @@ from gdjax._util.arguments import POSITIVE, gate, number, one_of, place
 from gdjax._util.errors import check_known
 
 FORMATS = ("png", "svg", "pdf")
-# Okabe & Ito 2008, Color Universal Design: told apart under every common colour blindness.
-# The second seven are darker shades of the same hues (of black a grey), for crowded pictures.
-PALETTE = (
-    "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000",
-    "#7A3600", "#003E61", "#00573F", "#7C3A60", "#855C00", "#2A6788", "#8C8C8C",
-)  # fmt: skip
+SHEET = rc_params_from_file(
+    Path(__file__).with_name("gdjax.mplstyle"), use_default_template=False
+)  # what a user's own pictures look alike with: plt.style.use("gdjax.plotting.gdjax")
+# Told apart under every common colour blindness. The second seven are darker shades of the same
+# hues (of black a grey), for crowded pictures.
+PALETTE = tuple(SHEET["axes.prop_cycle"].by_key()["color"])
 # Optimizers that are often drawn together; every other one has the colour that its name hashes to.
 FIRST = (
     "gradient_descent", "heavy_ball", "nesterov", "adam", "rmsprop", "lion", "lbfgs",
@@ -54,6 +54,7 @@ def _pale(name: str, white: float) -> ListedColormap:
 
 
 LANDSCAPE = _pale("viridis", 0.35)
+colormaps.register(LANDSCAPE, force=True)  # by its name in the sheet
 
 
 def colours(labels: Iterable[str]) -> dict[str, str]:
@@ -150,7 +151,7 @@ def plain_logarithmic(axis: Axis, wide: bool = True) -> None:
 def quiet(axes: Axes) -> None:
     """Take the frame off the top and the right, and lay a faint grid behind the data."""
     axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(True, color="0.9", linewidth=0.8)
+    axes.grid(True, color=SHEET["grid.color"], linewidth=SHEET["grid.linewidth"])
     axes.set_axisbelow(True)
 
 
