@@ -9,7 +9,7 @@ author = copyright = "the gdjax developers"
 release = gdjax.__version__
 
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon", "myst_nb"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "jupyter_execute"]
 templates_path = ["_templates"]
 html_theme = "furo"
 html_title = f"gdjax {release}"
@@ -51,15 +51,13 @@ def find_home(app, env, node, text):
     return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, text)
 
 
-def skip(app, what, name, obj, skipped, options):
-    """Keep what a module lists, constants too; leave out fields of tuples, its arguments."""
-    if what == "module":
-        return name in getattr(options, "exclude_members", ())
+def skip_fields(app, what, name, obj, skipped, options):
+    """Leave out the fields of named tuples, which are listed as their arguments."""
     return skipped or type(obj).__name__ == "_tuplegetter"
 
 
 def setup(app):
     """Add these to Sphinx."""
     app.connect("autodoc-process-docstring", link_names)
-    app.connect("autodoc-skip-member", skip)
+    app.connect("autodoc-skip-member", skip_fields)
     app.connect("missing-reference", find_home)
