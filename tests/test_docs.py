@@ -25,12 +25,19 @@ NOTEBOOKS = {
 MODULES = re.findall(r"^   (gdjax[.\w]*)$", TEXTS["reference.md"], re.M)
 NO_PAGE = {"gdjax.cli", "gdjax.comparison"}  # what a script uses of these, gdjax itself has
 
+SLOW = ("commands", "compare", "sweep", "rank", "collect", "explore")  # others run every day
+
 
 def shown(page, language):
     return "".join(re.findall(rf"```{language}\n(.*?)```", TEXTS[page], re.S))
 
 
-@pytest.mark.parametrize("page", [page for page in TEXTS if shown(page, "bash")])
+def weighed(page):
+    """A page, left to the exhaustive tests where its commands take seconds."""
+    return pytest.param(page, marks=[pytest.mark.full] if Path(page).stem in SLOW else [])
+
+
+@pytest.mark.parametrize("page", [weighed(page) for page in TEXTS if shown(page, "bash")])
 def test_the_commands_of_a_page_run(page, gdjax):
     for line in shown(page, "bash").splitlines():
         code, _, complaints = gdjax(*shlex.split(line)[1:])
