@@ -31,9 +31,14 @@ napoleon_custom_sections = ["Reference"]
 MODULES = ("certificates", "explorer", "hypergradients", "metrics", "objectives", "optimizers",
            "plotting", "results", "starts", "stationary", "theory")  # fmt: skip
 HOMES = {
-    name: home for name, home in gdjax._HOMES.items() if home.removeprefix("gdjax.") in MODULES
+    name: home
+    for name, home in gdjax._HOMES.items()
+    if home.removeprefix("gdjax.") in MODULES and not home.endswith(f".{name}")
 }
-autosummary_context = {"documented_elsewhere": {"gdjax": HOMES}}
+MARKS = ["REQUIRED"]  # what Sphinx would take for a class, reference.md says
+autosummary_context = {
+    "elsewhere": {"gdjax": HOMES, "gdjax.objectives": MARKS, "gdjax.optimizers": MARKS}
+}
 
 
 def link_names(app, what, name, obj, options, lines):
