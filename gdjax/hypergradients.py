@@ -23,13 +23,17 @@ from gdjax._inputs import (
     default_dtype,
     objective_at,
 )
-from gdjax._util import arguments
+from gdjax._util import arguments, lazy
 from gdjax._util.display import Card, shown
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.memory import check_fits
 from gdjax.objectives import GradientSide, Objective, validate
 from gdjax.optimizers.limits import SHARES
 from gdjax.starts import given_or_drawn
+
+__all__ = ["Hypergradient", "TuningResult", "hypergradient", "tune_by_gradient"]
+
+__dir__: Callable[[], list[str]] = lazy.listing(globals())
 
 # A derivative is of use if it tells what a change does that somebody would make: here one of a
 # thousandth of the value, up to a factor of two, which leaves room for plain curvature.

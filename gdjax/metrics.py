@@ -259,8 +259,8 @@ def basin_shares(minimum: np.ndarray, number: int, confidence: float = 0.95) -> 
 def performance_profile(costs: np.ndarray, ratios: np.ndarray) -> np.ndarray:
     """The share of problems that each solver solves within a factor of the best solver.
 
-    ρ_s(τ) = |{p : t_ps ≤ τ · min over s of t_ps}| / problems. A problem that nobody solves counts
-    for none. Who comes second depends on who is compared: read it for the best, or for all.
+    ``ρ_s(τ) = |{p : t_ps ≤ τ · min over s of t_ps}| / problems``. A problem that nobody solves
+    counts for none. Who comes second depends on who is compared: read it for the best, or for all.
 
     Args:
         costs: t_ps > 0, the cost that solver s needs for problem p, infinite if it fails,
@@ -291,7 +291,7 @@ def performance_profile(costs: np.ndarray, ratios: np.ndarray) -> np.ndarray:
 def data_profile(costs: np.ndarray, dims: np.ndarray, budgets: np.ndarray) -> np.ndarray:
     """The share of problems that each solver solves within a budget of simplex gradients.
 
-    d_s(κ) = |{p : t_ps ≤ κ (n_p + 1)}| / problems, with n_p the dimension of problem p: n + 1
+    ``d_s(κ) = |{p : t_ps ≤ κ (n_p + 1)}| / problems``, with n_p the dimension of problem p: n + 1
     evaluations are what a gradient by differences costs. Unlike ``performance_profile`` it does
     not depend on the other solvers.
 

@@ -1,6 +1,7 @@
 """Stationary points: where the slope of an objective vanishes, and what is there."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -8,10 +9,15 @@ import numpy as np
 
 from gdjax import curvature
 from gdjax._inputs import ObjectiveLike, as_count, as_points, is_count, objective_at
+from gdjax._util import lazy
 from gdjax._util.arguments import as_seed
 from gdjax._util.display import Card, brief, shown
 from gdjax._util.memory import check_fits
 from gdjax.objectives import Objective, validate
+
+__all__ = ["Arrivals", "StationaryPoints", "newton", "stationary_points"]
+
+__dir__: Callable[[], list[str]] = lazy.listing(globals())
 
 STEPS = 100  # Newton doubles the digits; at a degenerate point each step gains a factor 3/2 only
 STEP_TOLERANCE = 1e-10  # of the domain's width: a last Newton step below this has arrived

@@ -3,11 +3,13 @@
 On f(x) = ½ xᵀ H x every eigenvector of H goes its own way. With λ its eigenvalue, each method is
 a recurrence of second order, e ← b e − c e₋, and converges like the larger root of z² − b z + c:
 
-| method             | b                | c            |
-|--------------------|------------------|--------------|
-| `gradient_descent` | 1 − α λ          | 0            |
-| `heavy_ball`       | 1 + μ − α λ      | μ            |
-| `nesterov`         | (1 + μ)(1 − α λ) | μ (1 − α λ)  |
+====================  ================  ============
+method                b                 c
+====================  ================  ============
+`gradient_descent`    1 − α λ           0
+`heavy_ball`          1 + μ − α λ       μ
+`nesterov`            (1 + μ)(1 − α λ)  μ (1 − α λ)
+====================  ================  ============
 
 The forms are those of ``gdjax.optimizers``; Nesterov's is that of the look-ahead points.
 """
@@ -86,7 +88,7 @@ def stability_limit(method: str, curvature: Numbers, momentum: Numbers = 0.0) ->
 
     Reference:
         Polyak 1964, Some methods of speeding up the convergence of iteration methods, theorem 9.
-        Nesterov's follows from |c| < 1 and |b| < 1 + c.
+        Nesterov's follows from ``|c| < 1`` and ``|b| < 1 + c``.
     """
     curvature, momentum = _positive("curvature", curvature), _momentum(method, momentum)
     look_ahead = 1 + 2 * momentum if method == "nesterov" else 1.0
@@ -98,11 +100,13 @@ def stability_limit(method: str, curvature: Numbers, momentum: Numbers = 0.0) ->
 def optimal(method: str, low: float | int, high: float | int) -> OptimalParameters:
     """The constant hyperparameters with the best rate for curvatures from m to L; κ = L/m.
 
-    | method             | α              | μ                         | rate              |
-    |--------------------|----------------|---------------------------|-------------------|
-    | `gradient_descent` | 2/(L + m)      |                           | (κ − 1)/(κ + 1)   |
-    | `heavy_ball`       | 4/(√L + √m)²   | ((√κ − 1)/(√κ + 1))²      | (√κ − 1)/(√κ + 1) |
-    | `nesterov`         | 4/(3L + m)     | (√(3κ+1) − 2)/(√(3κ+1) + 2) | 1 − 2/√(3κ+1)   |
+    ====================  ============  ===========================  =================
+    method                α             μ                            rate
+    ====================  ============  ===========================  =================
+    `gradient_descent`    2/(L + m)     0                            (κ − 1)/(κ + 1)
+    `heavy_ball`          4/(√L + √m)²  ((√κ − 1)/(√κ + 1))²         (√κ − 1)/(√κ + 1)
+    `nesterov`            4/(3L + m)    (√(3κ+1) − 2)/(√(3κ+1) + 2)  1 − 2/√(3κ+1)
+    ====================  ============  ===========================  =================
 
     Each makes the flattest and the stiffest direction shrink equally fast. For the heavy ball
     the roots of both are double, and for Nesterov the one of the flattest: there the error falls
@@ -145,7 +149,7 @@ def spectral_radius(
 ) -> np.ndarray | float:
     """The linear rate of a method on a quadratic: the largest root over all its eigenvalues.
 
-    ρ = max over λ of |z| with z² − b z + c = 0; below 1 it converges, above it diverges. A
+    ρ = max over λ of ``|z|`` with z² − b z + c = 0; below 1 it converges, above it diverges. A
     direction of negative curvature, as at a saddle, gives a rate above 1.
 
     Args:

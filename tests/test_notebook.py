@@ -1,7 +1,6 @@
 """A notebook that is run: pictures and results show themselves in it."""
 
 import base64
-import json
 import os
 import pickle
 import subprocess
@@ -12,7 +11,7 @@ from xml.etree import ElementTree
 import nbformat
 import numpy as np
 import pytest
-from nbclient import NotebookClient
+from notebooks import execute
 
 import gdjax
 from gdjax import plotting
@@ -54,18 +53,9 @@ def outputs(tmp_path_factory):
 
 def executed(cells, folder):
     """What each cell of a notebook puts out, by the names of the cells."""
-    spec = folder / "kernels" / "this" / "kernel.json"
-    spec.parent.mkdir(parents=True)
-    command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    spec.write_text(json.dumps({"argv": command, "display_name": "this", "language": "python"}))
     made = [nbformat.v4.new_code_cell(_dedented(source)) for source in cells.values()]
     notebook = nbformat.v4.new_notebook(cells=made)
-    folders = {name: str(folder) for name in ("JUPYTER_PATH", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in folders.items():
-            patch.setenv(name, value)
-        patch.delenv("MPLBACKEND", raising=False)
-        NotebookClient(notebook, timeout=120, kernel_name="this").execute(cwd=folder)
+    execute(notebook, folder)
     return {name: cell.outputs for name, cell in zip(cells, notebook.cells, strict=True)}
 
 

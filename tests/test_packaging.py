@@ -21,7 +21,7 @@ def declared(requirements):
 
 
 CORE = declared(PROJECT["dependencies"])
-NOT_OURS = ("bench", "optuna", "launchers")  # for experiments, and what Hydra finds itself
+NOT_OURS = ("bench", "docs", "optuna", "launchers")  # what gdjax itself does not import
 EXTRAS = {k: declared(v) for k, v in PROJECT["optional-dependencies"].items() if k not in NOT_OURS}
 
 

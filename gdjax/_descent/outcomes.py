@@ -49,7 +49,7 @@ class StoppingRule(NamedTuple):
         gradient: at rest needs ‖∇f(x)‖ ≤ gradient · (1 + ‖∇f(x₀)‖) …
         step: … and a next step of at most this many widths on every axis.
         radius: a minimum is reached within this many widths on every axis …
-        value: … and within this much of its value, in units of max(1, |value|).
+        value: … and within this much of its value, in units of ``max(1, |value|)``.
         bound: lost is farther than this many widths from the middle of the domain.
         every: a sweep judges its descents after at most this many steps (after as many as divide
             all its steps), since judging costs as much as a step of a simple objective.
@@ -94,7 +94,7 @@ class Judge(NamedTuple):
 
     Args:
         center: middle of the domain, ``(d,)``.
-        width: side lengths of the domain, ``(d,)``; without a domain max(1, |start|).
+        width: side lengths of the domain, ``(d,)``; without a domain ``max(1, |start|)``.
         minima: known minimizers ``(k, d)``, the global ones first.
         levels: the largest value that counts as that of each minimum, ``(k,)``.
         bounded: whether anybody gave a domain; without one only NaN and infinity are lost.

@@ -16,7 +16,7 @@ from gdjax.certificates.verdict import Judgement, judge, judge_single
 
 
 class Own(NamedTuple):
-    """A tolerance of the user's own, as ``numpy.isclose`` has it: atol + rtol |truth|.
+    """A tolerance of the user's own, as ``numpy.isclose`` has it: ``atol + rtol |truth|``.
 
     Args:
         rtol: relative to a component.

@@ -18,7 +18,7 @@ class Trial(NamedTuple):
         forced: what was made equal at every step: the ``state``, or the ``history`` of points and
             gradients where no conversion between the states is known.
         ulps: largest difference of the next points, in units in the last place of the largest
-            of |x|, the step and the carried step, component by component.
+            of ``|x|``, the step and the carried step, component by component.
         carried: the same for the step that the next state would make without a gradient; 0
             where only the history is the same.
         where: start, step and component of the largest difference.

@@ -69,7 +69,7 @@ def check_gradient(
         args: what function and gradient are handed after the point: data, pytrees of arrays.
         dtype: ``float64`` judges the formula; ``float32`` how the gradient behaves
             in single precision, against the truth in double.
-        rtol: errors up to atol + rtol |truth| are granted in each component, beside those of
+        rtol: errors up to ``atol + rtol |truth|`` are granted in each component, beside those of
             rounding: for gradients of iterative solvers, which are right to what these reach.
         atol: likewise.
         traceable: whether JAX can trace the function; None finds it out. False calls it on the

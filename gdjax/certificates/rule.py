@@ -62,7 +62,7 @@ def check_rule(
         points: how many more sets of arguments to draw around these, a tenth of each number wide.
         order: 2 certifies the derivative of the rule as well.
         nondiff_argnums: arguments whose floats are held constant, beside those that the rule names.
-        rtol: granted in every comparison beside what rounding does: atol + rtol |truth|.
+        rtol: granted in every comparison beside what rounding does: ``atol + rtol |truth|``.
         atol: likewise.
         seed: of the arguments, cotangents and tangents that are drawn.
 

@@ -68,7 +68,7 @@ class Objective:
         domain: one ``(low, high)`` pair a dimension, or a pytree like the start with such pairs,
             or arrays ``(…, 2)`` of them, for leaves; where starts are drawn and pictures look,
             and what lengths are measured by. Without one, a descent is lost only by numbers that
-            are not finite, lengths are measured in max(1, |start|), and a start is needed.
+            are not finite, lengths are measured in ``max(1, |start|)``, and a start is needed.
         start: the customary first point ``(d,)``; by default well inside the domain, off every
             axis and diagonal on which a symmetric function would hold the path. It may be any
             pytree of arrays: then ``fn`` takes, and descents give back, points of that structure.
@@ -231,7 +231,7 @@ class Objective:
 
     @property
     def width(self) -> np.ndarray:
-        """The unit of length on each axis, ``(d,)``: the domain's side, else max(1, |start|)."""
+        """The unit of length on each axis ``(d,)``: the domain's side, else ``max(1, |start|)``."""
         return np.asarray(self.width_from(np.asarray(self.start)))
 
     def width_from(self, start: Flat) -> Flat:

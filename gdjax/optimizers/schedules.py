@@ -5,11 +5,16 @@ from collections.abc import Callable, Mapping
 
 import optax
 
+from gdjax._util import lazy
 from gdjax._util.errors import ArgumentError, said
 from gdjax._util.types import PyTree
 from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions
 from gdjax.optimizers.optimizer import Schedule
 from gdjax.optimizers.tree import Factory
+
+__all__ = ["get", "names", "parameters"]
+
+__dir__: Callable[[], list[str]] = lazy.listing(globals())
 
 
 @functools.cache
