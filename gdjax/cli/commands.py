@@ -19,6 +19,7 @@ LISTS = {
     "optimizers": "gdjax.cli.lists:list_optimizers",
     "verify": "gdjax.cli.verify:verify",
     "collect": "gdjax.cli.collect:collect",
+    "gallery": "gdjax.cli.gallery:gallery",
 }
 HELP = ("-h", "--help", "help")
 USAGE = """usage: gdjax TASK [key=value ...]
@@ -36,6 +37,7 @@ gdjax objectives [NAME]    the catalogue, or all that is known about one objecti
 gdjax optimizers [NAME]    every optimizer with its defaults, or one of them in detail
 gdjax rerun FOLDER [key=value ...]   a run again from its folder, or with other settings
 gdjax collect FOLDER       what the jobs of a multirun came to: a table, a picture, the best ones
+gdjax gallery [PAGE.html] [STUDY ...]   every study, its figure and its finding, on one page
 gdjax verify STORE         whether the results of a sweep are what was written, file by file
 your own objective, in every task:
   fn=my_file.py:f domain=[[-5,5],[-5,5]]     a function in a file, or package.module:f; its

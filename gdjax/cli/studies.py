@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import inspect
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -42,7 +43,11 @@ class Study(NamedTuple):
         """Its module."""
         spec = importlib.util.spec_from_file_location(f"study_{self.name}", self.source)
         module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]  # it is a .py
-        spec.loader.exec_module(module)  # type: ignore[union-attr]
+        sys.path.insert(0, str(self.source.parent))  # what studies share is beside them
+        try:
+            spec.loader.exec_module(module)  # type: ignore[union-attr]
+        finally:
+            sys.path.remove(str(self.source.parent))
         return module
 
     @property
