@@ -11,16 +11,12 @@ from pathlib import Path
 import numpy as np
 from left import BLUE, ORANGE, Figure, arrays, dots_on_line, slide
 
-import gdjax
-from gdjax.plotting.landscape import evaluate
-
-F = gdjax.objectives.get("himmelblau")
-
 
 def slopes(at: np.ndarray, degrees: np.ndarray) -> np.ndarray:
     """The slope in each direction, by central differences: no gradient is used."""
-    move = 0.01 * np.stack([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))], axis=1)
-    return (evaluate(F, at + move) - evaluate(F, at - move)) / 0.02
+    f = lambda x, y: (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2  # noqa: E731
+    move = 1e-5 * np.stack([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))], axis=1)
+    return (f(*(at + move).T) - f(*(at - move).T)) / 2e-5
 
 
 def finding(folder: Path) -> None:
@@ -28,8 +24,8 @@ def finding(folder: Path) -> None:
     before, after = arrays(folder)["points"]
     np.testing.assert_allclose((before - after) / 0.01, [-36, -32], rtol=1e-6)
     found = slopes(before, np.arange(0, 360, 0.2))
-    assert abs(found.argmax() * 0.2 - 221.6) < 1
-    np.testing.assert_allclose(found[[1108, 658, 208]], [48.17, 0, -48.17], atol=0.05)
+    told = found.argmax(), *found[[1108, 658, 208]]
+    np.testing.assert_allclose(told, [1108, 48.17, 0, -48.17], atol=0.05)
 
 
 def figure(folder: Path) -> Figure:

@@ -15,10 +15,17 @@ from gdjax.plotting.figure import Figure, one_panel
 ORANGE, BLUE, GREEN, PINK, YELLOW, SKY, BLACK = style.PALETTE[:7]
 GREY = "0.45"  # of what stands behind
 
+Line = tuple[np.ndarray, np.ndarray, np.ndarray]  # x, what theory says there, what was measured
+
 
 def summary(folder: Path) -> dict[str, Any]:
     """The numbers that the command told."""
     return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+
+
+def results(folder: Path, key: str) -> list[Any]:
+    """One of the numbers that ``run`` or ``compare`` told of each descent."""
+    return [told[key] for told in summary(folder)["results"].values()]
 
 
 def swept(folder: Path) -> xr.Dataset:
@@ -45,11 +52,11 @@ def paths(folder: Path) -> list[np.ndarray]:
     return [found[f"points_{i}"].astype(float) for i in range(len(found["labels"]))]
 
 
-def slide(title: str, x: str, y: str) -> tuple[Figure, Axes]:
-    """An empty picture for a slide: what it shows above it, what its axes are beside them."""
+def slide(title: str, x: str, y: str, log: str = "") -> tuple[Figure, Axes]:
+    """An empty picture for a slide: what it shows, what its axes are, and which are logarithmic."""
     figure, axes = one_panel(8, 4.8)
     axes.set_title(title, fontsize=13)
-    axes.set(xlabel=x, ylabel=y)
+    axes.set(xlabel=x, ylabel=y, **{f"{each}scale": "log" for each in log})
     style.quiet(axes)
     return figure, axes
 
@@ -58,4 +65,4 @@ def dots_on_line(axes: Axes, x: Any, theory: Any, found: Any, colour: str, label
     """A line by theory, dots as measured, and their name at the end."""
     axes.plot(x, theory, color=colour, linewidth=1)
     axes.plot(x, found, "o", color=colour, markersize=4)
-    axes.text(x[-1], theory[-1], f"  {label}", color=colour, va="center")
+    axes.text(x[-1], theory[-1], "  " + label.replace("_", " "), color=colour, va="center")

@@ -30,6 +30,6 @@ def figure(folder: Path) -> Figure:
     for name, colour in zip(share.objective.values, colours, strict=True):
         line = share.sel(objective=name)
         axes.plot(line.momentum, line, "o-", color=colour, markersize=4, linewidth=1)
-        axes.text(0.97, line[-1], name.replace("_", " "), color=colour, va="center")
+        axes.text(0.97, line.values[-1], name.replace("_", " "), color=colour, va="center")
     axes.set_xlim(0, 1.18)
     return drawn

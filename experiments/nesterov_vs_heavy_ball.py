@@ -9,12 +9,12 @@ Reference: Nesterov, Introductory Lectures on Convex Optimization, 2004, section
 from pathlib import Path
 
 import numpy as np
-from left import BLUE, GREEN, Figure, dots_on_line, slide, swept
+from left import BLUE, GREEN, Figure, Line, dots_on_line, slide, swept
 
 from gdjax.theory import measured_rate, spectral_radius
 
 
-def rates(folder: Path, method: str) -> tuple[np.ndarray, ...]:
+def rates(folder: Path, method: str) -> Line:
     """The momenta, the rates by theory, and those that were measured."""
     found = swept(folder).sel(optimizer=method).squeeze()
     distance = np.sqrt((found.points**2).sum("component")).transpose("momentum", "record")

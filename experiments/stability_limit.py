@@ -10,12 +10,12 @@ Reference: Goh, Why Momentum Really Works, 2017, Distill, section on the dynamic
 from pathlib import Path
 
 import numpy as np
-from left import BLUE, GREEN, Figure, dots_on_line, slide, swept
+from left import BLUE, GREEN, Figure, Line, dots_on_line, slide, swept
 
 from gdjax.theory import stability_limit
 
 
-def limits(folder: Path, method: str) -> tuple[np.ndarray, ...]:
+def limits(folder: Path, method: str) -> Line:
     """The momenta, the limits by theory, and the largest learning rates that converged."""
     found = swept(folder).sel(optimizer=method).squeeze()
     last = found.learning_rate.where(found.outcome == 0).max("learning_rate").values

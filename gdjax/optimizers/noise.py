@@ -62,7 +62,7 @@ def gradient_noise(
 class CycleState(NamedTuple):
     """The state of ``gradient_cycle``: how many steps were taken."""
 
-    count: Array
+    steps: Array
 
 
 @own
@@ -97,8 +97,8 @@ def gradient_cycle(
         return CycleState(jnp.zeros((), jnp.int32))
 
     def update(updates: PyTree, state: PyTree, params: PyTree = None) -> tuple[PyTree, CycleState]:
-        factor = jnp.where(state.count % period == 0, rare, common)
+        factor = jnp.where(state.steps % period == 0, rare, common)
         scaled = jax.tree.map(lambda g: (factor * g).astype(g.dtype), updates)
-        return scaled, CycleState(state.count + 1)
+        return scaled, CycleState(state.steps + 1)
 
     return optax.GradientTransformation(init, update)
