@@ -36,5 +36,5 @@ def figure(folder: Path) -> Figure:
         axes.plot(at + reach, f(at) + f.deriv()(at) * reach, color=BLUE, linewidth=1)
     axes.plot(x, f(x), "o", color=ORANGE, markersize=5)
     axes.text(0.75, -0.1, "start")
-    axes.text(-2.115, -5, "the deeper valley", ha="center")
+    axes.text(-2, -4, "the deeper valley", ha="center")
     return drawn

@@ -1,7 +1,7 @@
 """How much faster is a descent with the best momentum?
 
 At κ = 100 a step leaves 0.980 of the error, with heavy ball 0.819 and with Nesterov 0.885. At
-κ = 10⁴ heavy ball takes off 90 times as much as plain descent.
+κ = 10⁴ heavy ball takes off 92 times as much as plain descent.
 
 Reference: Polyak, Introduction to Optimization, 1987, section 3.2.
 """
@@ -27,7 +27,7 @@ def gain(method: str, kappa: float) -> float:
 def finding(folder: Path) -> None:
     """The rates at κ = 100, and the gain at 10⁴."""
     np.testing.assert_allclose(results(folder, "rate_measured"), [0.980, 0.819, 0.885], atol=6e-4)
-    assert 85 < gain("heavy_ball", 1e4) / gain("gradient_descent", 1e4) < 95
+    assert 91 < gain("heavy_ball", 1e4) / gain("gradient_descent", 1e4) < 93
 
 
 def figure(folder: Path) -> Figure:

@@ -334,6 +334,8 @@ def test_a_cycle_multiplies_the_first_gradient_of_each_period():
         seen.append(float(update[0]))
         assert update[1] == -2 * update[0]
     assert seen == [4, -1, -1, 4, -1, -1]
+    with pytest.raises(gdjax.ArgumentError, match="period must be"):
+        optimizers.gradient_cycle(period=0)
 
 
 @pytest.mark.parametrize("noise", [(0.5, 0.0), (0.0, 0.25), (0.5, 0.25)])

@@ -67,7 +67,7 @@ class CycleState(NamedTuple):
 
 @own
 def gradient_cycle(
-    rare: Scalar = 1.0, common: Scalar = 1.0, period: Scalar = 3
+    rare: Scalar = 1.0, common: Scalar = 1.0, period: int = 3
 ) -> optax.GradientTransformation:
     """A cycle of gradients: g ← r g at the first of every p steps, and g ← c g at the others.
 
@@ -77,10 +77,13 @@ def gradient_cycle(
     Args:
         rare: r, the factor at steps 0, p, 2 p, …
         common: c, the factor at all others.
-        period: p, a whole number.
+        period: p, at least 1.
 
     Returns:
         An optax transformation.
+
+    Raises:
+        ArgumentError: a period that is no whole number of at least 1.
 
     Example:
         >>> import gdjax
