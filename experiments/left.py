@@ -1,4 +1,4 @@
-"""What a command left in a folder, for studies: its summary, its paths, its sweep."""
+"""What studies share: what a command left in a folder, and an empty slide to draw on."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,16 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 
 import gdjax
+from gdjax.plotting import style
+from gdjax.plotting.figure import Figure, one_panel
+
+ORANGE, BLUE, GREEN, PINK, YELLOW, SKY, BLACK = style.PALETTE[:7]
+GREY = "0.45"  # of what stands behind
+
+Line = tuple[np.ndarray, np.ndarray, np.ndarray]  # x, what theory says there, what was measured
 
 
 def summary(folder: Path) -> dict[str, Any]:
@@ -15,12 +23,46 @@ def summary(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
 
 
+def results(folder: Path, key: str) -> list[Any]:
+    """One of the numbers that ``run`` or ``compare`` told of each descent."""
+    return [told[key] for told in summary(folder)["results"].values()]
+
+
 def swept(folder: Path) -> xr.Dataset:
     """The results of a sweep."""
     return gdjax.open_results(summary(folder)["store"])
+
+
+def reached(folder: Path) -> xr.DataArray:
+    """Which descents of a sweep came to rest in a global minimum."""
+    found = swept(folder)
+    number = xr.DataArray(range(found.sizes["known_minimum"]), dims="known_minimum")
+    return ((found.minimum == number) & found.is_global).any("known_minimum")
 
 
 def arrays(folder: Path) -> dict[str, np.ndarray]:
     """The arrays of ``run`` or ``compare``."""
     with np.load(folder / "trajectory.npz") as found:
         return dict(found)
+
+
+def paths(folder: Path) -> list[np.ndarray]:
+    """The points of each descent of ``compare``, in order, ``(steps + 1, d)``."""
+    found = arrays(folder)
+    return [found[f"points_{i}"].astype(float) for i in range(len(found["labels"]))]
+
+
+def slide(title: str, x: str, y: str, log: str = "") -> tuple[Figure, Axes]:
+    """An empty picture for a slide: what it shows, what its axes are, and which are logarithmic."""
+    figure, axes = one_panel(8, 4.8)
+    axes.set_title(title, fontsize=13)
+    axes.set(xlabel=x, ylabel=y, **{f"{each}scale": "log" for each in log})
+    style.quiet(axes)
+    return figure, axes
+
+
+def dots_on_line(axes: Axes, x: Any, theory: Any, found: Any, colour: str, label: str = "") -> None:
+    """A line by theory, dots as measured, and their name at the end."""
+    axes.plot(x, theory, color=colour, linewidth=1)
+    axes.plot(x, found, "o", color=colour, markersize=4)
+    axes.text(x[-1], theory[-1], "  " + label.replace("_", " "), color=colour, va="center")

@@ -229,7 +229,7 @@ def test_logs_can_be_turned_off_and_the_environment_set(gdjax, tmp_path, untyped
 
 
 AGAIN = {
-    "run of an experiment": (["run", "experiment=ackley"], ["optimizer=adam"]),
+    "run of an experiment": (["run", "experiment=local_minimum_trap"], ["optimizer=adam"]),
     "run with transforms": (
         ["run", "+transform@transforms.a=clip", "transforms.a.max_delta=1"],
         ["transform@transforms.a=ema", "transforms.a.decay=0.5"],

@@ -207,6 +207,7 @@ CALLS = {  # function: a plain call
         "eps": 1e-8,
         "eps_root": 0.0,
     },
+    "optimizers.gradient_cycle": {"rare": 4.0, "common": -1.0, "period": 3},
     "optimizers.gradient_noise": {"additive": 0.1, "relative": 0.1, "seed": 0},
     "optimizers.make": {"factory": optax.adam, "learning_rate": 0.1, "b1": 0.9},
     "optimizers.nesterov_textbook": {"learning_rate": 0.1, "momentum": 0.5},

@@ -55,7 +55,7 @@ OPTIONS = [
     "--config-name=nope", "-cn", "--multirun", "-m", "--run", "--experimental-rerun=nope", "-c",
     "--hydra-help", "--info", "--", "-", "~~", "=", "a=", "=b", "+", "++steps=x", "~nope",
     "objective=3", "optimizer=1.5", "objective=[qfsp]", "optimizer=null", "optimizer=[a,b]",
-    "sweep=3", "experiment=3", "+experiment=ackley", "pair=3", "plot=3", "transform=clip",
+    "sweep=3", "experiment=3", "+experiment=nesterov", "pair=3", "plot=3", "transform=clip",
     "pair=null", "+nope=1", "+plot.nope=1", "hydra.run.dir=null", "hydra=3", "~hydra",
     "hydra.job=3",
     "hydra.sweep.dir=3", "+starts.nope=1", "~objective", "~optimizer", "objective=formula",

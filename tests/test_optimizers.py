@@ -326,6 +326,18 @@ def test_every_seed_decides_the_noise(name):
     np.testing.assert_array_equal(seeded(0, traced=True), seeded(0))
 
 
+def test_a_cycle_multiplies_the_first_gradient_of_each_period():
+    made = optimizers.gradient_cycle(rare=4.0, common=-1.0, period=3)
+    state, seen = made.init(jnp.zeros(2)), []
+    for _ in range(6):
+        update, state = made.update(jnp.array([1.0, -2.0]), state)
+        seen.append(float(update[0]))
+        assert update[1] == -2 * update[0]
+    assert seen == [4, -1, -1, 4, -1, -1]
+    with pytest.raises(gdjax.ArgumentError, match="period must be"):
+        optimizers.gradient_cycle(period=0)
+
+
 @pytest.mark.parametrize("noise", [(0.5, 0.0), (0.0, 0.25), (0.5, 0.25)])
 def test_noise_is_as_large_as_its_formula_says_and_new_at_every_step(noise):
     additive, relative = noise

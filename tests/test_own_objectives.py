@@ -610,6 +610,7 @@ def test_a_line_is_fitted_to_the_rows_as_its_normal_equations_have_it(tmp_path):
     path = gdjax.descend(f, gdjax.heavy_ball(0.02, 0.8), steps=400)
     np.testing.assert_allclose(path.points[-1], best, rtol=1e-4, atol=1e-4)
     assert re.fullmatch(r"\\sum .*\^2", f.latex)
+    assert r"- y\right)^2" in f.latex  # the model may be a sum, that brackets would have to hold
 
 
 def test_a_table_is_read_as_spreadsheets_write_it(tmp_path):

@@ -417,7 +417,7 @@ CALLS = {
             "nesterov(learning_rate=0.02, momentum=0.9)"),
         {},
     ),
-    ("compare", "experiment=optax_sgd"): (
+    ("compare", "experiment=optax_equivalence"): (
         RUN | {"pictures": ["comparison.png", "convergence.png"]} | labelled(sgd(0.1), BALL)
         | {"dtype": "float64", "distance": True, "certified": ["qfsp float32"]} | {
             f"certified with {key}": value for key, value in {
@@ -426,9 +426,6 @@ CALLS = {
             }.items()
         },  # the path that stands in for the result is in float32
         {},
-    ),
-    ("run", "experiment=ackley"): (
-        RUN | labelled(ball(0.01, 0.95)) | {"objective": "ackley", "steps": 400}, {},
     ),
     ("rank",): (
         RANK | {
@@ -644,10 +641,10 @@ def keys(config, before=""):
             yield before + key
 
 
-EXPERIMENTS = {
+EXPERIMENTS = {  # studies have tests of their own
     path.stem: re.search(r"^# gdjax (\w+) experiment=(\w+)$", path.read_text(), re.MULTILINE)
     for path in CONF.glob("experiment/*.yaml")
-    if path.stem not in studies()  # they have tests of their own
+    if path.stem not in studies()
 }
 
 

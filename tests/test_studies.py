@@ -6,7 +6,7 @@ from commands import called
 from gdjax.cli.studies import studies, told
 
 STUDIES = studies()
-SLOW = set[str]()  # those that take more than seconds
+SLOW = {"optimizer_race"}  # those that take more than seconds
 
 
 def answered(name, folder):

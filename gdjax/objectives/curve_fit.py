@@ -92,7 +92,7 @@ def _curve_fit(
     slopes = formula.derivatives(chosen)
     if start is None:
         start = (1.0,) * len(chosen)
-    misfit_latex = rf"\left({symbol(response)} - {formula.latex()}\right)"
+    misfit_latex = rf"\left({formula.latex()} - {symbol(response)}\right)"
     return Objective(
         name=name,
         **_misfit(formula, slopes, chosen, columns, response, observed),
@@ -103,7 +103,7 @@ def _curve_fit(
         fmin=fmin,
         variables=chosen,
         latex=rf"\sum {misfit_latex}^2",
-        gradient_latex=rf"-2 \sum {misfit_latex} {vector([slope.latex() for slope in slopes])}",
+        gradient_latex=rf"2 \sum {misfit_latex} {vector([slope.latex() for slope in slopes])}",
         reference=f"{file}: {model}",
     )
 

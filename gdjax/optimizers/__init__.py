@@ -29,7 +29,7 @@ from gdjax.optimizers.momentum import (
     scale_by_heavy_ball,
     scale_by_nesterov,
 )
-from gdjax.optimizers.noise import gradient_noise
+from gdjax.optimizers.noise import gradient_cycle, gradient_noise
 from gdjax.optimizers.optimizer import (
     LearningRate,
     Optimizer,
@@ -57,6 +57,7 @@ __all__ = [
     "extra_arguments",
     "factory",
     "get",
+    "gradient_cycle",
     "gradient_descent",
     "gradient_noise",
     "has_eval_point",

@@ -36,7 +36,7 @@ LIMITS: dict[str, Limits] = {
     **dict.fromkeys(("transition_steps", "decay_steps"), STEPS),
     **dict.fromkeys(
         ("memory_size", "max_linesearch_steps", "max_backtracking_steps", "sync_period", "k",
-         "update_interval", "update_proj_gap", "ns_steps", "rank", "num_betas"), COUNT
+         "update_interval", "update_proj_gap", "ns_steps", "rank", "num_betas", "period"), COUNT
     ),
     "eta_minus": INSIDE,
     "eta_plus": Limits(1.0, math.inf),

@@ -72,7 +72,12 @@ def _transforms() -> dict[str, Factory]:
             for parameter in inspect.signature(factory).parameters.values()
         )
     }
-    own = averaging.ema_of_points, averaging.mean_of_points, noise.gradient_noise
+    own = (
+        averaging.ema_of_points,
+        averaging.mean_of_points,
+        noise.gradient_cycle,
+        noise.gradient_noise,
+    )
     return found | {factory.__name__: factory for factory in own}
 
 
