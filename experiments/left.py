@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 
 import gdjax
 from gdjax.plotting import style
-from gdjax.plotting.figure import Figure, one_panel
+from gdjax.plotting.figure import AnyFigure as Figure
+from gdjax.plotting.figure import one_panel
 
 ORANGE, BLUE, GREEN, PINK, YELLOW, SKY, BLACK = style.PALETTE[:7]
 GREY = "0.45"  # of what stands behind
@@ -54,7 +55,7 @@ def paths(folder: Path) -> list[np.ndarray]:
 
 def slide(title: str, x: str, y: str, log: str = "") -> tuple[Figure, Axes]:
     """An empty picture for a slide: what it shows, what its axes are, and which are logarithmic."""
-    figure, axes = one_panel(8, 4.8)
+    figure, axes, _ = one_panel(8, 4.8)
     axes.set_title(title, fontsize=13)
     axes.set(xlabel=x, ylabel=y, **{f"{each}scale": "log" for each in log})
     style.quiet(axes)
