@@ -2,7 +2,7 @@
 
     uv run --extra bench python experiments/benchmark.py [key=value ...]
 
-``quick=true`` sees in seconds that everything runs; ``readme=true`` rewrites the README's table.
+``quick=true`` sees in seconds that everything runs; ``readme=true`` rewrites the tables of BENCHMARK.md.
 What can be set stands in ``benchmark.yaml`` beside it. The run's folder gets ``benchmark.md``,
 ``benchmark.parquet``, ``speed.png`` and ``growth.png``.
 """
@@ -130,7 +130,7 @@ def run(settings: dict[str, Any], folder: Path) -> None:
     style.save(report.speed_plot(found), folder / "speed.png")
     style.save(report.growth_plot(found), folder / "growth.png")
     if settings["readme"]:
-        report.rewrite(ROOT / "README.md", short)
+        report.rewrite(ROOT / ".github" / "BENCHMARK.md", short)
     log.info("\n%s\n%s", short, folder)
 
 

@@ -70,4 +70,4 @@ def test_the_table_goes_into_its_block_of_the_readme(tmp_path):
     readme.write_text("a\n<!-- benchmark -->\nold\n<!-- /benchmark -->\nb\n")
     report.rewrite(readme, "new\n")
     assert readme.read_text() == "a\n<!-- benchmark -->\nnew\n<!-- /benchmark -->\nb\n"
-    assert report.BLOCK.search((ROOT / "README.md").read_text())
+    assert report.BLOCK.search((ROOT / ".github" / "BENCHMARK.md").read_text())
