@@ -70,13 +70,14 @@ def ground(
     heights: landscape.Grid,
     camera: tuple[float, float],
     cmap: landscape.Shades = None,
+    zoom: float = 0.92,
 ) -> None:
     """The surface, seen by the camera."""
     landscape.surface(axes, heights, objective, window, cmap)
     axes.computed_zorder = False
     axes.view_init(*camera)
     sides = window.high - window.low if window.one_scale else np.ones(2)
-    axes.set_box_aspect((*sides / sides.max(), 0.66), zoom=1.04)  # pyright: ignore
+    axes.set_box_aspect((*sides / sides.max(), 0.66), zoom=zoom)  # pyright: ignore
 
 
 def path(

@@ -226,7 +226,8 @@ def draw_paths(
         for label, (_, whole) in in_sight.items()
     }
     if places.hill is not None:
-        hills.ground(places.hill, objective, seen, ground, camera, look.cmap)
+        zoom = 1.04 if places.own else 0.92
+        hills.ground(places.hill, objective, seen, ground, camera, look.cmap, zoom)
         for label, (at, steps, colour, whole) in tracks.items():
             growing += hills.path(
                 places.hill, scene, at, colour, whole, drape, entries[label], steps
