@@ -2,7 +2,7 @@
 
 From (2.6, 1.7) plain descent falls into the first pit, (1.974, 1.974) with f = 6.56. With
 momentum 0.95 the same learning rate of 0.01 passes pit after pit, and from step 300 on the ball
-circles the tip within 0.076. It never settles, for the slope is as steep there as beside it.
+circles the tip within 0.076. It never settles, for right up to the tip the slope does not fade.
 
 Reference: Ackley, A Connectionist Machine for Genetic Hillclimbing, 1987.
 """

@@ -29,6 +29,7 @@ def figure(folder: Path) -> Figure:
     title = "Momentum widens the basin from a quarter to nine tenths"
     drawn, axes = slide(title, "momentum", "share of starts that reach it")
     axes.axhline(EXACT, color=GREY, linewidth=1)
+    axes.set_ylim(0, 1)
     axes.text(0, EXACT - 0.06, "exact area of plain descent's basin: 0.25492", color=GREY)
     share = reached(folder).mean("start")
     for rate, colour, x in ((0.01, ORANGE, 0.66), (0.03, BLUE, 0.5), (0.1, GREEN, 0.16)):

@@ -31,7 +31,7 @@ def finding(folder: Path) -> None:
 
 def figure(folder: Path) -> Figure:
     """The share of successful groups against their size."""
-    drawn, axes = slide("16 random starts find it with 99 %", "random starts", "successes")
+    drawn, axes = slide("16 random starts find it with 99 %", "random starts n", "success")
     sizes = range(1, 25)
     axes.plot(sizes, 1 - (1 - P) ** np.array(sizes), color=GREY)
     axes.plot(sizes, shares(folder, sizes), "o", color=BLUE)

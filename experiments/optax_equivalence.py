@@ -1,8 +1,8 @@
 """Is gdjax's heavy ball the momentum of optax's sgd?
 
 Yes, in another convention: of 300 steps from the same state none differs by more than rounding,
-2 units in the last place of float32, and the whole paths in float64 stay within 1e-14. Under a
-schedule they are two methods, and the certificate says so.
+2 units in the last place, and two whole paths stay within 1e-14 of each other. Under a schedule
+they are two methods, and the certificate says so.
 
 Reference: Sutskever, Martens, Dahl and Hinton, On the importance of initialization and momentum
 in deep learning, 2013, section 2.
