@@ -2,7 +2,7 @@
 
     uv run --extra bench python experiments/benchmark.py [key=value ...]
 
-``quick=true`` sees in seconds that everything runs; ``readme=true`` rewrites the tables of BENCHMARK.md.
+``quick=true`` sees in seconds that everything runs; ``readme=true`` rewrites .github/BENCHMARK.md.
 What can be set stands in ``benchmark.yaml`` beside it. The run's folder gets ``benchmark.md``,
 ``benchmark.parquet``, ``speed.png`` and ``growth.png``.
 """

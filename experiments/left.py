@@ -31,7 +31,8 @@ def results(folder: Path, key: str) -> list[Any]:
 
 def swept(folder: Path) -> xr.Dataset:
     """The results of a sweep."""
-    return gdjax.open_results(summary(folder)["store"])
+    store = Path(summary(folder)["store"])  # from where the command was called
+    return gdjax.open_results(folder.parent / "stores" / store.name)
 
 
 def reached(folder: Path) -> xr.DataArray:

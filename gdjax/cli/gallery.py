@@ -16,7 +16,7 @@ from gdjax._util.errors import ArgumentError, check_known, first_line
 from gdjax._util.files import whole
 from gdjax._util.version import versions
 from gdjax.cli.commands import HELP, USAGE
-from gdjax.cli.studies import Study, studies, told
+from gdjax.cli.studies import ROOT, Study, studies, told
 
 PAGE = "gallery.html"
 FOLDER = Path("outputs") / "gallery"  # where studies are run; those that are there stay
@@ -80,10 +80,11 @@ def made(study: Study, folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, LookupError, TypeError):
         pass
     began, picture, failed = time.perf_counter(), "", ""
-    words = [*study.words, f"hydra.run.dir={folder.as_posix()}", "overwrite=true"]
+    words = [*study.words, f"hydra.run.dir={folder.absolute().as_posix()}", "overwrite=true"]
     run = subprocess.run(
-        [sys.executable, "-m", "gdjax.cli", *words], capture_output=True, text=True, check=False
-    )
+        [sys.executable, "-m", "gdjax.cli", *words],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     try:
         if run.returncode:
             raise ArgumentError(run.stderr.strip() or f"exit code {run.returncode}")
