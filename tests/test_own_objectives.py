@@ -168,16 +168,15 @@ def test_a_formula_is_the_function_it_says_with_the_gradient_sympy_derives():
 
 def arguments(name):
     count = FUNCTIONS[name][1] or 3
-    return {"acosh": "2 + x**2", "log": "3 + x", "log10": "3 + x", "sqrt": "3 + x"}.get(
-        name, ", ".join(["x/3", "y", "1/4"][:count])
-    )
+    positive = dict.fromkeys(("log", "log2", "log10", "log1p", "sqrt"), "3 + x")
+    return ({"acosh": "2 + x**2"} | positive).get(name, ", ".join(["x/3", "y", "1/4"][:count]))
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_function_of_a_formula_has_value_gradient_and_a_title(name):
     expression = f"{name}({arguments(name)})**2 + pi*y"
     f = objectives.get("formula", expression=expression, domain=[(-2, 2)] * 2)
-    called = {"abs": abs, "max": max, "min": min}
+    called = {"abs": abs, "max": max, "min": min, "log2": lambda x: mpmath.log(x, 2)}
 
     def exact(x, y):
         return eval(expression, vars(mpmath) | called | {"x": x, "y": y})
@@ -213,7 +212,8 @@ def test_derivatives_are_those_of_hand_and_subgradients_at_a_kink(expression, po
 
 
 def test_names_of_a_formula_are_symbols_whatever_sympy_calls_so():
-    f = objectives.get("formula", expression="E*x10 + e*x2 + I**2 + S*N")
+    names = ["E", "I", "N", "S", "x2", "x10"]
+    f = objectives.get("formula", expression="E*x10 + e*x2 + I**2 + S*N", variables=names)
     assert f.variables == ("E", "I", "N", "S", "x2", "x10")
     assert f.gradient(jnp.arange(6.0))[4] == pytest.approx(math.e)
     assert objectives.get("formula", expression="y - x", variables=["y", "x"])((3, 1)) == 2
@@ -270,7 +270,7 @@ def test_a_certificate_leaves_out_the_kink_of_a_root(expression):
         ("[x for x in y]", "is not allowed, at column 1"),
         ("sin(x, y)", "sin takes 1 argument, at column 1 of 'sin(x, y)'; got 2"),
         ("sin + x", "sin is a function"),
-        ("sin x", "invalid syntax at column 5"),
+        ("sin x", "write sin(x), not sin x"),
         ("x**1000", "the power 1000 is too large, at column 4 of 'x**1000'; at most 100"),
         ("x*9**9**9**9", "'9**9**9**9' has no finite value"),
         ("x/0", "division by zero, at column 3"),
@@ -319,7 +319,7 @@ def test_a_formula_is_refused_from_the_limit_on(allowed, refused, message):
     [
         (["x"], "unknown variable 'y'"),
         (["x", "y", "x"], "variables must differ from one another, got x, y, x"),
-        (["x", "pi"], "names that mean nothing else in a formula, got 'pi'"),
+        (["x", "exp"], "names that mean nothing else in a formula, got 'exp'"),
         (["x", "2y"], "got '2y'"),
         (["x", 3], "got 3"),
     ],
@@ -631,3 +631,88 @@ def test_a_table_is_read_as_spreadsheets_write_it(tmp_path):
     assert kinked.smoothness == "kink"
     assert kinked.kink(jnp.array([2.0])).tolist() == [-1, 0, 1]
     assert objectives.get("curve_fit", data=file, model="c*abs(u - 2)").smoothness == "smooth"
+
+
+def fit_of(folder, model, rows="x,e,y\n0,0,0\n1,2,8\n2,4,16\n3,1,9\n", **chosen):
+    (folder / "points.csv").write_text(rows)
+    return objectives.get("curve_fit", data=str(folder / "points.csv"), model=model, **chosen)
+
+
+@pytest.mark.parametrize(
+    ("printed", "typed"),
+    [
+        ("a·x", "a*x"), ("a×x²", "a*x**2"), ("a*x⁻¹⁰", "a*x**(-10)"), ("a−x", "a-x"),
+        ("π*a*x", "pi*a*x"), ("ａ*x", "a*x"), ("a÷(x+1)", "a/(x+1)"),
+        ("a*ln(x+1)", "a*log(x+1)"), ("arctan(a*x)", "atan(a*x)"), ("arcsinh(a*x)", "asinh(a*x)"),
+    ],
+)  # fmt: skip
+def test_a_formula_may_be_as_it_is_printed(printed, typed):
+    one, other = parse(printed), parse(typed)
+    assert (one.names, one.latex()) == (other.names, other.latex())
+    assert one.derivatives(["a"])[0].text == other.derivatives(["a"])[0].text
+
+
+@pytest.mark.parametrize("text", ["expm1(x)", "log1p(x)", "log2(x)", "hypot(x, 2)"])
+def test_more_functions_have_their_values_and_their_slopes(text):
+    f = parse(text)
+    at = np.array([0.3, 1.0, 2.5])
+    name = text.partition("(")[0]
+    wanted = np.hypot(at, 2) if name == "hypot" else getattr(np, name)(at)
+    np.testing.assert_allclose(f({"x": at}), wanted, rtol=1e-6)
+    (slope,) = f.derivatives(["x"])
+    h = 1e-6
+    with jax.enable_x64(True):
+        near = [float(f({"x": x})) for x in (1 - h, 1 + h)]
+        np.testing.assert_allclose(float(slope({"x": 1.0})), np.diff(near) / (2 * h), rtol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("y = a*x", "write what stands right of the = alone"), ("2x+a", r"write 2\*x, not 2x"),
+        ("2(x+a)", r"a \* is missing after '2'"), ("(x+a)(x-a)", r"a \* is missing after 'x\+a'"),
+        ("lambda**2*x", "lambda is a word of Python's: take another name, such as lam"),
+        ("|a|*x", r"write abs\(x\), not \|x\|"), ("abs(a|x)", r"write abs\(x\), not \|x\|"),
+        ("x.__class__", "nothing has parts"), ("a x", "an operator is missing before x"),
+        ("E*x", r"E is no constant here: write e, .* variables=\[E,x\]"),
+        ("PI*x", "write pi"), ("nan*x", "write a finite number"), ("x + inf", "write a finite"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_told_with_what_to_write(text, told):
+    with pytest.raises(gdjax.ArgumentError, match=told):
+        objectives.get("formula", expression=text)
+
+
+def test_a_column_wins_over_a_constant_and_says_so(tmp_path, caplog):
+    f = fit_of(tmp_path, "a*x + b*e")
+    assert "e in model is the column of points.csv, not the constant" in caplog.text
+    assert float(f((2.0, 3.0))) == 0
+    assert gdjax.check_gradient(f).ok
+    both = fit_of(tmp_path, "a*x + b*exp(1)*e + exp(a*e/9)")
+    at = np.array([0.5, 0.25])
+    e = np.array([0, 2, 4, 1])
+    model = at[0] * np.arange(4) + at[1] * np.e * e + np.exp(at[0] * e / 9)
+    np.testing.assert_allclose(
+        both(tuple(at.tolist())), ((np.array([0, 8, 16, 9]) - model) ** 2).sum(), rtol=1e-5
+    )
+    assert gdjax.check_gradient(both).ok
+
+
+def test_a_name_that_looks_like_a_constant_may_be_given_as_a_name(tmp_path):
+    assert fit_of(tmp_path, "E*x", parameters=["E"]).variables == ("E",)
+    f = objectives.get("formula", expression="e*x**2 + pi", variables=["x", "e", "pi"])
+    np.testing.assert_allclose(f((2.0, 3.0, 4.0)), 16.0)
+    assert gdjax.check_gradient(f).ok
+
+
+def test_a_start_may_name_its_parameters(tmp_path):
+    assert fit_of(tmp_path, "Vmax*x/(Km + x)", start={"Vmax": 2, "Km": 1}).start == (1.0, 2.0)
+    assert objectives.get("formula", expression="x*y", start={"y": 1, "x": 2}).start == (2.0, 1.0)
+    for start, told in (({"a": 1, "c": 2}, "unknown name in start 'c'"), ({"a": 1}, "b has none")):
+        with pytest.raises(gdjax.ArgumentError, match=told):
+            fit_of(tmp_path, "a*x + b", start=start)
+
+
+def test_a_number_is_no_number_of_python_s_alone(tmp_path):
+    with pytest.raises(gdjax.ArgumentError, match=r"row 2, column 'y' .* got '1_0'"):
+        fit_of(tmp_path, "a*x", rows="x,y\n1,1_0\n2,3\n")

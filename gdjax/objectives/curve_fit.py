@@ -3,6 +3,7 @@
 import csv
 import difflib
 import functools
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax._util.errors import ArgumentError, check_known
-from gdjax.objectives.formula import Formula, budget, parse, symbol, vector
+from gdjax.objectives.formula import Formula, budget, in_order, parse, symbol, vector
 from gdjax.objectives.loading import no_file
 from gdjax.objectives.objective import Fit, Objective
-from gdjax.objectives.parser import check_names
+from gdjax.objectives.parser import check_look_alikes, check_names
 from gdjax.objectives.registry import maker
+
+log: logging.Logger = logging.getLogger(__name__)
 
 Table = tuple[tuple[int, tuple[str, ...]], ...]  # the file's rows: their number and their cells
 REACH = 5.0  # the domain goes this many times |start| to either side of it
@@ -47,7 +50,8 @@ def curve_fit(
         response: the column to explain; by default ``y``, or the last one.
         parameters: the names to fit, in the order of the point's components; by default in
             natural order, b2 before b10.
-        start: where to begin, ``(d,)``; by default 1 for every parameter.
+        start: where to begin, ``(d,)``, or numbers by the names of the parameters; by default 1
+            for every parameter.
         domain: one ``(low, high)`` pair a parameter; by default the start b and 5 |b| to either
             side, (-5, 5) where b is 0.
         minima: the best parameters, where they are known: a list of points.
@@ -85,13 +89,16 @@ def _curve_fit(
     if response is None:
         response = "y" if "y" in header else header[-1]
     check_known(f"response, a column of {file},", response, header)
-    formula = parse(model, "model")
+    listed = check_names(parameters or (), "parameters")
+    formula = parse(model, "model", own=header)
+    check_look_alikes(formula, "model", (*header, *listed), "parameters")
+    for constant in formula.own:
+        log.warning("%s in model is the column of %s, not the constant", constant, file)
     chosen, used = _sort_names(formula.names, header, response, parameters, file)
     columns = {column: _numbers(table, column, file) for column in used}
     observed = _numbers(table, response, file)
     slopes = formula.derivatives(chosen)
-    if start is None:
-        start = (1.0,) * len(chosen)
+    start = (1.0,) * len(chosen) if start is None else in_order(start, chosen)
     misfit_latex = rf"\left({formula.latex()} - {symbol(response)}\right)"
     return Objective(
         name=name,
@@ -248,7 +255,7 @@ def _numbers(table: Table, column: str, file: str) -> np.ndarray:
 
 def _number(cell: str) -> float | None:
     try:
-        value = float(cell)
+        value = float(cell.replace("_", "x"))  # 1_0 is a number to Python alone
     except ValueError:
         return None
     return value if math.isfinite(value) else None

@@ -5,7 +5,7 @@ import contextlib
 import functools
 import itertools
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import jax.numpy as jnp
@@ -23,6 +23,7 @@ from gdjax.objectives.parser import (
     LARGEST_DIGITS,
     Parsed,
     check,
+    check_look_alikes,
     check_names,
     evaluate,
     functions_of,
@@ -54,8 +55,9 @@ class Formula(Parsed):
         """
         with budget(self.text):
             expression, symbols = self._symbolic()
-            found = [_in_python(expression.diff(symbols[name])) for name in names]
-        slopes = tuple(Formula(*check(text, "derivative", FUNCTIONS | DERIVED)) for text in found)
+            found = [_in_python(expression.diff(symbols[name]), self.own) for name in names]
+        every = FUNCTIONS | DERIVED
+        slopes = tuple(Formula(*check(text, "derivative", every, self.own)) for text in found)
         for slope in slopes:  # sympy says zoo, nan or oo where there is none
             if strange := {*slope.names} - {*self.names}:
                 raise ArgumentError(
@@ -108,12 +110,13 @@ class Formula(Parsed):
         return sympy.sympify(expression)
 
 
-def parse(text: str, argument: str = "expression") -> Formula:
+def parse(text: str, argument: str = "expression", own: Iterable[str] = ()) -> Formula:
     """A formula, if it holds nothing but what the whitelist allows; nothing is ever executed.
 
     Args:
         text: such as ``x**2 + y**2 + 10*sin(x)*sin(y)``.
         argument: what an error calls it.
+        own: names that are no constants, since something of the user's has them.
 
     Raises:
         ArgumentError: anything else, with its name, its position and what is allowed.
@@ -129,7 +132,7 @@ def parse(text: str, argument: str = "expression") -> Formula:
         gdjax._util.errors.ArgumentError: expression: 'x^2' is not allowed, at column 1 of
         'x^2'; write ** for powers, not ^
     """
-    parsed = check(text, argument, FUNCTIONS)
+    parsed = check(text, argument, FUNCTIONS, own)
     guard(parsed, argument)
     return Formula(*parsed)
 
@@ -183,7 +186,7 @@ def formula(
         variables: its names in the order of the point's components; by default in natural
             order, x2 before x10.
         domain: one ``(low, high)`` pair a variable; by default (-5, 5).
-        start: the customary first point.
+        start: the customary first point, ``(d,)`` or numbers by name.
         name: what tables and pictures call it.
 
     Raises:
@@ -198,8 +201,10 @@ def formula(
 
 @functools.cache
 def _formula(expression: str, variables: Any, domain: Any, start: Any, name: str) -> Objective:
-    parsed = parse(expression)
-    chosen = parsed.names if variables is None else check_names(variables, "variables")
+    given = () if variables is None else check_names(variables, "variables", may_be_constants=True)
+    parsed = parse(expression, own=given)
+    check_look_alikes(parsed, "expression", given, "variables")
+    chosen = given or parsed.names
     for free in parsed.names:
         check_known("variable", free, chosen)
     if not chosen:
@@ -220,7 +225,7 @@ def _formula(expression: str, variables: Any, domain: Any, start: Any, name: str
         gradient=gradient,
         domain=[DEFAULT_SIDE] * len(chosen) if domain is None else domain,
         bounded=domain is not None,
-        start=start,
+        start=in_order(start, chosen),
         smoothness="kink" if kinks else "smooth",
         kink=kink,
         variables=chosen,
@@ -228,6 +233,19 @@ def _formula(expression: str, variables: Any, domain: Any, start: Any, name: str
         gradient_latex=vector([slope.latex() for slope in slopes]),
         reference=expression,
     )
+
+
+def in_order(start: Any, names: Sequence[str]) -> Any:
+    """A start by names in their order, from pairs of them; any other as it is."""
+    pairs = start if isinstance(start, tuple) and start and isinstance(start[0], tuple) else None
+    if pairs is None:
+        return start
+    given = dict(pairs)
+    for name in given:
+        check_known("name in start", name, names)
+    if lacking := [name for name in names if name not in given]:
+        raise ArgumentError(f"start must have a number for each name, and {lacking[0]} has none")
+    return tuple(given[name] for name in names)
 
 
 def vector(components: Sequence[str]) -> str:
@@ -296,7 +314,11 @@ def _symbolic_functions() -> dict[str, Function]:
         "abs": Absolute,
         "max": extremum("max", 1),
         "min": extremum("min", -1),
+        "expm1": lambda x: sympy.exp(x) - 1,
+        "log1p": lambda x: sympy.log(1 + x),
+        "log2": lambda x: sympy.log(x) / sympy.log(2),
         "log10": lambda x: sympy.log(x) / sympy.log(10),
+        "hypot": lambda x, y: sympy.sqrt(x**2 + y**2),
         "sign": sympy.sign,
         "heaviside": lambda x, _: sympy.Heaviside(x),
     }
@@ -310,8 +332,8 @@ def _exact(value: int | float) -> Expr:
     return sympy.Integer(value) if isinstance(value, int) else sympy.Float(repr(value))
 
 
-def _in_python(expression: Expr) -> str:
-    """A sympy expression in the notation of formulas."""
+def _in_python(expression: Expr, own: Sequence[str] = ()) -> str:
+    """A sympy expression in the notation of formulas, where some names are no constants."""
     import sympy
     from sympy.printing.str import StrPrinter
 
@@ -321,7 +343,10 @@ def _in_python(expression: Expr) -> str:
 
     class Printer(StrPrinter):
         def _print_Exp1(self, expr: Expr) -> Any:  # noqa: N802  (sympy's names)
-            return "e"
+            return "exp(1)" if "e" in own else "e"
+
+        def _print_Pi(self, expr: Expr) -> Any:  # noqa: N802
+            return "acos(-1)" if "pi" in own else "pi"
 
         def _print_Float(self, expr: Expr) -> str:  # noqa: N802
             return repr(float(expr))

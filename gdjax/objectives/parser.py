@@ -4,9 +4,11 @@ import ast
 import dataclasses
 import functools
 import importlib
+import keyword
 import math
 import operator
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple, TypeVar
 
@@ -23,10 +25,23 @@ LARGEST_SIZE = 500  # names, numbers and operations
 DEEPEST = 60  # parentheses and calls within one another
 
 CONSTANTS = {"pi": math.pi, "e": math.e}
+LOOK_ALIKES = {  # of constants: what to write instead
+    **dict.fromkeys(("E", "exp1"), "e"), **dict.fromkeys(("PI", "Pi"), "pi"),
+    **dict.fromkeys(("inf", "Inf", "infinity", "nan", "NaN"), "a finite number"),
+}  # fmt: skip
+SIGNS = str.maketrans(
+    {"·": "*", "×": "*", "∙": "*", "⋅": "*", "÷": "/", "−": "-", "–": "-", "π": "pi"}
+)
+RAISED = re.compile("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")  # a power as it is printed
+SPELLINGS = {  # of functions that have two
+    "ln": "log", **{f"arc{name}": f"a{name}" for name in
+                    ("sin", "cos", "tan", "tan2", "sinh", "cosh", "tanh")},
+}  # fmt: skip
 # What each function is called in numpy and jax.numpy, and how many arguments it takes.
 FUNCTIONS: dict[str, tuple[str, int | None]] = {
     "abs": ("abs", 1), "max": ("maximum", None), "min": ("minimum", None), "sqrt": ("sqrt", 1),
-    "exp": ("exp", 1), "log": ("log", 1), "log10": ("log10", 1),
+    "exp": ("exp", 1), "expm1": ("expm1", 1), "log": ("log", 1), "log1p": ("log1p", 1),
+    "log2": ("log2", 1), "log10": ("log10", 1), "hypot": ("hypot", 2),
     "sin": ("sin", 1), "cos": ("cos", 1), "tan": ("tan", 1),
     "asin": ("arcsin", 1), "acos": ("arccos", 1), "atan": ("arctan", 1), "atan2": ("arctan2", 2),
     "sinh": ("sinh", 1), "cosh": ("cosh", 1), "tanh": ("tanh", 1),
@@ -49,7 +64,8 @@ OPERATORS: dict[type, Function] = {
 ALLOWED = f"numbers, names, + - * / **, pi, e and the functions {', '.join(FUNCTIONS)}"
 INSTEAD: dict[type, str] = {
     ast.BitXor: "write ** for powers, not ^",
-    ast.Attribute: "write sin(x), not np.sin(x)",
+    ast.Attribute: "write sin(x), not np.sin(x): nothing has parts",
+    ast.BitOr: "write abs(x), not |x|",
     ast.Subscript: "write x1, x2, … for components, not x[0], x[1]",
     ast.Compare: "there are no comparisons; max, min and abs make kinks",
     ast.IfExp: "there are no conditions; max, min and abs make kinks",
@@ -65,18 +81,32 @@ class Parsed(NamedTuple):
         text: as it was written.
         tree: its syntax.
         names: the names that are neither functions nor constants, in natural order.
+        own: those of them that would be constants otherwise.
     """
 
     text: str
     tree: ast.expr
     names: tuple[str, ...]
+    own: tuple[str, ...] = ()
 
 
-def check(text: str, argument: str, functions: Mapping[str, tuple[str, int | None]]) -> Parsed:
-    """A formula whose every node is on the whitelist."""
+def check(
+    text: str,
+    argument: str,
+    functions: Mapping[str, tuple[str, int | None]],
+    own: Iterable[str] = (),
+) -> Parsed:
+    """A formula whose every node is on the whitelist.
+
+    Args:
+        text: as it is written.
+        argument: what an error calls it.
+        functions: that it may call.
+        own: names that are no constants, since something of the user's has them.
+    """
     if not isinstance(text, str) or not text.strip():
         raise ArgumentError(f"{argument} must be a formula, got {text!r}")
-    text = " ".join(text.split())
+    text = _in_ascii(" ".join(text.split()))
     if len(text) > LARGEST_TEXT and functions is FUNCTIONS:  # a derivative may be longer
         raise ArgumentError(
             f"{argument} may have {LARGEST_TEXT:,} letters, got {len(text):,}: {short(text)}"
@@ -85,8 +115,8 @@ def check(text: str, argument: str, functions: Mapping[str, tuple[str, int | Non
         tree = ast.parse(text, mode="eval").body
     except SyntaxError as error:
         column = f" at column {error.offset}" if error.offset else ""
-        reason = error.msg.split(";")[0]
-        raise ArgumentError(f"{argument}: {reason}{column}: {short(text)}") from None
+        reason = _instead(text) or error.msg.split(";")[0] + column
+        raise ArgumentError(f"{argument}: {reason}: {short(text)}") from None
     except (ValueError, MemoryError, RecursionError):
         raise ArgumentError(
             f"{argument} may hold {LARGEST_SIZE} names, numbers and operations, as plain text; "
@@ -94,6 +124,8 @@ def check(text: str, argument: str, functions: Mapping[str, tuple[str, int | Non
         ) from None
     called = set()
     for node in nodes(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            node.func.id = SPELLINGS.get(node.func.id, node.func.id)
         match node:
             case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
                 continue
@@ -115,17 +147,68 @@ def check(text: str, argument: str, functions: Mapping[str, tuple[str, int | Non
                 raise _refusal(text, argument, node, f"{name} is a function", f"write {name}(x)")
             case ast.Call(func=ast.Attribute()):
                 node = node.func
+            case ast.Call(func=ast.Constant() | ast.BinOp() | ast.Call()):
+                before = short(ast.get_source_segment(text, node.func) or "")
+                raise _refusal(text, argument, node, f"a * is missing after {before}", "write it")
         kind = type(node.op) if isinstance(node, ast.BinOp) else type(node)
         shown = short(ast.get_source_segment(text, node) or "")
         hint = INSTEAD.get(kind, f"allowed are {ALLOWED}")
         raise _refusal(text, argument, node, f"{shown} is not allowed", hint)
     free = {n.id for n in nodes(tree) if isinstance(n, ast.Name) and n not in called}
-    return Parsed(text, tree, tuple(sorted(free - {*CONSTANTS}, key=natural)))
+    constants = {*CONSTANTS} - {*own}
+    names = tuple(sorted(free - constants, key=natural))
+    return Parsed(text, tree, names, tuple(name for name in names if name in CONSTANTS))
+
+
+def check_look_alikes(parsed: Parsed, argument: str, given: Iterable[str], by: str) -> None:
+    """Refuse names that look like constants, unless they were given as names.
+
+    Args:
+        parsed: the formula.
+        argument: what an error calls it.
+        given: names that the user has said to be names.
+        by: what says so.
+    """
+    new = [name for name in parsed.names if name not in given]
+    for name in new:
+        if name in LOOK_ALIKES:
+            raise ArgumentError(
+                f"{argument}: {name} is no constant here: write {LOOK_ALIKES[name]}, or if it is a "
+                f"name, list all of them: {by}=[{','.join(new)}]"
+            )
+
+
+def _in_ascii(text: str) -> str:
+    """A formula with the operators, powers and letters of a printed one as they are typed."""
+    powers = RAISED.sub(lambda found: f"**({unicodedata.normalize('NFKC', found[0])})", text)
+    return unicodedata.normalize("NFKC", powers.translate(SIGNS)).translate(SIGNS)
+
+
+def _instead(text: str) -> str:
+    """What to write instead of something that Python cannot read; empty if nobody knows."""
+    if re.search(r"(?<![=<>!])=(?!=)", text):
+        return "write what stands right of the = alone"
+    if "|" in text:
+        return "write abs(x), not |x|"
+    for word in re.findall(r"[A-Za-z_]\w*", text):
+        if keyword.iskeyword(word):
+            return f"{word} is a word of Python's: take another name, such as {word[:3]}"
+    if found := re.search(r"(?<![\w.])(\d+\.?\d*)\s*([A-Za-z_]\w*)", text):
+        return f"write {found[1]}*{found[2]}, not {found[0]}"
+    if found := re.search(r"(\w+|\))\s+(\w+)|(\))\s*(\w+)", text):
+        before, after = found[1] or found[3], found[2] or found[4]
+        known = SPELLINGS.get(before, before) in FUNCTIONS
+        return (
+            f"write {before}({after}), not {found[0]}"
+            if known
+            else f"an operator is missing before {after}"
+        )
+    return ""
 
 
 def guard(parsed: Parsed, argument: str) -> None:
     """Refuse what is absurd: it would take sympy or the compiler for ever."""
-    text, tree, names = parsed
+    text, tree, names, _ = parsed
     for node in nodes(tree):
         if isinstance(node, ast.Name) and node.id in DERIVED and node.id in names:
             problem = f"{node.id} cannot be a name"
@@ -293,11 +376,14 @@ def short(text: str) -> str:
     return repr(text if len(text) <= 60 else f"{text[:57]}...")
 
 
-def check_names(names: str | Iterable[str], argument: str) -> tuple[str, ...]:
+def check_names(
+    names: str | Iterable[str], argument: str, may_be_constants: bool = False
+) -> tuple[str, ...]:
     """Names as a tuple, if each can stand in a formula and none does so twice."""
+    reserved = RESERVED - {*CONSTANTS} if may_be_constants else RESERVED
     names = (names,) if isinstance(names, str) else tuple(names)
     for name in names:
-        if not isinstance(name, str) or not name.isidentifier() or name in RESERVED:
+        if not isinstance(name, str) or not name.isidentifier() or name in reserved:
             raise ArgumentError(
                 f"{argument} must be names that mean nothing else in a formula, got {name!r}"
             )

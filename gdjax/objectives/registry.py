@@ -5,7 +5,7 @@ Factories of other packages are found by their entry points in the group ``gdjax
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import Any
 
@@ -187,10 +187,13 @@ def get(name: str, /, **chosen: Any) -> Objective:
         for key, default in defaults.items():
             if default is REQUIRED and chosen.get(key) is None:
                 raise ArgumentError(f"objective {name} needs {key}")
-        plain = {key: _hashable(value) for key, value in chosen.items()}
+        plain = {
+            key: _hashable([*value.items()] if isinstance(value, Mapping) else value)
+            for key, value in chosen.items()
+        }
         for key, value in plain.items():
             if not _is_plain(value):
-                raise refused(f"{key} of {name}", "be plain numbers, words or lists", value)
+                raise refused(f"{key} of {name}", "be plain numbers, words or lists", chosen[key])
         return _MAKERS[name](**plain)
     chosen = {key: _hashable(value) for key, value in chosen.items()}
     for key, value in chosen.items():

@@ -104,6 +104,6 @@ def lessard_heavy_ball() -> Objective:
         minima=[[0]],
         fmin=0.0,
         complete=True,
-        latex=r"12.5 x^2\ (x < 1),\ x^2/2 + 24 x - 12\ (x < 2),\ 12.5 x^2 - 24 x + 36",
+        latex=r"12.5 x^2\ (x < 1),\ x^2/2 + 24 x - 12\ (x < 2),\ 12.5 x^2 - 24 x + 36\ (x \geq 2)",
         reference="Lessard, Recht & Packard 2016, SIAM J. Optim. 26(1):57, eq. 4.11",
     )
