@@ -126,7 +126,8 @@ def dataset(
     }
     for name, values in axes.items():
         coords[name] = (name, np.asarray(values, float), {"long_name": name.replace("_", " ")})
-    about = {"objective": f.name, "formula": f.latex, "optimizer": "heavy_ball", "max_steps": 200}
+    about = {"objective": f.name, "formula": f.latex, "optimizer": "heavy_ball", "max_steps": 200,
+             "tolerance": 1e-4}  # fmt: skip
     kind = {"starts_kind": "array", "starts_shape": [len(starts)]}
     return xr.Dataset(data, coords, about | kind | attrs)
 

@@ -20,7 +20,7 @@ from gdjax.plotting import given, growth, landscape
 from gdjax.plotting.curves import draw_curve
 from gdjax.plotting.figure import AnyFigure
 from gdjax.plotting.growth import Growing
-from gdjax.plotting.paths import Drawn, Look, draw_paths
+from gdjax.plotting.paths import CLOSE, Drawn, Look, Track, draw_paths
 
 MOST_FRAMES = 2000
 COLOURS = 255  # of a GIF, all frames alike: one more is kept for what does not change
@@ -162,7 +162,8 @@ def animate(
             or one.
         axes: the two components to draw, by number or by name; by default the first two.
         drape: whether lines follow the ground from step to step.
-        frames: at most so many; where there are more steps, evenly chosen ones are shown.
+        frames: at most so many; where there are more steps, evenly chosen ones are shown, up to the
+            one from which nothing is seen to move.
         fps: frames a second.
         dpi: dots per inch.
         window: what of the landscape is shown, as of ``comparison``.
@@ -185,14 +186,24 @@ def animate(
     """
     f, paths = given.described(objective, paths)
     most = as_count("frames", frames, 2, MOST_FRAMES)
+    last = end = max(max(path.finite, 1) for path in paths.values()) - 1
     if f.dim == 1:
         figure, growing = draw_curve(f, paths, window)
     else:
         drawn = draw_paths(f, paths, drape, Look(axes, window, view, cmap))
         figure, growing = drawn.places.figure, [*drawn.growing, *_balls(drawn)]
-    last = max(max(path.finite, 1) for path in paths.values()) - 1
+        rests = (_at_rest(track, drawn.scene.window) for track in drawn.tracks.values())
+        last = min(last, max(rests))
     steps = np.unique(np.linspace(0, last, min(most, last + 1)).round().astype(int))
+    steps[-1] = end  # whole, whatever happens too slowly to be seen
     return Animation(figure, [*growing, _counter(figure)], steps, dpi, fps)
+
+
+def _at_rest(track: Track, window: landscape.Window) -> int:
+    """The step from which a path moves no more than an eye can see."""
+    away = np.abs(track.at - track.at[-1]) / (window.high - window.low)
+    moving = np.flatnonzero(away.max(axis=1) > CLOSE)
+    return int(track.steps[min(moving[-1] + 1, len(track.steps) - 1)]) if moving.size else 1
 
 
 def _counter(figure: AnyFigure) -> Growing:

@@ -17,7 +17,7 @@ from gdjax._util.errors import ArgumentError
 from gdjax.objectives import Objective
 from gdjax.plotting import given, style
 from gdjax.plotting.datasets import Dataset, Status, axes_of, heading, setting, statuses
-from gdjax.plotting.figure import AnyFigure, Figure, one_panel
+from gdjax.plotting.figure import AnyFigure, Figure, legend_below, one_panel
 from gdjax.plotting.landscape import one_scale
 
 PANELS = 9  # more would be too small to read
@@ -98,10 +98,7 @@ def basin_map(
         made.title(title)
         made.legend(handles=handles)
         return figure
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=ncols, frameon=False, fontsize=10,
-        handleheight=1.2,
-    )  # fmt: skip
+    legend_below(figure, handles, ncols, handleheight=1.2)
     if norm is not None:
         _step_key(figure, panels, norm)
     figure.suptitle(title, fontsize=12)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from gdjax._descent.outcomes import Outcome
 from gdjax._descent.trajectory import Trajectory
@@ -20,6 +21,7 @@ from gdjax.plotting.growth import Growing
 HEADROOM = 0.35  # room above and below the data, in their height; curves are cut off beyond it
 TANGENTS = 8  # more would cover the curve
 NUMBERED = 8  # steps, likewise
+SAME = 0.02  # decades: curves so near to each other are one to the eye
 MOST_POINTS = 100_000  # of a path or a curve: a picture has a hundredth of that in pixels
 
 
@@ -178,7 +180,8 @@ def mark_ends(axes: Axes, ended: bool) -> None:
 def convergence(objective: ObjectiveLike, paths: Any, *, ax: Axes | None = None) -> AnyFigure:
     """Convergence: f − f* against the step, logarithmic, for one or several descents.
 
-    Where the minimum is not known, f* is the best value that any of the paths met. What lies
+    Where the minimum is not known it is f itself, or if that is not always positive, f less the
+    best value that any of the paths met; where all of them diverge, f on both sides of 0. What lies
     below the resolution of the values, 0 and negative differences among them, is drawn at it;
     where f* is 0 and has no rounding to tell from, they are left out.
 
@@ -194,24 +197,36 @@ def convergence(objective: ObjectiveLike, paths: Any, *, ax: Axes | None = None)
     panel = one_panel(8.5, 4.6, ax)
     axes = panel.axes
     values = {k: np.asarray(t.values, float)[: max(t.finite, 1)] for k, t in paths.items()}
-    best = objective.fmin
-    if best is None:
-        best = min(np.min(v) for v in values.values())
+    lost = (Outcome.DIVERGED, Outcome.NONFINITE)
+    kept = [value for k, value in values.items() if int(paths[k].outcome) not in lost]
+    best, known, scale = objective.fmin, "f − f*", "log"
+    if best is None and all((value > 0).all() for value in values.values()):
+        best, known = 0.0, "f"  # a sum of squares, say
+    elif best is None and kept:
+        best, known = min(np.min(value) for value in kept), "f − best value met"
+    elif best is None:
+        best, known, scale = 0.0, "f", "symlog"
     dtype = np.result_type(*(np.asarray(t.values).dtype for t in paths.values()))
-    floor = _resolution(values.values(), best, dtype)
-    below = False
+    floor = _resolution(values.values(), best, dtype) if scale == "log" else 0.0
+    below, drawn = False, list[np.ndarray]()
     for (label, value), colour in zip(values.items(), style.colours(values).values(), strict=True):
         gap = value - best
-        below = below or bool((gap < floor).any())
-        gap = np.maximum(gap, floor) if floor else np.where(gap > 0, gap, np.nan)
+        if scale == "log":
+            below = below or bool((gap < floor).any())
+            gap = np.maximum(gap, floor) if floor else np.where(gap > 0, gap, np.nan)
         steps = shown_steps(len(gap))
         alone = "." if np.isfinite(gap).sum() == 1 else ""  # one point has no line
-        axes.semilogy(steps, gap[steps], marker=alone, color=colour, linewidth=2, label=label)
+        dashes = (0, (3, 3)) if any(_alike(gap, other) for other in drawn) else "-"
+        drawn.append(gap)
+        axes.plot(
+            steps, gap[steps], marker=alone, color=colour, linewidth=2, linestyle=dashes,
+            label=label,
+        )  # fmt: skip
     if below:
         axes.axhline(floor, color="0.4", linestyle=":", label=f"{dtype} resolution", zorder=1)
     style.quiet(axes)
-    known = "f − f*" if objective.fmin is not None else "f − best value met"
-    axes.set(xlabel="step", ylabel=known)
+    axes.set(xlabel="step", ylabel=known, yscale=scale)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.01)
     panel.title(style.title(objective.name, objective.latex))
     if len(paths) > 3:  # inside, so many would hide the curves
@@ -219,6 +234,13 @@ def convergence(objective: ObjectiveLike, paths: Any, *, ax: Axes | None = None)
     else:
         axes.legend(frameon=False)
     return panel.figure
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two curves lie on each other, for the larger part of the shorter one."""
+    n = min(len(one), len(other))
+    with np.errstate(all="ignore"):
+        return bool(np.median(np.abs(np.log10(one[:n] / other[:n]))) < SAME)
 
 
 def _resolution(values: Collection[np.ndarray], best: float, dtype: np.dtype) -> float:

@@ -130,6 +130,8 @@ def gradient_field(
             pivot="mid",
         )  # fmt: skip
     panel.title(style.title(objective.name, objective.latex), 12)
+    if not on_surface and panel.axes.get_legend_handles_labels()[0]:
+        panel.legend(ncols=4)
     if panel.own:
         what = "from each point" if on_surface else "arrows:"
         panel.figure.supxlabel(rf"{what} $-\nabla f$, {SCALED}", fontsize=10, color="0.35")

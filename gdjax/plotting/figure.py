@@ -5,13 +5,16 @@ import html
 import importlib
 import io
 import sys
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import matplotlib.figure
+import numpy as np
 from matplotlib.axes import Axes
 
 from gdjax._util.arguments import refused
 
+SAMPLE, LETTER = 0.55, 0.085  # inches of a legend's line with its margins, and of a letter
 AnyFigure: TypeAlias = matplotlib.figure.Figure  # a user's too
 
 
@@ -44,6 +47,22 @@ class Figure(AnyFigure):
                 "there is no display to show it on; save it: figure.savefig('figure.png')",
                 file=sys.stderr,
             )
+
+
+def legend_below(figure: AnyFigure, handles: Sequence[Any], most: int, **how: Any) -> None:
+    """What is what, under the pictures, in as many columns as there is room for."""
+    labels = [str(handle.get_label()) for handle in handles]
+    room = figure.get_figwidth()
+
+    def wide(columns: int) -> float:
+        parts = np.array_split(labels, columns)
+        return sum(SAMPLE + LETTER * max(map(len, part)) for part in parts)
+
+    fitting = (n for n in range(min(most, len(labels)), 1, -1) if wide(n) <= room)
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=next(fitting, 1), frameon=False,
+        fontsize=10, **how,
+    )  # fmt: skip
 
 
 def retitle(figure: AnyFigure, text: str) -> None:
@@ -80,13 +99,12 @@ class Panel(NamedTuple):
 
     def legend(self, ncols: int = 2, handles: Any = None) -> None:
         """Say what is what: below the picture, where the figure is its own."""
-        what = {} if handles is None else {"handles": handles}
+        if handles is None:
+            handles = self.axes.get_legend_handles_labels()[0]
         if self.own:
-            self.figure.legend(
-                loc="outside lower center", ncols=ncols, frameon=False, fontsize=10, **what
-            )
+            legend_below(self.figure, handles, ncols)
         else:
-            self.axes.legend(fontsize=8, framealpha=0.8, **what)
+            self.axes.legend(handles=handles, fontsize=8, framealpha=0.8)
 
 
 def one_panel(width: float | int, height: float | int, ax: Axes | None = None) -> Panel:

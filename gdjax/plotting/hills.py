@@ -16,6 +16,7 @@ from gdjax.plotting.growth import Growing
 PIECES = 12  # of a step, each in sight or behind a hill
 FAINT = 0.35  # how much of a colour is left of what lies behind a hill
 JUMP = 0.06  # of the surface's height: a step that far off the ground shows how far
+NOTE = "note"  # what the words under a surface are known by
 ELEVATION = 52.0  # of the camera, in degrees
 
 
@@ -55,9 +56,15 @@ def camera(
         at = (window.low + window.high) / 2 - start[list(window.axes)]
         x, y = at / (window.high - window.low)
         return ELEVATION, float(np.degrees(np.arctan2(y, x))) + 30
-    numbers = isinstance(view, list | tuple | np.ndarray) and [
-        float(angle) for angle in view if isinstance(angle, Real) and not isinstance(angle, bool)
-    ]
+    numbers = (
+        isinstance(view, list | tuple | np.ndarray)
+        and np.ndim(view) == 1
+        and [
+            float(angle)
+            for angle in view
+            if isinstance(angle, Real) and not isinstance(angle, bool)
+        ]
+    )
     if not numbers or len(view) != 2 or len(numbers) != 2 or not np.isfinite(numbers).all():
         raise refused("view", "be elevation and azimuth in degrees, such as [45,-60]", view)
     return numbers[0], numbers[1]
@@ -126,6 +133,7 @@ def path(
     behind = depth.hidden(pieces.mean(axis=1), eye, scene.ground)
     since = np.repeat(steps[1:], PIECES)
     draw(pieces[behind], since[behind], linewidths=1.2, alpha=FAINT)
+    notes = ["faint: behind a hill"] if behind.any() else []
     draw(pieces[~behind], since[~behind], linewidths=3.6, colors="white")
     draw(pieces[~behind], since[~behind], linewidths=1.8, label=label)
     middle = PIECES // 2
@@ -134,6 +142,8 @@ def path(
         tops = line[falls, middle]
         feet = np.column_stack([tops[:, :2], floor[falls, middle]])
         draw(np.stack([tops, feet], axis=1), steps[1:][falls], linewidths=0.9, linestyles="dotted")
+        notes.append("dotted: down to the ground")
+    _note(axes, notes)
     points = np.column_stack([at, ends])
     seen, there = ~depth.hidden(points, eye, scene.ground), scene.inside(at)
     dots = np.flatnonzero((seen & there)[: None if whole else -1])
@@ -147,3 +157,17 @@ def path(
             )  # fmt: skip
             grown.append(growth.from_step(star, int(steps[end])))
     return grown
+
+
+def _note(axes: Axes3D, notes: Sequence[str]) -> None:
+    """Say under a surface what its lines mean, each once."""
+    told = [text for text in axes.texts if text.get_gid() == NOTE]
+    before: list[str] = told[0].get_text().split("\n") if told else []
+    for text in told:
+        text.remove()
+    every = [*before, *(note for note in notes if note not in before)]
+    if every:
+        axes.text2D(
+            0.0, 1.0, "\n".join(every), transform=axes.transAxes, va="top",
+            fontsize=9, color="0.4", gid=NOTE,
+        )  # fmt: skip

@@ -1,6 +1,7 @@
 """Small multiples: the recorded paths of a sweep, one panel a setting."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,11 +12,10 @@ from gdjax._util.arguments import gate
 from gdjax._util.errors import ArgumentError
 from gdjax.plotting import given, landscape, style
 from gdjax.plotting.datasets import Dataset, Status, axes_of, heading, setting, statuses
-from gdjax.plotting.figure import Figure
+from gdjax.plotting.figure import Figure, legend_below
 
 SIDE = 4  # panels along a side, and values drawn of an axis
 PATHS = 12  # in one panel
-ENTRY = 2.5  # inches that the longest entry of the legend takes
 INKS = {
     Status.GLOBAL: "#0072B2",
     Status.LOCAL: "#D55E00",
@@ -70,21 +70,24 @@ def paths_grid(dataset: Dataset, objective: ObjectiveLike) -> Figure:
         landscape.contours(panel, ground, objective, window, bar=False)
         for path, fate in zip(paths, ended, strict=True):
             _draw(panel, path, INKS[Status(fate)], window)
-        title = setting(dataset, **at) if axes else style.point(paths[0][0])
+        title = setting(dataset, **at) if axes else f"from {style.point(paths[0][0])}"
         panel.set_title(title, fontsize=10)
         panel.label_outer()
     for panel in panels[len(picked) :]:
         panel.set_axis_off()
     seen = {Status(fate) for _, ended in drawn for fate in ended}
-    handles = [
+    handles: list[Any] = [
         Line2D([], [], color=INKS[fate], linewidth=2, label=fate.label) for fate in sorted(seen)
     ]
-    fit = max(int(figure.get_figwidth() / ENTRY), 1)
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=min(fit, 5), frameon=False, fontsize=10
-    )
+    told = {handle.get_label() for handle in handles}
+    marks = panels[0].get_legend_handles_labels()[0]  # of stationary points
+    handles += [mark for mark in marks if mark.get_label() not in told]
+    legend_below(figure, handles, most=5)
+    every = dataset.sizes["start"]
+    few = max(len(paths) for paths, _ in drawn) if axes else len(drawn)
+    part = "" if few == every else f", {few} of {every:,} starts"
     figure.suptitle(
-        f"{style.title(objective.name, objective.latex)}\n{heading(dataset)}", fontsize=12
+        f"{style.title(objective.name, objective.latex)}\n{heading(dataset)}{part}", fontsize=12
     )
     return figure
 

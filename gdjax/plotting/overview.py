@@ -16,7 +16,7 @@ from gdjax._util.arguments import flag, gate, one_of, texts
 from gdjax._util.errors import ArgumentError
 from gdjax.plotting import style
 from gdjax.plotting.datasets import edges, scale_of
-from gdjax.plotting.figure import Figure
+from gdjax.plotting.figure import Figure, legend_below
 
 LINES, PANELS, BARS = 8, 12, 40  # the most of each in a picture
 COLUMNS = 4
@@ -148,9 +148,7 @@ def _marks(panel: Axes, x: np.ndarray, jobs: _Jobs, y: np.ndarray | None = None)
 def _legend(figure: Figure, jobs: _Jobs, handles: Sequence[Line2D] = ()) -> None:
     marks = [Line2D([], [], label=label, **how) for which, how, label in jobs.bad if which.any()]
     if every := [*handles, *marks]:
-        figure.legend(
-            handles=every, loc="outside lower center", ncols=4, frameon=False, fontsize=10
-        )
+        legend_below(figure, every, most=4)
 
 
 def _name(names: Sequence[str], values: Any) -> str:
@@ -178,7 +176,7 @@ def _bars(jobs: _Jobs) -> Figure:
     for which, how, _ in jobs.bad:
         at = which[shown]
         panel.plot(
-            np.zeros(at.sum()),
+            np.ones(at.sum()),  # the right edge: the left one would look like the best value
             rows[at],
             transform=panel.get_yaxis_transform(),
             clip_on=False,

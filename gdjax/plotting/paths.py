@@ -16,7 +16,7 @@ from gdjax._util.errors import ArgumentError
 from gdjax.objectives import Objective
 from gdjax.plotting import given, growth, hills, landscape, style
 from gdjax.plotting.curves import curve, finite_points, legend_entry, mark_ends, shown_steps
-from gdjax.plotting.figure import AnyFigure, Figure, figure_of
+from gdjax.plotting.figure import AnyFigure, Figure, figure_of, legend_below
 from gdjax.plotting.growth import Growing
 
 TALL = 4.4  # inches of the map with its labels
@@ -314,12 +314,7 @@ def _legend(places: Places, entries: Sequence[str]) -> None:
         axes.legend(handles=few, fontsize=8, framealpha=0.8)
         return
     order = sorted(range(len(labels)), key=lambda i: labels[i] not in entries)
-    figure = places.figure
-    figure.legend(
-        [handles[i] for i in order], [labels[i] for i in order],
-        loc="outside lower center", ncols=max(2, int(figure.get_figwidth() / 2.6)), frameon=False,
-        fontsize=10,
-    )  # fmt: skip
+    legend_below(places.figure, [handles[i] for i in order], most=5)
 
 
 def _title(figure: AnyFigure, objective: Objective, window: landscape.Window) -> None:

@@ -162,16 +162,18 @@ def steps_ecdf(dataset: Dataset, by: str | None = None, *, ax: Axes | None = Non
         panel.step(steps, share, where="post", color=colour, linewidth=1.8, label=label)
     begin = max(steps_to_tolerance[steps_to_tolerance >= 0].min(), 1)
     panel.set(xscale="log", xlim=(max(0.8 * begin, 1), last), ylim=(0, 1.02))
-    panel.set(xlabel="step", ylabel="share within tolerance")
+    panel.set_xlabel("step")
     pooled = [axis for axis in axes if axis != by]
-    if pooled and by is not None:  # else lines are of starts alone, as one expects
+    tolerance = f"{dataset.attrs['tolerance']:g}"
+    panel.set_ylabel(f"share within {tolerance} of f*")
+    if pooled:  # else lines are of starts alone, as one expects
         counts = [("starts", dataset.sizes["start"])]
         counts += [
             (f"values of {SYMBOLS.get(x, readable(x))}", dataset["outcome"].sizes[x])
             for x in pooled
         ]
         told = " × ".join(f"{count:,} {name}" for name, count in counts if count > 1)
-        panel.set_ylabel(f"share within tolerance,\nof {told}")
+        panel.set_ylabel(f"share within {tolerance} of f*,\nof {told}")
     style.plain_logarithmic(panel.xaxis)
     panel.yaxis.set_major_formatter(PercentFormatter(1.0))
     if by is not None and len(groups) <= LINES:

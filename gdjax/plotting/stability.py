@@ -27,7 +27,7 @@ from gdjax.plotting.datasets import (
     scale_of,
     statuses,
 )
-from gdjax.plotting.figure import AnyFigure, Figure, Panel, figure_of, one_panel
+from gdjax.plotting.figure import AnyFigure, Figure, Panel, figure_of, legend_below, one_panel
 
 COLOURS = {  # the first two mix to greens, that stand for nothing else
     Status.GLOBAL: "#0072B2",
@@ -128,8 +128,8 @@ def stability_map(dataset: Dataset, objective: ObjectiveLike, *, ax: Any = None)
         made.title(title)
         made.legend(handles=handles)
         return figure
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=10,
+    legend_below(
+        figure, handles, most=4,
         title="colours mix by the share of starts" if starts > 1 else None, title_fontsize=10,
     )  # fmt: skip
     figure.suptitle(title, fontsize=12)
