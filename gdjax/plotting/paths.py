@@ -21,6 +21,7 @@ from gdjax.plotting.growth import Growing
 
 TALL = 4.4  # inches of the map with its labels
 ARROWS, APART, SHORT = 16, 0.1, 0.03  # at most so many a path, so far apart; on no shorter step
+CROWDED = 12  # sides of the window: a path so long, as under noise, is drawn with a fine pen
 CLOSE = 0.004  # of the window: paths so near to each other are one to the eye
 
 
@@ -342,14 +343,16 @@ def _draw_on_contours(
 ) -> list[Growing]:
     path, steps, colour, whole = track
     dashes, around = ((0, (3, 3)), None) if dashed else ("-", style.HALO)
-    (line,) = axes.plot(
-        *path.T, color=colour, linewidth=1.8, linestyle=dashes, path_effects=around, label=label
-    )
-    visited = slice(None if whole else -1)
-    (dots,) = axes.plot(*path[visited].T, ".", color=colour, markersize=5)
-    grown = [growth.line(line, steps), growth.line(dots, steps[visited])]
     moves = np.diff(path, axis=0)
     gone = np.append(0, np.linalg.norm(moves / (window.high - window.low), axis=1).cumsum())
+    crowded = gone[-1] > CROWDED
+    (line,) = axes.plot(
+        *path.T, color=colour, linewidth=0.7 if crowded else 1.8, linestyle=dashes, label=label,
+        path_effects=None if crowded else around,
+    )  # fmt: skip
+    visited = slice(None if whole else -1)
+    (dots,) = axes.plot(*path[visited].T, ".", color=colour, markersize=2 if crowded else 5)
+    grown = [growth.line(line, steps), growth.line(dots, steps[visited])]
     marks = np.floor(gone / max(APART, gone[-1] / ARROWS))
     long = (np.diff(marks) > 0) & (np.diff(gone) > SHORT)
     if long.any():

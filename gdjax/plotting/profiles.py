@@ -76,42 +76,49 @@ def simplex_gradients(ranking: Ranking) -> np.ndarray:
 
 
 @gate(ranking=RANKING)
-def runtime_ecdf(ranking: Ranking) -> AnyFigure:
+def runtime_ecdf(ranking: Ranking, *, ax: Axes | None = None) -> AnyFigure:
     """The share of all (objective, start, target) met after so many evaluations.
 
     Args:
         ranking: of ``gdjax.rank``.
+        ax: axes to draw in; by default those of a new figure.
 
     Returns:
         A matplotlib figure; nothing is shown or saved.
     """
-    figure, axes, _ = one_panel(9.5, 5.2)
+    panel = one_panel(9.5, 5.2, ax)
+    axes = panel.axes
     profile = ranking.runtime()
     _curves(axes, ranking, profile)
     axes.set(xlabel="evaluations", ylabel="share of targets met", xlim=(1, ranking.budget))
     first, last = ranking.targets[0], ranking.targets[-1]
-    figure.suptitle(
+    panel.title(
         f"Runtime: {_size(ranking)},\n{len(ranking.targets)} targets from {first:.2g} to "
         f"{last:.0e} of f(x₀) − f*",
-        fontsize=12,
+        12,
     )
-    _legend(figure, ranking, _best_first(profile))
-    return figure
+    handles = _handles(ranking, _best_first(profile))
+    if panel.own:
+        panel.figure.legend(handles=handles, loc="outside right center", frameon=False)
+    else:
+        panel.legend(handles=handles)
+    return panel.figure
 
 
 @gate(ranking=RANKING)
-def rank_table(ranking: Ranking) -> AnyFigure:
+def rank_table(ranking: Ranking, *, ax: Axes | None = None) -> AnyFigure:
     """Ranks as a heat map, objectives by optimizers, the best mean rank at the left.
 
     Args:
         ranking: of ``gdjax.rank``.
+        ax: axes to draw in; by default those of a new figure.
 
     Returns:
         A matplotlib figure; nothing is shown or saved.
     """
     order, ranks = ranking.order, ranking.ranks
     p, o = ranks.shape
-    figure, axes, _ = one_panel(max(2.6 + 0.62 * o, 5.2), 2.1 + 0.3 * p)
+    figure, axes, _ = one_panel(max(2.6 + 0.62 * o, 5.2), 2.1 + 0.3 * p, ax)
     shown = np.vstack([ranks.mean(axis=0), ranks])[:, order]
     axes.imshow(shown, cmap=RANKS, vmin=1, vmax=max(o, 2), aspect="auto")
     for (i, j), value in np.ndenumerate(shown):
@@ -243,12 +250,15 @@ def _curves(axes: Axes, ranking: Ranking, profile: Profile) -> None:
 
 
 def _legend(figure: AnyFigure, ranking: Ranking, order: np.ndarray) -> None:
+    figure.legend(handles=_handles(ranking, order), loc="outside right center", frameon=False)
+
+
+def _handles(ranking: Ranking, order: np.ndarray) -> list[Line2D]:
     labels = [ranking.optimizers[j] for j in order]
-    handles = [
+    return [
         Line2D([], [], color=colour, linestyle=_dash(colour), linewidth=2, label=readable(label))
         for label, colour in zip(labels, _colours(ranking, labels), strict=True)
     ]
-    figure.legend(handles=handles, loc="outside right center", frameon=False)
 
 
 def _colours(ranking: Ranking, labels: Sequence[str]) -> list[str]:
