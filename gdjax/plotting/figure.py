@@ -93,8 +93,11 @@ class Panel(NamedTuple):
     axes: Any
     own: bool
 
-    def title(self, text: str, size: float | int = 13) -> None:
-        """Say what the picture is of; smaller in a user's figure."""
+    def title(self, text: str, size: float | int = 13, above: bool = False) -> None:
+        """Say what the picture is of, above the whole figure or its axes; smaller in a user's."""
+        if above and self.own:
+            self.figure.suptitle(text, fontsize=size)
+            return
         self.axes.set_title(text, fontsize=size if self.own else min(size, 11))
 
     def legend(self, ncols: int = 2, handles: Any = None) -> None:

@@ -96,6 +96,7 @@ def runtime_ecdf(ranking: Ranking, *, ax: Axes | None = None) -> AnyFigure:
         f"Runtime: {_size(ranking)},\n{len(ranking.targets)} targets from {first:.2g} to "
         f"{last:.0e} of f(x₀) − f*",
         12,
+        above=True,
     )
     handles = _handles(ranking, _best_first(profile))
     if panel.own:

@@ -217,9 +217,5 @@ def _panel(dataset: Dataset, ax: Axes | None, height: float = 4.8) -> Panel:
     style.quiet(made.axes)
     names, formulas = entries(dataset, "objective"), entries(dataset, "formula")
     title = style.title(", ".join(names), formulas[0] if len(formulas) == 1 else "")
-    told = f"{title}\n{heading(dataset)}"
-    if made.own:
-        made.figure.suptitle(told, fontsize=12)
-    else:
-        made.title(told)
+    made.title(f"{title}\n{heading(dataset)}", 12, above=True)
     return made
