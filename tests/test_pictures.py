@@ -1,8 +1,10 @@
 """Each public picture, read back from its figure and held against NumPy; see ``pictures``."""
 
 import functools
+import gc
 import itertools
 import shutil
+import weakref
 from statistics import NormalDist
 
 import jax.numpy as jnp
@@ -1260,7 +1262,7 @@ def paths_in_a_users_axes_with_a_legend_of_their_own():
     hill, flat = figure.add_subplot(1, 2, 1, projection="3d"), figure.add_subplot(1, 2, 2)
     for given in ([hill, flat], hill, flat):
         hill.clear(), flat.clear()
-        plotting.paths._DRAWN.clear()
+        plotting.paths._KEPT.clear()
         assert plotting.comparison(WELLS, {label: path}, ax=given) is figure
         assert figure.axes == [hill, flat]  # no colour bar
         drawn = given if isinstance(given, list) else [given]
@@ -1321,6 +1323,14 @@ def a_title_of_a_users_own():
         plotting.figure.retitle(figure, "mine")
         words = {figure.get_suptitle(), figure.axes[0].get_title()}
         assert words - {""} == {"mine"}
+
+
+def test_no_picture_is_kept_alive():
+    figure = plotting.comparison(WELLS, p.PATHS)
+    gone = weakref.ref(figure)
+    del figure
+    gc.collect()
+    assert gone() is None
 
 
 def race(frames=200):

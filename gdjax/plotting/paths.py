@@ -1,12 +1,11 @@
 """Paths on a landscape: one or several, on the surface and on its contours."""
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colorbar import Colorbar
 from mpl_toolkits.mplot3d import Axes3D
 
 from gdjax._descent.trajectory import Trajectory
@@ -77,30 +76,40 @@ class Look(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """What was drawn in some axes, for paths that are added later.
+    """What was drawn.
 
     Args:
-        objective: what was descended.
-        look: how.
-        paths: by label.
         places: where.
-        key: the colour bar, if any.
         scene: the ground.
         tracks: what is in sight of the paths, by label.
         growing: what grows with their steps.
     """
 
-    objective: Objective
-    look: Look
-    paths: Mapping[str, Trajectory]
     places: Places
-    key: Colorbar | None
     scene: hills.Scene
     tracks: Mapping[str, Track]
     growing: Sequence[Growing]
 
 
-_DRAWN: weakref.WeakKeyDictionary[Any, Drawn] = weakref.WeakKeyDictionary()
+class Kept(NamedTuple):
+    """What is remembered of a picture for paths that are added later; it keeps no figure alive.
+
+    Args:
+        objective: what was descended.
+        look: how.
+        paths: by label.
+        drawn: the hill, the flat axes and the colour bar, as far as there are such.
+        own: whether the figure was made for them.
+    """
+
+    objective: Objective
+    look: Look
+    paths: Mapping[str, Trajectory]
+    drawn: tuple[Callable[[], Any], ...]
+    own: bool
+
+
+_KEPT: weakref.WeakKeyDictionary[Any, Kept] = weakref.WeakKeyDictionary()
 
 
 @gate(label=text)
@@ -200,14 +209,16 @@ def draw_paths(
 ) -> Drawn:
     """As ``comparison``, of paths with points ``(n, d)``."""
     before = _before(ax, objective)
+    places = None
     if before:
         look = before.look.unless(look)
         paths = {**before.paths, **_renamed(paths, before.paths)}
+        places = _wiped(before)
     points = {label: finite_points(path) for label, path in paths.items()}
     picked = landscape.pick(objective, look.axes)
     seen = landscape.frame(objective, list(points.values()), picked, look.window)
     ground = landscape.grid(objective, seen)
-    places = before.places if before else _places(ax, seen)
+    places = places or _places(ax, seen)
     camera = hills.camera(look.view, next(iter(points.values()))[0], seen)
     colours = style.colours(points)
     in_sight = {label: landscape.in_sight(path, seen) for label, path in points.items()}
@@ -245,31 +256,40 @@ def draw_paths(
     _legend(places, [*entries.values()])
     if places.own:
         _title(places.figure, objective, seen)
-    drawn = Drawn(objective, look, paths, places, key, scene, tracks, growing)
+    parts = tuple(
+        (lambda: None) if one is None else weakref.ref(one)
+        for one in (places.hill, places.flat, key)
+    )
+    kept = Kept(objective, look, paths, parts, places.own)
     for one in (places.hill, places.flat, places.figure if places.own else None):
         if one is not None:
-            _DRAWN[one] = drawn
-    return drawn
+            _KEPT[one] = kept
+    return Drawn(places, scene, tracks, growing)
 
 
-def _before(ax: Any, objective: Objective) -> Drawn | None:
-    """What was drawn there of the same objective, which is wiped out to be drawn anew."""
+def _before(ax: Any, objective: Objective) -> Kept | None:
+    """What was drawn there of the same objective."""
     first = next(iter(ax), None) if isinstance(ax, list | tuple | np.ndarray) else ax
-    found = _DRAWN.get(first) if isinstance(first, Axes | AnyFigure) else None
-    if found is None:
-        return None
-    if (found.objective.name, found.objective.dim) != (objective.name, objective.dim):
+    found = _KEPT.get(first) if isinstance(first, Axes | AnyFigure) else None
+    if found and (found.objective.name, found.objective.dim) != (objective.name, objective.dim):
         raise ArgumentError(
             f"ax must be axes with paths on {objective.name}, or empty ones, and these are of "
             f"{found.objective.name}"
         )
-    if found.key is not None:
-        found.key.remove()
-    for axes in (found.places.hill, found.places.flat):
+    return found
+
+
+def _wiped(kept: Kept) -> Places:
+    """The places of a picture, empty."""
+    hill, flat, key = (part() for part in kept.drawn)
+    if key is not None:
+        key.remove()
+    for axes in (hill, flat):
         if axes is not None:
             axes.clear()
-    found.places.figure.legends.clear()
-    return found
+    figure = figure_of(flat or hill)
+    figure.legends.clear()
+    return Places(figure, hill, flat, kept.own)
 
 
 def _renamed(paths: Mapping[str, Trajectory], taken: Mapping[str, Any]) -> dict[str, Trajectory]:
