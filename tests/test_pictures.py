@@ -1262,7 +1262,6 @@ def paths_in_a_users_axes_with_a_legend_of_their_own():
     hill, flat = figure.add_subplot(1, 2, 1, projection="3d"), figure.add_subplot(1, 2, 2)
     for given in ([hill, flat], hill, flat):
         hill.clear(), flat.clear()
-        plotting.paths._KEPT.clear()
         assert plotting.comparison(WELLS, {label: path}, ax=given) is figure
         assert figure.axes == [hill, flat]  # no colour bar
         drawn = given if isinstance(given, list) else [given]

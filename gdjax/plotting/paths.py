@@ -271,6 +271,9 @@ def _before(ax: Any, objective: Objective) -> Kept | None:
     """What was drawn there of the same objective."""
     first = next(iter(ax), None) if isinstance(ax, list | tuple | np.ndarray) else ax
     found = _KEPT.get(first) if isinstance(first, Axes | AnyFigure) else None
+    hill, flat, _ = (part() for part in found.drawn) if found else (None,) * 3
+    if not any(axes is not None and axes.has_data() for axes in (hill, flat)):
+        return None  # or a user has wiped it out
     if found and (found.objective.name, found.objective.dim) != (objective.name, objective.dim):
         raise ArgumentError(
             f"ax must be axes with paths on {objective.name}, or empty ones, and these are of "
