@@ -1218,21 +1218,6 @@ def values_of_jobs_over_one_setting_with_a_line_for_each_word():
     assert [text.get_text() for text in legend.get_texts()] == ["of = a", "of = b", "diverged"]
 
 
-def test_every_public_function_is_read_back():
-    others = {"PICTURES", "RANKING_PICTURES", "check_output", "save", "sweep_pictures"}
-    others |= {"Animation", "animate"}
-    assert figures_of(plotting) | others == set(plotting.__all__)
-    assert set(READ) == figures_of(plotting)
-    assert plotting.animate.__annotations__["return"] is plotting.Animation  # it has tests above
-
-
-@pytest.mark.parametrize(
-    "check", [c for checks in READ.values() for c in checks] or [None], ids=lambda c: c.__name__
-)
-def test_a_picture_shows(check):
-    check()
-
-
 # Looks of a user's own, the ground alone, and what grows
 
 
@@ -1287,7 +1272,7 @@ def a_path_that_is_added_joins_legend_and_window():
     assert len(figure.legends) == 1
     assert flat.get_xlim() == (-9, 9)
     assert flat.collections[0].get_cmap().name == "magma"
-    with pytest.raises(gdjax.ArgumentError, match="paths on two wells"):
+    with pytest.raises(gdjax.ArgumentError, match="these are of two_wells"):
         plotting.comparison("booth", gdjax.descend("booth", gdjax.heavy_ball(0.01)), ax=flat)
 
 
@@ -1392,6 +1377,21 @@ def test_a_pole_does_not_take_all_colours():
     ground = plotting.landscape.grid(f, window)
     high = np.quantile(ground.z, 0.98)
     assert ground.z.max() < 10 * high
+
+
+def test_every_public_function_is_read_back():
+    others = {"PICTURES", "RANKING_PICTURES", "check_output", "save", "sweep_pictures"}
+    others |= {"Animation", "animate"}
+    assert figures_of(plotting) | others == set(plotting.__all__)
+    assert set(READ) == figures_of(plotting)
+    assert plotting.animate.__annotations__["return"] is plotting.Animation  # it has tests above
+
+
+@pytest.mark.parametrize(
+    "check", [c for checks in READ.values() for c in checks] or [None], ids=lambda c: c.__name__
+)
+def test_a_picture_shows(check):
+    check()
 
 
 # All of them
