@@ -40,6 +40,9 @@ CASES = {
 }  # fmt: skip
 
 
+EVERY_DAY = "numbers", "steps", "flags", "one by one"
+
+
 @pytest.fixture
 def composed(monkeypatch):
     """The overrides of each config that Hydra composes for a job."""
@@ -60,7 +63,10 @@ def told(folder, name):
     return {" ".join(sorted(set(row["overrides"]))): row for row in rows}
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in EVERY_DAY else pytest.param(name, marks=pytest.mark.full) for name in CASES],
+)
 def test_each_job_has_the_bits_that_it_has_alone_and_the_numbers_of_a_run(
     name, gdjax, tmp_path, composed, untyped
 ):

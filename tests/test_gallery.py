@@ -10,6 +10,7 @@ from test_explorer_page import BROWSER, SOFTWARE
 
 from gdjax.cli import gallery
 from gdjax.cli.studies import studies
+from gdjax.explorer import pages
 
 SOURCE = '''"""How far is it?
 
@@ -45,6 +46,7 @@ def there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(gallery, "subprocess", SimpleNamespace(run=run))
     monkeypatch.setattr(gallery, "studies", lambda: studies(tmp_path))
+    monkeypatch.setattr(pages, "explore", lambda: SimpleNamespace(text="the <explorer>"))
     return tmp_path, ran
 
 
@@ -56,7 +58,8 @@ def test_a_study_is_run_once_and_again_when_it_has_changed(there):
     assert words[0] == "experiment=how_far"
     page = (folder / "gallery.html").read_text()
     for told in ("How far is it?", "It is 3 steps, as <code>left</code> says.", "nobody, 1900.",
-                 "gdjax run experiment=how_far", "steps: 3", "YSBwaWN0dXJl"):  # fmt: skip
+                 "gdjax run experiment=how_far", "steps: 3", "YSBwaWN0dXJl",
+                 'srcdoc="the &lt;explorer&gt;"'):  # fmt: skip
         assert told in page
     source = folder / "experiments" / "how_far.py"
     source.write_text(source.read_text().replace("3 steps", "three steps, 3"))
