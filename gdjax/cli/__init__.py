@@ -46,7 +46,7 @@ def command() -> None:
 
         _say("".join(f"{name} {version}\n" for name, version in versions().items()))
     elif words[0] in LISTS:
-        _say(_answer(*words))
+        _say(_answer(*words).rstrip("\n") + "\n")
     else:
         from gdjax._util.memory import check_startup
 
