@@ -124,6 +124,18 @@ def one_panel(width: float | int, height: float | int, ax: Axes | None = None) -
     return Panel(figure_of(ax), ax, False)
 
 
+def axes_in(ax: Any) -> list[Any]:
+    """A user's axes, one or several.
+
+    Raises:
+        ArgumentError: what is among them that is none.
+    """
+    several = [*ax] if isinstance(ax, list | tuple) else [*np.ravel(ax)]
+    if not several or not all(isinstance(one, Axes) for one in several):
+        raise refused("ax", "be axes of matplotlib", ax)
+    return several
+
+
 def figure_of(ax: Axes) -> AnyFigure:
     """The whole figure that axes are in."""
     figure = ax.get_figure(root=True)

@@ -18,6 +18,7 @@ FAINT = 0.35  # how much of a colour is left of what lies behind a hill
 JUMP = 0.06  # of the surface's height: a step that far off the ground shows how far
 NOTE = "note"  # what the words under a surface are known by
 ELEVATION = 52.0  # of the camera, in degrees
+MOST = 1e6  # degrees: neither NaN nor infinity is less
 
 
 class Scene(NamedTuple):
@@ -56,18 +57,11 @@ def camera(
         at = (window.low + window.high) / 2 - start[list(window.axes)]
         x, y = at / (window.high - window.low)
         return ELEVATION, float(np.degrees(np.arctan2(y, x))) + 30
-    numbers = (
-        isinstance(view, list | tuple | np.ndarray)
-        and np.ndim(view) == 1
-        and [
-            float(angle)
-            for angle in view
-            if isinstance(angle, Real) and not isinstance(angle, bool)
-        ]
-    )
-    if not numbers or len(view) != 2 or len(numbers) != 2 or not np.isfinite(numbers).all():
+    several = [*view] if isinstance(view, list | tuple) else [*np.ravel(np.asarray(view))]
+    numbers = [x for x in several if isinstance(x, Real) and not isinstance(x, bool)]
+    if (len(several), len(numbers)) != (2, 2) or not all(abs(x) < MOST for x in numbers):
         raise refused("view", "be elevation and azimuth in degrees, such as [45,-60]", view)
-    return numbers[0], numbers[1]
+    return float(numbers[0]), float(numbers[1])
 
 
 def ground(

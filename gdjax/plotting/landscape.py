@@ -1,5 +1,6 @@
 """The ground that paths are drawn on: a window on an objective, as surface and as contours."""
 
+import difflib
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -139,10 +140,12 @@ def _asked(objective: Objective, axes: tuple[int, ...], shown: Any) -> tuple[Any
         low, high = objective.needs_domain("window='domain'").T
         return low[list(axes)], high[list(axes)]
     try:
-        low, high = np.asarray(shown, dtype=float).reshape(len(axes), 2).T
-    except (TypeError, ValueError):
-        low = high = np.array([np.nan])
-    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low < high).all()):
+        given = np.asarray(shown)
+        low, high = given.reshape(len(axes), 2).T.astype(float)
+    except (TypeError, ValueError, OverflowError):
+        given = low = high = np.array([np.nan])
+    finite = np.isfinite(low).all() and np.isfinite(high).all()
+    if given.dtype.kind not in "iuf" or not finite or not (low < high).all():
         pairs = ",".join(["[-1,1]"] * len(axes))
         raise refused("window", f"be auto, domain, or intervals such as [{pairs}]", shown)
     return low, high
@@ -290,7 +293,10 @@ def shades_of(cmap: Shades) -> Colormap:
     if cmap is None:
         return style.LANDSCAPE
     if isinstance(cmap, str):
-        check_known("colour map", cmap, [*colormaps])
+        if cmap not in colormaps:
+            near = difflib.get_close_matches(cmap, [*colormaps])
+            hint = f"did you mean {near[0]!r}?" if near else "matplotlib.colormaps lists them"
+            raise ArgumentError(f"unknown colour map {cmap!r:.50}; {hint}")
         return colormaps[cmap]
     if not isinstance(cmap, Colormap):
         raise refused("cmap", "be the name of a colour map of matplotlib", cmap)

@@ -15,7 +15,7 @@ from gdjax._util.errors import ArgumentError
 from gdjax.objectives import Objective
 from gdjax.plotting import given, growth, hills, landscape, style
 from gdjax.plotting.curves import curve, finite_points, legend_entry, mark_ends, shown_steps
-from gdjax.plotting.figure import AnyFigure, Figure, figure_of, legend_below
+from gdjax.plotting.figure import AnyFigure, Figure, axes_in, figure_of, legend_below
 from gdjax.plotting.growth import Growing
 
 TALL = 4.4  # inches of the map with its labels
@@ -269,7 +269,8 @@ def draw_paths(
 
 def _before(ax: Any, objective: Objective) -> Kept | None:
     """What was drawn there of the same objective."""
-    first = next(iter(ax), None) if isinstance(ax, list | tuple | np.ndarray) else ax
+    first = next(iter(ax), None) if isinstance(ax, list | tuple) else ax
+    first = next(iter(first.flat), None) if isinstance(first, np.ndarray) else first
     found = _KEPT.get(first) if isinstance(first, Axes | AnyFigure) else None
     hill, flat, _ = (part() for part in found.drawn) if found else (None,) * 3
     if not any(axes is not None and axes.has_data() for axes in (hill, flat)):
@@ -313,11 +314,9 @@ def _places(ax: Any, window: landscape.Window) -> Places:
         ArgumentError: they are no axes.
     """
     if ax is not None:
-        several = [*ax] if isinstance(ax, list | tuple | np.ndarray) else [ax]
+        several = axes_in(ax)
         deep = [isinstance(one, Axes3D) for one in several]
-        if not all(isinstance(one, Axes) for one in several) or sorted(deep) not in (
-            [False], [True], [False, True],
-        ):  # fmt: skip
+        if sorted(deep) not in ([False], [True], [False, True]):
             raise refused("ax", "be axes of two or three dimensions, or one of each", ax)
         by_depth = dict(zip(deep, several, strict=True))
         return Places(figure_of(several[0]), by_depth.get(True), by_depth.get(False), False)

@@ -27,7 +27,15 @@ from gdjax.plotting.datasets import (
     scale_of,
     statuses,
 )
-from gdjax.plotting.figure import AnyFigure, Figure, Panel, figure_of, legend_below, one_panel
+from gdjax.plotting.figure import (
+    AnyFigure,
+    Figure,
+    Panel,
+    axes_in,
+    figure_of,
+    legend_below,
+    one_panel,
+)
 
 COLOURS = {  # the first two mix to greens, that stand for nothing else
     Status.GLOBAL: "#0072B2",
@@ -83,8 +91,7 @@ def stability_map(dataset: Dataset, objective: ObjectiveLike, *, ax: Any = None)
         figure = Figure(figsize=(12.0 if timed else 6.4, 5.2), layout="constrained")
         panels = [*np.atleast_1d(figure.subplots(1, 1 + timed, sharex=True, sharey=True))]
     else:
-        several = [*ax] if isinstance(ax, list | tuple | np.ndarray) else [ax]
-        panels = [one_panel(1, 1, one).axes for one in several[: 1 + timed]]
+        panels = [one_panel(1, 1, one).axes for one in axes_in(ax)[: 1 + timed]]
         figure, timed = figure_of(panels[0]), len(panels) == 2
     dataset = ascending(dataset)
     ground = dataset.transpose("start", up, across, ...)
