@@ -1,7 +1,6 @@
 """Surfaces in three dimensions: the ground, and what lies on it or behind a hill."""
 
 from collections.abc import Sequence
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ FAINT = 0.35  # how much of a colour is left of what lies behind a hill
 JUMP = 0.06  # of the surface's height: a step that far off the ground shows how far
 NOTE = "note"  # what the words under a surface are known by
 ELEVATION = 52.0  # of the camera, in degrees
+NUMBER = int | float | np.integer | np.floating
 MOST = 1e6  # degrees: neither NaN nor infinity is less
 
 
@@ -58,7 +58,7 @@ def camera(
         x, y = at / (window.high - window.low)
         return ELEVATION, float(np.degrees(np.arctan2(y, x))) + 30
     several = [*view] if isinstance(view, list | tuple) else [*np.ravel(np.asarray(view))]
-    numbers = [x for x in several if isinstance(x, Real) and not isinstance(x, bool)]
+    numbers = [x for x in several if isinstance(x, NUMBER) and not isinstance(x, bool)]
     if (len(several), len(numbers)) != (2, 2) or not all(abs(x) < MOST for x in numbers):
         raise refused("view", "be elevation and azimuth in degrees, such as [45,-60]", view)
     return float(numbers[0]), float(numbers[1])
