@@ -33,6 +33,7 @@ from gdjax.cli import main
 os.write(1, b"!")
 main()
 """
+SOON = 0.02  # seconds after which that line is surely done
 # Every command at a small size, and a word for how much of it there is to press in.
 COMMANDS = {
     "help": "run --help",
@@ -219,7 +220,7 @@ def press_often(folder, name, times):
         into.mkdir()
         process = begin(into, *COMMANDS[name].split(), code=BEGUN)
         assert process.stdout.read(1) == "!"
-        time.sleep((number + shift) / times * whole_time)
+        time.sleep(SOON + (number + shift) / times * whole_time)
         process.send_signal(signal.SIGINT)
         line = f"gdjax {COMMANDS[name].split()[0]}: interrupted"
         hit += check_ended(into, *ended(process), line)

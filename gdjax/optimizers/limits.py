@@ -7,7 +7,7 @@ decay of 1.5 or a negative ε gives a path without a word.
 
 import math
 
-from gdjax._util.arguments import INSIDE, MOST, NOT_NEGATIVE, POSITIVE, SHARE, Limits
+from gdjax._util.arguments import FINITE, INSIDE, MOST, NOT_NEGATIVE, POSITIVE, SHARE, Limits
 
 CUT = Limits(ends="(]")  # infinity cuts nothing
 COUNT = Limits(1, MOST, "[]", whole=True)
@@ -40,6 +40,7 @@ LIMITS: dict[str, Limits] = {
     ),
     "eta_minus": INSIDE,
     "eta_plus": Limits(1.0, math.inf),
+    **dict.fromkeys(("rare", "common"), FINITE),
     "pct_start": INSIDE,
     "pct_final": INSIDE,
     "slow_step_size": Limits(0.0, 1.0, "[]"),
