@@ -1286,6 +1286,8 @@ def the_ground_alone():
     assert ground.get_cmap().name == "magma"
     assert hill.get_title() == "two wells:  $f = g(a)$"
     assert not hill.get_lines()
+    (wide,) = plotting.surface("ackley", window=[[-400, 400]] * 2).axes
+    assert wide.get_title().endswith("ripples are finer than this picture can show")
 
 
 @reads("gradient_field")

@@ -35,7 +35,7 @@ def test_the_finding_of_a_slow_study_holds(name, tmp_path, untyped):
 def test_a_study_is_short_and_says_what_it_asks_finds_and_rests_on(name):
     study = STUDIES[name]
     assert len(study.source.read_text().splitlines()) <= 40
-    question, finding, reference = told(study.load())
+    question, finding, reference = told(study)
     assert question.endswith("?")
     assert any(character.isdigit() for character in finding)
     assert reference

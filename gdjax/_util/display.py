@@ -9,7 +9,7 @@ import html
 import itertools
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -22,6 +22,7 @@ LEFT = ' style="text-align: left; vertical-align: top"'
 
 Class = TypeVar("Class", bound=type)
 Described = TypeVar("Described")
+Item = TypeVar("Item")
 
 
 class Card(NamedTuple):
@@ -229,3 +230,17 @@ def duration(seconds: float) -> str:
     units = [(s, unit) for s, unit in ((3600, "h"), (60, "min")) if seconds >= 2 * s]
     each, unit = units[0] if units else (1, "s")
     return f"{float(f'{seconds / each:.1g}'):g} {unit}"
+
+
+def counted(items: Collection[Item], unit: str, shown: bool) -> Iterable[Item]:
+    """The same items, with a progress bar that counts them if it is to be shown.
+
+    Example:
+        >>> [*counted([1, 2], " steps", False)]
+        [1, 2]
+    """
+    if not shown:
+        return items
+    from tqdm import tqdm  # few calls show one
+
+    return tqdm(items, unit=unit)

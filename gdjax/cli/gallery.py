@@ -12,6 +12,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from gdjax._util.display import counted
 from gdjax._util.errors import ArgumentError, check_known, first_line
 from gdjax._util.files import whole
 from gdjax._util.version import versions
@@ -50,7 +51,8 @@ def gallery(words: list[str]) -> str:
         check_known("study", name, known)
     ordered = sorted(known, key=lambda x: (LESSON.index(x) if x in LESSON else len(LESSON), x))
     chosen = [known[name] for name in ordered if not names or name in names]
-    found = {study.name: made(study, FOLDER / study.name) for study in _counted(chosen)}
+    shown = counted(chosen, " studies", sys.stderr.isatty())
+    found = {study.name: made(study, FOLDER / study.name) for study in shown}
     page = Path(pages[0] if pages else PAGE)
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
@@ -127,7 +129,7 @@ def document(chosen: Sequence[Study], found: Mapping[str, Mapping[str, Any]]) ->
 
 
 def _section(study: Study, found: Mapping[str, Any]) -> str:
-    text = told(study.load())
+    text = told(study)
     shown = f'<p class="failed">failed: {html.escape(found["failed"])}</p>'
     if not found["failed"]:
         data = base64.b64encode((FOLDER / study.name / found["picture"]).read_bytes()).decode()
@@ -155,9 +157,3 @@ def _plain(text: str) -> str:
 
 def _words(name: str) -> str:
     return html.escape(name.replace("_", " "))
-
-
-def _counted(chosen: Sequence[Study]) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(chosen, unit=" studies", disable=not sys.stderr.isatty())

@@ -6,9 +6,9 @@ its ``finding(folder)`` asserts the numbers of the finding in what the command l
 ``figure(folder)``, if it has one, draws more than the command does.
 """
 
+import ast
 import hashlib
 import importlib.util
-import inspect
 import re
 import sys
 from collections.abc import Mapping
@@ -71,9 +71,10 @@ class Told(NamedTuple):
     reference: str
 
 
-def told(module: ModuleType) -> Told:
-    """What a study asks and finds."""
-    first, *between, last = inspect.cleandoc(module.__doc__ or "").split("\n\n")
+def told(study: Study) -> Told:
+    """What a study asks and finds; its code is read, and does not run."""
+    tree = ast.parse(study.source.read_text(encoding="utf-8"))
+    first, *between, last = (ast.get_docstring(tree) or "").split("\n\n")
     return Told(first, "\n\n".join(between), last.removeprefix("Reference: "))
 
 

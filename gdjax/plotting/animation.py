@@ -14,13 +14,14 @@ from PIL import Image
 
 from gdjax._inputs import ObjectiveLike, as_count
 from gdjax._util.arguments import POSITIVE, flag, gate, number, place
+from gdjax._util.display import counted
 from gdjax._util.errors import ArgumentError, StorageError
 from gdjax._util.files import whole
-from gdjax.plotting import given, growth, landscape
+from gdjax.plotting import given, growth, hills, landscape
 from gdjax.plotting.curves import draw_curve
 from gdjax.plotting.figure import AnyFigure
 from gdjax.plotting.growth import Growing
-from gdjax.plotting.paths import CLOSE, Drawn, Look, Track, draw_paths
+from gdjax.plotting.paths import CLOSE, Drawn, Look, draw_paths
 
 MOST_FRAMES = 2000
 COLOURS = 255  # of a GIF, all frames alike: one more is kept for what does not change
@@ -69,7 +70,7 @@ class Animation:
         for artist in artists:
             artist.set_visible(True)
         try:
-            for step in _counted(self.steps, progress):
+            for step in counted(self.steps, " frames", progress):
                 canvas.restore_region(ground)
                 for one in self._growing:
                     one.show(int(step))
@@ -199,7 +200,7 @@ def animate(
     return Animation(figure, [*growing, _counter(figure)], steps, dpi, fps)
 
 
-def _at_rest(track: Track, window: landscape.Window) -> int:
+def _at_rest(track: hills.Track, window: landscape.Window) -> int:
     """The step from which a path moves no more than an eye can see."""
     away = np.abs(track.at - track.at[-1]) / (window.high - window.low)
     moving = np.flatnonzero(away.max(axis=1) > CLOSE)
@@ -227,12 +228,3 @@ def _balls(drawn: Drawn) -> Iterator[Growing]:
                     zorder=9,
                 )
                 yield growth.ball(mark, points, steps)
-
-
-def _counted(steps: np.ndarray, shown: bool) -> Iterator[int]:
-    if not shown:
-        yield from steps
-        return
-    from tqdm import tqdm
-
-    yield from tqdm(steps, unit=" frames")

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
-from matplotlib.axes import Axes
 from mpl_toolkits.mplot3d import Axes3D
 from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
@@ -57,10 +56,9 @@ def surface(
     objective = as_objective(objective)
     seen = _window(objective, "surface", axes, window)
     panel = _hill(ax)
-    _, heights = _ground(panel.axes, objective, seen, view, cmap)
-    if heights.coarse:
-        panel.axes.set_title("ripples are finer than this picture can show", fontsize=10)
-    panel.title(style.title(objective.name, objective.latex))
+    scene = _ground(panel.axes, objective, seen, view, cmap)
+    note = f"\n{landscape.COARSE}" if scene.ground.coarse else ""
+    panel.title(style.title(objective.name, objective.latex) + note)
     return panel.figure
 
 
@@ -118,7 +116,7 @@ def gradient_field(
     ways *= 0.9 * (high - low).min() / side
     if on_surface:
         panel = _hill(ax)
-        scene, _ = _ground(panel.axes, objective, seen, view, cmap)
+        scene = _ground(panel.axes, objective, seen, view, cmap)
         _lay(panel.axes, scene, at[:, list(seen.axes)], ways, lengths / side)
     else:
         panel = one_panel(7.6, 6.2, ax)
@@ -156,7 +154,7 @@ def _hill(ax: Any) -> Panel:
     if ax is None:
         made = Figure(figsize=(6.6, 5.6), layout="constrained")
         return Panel(made, made.add_subplot(projection="3d"), True)
-    if not isinstance(ax, Axes) or not isinstance(ax, Axes3D):
+    if not isinstance(ax, Axes3D):
         raise refused("ax", "be axes of matplotlib, of three dimensions", ax)
     return Panel(figure_of(ax), ax, False)
 
@@ -167,12 +165,12 @@ def _ground(
     window: landscape.Window,
     view: Sequence[float | int] | None,
     cmap: landscape.Shades,
-) -> tuple[hills.Scene, landscape.Grid]:
+) -> hills.Scene:
     start = np.asarray(objective.start, dtype=float)
     camera = hills.camera(view, start, window)
-    heights = landscape.grid(objective, window)
-    hills.ground(axes, objective, window, heights, camera, cmap)
-    return hills.Scene(objective, window, heights), heights
+    scene = hills.Scene(objective, window, landscape.grid(objective, window))
+    hills.ground(axes, scene, camera, cmap)
+    return scene
 
 
 def _lay(

@@ -15,7 +15,7 @@ from gdjax.plotting.growth import Growing
 PIECES = 12  # of a step, each in sight or behind a hill
 FAINT = 0.35  # how much of a colour is left of what lies behind a hill
 JUMP = 0.06  # of the surface's height: a step that far off the ground shows how far
-NOTE = "note"  # what the words under a surface are known by
+NOTE = "note"  # what the words beside a surface are known by
 ELEVATION = 52.0  # of the camera, in degrees
 NUMBER = int | float | np.integer | np.floating
 MOST = 1e6  # degrees: neither NaN nor infinity is less
@@ -45,6 +45,22 @@ class Scene(NamedTuple):
         return np.all((at >= self.window.low - slack) & (at <= self.window.high + slack), axis=-1)
 
 
+class Track(NamedTuple):
+    """What is in sight of a path.
+
+    Args:
+        at: its points in the plane that is drawn, ``(n, 2)``.
+        steps: of these points.
+        colour: of it.
+        whole: whether its end is among them.
+    """
+
+    at: np.ndarray
+    steps: np.ndarray
+    colour: str
+    whole: bool
+
+
 def camera(
     view: Sequence[float | int] | None, start: np.ndarray, window: landscape.Window
 ) -> tuple[float, float]:
@@ -66,48 +82,29 @@ def camera(
 
 def ground(
     axes: Axes3D,
-    objective: Objective,
-    window: landscape.Window,
-    heights: landscape.Grid,
+    scene: Scene,
     camera: tuple[float, float],
     cmap: landscape.Shades = None,
     zoom: float = 0.92,
 ) -> None:
     """The surface, seen by the camera."""
-    landscape.surface(axes, heights, objective, window, cmap)
+    window = scene.window
+    landscape.surface(axes, scene.ground, scene.objective, window, cmap)
     axes.computed_zorder = False
     axes.view_init(*camera)
     sides = window.high - window.low if window.one_scale else np.ones(2)
     axes.set_box_aspect((*sides / sides.max(), 0.66), zoom=zoom)  # pyright: ignore
 
 
-def path(
-    axes: Axes3D,
-    scene: Scene,
-    at: np.ndarray,
-    colour: str,
-    whole: bool,
-    drape: bool,
-    label: str,
-    steps: np.ndarray,
-) -> list[Growing]:
-    """A path at ``(n, 2)``, straight from step to step as the iterates go, or on the ground.
+def path(axes: Axes3D, scene: Scene, track: Track, drape: bool, label: str) -> list[Growing]:
+    """A path, straight from step to step as the iterates go, or along the ground if it is draped.
 
     What a hill hides is drawn faintly, and a jump through the air has its drop to the ground.
 
-    Args:
-        axes: where.
-        scene: the ground.
-        at: the points.
-        colour: of it.
-        whole: whether its end is in sight.
-        drape: whether it follows the ground.
-        label: what a legend says of it.
-        steps: of the points.
-
     Returns:
-        What of it grows.
+        What of it grows with the steps.
     """
+    at, steps, colour, whole = track
     grown: list[Growing] = []
     share = np.linspace(0, 1, PIECES + 1)[:, None]
     over = at[:-1, None] * (1 - share) + at[1:, None] * share  # (steps, PIECES + 1, 2)
@@ -154,7 +151,7 @@ def path(
 
 
 def _note(axes: Axes3D, notes: Sequence[str]) -> None:
-    """Say under a surface what its lines mean, each once."""
+    """Say beside a surface what its lines mean, each once."""
     told = [text for text in axes.texts if text.get_gid() == NOTE]
     before: list[str] = told[0].get_text().split("\n") if told else []
     for text in told:

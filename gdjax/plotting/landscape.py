@@ -24,6 +24,7 @@ CLIFF = 1e3  # how high above the lowest point a picture shows, in heights of th
 POLE = 8  # likewise, in heights of nearly all points: what towers above is a pole
 MARGIN = 0.12  # of the window, around what it must show
 SQUARE = 0.75  # the shorter side of a window with one scale, at least, in the longer ones
+COARSE = "ripples are finer than this picture can show"
 FINEST = 4  # times as many points a side as usual: about one a pixel
 PROBES = (0.23, 0.52, 0.81)  # of the window, where lines are laid across it
 BETWEEN = 0.03  # of the height, by which most values may lie off the line between their neighbours
@@ -198,7 +199,7 @@ def grid(objective: Objective, window: Window, resolution: int = 161) -> Grid:
     finite = z[np.isfinite(z)]
     if finite.size:
         low, middle, nearly_all = np.quantile(finite, [0, 0.5, 0.98])
-        room = min(CLIFF * (middle - low), max(POLE * (nearly_all - low), middle - low))
+        room = min(CLIFF * (middle - low), POLE * (nearly_all - low))
         z = np.minimum(z, low + room) if room > abs(low) / CLIFF else z  # else all of it is flat
     return Grid(x, y, z, coarse)
 

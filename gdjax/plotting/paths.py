@@ -40,22 +40,6 @@ class Places(NamedTuple):
     own: bool
 
 
-class Track(NamedTuple):
-    """What is in sight of a path.
-
-    Args:
-        at: its points in the plane that is drawn, ``(n, 2)``.
-        steps: of these points.
-        colour: of it.
-        whole: whether its end is among them.
-    """
-
-    at: np.ndarray
-    steps: np.ndarray
-    colour: str
-    whole: bool
-
-
 class Look(NamedTuple):
     """How paths are drawn, as ``comparison`` has it."""
 
@@ -87,7 +71,7 @@ class Drawn(NamedTuple):
 
     places: Places
     scene: hills.Scene
-    tracks: Mapping[str, Track]
+    tracks: Mapping[str, hills.Track]
     growing: Sequence[Growing]
 
 
@@ -224,7 +208,7 @@ def draw_paths(
     in_sight = {label: landscape.in_sight(path, seen) for label, path in points.items()}
     scene = hills.Scene(objective, seen, ground)
     tracks = {
-        label: Track(
+        label: hills.Track(
             path[:, list(seen.axes)],
             shown_steps(max(paths[label].finite, 1))[: len(path)],
             colours[label],
@@ -239,11 +223,9 @@ def draw_paths(
     }
     if places.hill is not None:
         zoom = 1.04 if places.own else 0.92
-        hills.ground(places.hill, objective, seen, ground, camera, look.cmap, zoom)
-        for label, (at, steps, colour, whole) in tracks.items():
-            growing += hills.path(
-                places.hill, scene, at, colour, whole, drape, entries[label], steps
-            )
+        hills.ground(places.hill, scene, camera, look.cmap, zoom)
+        for label, track in tracks.items():
+            growing += hills.path(places.hill, scene, track, drape, entries[label])
     if places.flat is not None:
         key = landscape.contours(places.flat, ground, objective, seen, places.own, look.cmap)
         dashed = _overlapping(list(points.values()), seen)
@@ -251,8 +233,7 @@ def draw_paths(
             growing += _draw_on_contours(places.flat, track, seen, entries[label], dashes)
         mark_ends(places.flat, any(track.whole for track in tracks.values()))
         if ground.coarse:
-            note = "ripples are finer than this picture can show"
-            places.flat.set_title(note, fontsize=10, color="0.35")
+            places.flat.set_title(landscape.COARSE, fontsize=10, color="0.35")
     _legend(places, [*entries.values()])
     if places.own:
         _title(places.figure, objective, seen)
@@ -269,9 +250,8 @@ def draw_paths(
 
 def _before(ax: Any, objective: Objective) -> Kept | None:
     """What was drawn there of the same objective."""
-    first = next(iter(ax), None) if isinstance(ax, list | tuple) else ax
-    first = next(iter(first.flat), None) if isinstance(first, np.ndarray) else first
-    found = _KEPT.get(first) if isinstance(first, Axes | AnyFigure) else None
+    first = ax if ax is None or isinstance(ax, AnyFigure) else axes_in(ax)[0]
+    found = None if first is None else _KEPT.get(first)
     hill, flat, _ = (part() for part in found.drawn) if found else (None,) * 3
     if not any(axes is not None and axes.has_data() for axes in (hill, flat)):
         return None  # or a user has wiped it out
@@ -361,7 +341,7 @@ def _overlapping(paths: Sequence[np.ndarray], window: landscape.Window) -> list[
 
 
 def _draw_on_contours(
-    axes: Axes, track: Track, window: landscape.Window, label: str, dashed: bool
+    axes: Axes, track: hills.Track, window: landscape.Window, label: str, dashed: bool
 ) -> list[Growing]:
     path, steps, colour, whole = track
     dashes, around = ((0, (3, 3)), None) if dashed else ("-", style.HALO)
