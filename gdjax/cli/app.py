@@ -99,9 +99,8 @@ def _content(words: list[str]) -> str:
     """
     if any(word.startswith("hydra/sweeper=") for word in words):
         return f"{datetime.datetime.now():%Y-%m-%d_%H-%M-%S-%f}"
-    asked = sorted(
-        word for word in words if not word.startswith(("-m", "--multirun", "overwrite=", "engine"))
-    )
+    how = "-m", "--multirun", "overwrite=", jobs.ENGINE
+    asked = sorted(word for word in words if not word.startswith(how))
     return hashlib.sha256(repr(asked).encode()).hexdigest()[:10]
 
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gdjax._descent.trajectory import Trajectory
 from gdjax.cli import rerun, settings
-from gdjax.cli.jobs import plain
+from gdjax.cli.jobs import ENGINE, plain
 from gdjax.cli.output_folder import OutputFolder
 
 Numbers = Mapping[str, Any]  # of a job, by setting
@@ -44,6 +44,20 @@ class Result(NamedTuple):
     paths: Mapping[str, Trajectory] = {}
 
 
+class Launch(NamedTuple):
+    """How jobs are launched.
+
+    Args:
+        folder: of the whole multirun.
+        each: whether each job is to leave what it leaves alone.
+        executor: whose workers compute; None for this process.
+    """
+
+    folder: Path
+    each: bool
+    executor: Executor | None
+
+
 class Batch:
     """What the jobs of one kind share.
 
@@ -70,8 +84,7 @@ class Batch:
         self.choices: Mapping[str, Any] = config.hydra.runtime.choices
         self.resolved: dict[str, Any] = as_dict(self.config)
         self.asked: Any = settings.read(command, self.resolved)
-        ours = (*rerun.CALL, "engine")  # of who computes, and not of what
-        left = {key: value for key, value in self.resolved.items() if key not in ours}
+        left = {k: v for k, v in self.resolved.items() if k not in (*rerun.CALL, ENGINE)}
         self.digest: str = hashlib.sha256(repr(left).encode()).hexdigest()[:10]
 
     @property
@@ -91,20 +104,12 @@ class Batch:
         del row
         return False
 
-    def results(
-        self,
-        jobs: Sequence[Job],
-        folder: Path,
-        record: bool = False,
-        executor: Executor | None = None,
-    ) -> Iterator[Result]:
+    def results(self, jobs: Sequence[Job], launch: Launch) -> Iterator[Result]:
         """What jobs come to; one that is refused, or fails, does so alone.
 
         Args:
             jobs: in order.
-            folder: of the whole multirun.
-            record: whether each is to leave what it leaves alone.
-            executor: whose workers compute; by default this process.
+            launch: how they are launched.
         """
         raise NotImplementedError
 

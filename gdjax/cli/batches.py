@@ -11,7 +11,7 @@ from hydra.core.utils import JobReturn, JobStatus, filter_overrides
 from omegaconf import DictConfig
 
 from gdjax.cli import clusters, jobs, numbers, rerun
-from gdjax.cli.batch import Batch, Job, Result
+from gdjax.cli.batch import Batch, Job, Launch, Result
 from gdjax.cli.checks import Checks
 from gdjax.cli.output_folder import OutputFolder
 from gdjax.cli.swept import Cells
@@ -82,7 +82,8 @@ def launched(kinds: Sequence[Kind], folder: Path) -> Iterator[tuple[int, JobRetu
     count = sum(len(several) for _, several in kinds)
     log.info(f"Launching {count} job{'s' * (count > 1)} in {len(kinds)} "
              f"batch{'es' * (len(kinds) > 1)}")  # fmt: skip
-    with clusters.executor(getattr(kinds[0][0].asked, "engine", None)) as executor:
+    with clusters.executor(getattr(kinds[0][0].asked, jobs.ENGINE, None)) as executor:
+        launch = Launch(folder, each, executor)
         for one, several in kinds:
             known = {} if each or one.asked.overwrite else table.rows
             left = []
@@ -92,7 +93,7 @@ def launched(kinds: Sequence[Kind], folder: Path) -> Iterator[tuple[int, JobRetu
                     yield job.number, _returned(found, folder / str(job.number))
                 else:
                     left.append(job)
-            for result in one.results(left, folder, each, executor):
+            for result in one.results(left, launch):
                 place = folder / str(result.job.number)
                 if each:
                     _leave(one, result, place)

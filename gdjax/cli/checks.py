@@ -3,13 +3,12 @@
 import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from gdjax._util.version import versions
 from gdjax.cli import settings
-from gdjax.cli.batch import Batch, Job, Result, as_dict, failed, row
+from gdjax.cli.batch import Batch, Job, Launch, Result, as_dict, failed, row
 from gdjax.cli.check import certified, concluded
 from gdjax.cli.config import make_objectives
 from gdjax.cli.jobs import stands
@@ -31,15 +30,8 @@ class Checks(Batch):
         """Whether a row of such a job says all that it would come to again."""
         return stands(row, self.resolved)
 
-    def results(
-        self,
-        jobs: Sequence[Job],
-        folder: Path,
-        record: bool = False,
-        executor: Executor | None = None,
-    ) -> Iterator[Result]:
-        """What jobs come to, in order, several at a time."""
-        del record, executor
+    def results(self, jobs: Sequence[Job], launch: Launch) -> Iterator[Result]:
+        """What jobs come to, in order, several at a time in this process."""
 
         def result(job: Job) -> Result:
             try:
@@ -48,7 +40,7 @@ class Checks(Batch):
                 done = concluded([*certified(asked, make_objectives(asked))])
                 seconds = round(time.perf_counter() - began, 6)
             except Exception as error:
-                return failed(job, *told("check", error, folder))
+                return failed(job, *told("check", error, launch.folder))
             return Result(
                 job,
                 row(

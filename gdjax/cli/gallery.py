@@ -1,6 +1,7 @@
 """``gdjax gallery``: every study with its figure, on one page that loads nothing."""
 
 import base64
+import contextlib
 import html
 import json
 import subprocess
@@ -98,7 +99,8 @@ def made(study: Study, folder: Path) -> dict[str, Any]:
         "seconds": round(time.perf_counter() - began, 1),
     }  # fmt: skip
     if not failed:
-        file.write_text(json.dumps(result) + "\n", encoding="utf-8")
+        with contextlib.suppress(OSError):  # it is made again then
+            file.write_text(json.dumps(result) + "\n", encoding="utf-8")
     return result
 
 

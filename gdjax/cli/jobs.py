@@ -39,6 +39,7 @@ class Done(NamedTuple):
 
 NAME = "job.json"
 TABLE = "jobs.jsonl"
+ENGINE = "engine"  # how settings begin that say who computes, and not what
 PAUSE = 5.0  # seconds in which a killed process loses rows
 MOST_TOLD = 20  # jobs that failed; all of them are in the table
 FILES, FILES_OF_OBJECTIVES = ("rule", "args", "pullback"), ("fn", "gradient", "data")
@@ -133,7 +134,7 @@ def rows_of(file: Path) -> list[dict[str, Any]]:
 
 def plain(overrides: Sequence[str]) -> list[str]:
     """Overrides that say what is done, without the quotes that only Hydra's grammar needs."""
-    words = [word for word in filter_overrides(overrides) if not word.startswith("engine")]
+    words = [word for word in filter_overrides(overrides) if not word.startswith(ENGINE)]
     return [re.sub(r'^([^=]+)="(.*)"$', r"\1=\2", word) for word in words]
 
 

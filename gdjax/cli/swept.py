@@ -21,7 +21,7 @@ from gdjax._sweep.engine import Sweep
 from gdjax._sweep.outer import Plans, plans
 from gdjax._sweep.plan import traced
 from gdjax.cli import descents, numbers, settings
-from gdjax.cli.batch import Batch, Job, Numbers, Result, as_dict, failed, row
+from gdjax.cli.batch import Batch, Job, Launch, Numbers, Result, as_dict, failed, row
 from gdjax.cli.config import make_objective, make_optimizer, picked
 from gdjax.cli.output_folder import OutputFolder, file_name
 from gdjax.cli.refusals import told
@@ -125,18 +125,12 @@ class Cells(Batch):
                 found[name] = given[key]
         return found
 
-    def results(
-        self,
-        jobs: Sequence[Job],
-        folder: Path,
-        record: bool = False,
-        executor: Executor | None = None,
-    ) -> Iterator[Result]:
+    def results(self, jobs: Sequence[Job], launch: Launch) -> Iterator[Result]:
         """What jobs come to, those that are in the stores already included."""
         by_steps = defaultdict(list)
         for job in jobs:
             by_steps[job.numbers.get("steps")].append(job)
-        name = folder / STORES / file_name(self.objective.name)
+        name = launch.folder / STORES / file_name(self.objective.name)
         for some in by_steps.values():
             good, bad = self._sorted_out(some)
             yield from bad
@@ -145,11 +139,11 @@ class Cells(Batch):
             began = time.perf_counter()
             try:
                 found = {
-                    label: _computed(asked, name, executor)
-                    for label, asked in self.asked_of(good, record).items()
+                    label: _computed(asked, name, launch.executor)
+                    for label, asked in self.asked_of(good, launch.each).items()
                 }
             except Exception as error:  # it is of no single job
-                remark, code = told(self.command, error, folder)
+                remark, code = told(self.command, error, launch.folder)
                 yield from (failed(job, remark, code) for job in good)
             else:
                 yield from self._told(good, found, (time.perf_counter() - began) / len(good))

@@ -89,12 +89,12 @@ def _curve_fit(
     if response is None:
         response = "y" if "y" in header else header[-1]
     check_known(f"response, a column of {file},", response, header)
-    listed = check_names(parameters or (), "parameters")
+    listed = None if parameters is None else check_names(parameters, "parameters")
     formula = parse(model, "model", own=header)
-    check_look_alikes(formula, "model", (*header, *listed), "parameters")
+    check_look_alikes(formula, "model", (*header, *(listed or ())), "parameters")
     for constant in formula.own:
         log.warning("%s in model is the column of %s, not the constant", constant, file)
-    chosen, used = _sort_names(formula.names, header, response, parameters, file)
+    chosen, used = _sort_names(formula.names, header, response, listed, file)
     columns = {column: _numbers(table, column, file) for column in used}
     observed = _numbers(table, response, file)
     slopes = formula.derivatives(chosen)
@@ -154,7 +154,11 @@ def _misfit(
 
 
 def _sort_names(
-    names: Sequence[str], header: Sequence[str], response: str, parameters: Any, file: str
+    names: Sequence[str],
+    header: Sequence[str],
+    response: str,
+    parameters: tuple[str, ...] | None,
+    file: str,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Which names of the model are parameters, and which columns."""
     if response in names:
@@ -177,7 +181,7 @@ def _sort_names(
                 )
         chosen = others
     else:
-        chosen = check_names(parameters, "parameters")
+        chosen = parameters
         for name in others:
             check_known(f"column or parameter of {file}", name, (*header, *chosen))
         if clash := [name for name in chosen if name in header]:

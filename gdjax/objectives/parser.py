@@ -197,12 +197,9 @@ def _instead(text: str) -> str:
         return f"write {found[1]}*{found[2]}, not {found[0]}"
     if found := re.search(r"(\w+|\))\s+(\w+)|(\))\s*(\w+)", text):
         before, after = found[1] or found[3], found[2] or found[4]
-        known = SPELLINGS.get(before, before) in FUNCTIONS
-        return (
-            f"write {before}({after}), not {found[0]}"
-            if known
-            else f"an operator is missing before {after}"
-        )
+        if SPELLINGS.get(before, before) in FUNCTIONS:
+            return f"write {before}({after}), not {found[0]}"
+        return f"an operator is missing before {after}"
     return ""
 
 
