@@ -127,7 +127,7 @@ def test_what_a_person_does_by_mouse(shown):
     rate = shown.settle().state()["optimizers"][0]["numbers"]["learning_rate"]
     assert rate == pytest.approx(np.sqrt(1e-4 * 3), rel=0.05)  # the middle of a logarithmic axis
     shown.press("The trap").page.click("#play")
-    shown.page.wait_for_function("document.getElementById('at').value > 3")
+    shown.page.wait_for_function("() => document.getElementById('at').value > 3")
     shown.page.click("#play")
     assert shown.page.inner_text("#play") == "▶"
 

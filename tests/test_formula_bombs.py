@@ -93,6 +93,19 @@ def test_the_budget_counts_calls_and_leaves_nothing_behind(monkeypatch):
     assert made("sin(x)*cos(y)*exp(x*y) + 12.25").dim == 2  # the refusal is not remembered
 
 
+@pytest.mark.parametrize("work", range(10, 20))
+def test_the_budget_holds_where_it_ends_as_a_generator_is_closed(monkeypatch, work):
+    monkeypatch.setattr(formula, "LARGEST_WORK", work)
+
+    @formula.budget("x")
+    def leaves_generators():
+        for _ in range(100):
+            any(one for one in (1, 2))
+
+    with pytest.raises(gdjax.ArgumentError, match="takes too long"):
+        leaves_generators()
+
+
 def test_max_and_min_have_the_slope_of_their_largest_term():
     f = made("max(x, 2*y, 3) + min(x, max(y, x))")
     assert f.hand_gradient(jnp.array([0.0, 2.0])).tolist() == [1.0, 2.0]

@@ -3,10 +3,12 @@
 import ast
 import contextlib
 import functools
+import inspect
 import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
@@ -148,12 +150,14 @@ def budget(text: str) -> Iterator[None]:
 
     left = iter(range(LARGEST_WORK))
 
-    def spent() -> NoReturn:
-        raise _SpentError
+    def spent(frame: FrameType) -> None:
+        # Python drops what is raised while it closes a generator, and the counting with it.
+        if not frame.f_code.co_flags & inspect.CO_GENERATOR:
+            raise _SpentError
 
     profiled = sys.getprofile() is not None  # by somebody who wants it whole
     if not profiled:
-        sys.setprofile(lambda *call: next(left, None) is None and spent())
+        sys.setprofile(lambda frame, *_: next(left, None) is None and spent(frame))
     try:
         yield
     except _SpentError:
