@@ -1,31 +1,27 @@
-"""Fits to the user's own data: least squares over the columns of a CSV file."""
+"""Fits to the user's own data: least squares over the columns of a table."""
 
-import csv
 import difflib
 import functools
 import logging
-import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from gdjax._util.errors import ArgumentError, check_known
-from gdjax.objectives.formula import Formula, budget, in_order, parse, symbol, vector
-from gdjax.objectives.loading import no_file
+from gdjax.objectives.formula import Formula, budget, in_order, symbol, vector
 from gdjax.objectives.objective import Fit, Objective
 from gdjax.objectives.parser import check_look_alikes, check_names
 from gdjax.objectives.registry import maker
+from gdjax.objectives.tables import Table, remembered, table
 
 log: logging.Logger = logging.getLogger(__name__)
 
-Table = tuple[tuple[int, tuple[str, ...]], ...]  # the file's rows: their number and their cells
 REACH = 5.0  # the domain goes this many times |start| to either side of it
 
 
-@maker
+@functools.partial(maker, as_is=("data",))
 def curve_fit(
     data: Any,
     model: str,
@@ -36,15 +32,20 @@ def curve_fit(
     minima: Any = (),
     fmin: Any = None,
     name: str = "curve_fit",
+    sep: str | None = None,
+    columns: Any = None,
+    missing: str | None = None,
 ) -> Objective:
-    """f(b) = Σ (yᵢ − m(xᵢ; b))²: the misfit of a curve to the rows of a CSV file.
+    """f(b) = Σ (yᵢ − m(xᵢ; b))²: the misfit of a curve to the rows of a table.
 
     It is the plain sum of the squared residuals, as the NIST reference problems and
     ``scipy.optimize.curve_fit`` have it, neither halved nor divided by the number of rows. Its
     hand gradient −2 Σ (yᵢ − mᵢ) ∇mᵢ takes ∇m from sympy.
 
     Args:
-        data: path of a CSV file: commas, a header with the names of the columns, numbers.
+        data: the path of a text file with a header and numbers, parted by commas, semicolons, tabs
+            or spaces, plain or packed (gzip, bz2, xz, zip), or of a Parquet file. In Python also
+            a DataFrame, a mapping of arrays by the names of their columns, or a structured array.
         model: a formula for m, such as ``b1*(1 - exp(-b2*x))``. A name in it is a function, a
             column, or else a parameter.
         response: the column to explain; by default ``y``, or the last one.
@@ -57,6 +58,12 @@ def curve_fit(
         minima: the best parameters, where they are known: a list of points.
         fmin: their misfit.
         name: what tables and pictures call it.
+        sep: what parts the cells of a text file, a character or one of comma, semicolon, tab and
+            spaces; by default found.
+        columns: names for columns whose headers no formula can hold, each with its header or its
+            number from 1: ``{t: "Time (s)", y: 3}``.
+        missing: what becomes of rows that lack a number that is used: ``refuse``, the default, or
+            ``drop``.
 
     Raises:
         ArgumentError: a file that is no such table, with row and column, or a model that does not
@@ -65,16 +72,16 @@ def curve_fit(
     Reference:
         NIST, Statistical Reference Datasets: Nonlinear Regression.
     """
-    table = _read(Path(data))
+    read = table(data, sep, columns, missing)
     with budget(model):
         return _curve_fit(
-            table, Path(data).name, model, response, parameters, start, domain, minima, fmin, name,
+            read, read.file, model, response, parameters, start, domain, minima, fmin, name,
         )  # fmt: skip
 
 
-@functools.cache
+@remembered
 def _curve_fit(
-    table: Table,
+    read: Table,
     file: str,
     model: str,
     response: str | None,
@@ -85,18 +92,15 @@ def _curve_fit(
     fmin: Any,
     name: str,
 ) -> Objective:
-    header = table[0][1]
-    if response is None:
-        response = "y" if "y" in header else header[-1]
-    check_known(f"response, a column of {file},", response, header)
+    header, response = read.names, read.response(response)
     listed = None if parameters is None else check_names(parameters, "parameters")
-    formula = parse(model, "model", own=header)
+    formula = read.formula(model, listed or ())
     check_look_alikes(formula, "model", (*header, *(listed or ())), "parameters")
     for constant in formula.own:
         log.warning("%s in model is the column of %s, not the constant", constant, file)
-    chosen, used = _sort_names(formula.names, header, response, listed, file)
-    columns = {column: _numbers(table, column, file) for column in used}
-    observed = _numbers(table, response, file)
+    chosen, used = _sort_names(formula.names, header, response, listed, file, read.hint)
+    numbers = read.numbers((*used, response))
+    columns, observed = {column: numbers[column] for column in used}, numbers[response]
     slopes = formula.derivatives(chosen)
     start = (1.0,) * len(chosen) if start is None else in_order(start, chosen)
     misfit_latex = rf"\left({formula.latex()} - {symbol(response)}\right)"
@@ -159,6 +163,7 @@ def _sort_names(
     response: str,
     parameters: tuple[str, ...] | None,
     file: str,
+    hint: str,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Which names of the model are parameters, and which columns."""
     if response in names:
@@ -191,7 +196,7 @@ def _sort_names(
     if not used:
         raise ArgumentError(
             f"model names no column of {file}; columns are {', '.join(header)}, and "
-            f"{', '.join(others)} would all be parameters"
+            f"{', '.join(others)} would all be parameters{hint}"
         )
     return chosen, used
 
@@ -206,60 +211,3 @@ def _around(start: Any, names: Sequence[str]) -> list[tuple[float, float]]:
             f"{', '.join(names)}, got {len(start)}"
         )
     return [(b - REACH * (abs(b) or 1), b + REACH * (abs(b) or 1)) for b in start]
-
-
-def _read(path: Path) -> Table:
-    """The rows of a CSV file, its header first, all of the same length."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = csv.reader(file, skipinitialspace=True)
-            rows = tuple(
-                (lines.line_num, tuple(cell.strip() for cell in line)) for line in lines if line
-            )
-    except FileNotFoundError:
-        raise no_file("data", str(path), path, "*.*") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ArgumentError(f"data: {path} cannot be read as a CSV file: {error}") from None
-    if len(rows) < 2:
-        raise ArgumentError(f"data: {path.name} needs a header and at least one row of numbers")
-    header = rows[0][1]
-    if all(_number(column) is not None for column in header):
-        raise ArgumentError(
-            f"data: {path.name} needs a header with the names of its columns, got the numbers "
-            f"{', '.join(header)}"
-        )
-    for i, column in enumerate(header):
-        if not column:
-            raise ArgumentError(f"data: {path.name} has no name for column {i + 1} in its header")
-        if column in header[:i]:
-            raise ArgumentError(f"data: {path.name} has two columns named {column!r}")
-    for number, row in rows:
-        if len(row) != len(header):
-            raise ArgumentError(
-                f"data: {path.name}, row {number}: {len(header)} cells expected, as in the "
-                f"header ({', '.join(header)}), got {len(row)}"
-            )
-    return rows
-
-
-def _numbers(table: Table, column: str, file: str) -> np.ndarray:
-    """A column as numbers, ``(n,)``."""
-    (_, header), *rows = table
-    index, values = header.index(column), []
-    for number, row in rows:
-        value = _number(row[index])
-        if value is None:
-            got = f"got {row[index]!r}" if row[index] else "the cell is empty"
-            raise ArgumentError(
-                f"data: {file}, row {number}, column {column!r} must be a finite number; {got}"
-            )
-        values.append(value)
-    return np.array(values)
-
-
-def _number(cell: str) -> float | None:
-    try:
-        value = float(cell.replace("_", "x"))  # 1_0 is a number to Python alone
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None

@@ -1,0 +1,391 @@
+"""A person's table of numbers: of a file, or of what is in hand; columns by name, as float64."""
+
+import ast
+import functools
+import hashlib
+import logging
+import math
+import re
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gdjax._util.arguments import refused
+from gdjax._util.errors import ArgumentError, check_known, said
+from gdjax.objectives.delimited import Block, TextFile, number
+from gdjax.objectives.formula import Formula, parse, uncounted
+from gdjax.objectives.objective import Objective
+from gdjax.objectives.parser import check_names
+from gdjax.objectives.unpacking import find_file, is_parquet, refusing
+
+log: logging.Logger = logging.getLogger(__name__)
+
+MISSING = ("refuse", "drop")  # what becomes of rows that lack a number
+KINDS = "the path of a file, a DataFrame, arrays by the names of columns, or an array with names"
+
+
+class Table:
+    """Named columns of numbers, which are read once they are asked for.
+
+    Args:
+        source: where they come from.
+        columns: names for columns, each with a header or a number from 1.
+        missing: ``refuse`` or ``drop``: what becomes of rows that lack a number.
+
+    Raises:
+        ArgumentError: columns without a name, or two of one name.
+    """
+
+    def __init__(
+        self, source: "TextFile | InHand", columns: Any = None, missing: Any = None
+    ) -> None:
+        self.source, self.file = source, source.file
+        self.missing: str = MISSING[0] if missing is None else missing
+        check_known("missing", self.missing, MISSING)
+        header = [_in_formula(name) or name for name in source.header]
+        given = _renamed(columns, source.header, self.file)
+        self._all: list[str] = [given.get(i, name) for i, name in enumerate(header)]
+        if all(number(name) is not None for name in self._all):
+            raise ArgumentError(
+                f"data: {self.file} needs names for its columns, got {', '.join(self._all)}; "
+                f"give them, as in columns={{x: 1, y: 2}}"
+            )
+        for i, name in enumerate(self._all):
+            if not name and i:  # the first one may be an index, as pandas writes it
+                raise ArgumentError(
+                    f"data: {self.file} has no name for column {i + 1} in its header; "
+                    f"give one, as in columns={{x: {i + 1}}}"
+                )
+            if name in self._all[:i]:
+                first = self._all.index(name)
+                raise ArgumentError(
+                    f"data: {self.file} has two columns named {name!r}; tell them apart by their "
+                    f"numbers, as in columns={{u: {first + 1}, v: {i + 1}}}"
+                )
+        self.names: tuple[str, ...] = tuple(name for name in self._all if name)
+        self.taken: dict[tuple[str, ...], dict[str, np.ndarray]] = {}  # what was asked for
+
+    def response(self, asked: str | None) -> str:
+        """The column to explain: by default y, or the last one."""
+        if asked is None:
+            return "y" if "y" in self.names else self.names[-1]
+        asked = (_in_formula(asked) or asked) if isinstance(asked, str) else asked
+        check_known(f"response, a column of {self.file},", asked, self.names)
+        return asked
+
+    def numbers(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Some columns, each ``(n,)`` in float64; to drop a row, one of them must lack a number.
+
+        Raises:
+            ArgumentError: a cell that is no finite number, with row and column.
+        """
+        names = tuple(dict.fromkeys(names))
+        if names not in self.taken:
+            with uncounted():
+                self.taken[names] = self._read(names)
+        return self.taken[names]
+
+    def _read(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        indices = [self._all.index(name) for name in names]
+        parts: list[list[np.ndarray]] = []
+        total = lost = 0
+        first = ""
+        for columns, places, cell in self.source.blocks(indices):
+            total += len(places)
+            absent = np.zeros(len(places), bool)
+            for j, column in enumerate(columns):
+                if np.isinf(column).any():
+                    i = int(np.argmax(np.isinf(column)))
+                    raise self._bad(places[i], names[j], cell(i, j))
+                absent |= np.isnan(column)
+            if absent.any():
+                lost += int(absent.sum())
+                if not first:
+                    i = int(np.argmax(absent))
+                    j = next(j for j, column in enumerate(columns) if np.isnan(column[i]))
+                    first = str(self._bad(places[i], names[j], cell(i, j)))
+                columns = [column[~absent] for column in columns]
+            parts.append(columns)
+        if lost and self.missing == "refuse":
+            raise ArgumentError(
+                f"{first}; missing=drop leaves out the rows that lack a number, {lost:,} of "
+                f"{total:,}"
+            )
+        if lost == total:
+            raise ArgumentError(
+                f"data: {self.file} has no row with a number in each of {', '.join(names)}"
+            )
+        if lost:
+            log.warning(
+                "%s: rows that lack a number are left out, %d of %d", self.file, lost, total
+            )
+        found = {}
+        for j, name in enumerate(names):
+            column = np.concatenate([part[j] for part in parts])
+            column.setflags(write=False)
+            found[name] = column
+        return found
+
+    def digest(self) -> str:
+        """What tells the numbers that were asked for from others."""
+        found = hashlib.blake2b(digest_size=16)
+        for columns in self.taken.values():
+            for column in columns.values():
+                found.update(column.data)
+        return found.hexdigest()
+
+    def formula(self, model: Any, listed: Sequence[str] = ()) -> Formula:
+        """The model, unless it means a column by a header that no formula can hold.
+
+        Args:
+            model: as it was written.
+            listed: the names that are known to be parameters.
+
+        Raises:
+            ArgumentError: that, with the ``columns=`` to write, or no formula.
+        """
+        suggested = self._suggested()
+        try:
+            found = parse(model, "model", own=self.names)
+        except ArgumentError:
+            for name, header in suggested.items():
+                word = rf"(?<!\w){re.escape(header)}(?!\w|\s*\()"
+                if re.search(r"[^\W\d]", header) and re.search(word, str(model)):
+                    raise self._no_name({name: header}, "") from None
+            raise
+        meant = {n: h for n, h in suggested.items() if n in {*found.names} - {*listed}}
+        if meant:
+            others = ",".join(name for name in found.names if name not in self.names)
+            raise self._no_name(meant, f"; or, if these are parameters, parameters=[{others}]")
+        return found
+
+    def _no_name(self, meant: dict[str, str], more: str) -> ArgumentError:
+        return ArgumentError(
+            f"model: {', '.join(map(repr, meant.values()))} of {self.file} cannot stand in a "
+            f"formula: write {_as_columns(meant)}, and {', '.join(meant)} in the model{more}"
+        )
+
+    @property
+    def hint(self) -> str:
+        """What to write for columns whose headers no formula can hold; empty if there are none."""
+        suggested = self._suggested()
+        return f"; name those that are no names: {_as_columns(suggested)}" if suggested else ""
+
+    def _suggested(self) -> dict[str, str]:
+        """Names for the headers that no formula can hold."""
+        found: dict[str, str] = {}
+        for i, header in enumerate(self._all):
+            if header and _in_formula(header) is None:
+                word = next(iter(re.findall(r"[^\W\d_]\w*", header)), "column")
+                name = _in_formula(word)
+                if name is None or name in found or name in self._all:
+                    name = f"{_in_formula(f'{word}_') or 'column_'}{i + 1}"
+                found[name] = header
+        return found
+
+    def _bad(self, place: int, column: str, words: str) -> ArgumentError:
+        return ArgumentError(
+            f"data: {self.file}, row {place}, column {column!r} must be a finite number; {words}"
+        )
+
+
+def table(data: Any, sep: Any = None, columns: Any = None, missing: Any = None) -> Table:
+    """The table that a person brings.
+
+    Args:
+        data: the path of a text file or of a Parquet file, a DataFrame, a mapping of arrays by the
+            names of their columns, or a structured array.
+        sep: what parts the cells of a text file; by default found.
+        columns: names for columns, each with a header or a number from 1.
+        missing: ``refuse`` or ``drop``: what becomes of rows that lack a number.
+
+    Raises:
+        ArgumentError: anything else, or a table that cannot be read.
+
+    Example:
+        >>> found = table({"t": [1, 2], "y": [2.5, 3]})
+        >>> found.names, found.numbers(["y"])["y"].tolist()
+        (('t', 'y'), [2.5, 3.0])
+    """
+    if isinstance(data, str | Path):
+        path = find_file(data)
+        if not is_parquet(path):
+            return Table(TextFile(path, sep), columns, missing)
+        source = _parquet(path)
+    else:
+        source = _in_hand(data)
+    if sep is not None:
+        raise ArgumentError(f"sep is of text files, and {source.file} is none; leave it out")
+    return Table(source, columns, missing)
+
+
+class InHand:
+    """A table in memory.
+
+    Args:
+        file: what messages call it.
+        header: the names of its columns.
+        column: index → its values.
+    """
+
+    def __init__(self, file: str, header: Sequence[Any], column: Callable[[int], Any]) -> None:
+        self.file, self.header, self.column = file, [str(name).strip() for name in header], column
+        if not header:
+            raise ArgumentError(f"data: {file} has no columns")
+
+    def blocks(self, indices: Sequence[int]) -> Iterator[Block]:
+        """All its rows, counted from 0, as one block; the numbers are copied."""
+        raw = [self.column(i) for i in indices]
+        columns = [self._as_numbers(each, i) for each, i in zip(raw, indices, strict=True)]
+        for i, column in zip(indices, columns, strict=True):
+            if len(column) != len(columns[0]):
+                raise ArgumentError(
+                    f"data: the columns of {self.file} must be of one length, got "
+                    f"{len(columns[0])} for {self.header[indices[0]]!r} and {len(column)} for "
+                    f"{self.header[i]!r}"
+                )
+        if not len(columns[0]):
+            raise ArgumentError(f"data: {self.file} needs at least one row of numbers")
+        yield Block(columns, range(len(columns[0])), lambda i, j: f"got {_item(raw[j], i)!r:.80}")
+
+    def _as_numbers(self, given: Any, index: int) -> np.ndarray:
+        """A column as a new array of floats; NaN where a number is missing."""
+        where = f"data: column {self.header[index]!r} of {self.file}"
+        try:
+            numeric = getattr(given, "dtype", None)
+            if hasattr(numeric, "na_value") and getattr(numeric, "kind", "O") in "iuf":
+                return given.to_numpy("float64", na_value=math.nan, copy=True)  # pandas' Int64
+            if isinstance(given, np.ma.MaskedArray) and given.dtype.kind in "iuf":
+                return given.astype("float64").filled(math.nan)
+            array = np.asarray(given)
+        except Exception as error:  # whatever stands there
+            raise ArgumentError(f"{where} is no array of numbers: {said(error)}") from None
+        if array.ndim != 1:
+            raise ArgumentError(f"{where} must be of shape (n,), got {array.shape}")
+        if array.dtype.kind in "iuf":
+            return array.astype("float64")
+        if array.dtype.kind not in "OUT":
+            raise ArgumentError(f"{where} must hold numbers, got {array.dtype}")
+        found = np.empty(len(array))
+        for i, value in enumerate(array.tolist()):
+            if value is None or type(value).__name__ in ("NAType", "NaTType"):
+                found[i] = math.nan
+            elif isinstance(value, Real | Decimal) and not isinstance(value, bool):
+                found[i] = float(value)
+            else:
+                raise ArgumentError(
+                    f"data: {self.file}, row {i}, column {self.header[index]!r} must be a finite "
+                    f"number; got {value!r:.80}"
+                )
+        return found
+
+
+def _item(column: Any, i: int) -> Any:
+    value = column.iloc[i] if hasattr(column, "iloc") else np.ma.asarray(column)[i]
+    return value.item() if hasattr(value, "item") else value
+
+
+def _in_hand(data: Any) -> InHand:
+    """The table that an object is."""
+    if isinstance(data, np.ndarray) and data.dtype.names:
+        names, array = data.dtype.names, data
+        return InHand("the array", names, lambda i: array[names[i]])
+    if isinstance(data, tuple) and data and all(isinstance(e, tuple) and len(e) == 2 for e in data):
+        data = dict(data)  # a mapping, as a config hands it over
+    if isinstance(data, Mapping):
+        keys = list(data)
+        return InHand("the mapping", keys, lambda i: data[keys[i]])
+    if hasattr(data, "iloc") and hasattr(data, "columns"):
+        return InHand("the DataFrame", list(data.columns), lambda i: data.iloc[:, i])
+    if hasattr(data, "columns") and hasattr(data, "get_column"):  # polars
+        return InHand("the DataFrame", list(data.columns), lambda i: data.to_series(i))
+    hint = '; give names, as in {"x": a[:, 0], "y": a[:, 1]}' if hasattr(data, "shape") else ""
+    raise ArgumentError(f"{refused('data', f'be {KINDS}', data)}{hint}")
+
+
+def _parquet(path: Path) -> InHand:
+    """The table in a Parquet file, of which only the columns that are asked for are read."""
+    try:
+        import pandas as pd
+        import pyarrow.parquet as parquet
+    except ImportError:
+        raise ArgumentError(
+            f"data: {path.name} is a Parquet file, which needs pyarrow: pip install gdjax[parquet]"
+        ) from None
+    with refusing(path):
+        names = parquet.read_schema(path).names
+
+    def column(i: int) -> Any:
+        with refusing(path):
+            found = pd.read_parquet(path, columns=[names[i]], engine="pyarrow")
+        return found[names[i]] if names[i] in found else found.index.to_series()
+
+    return InHand(path.name, names, column)
+
+
+def _as_columns(names: Mapping[str, str]) -> str:
+    """The argument that gives these names to these headers."""
+    given = (f'{name}: "{header}"' for name, header in names.items())
+    return f"columns={{{', '.join(given)}}}"
+
+
+def _in_formula(name: str) -> str | None:
+    """A header as a formula has it, where it may be a name there; None if it may not."""
+    try:
+        parsed = parse(name, "column", own=[name])
+    except ArgumentError:
+        return None
+    return parsed.names[0] if parsed.names and isinstance(parsed.tree, ast.Name) else None
+
+
+def _renamed(columns: Any, header: Sequence[str], file: str) -> dict[int, str]:
+    """Index → name, of the columns that are given names."""
+    pairs = list(columns.items()) if isinstance(columns, Mapping) else columns or ()
+    paired = isinstance(pairs, list | tuple) and all(
+        isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs
+    )
+    if not paired:
+        raise refused("columns", 'be names with headers, such as {t: "Time (s)"}', columns)
+    check_names([name for name, _ in pairs], "columns", may_be_constants=True)
+    found: dict[int, str] = {}
+    for name, which in pairs:
+        if isinstance(which, int) and not isinstance(which, bool):
+            if not 1 <= which <= len(header):
+                raise ArgumentError(f"columns: {file} has columns 1 to {len(header)}, got {which}")
+            index = which - 1
+        else:
+            check_known(f"header of {file}", which, header)
+            index = header.index(which)
+        if index in found:
+            raise ArgumentError(f"columns: {found[index]} and {name} are both column {index + 1}")
+        found[index] = name
+    return found
+
+
+def remembered(make: Callable[..., Objective]) -> Callable[..., Objective]:
+    """One object for equal calls, as long as anybody holds it (a decorator).
+
+    The first argument is a table, of which the numbers count that were taken from it. Which ones
+    those are follows from its names and the other arguments.
+    """
+    taken: dict[Any, tuple[tuple[str, ...], ...]] = {}
+    made: weakref.WeakValueDictionary[Any, Objective] = weakref.WeakValueDictionary()
+
+    @functools.wraps(make)
+    def one(table: Table, *args: Any) -> Objective:
+        asked = table.names, table.file, args
+        for names in taken.get(asked, ()):
+            table.numbers(names)
+        found = made.get((asked, table.digest()))
+        if found is None:
+            found = make(table, *args)
+            taken[asked] = tuple(table.taken)
+            found = made.setdefault((asked, table.digest()), found)
+        return found
+
+    return one
