@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     from gdjax.explorer import explore
     from gdjax.hypergradients import Hypergradient, hypergradient, tune_by_gradient
     from gdjax.objectives import Objective
-    from gdjax.optimizers import gradient_descent, heavy_ball, nesterov
+    from gdjax.optimizers import (
+        gauss_newton,
+        gradient_descent,
+        heavy_ball,
+        levenberg_marquardt,
+        nesterov,
+    )
     from gdjax.results import open_results
     from gdjax.stationary import StationaryPoints, stationary_points
 
@@ -53,9 +59,11 @@ __all__ = [
     "compare",
     "descend",
     "explore",
+    "gauss_newton",
     "gradient_descent",
     "heavy_ball",
     "hypergradient",
+    "levenberg_marquardt",
     "metrics",
     "nesterov",
     "objectives",
@@ -96,9 +104,11 @@ _HOMES = {
     "compare": "gdjax.comparison.comparison",
     "descend": "gdjax._descent.trajectory",
     "explore": "gdjax.explorer",
+    "gauss_newton": "gdjax.optimizers",
     "gradient_descent": "gdjax.optimizers",
     "heavy_ball": "gdjax.optimizers",
     "hypergradient": "gdjax.hypergradients",
+    "levenberg_marquardt": "gdjax.optimizers",
     "metrics": "gdjax.metrics",
     "nesterov": "gdjax.optimizers",
     "objectives": "gdjax.objectives",

@@ -250,8 +250,9 @@ class Descent(NamedTuple):
     ) -> tuple[PyTree, PyTree]:  # fmt: skip
         """What the optimizer adds to a point, and its next state."""
         extra = optimizers.extra_arguments(
-            value, gradient, self.objective.value, lambda point: self._seen(point)[1]
-        )
+            value, gradient, self.objective.value, lambda point: self._seen(point)[1],
+            self.objective.residual_vector,
+        )  # fmt: skip
         return self.optimizer.update(gradient, optimizer, point, **extra)
 
     def stuck(

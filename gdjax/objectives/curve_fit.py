@@ -149,7 +149,7 @@ def _misfit(
     )
 
     return {
-        "fn": lambda point: jnp.sum(residual(point) ** 2),
+        "residuals": residual,
         "gradient": gradient,
         "smoothness": "kink" if kinks else "smooth",
         "kink": kink,

@@ -30,7 +30,8 @@ from gdjax.objectives.structure import (
 GradientSide = Literal["autodiff", "hand"]
 ValueAndGradient = Callable[[Array], tuple[Array, Array]]
 _MADE = (
-    "value", "hand_gradient", "hand_hessian", "minimum_values", "_autodiff", "_by_dtype", "_fns",
+    "value", "hand_gradient", "hand_hessian", "residual_vector", "minimum_values", "_autodiff",
+    "_by_dtype", "_fns",
 )  # fmt: skip
 
 
@@ -63,7 +64,10 @@ class Objective:
 
     Args:
         name: what tables and pictures call it; by default the function's own name.
-        fn: point ``(d,)`` and ``args`` → scalar of the point's dtype.
+        fn: point ``(d,)`` and ``args`` → scalar of the point's dtype; by default the sum of the
+            squares of ``residuals``.
+        residuals: the same → residuals ``(n,)``, where the objective is the sum of their squares:
+            what Gauss-Newton and Levenberg-Marquardt need.
         gradient: the same → gradient ``(d,)``, derived by hand; None if there is none.
         domain: one ``(low, high)`` pair a dimension, or a pytree like the start with such pairs,
             or arrays ``(…, 2)`` of them, for leaves; where starts are drawn and pictures look,
@@ -107,7 +111,8 @@ class Objective:
     """
 
     name: str = ""
-    fn: Function
+    fn: Function = None  # pyright: ignore  # made of the residuals where it is not given
+    residuals: Function | None = None
     gradient: Function | None = None
     domain: PyTree = None
     start: PointLike = None
@@ -134,6 +139,8 @@ class Objective:
         put = object.__setattr__  # the instance is frozen; lists from YAML become tuples here
         for field, rule in RULES.items():
             put(self, field, rule(field, getattr(self, field)))
+        if self.fn is None:
+            put(self, "fn", _sum_of_squares(self.residuals))
         put(self, "name", self.name or getattr(self.fn, "__name__", "objective").strip("<>"))
         put(self, "args", _leaves(self.args, self.name))
         if isinstance(self.start, Mapping) and self.variables:
@@ -375,6 +382,11 @@ class Objective:
         """Flat point ``(d,)`` → hand-derived Hessian ``(d, d)``, with the data in place."""
         return self.hessian and self._on_flat(self.hessian)
 
+    @functools.cached_property
+    def residual_vector(self) -> PointFunction | None:
+        """Flat point ``(d,)`` → residuals ``(n,)``, with the data in place."""
+        return self.residuals and self._on_flat(self.residuals)
+
     def _on_flat(self, fn: Function) -> PointFunction:
         args, structure, kept = (
             self.args,
@@ -427,6 +439,17 @@ def _unflatten(origin: Objective, args: PyTree) -> Objective:
 jax.tree_util.register_pytree_with_keys(
     Objective, _flatten_with_keys, lambda origin, parts: _unflatten(origin, *parts), _flatten
 )
+
+
+def _sum_of_squares(residuals: Function | None) -> Function:
+    if residuals is None:
+        raise ArgumentError("fn must be a function of a point, or residuals be given; got neither")
+
+    @functools.wraps(residuals)
+    def fn(point: PyTree, *args: PyTree) -> Array:
+        return jnp.sum(jnp.asarray(residuals(point, *args)) ** 2)
+
+    return fn
 
 
 def _leaves(args: PyTree, name: str) -> tuple[PyTree, ...]:
