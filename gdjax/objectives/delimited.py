@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gdjax._util.errors import ArgumentError, said
+from gdjax._util.errors import ArgumentError
 from gdjax.objectives.unpacking import encoding_of, refusing, unpacked
 
 log: logging.Logger = logging.getLogger(__name__)
@@ -61,19 +61,20 @@ class TextFile:
         with refusing(path):
             self.encoding: str = encoding_of(path)
             with self._text() as text:
-                head = list(itertools.islice(_logical(enumerate(text, 1), None), SAMPLE))
+                head = list(itertools.islice(_logical(enumerate(text, 1)), SAMPLE))
+            if len(head) < 2:
+                raise ArgumentError(
+                    f"data: {self.file} needs a header and at least one row of numbers"
+                    + ("" if head else ", and is empty")
+                )
+            found = separator(sep) if sep is not None else _found([line for _, line in head])
+            self.sep: str = found
+            self.header: list[str] = _trimmed(_cells(head[0][1], found))
+            if all(number(name) is not None for name in self.header):
+                raise self._no_header()
         if self.encoding != "utf-8-sig":
             word = "Latin-1" if self.encoding == "latin-1" else self.encoding.upper()
             log.warning("%s is not in UTF-8: it is read as %s", self.file, word)
-        if len(head) < 2:
-            raise ArgumentError(
-                f"data: {self.file} needs a header and at least one row of numbers"
-                + ("" if head else ", and is empty")
-            )
-        self.sep: str = _found([line for _, line in head]) if sep is None else separator(sep)
-        self.header: list[str] = _trimmed(_cells(head[0][1], self.sep))
-        if all(number(name) is not None for name in self.header):
-            raise self._no_header()
 
     def blocks(self, indices: Sequence[int]) -> Iterator[Block]:
         """The rows, as the numbers of some columns.
@@ -139,19 +140,23 @@ class TextFile:
         """The rows after the header, each with as many cells as that."""
         lines, sep, count = enumerate(text, 1), self.sep, len(self.header)
         next(_logical(lines, sep))
+        quoted = re.compile(rf'(?<![^\s{re.escape(sep)}])"[^"]*"')
         for place, line in lines:  # there may be millions: the plain ones first
-            cells = len(line.split()) if sep == SPACES else line.count(sep) + 1
-            if cells == count > 1 and '"' not in line and "#" not in line:
+            bare = quoted.sub("q", line) if '"' in line else line
+            cells = len(bare.split()) if sep == SPACES else bare.count(sep) + 1
+            if cells == count > 1 and '"' not in bare and "#" not in bare:
                 yield place, line
                 continue
-            for start, whole in _logical(itertools.chain([(place, line)], lines), sep, 1):
-                cells = _trimmed(_cells(whole, sep), count)
-                if len(cells) != count:
-                    raise ArgumentError(
-                        f"data: {self.file}, row {start}: {count} cells expected, as in the "
-                        f"header ({', '.join(self.header)}), got {len(cells)}"
-                    )
-                yield start, whole
+            if _is_skipped(line):
+                continue
+            line = _whole(place, line, lines, sep)
+            found = _trimmed(_cells(line, sep), count)
+            if len(found) != count:
+                raise ArgumentError(
+                    f"data: {self.file}, row {place}: {count} cells expected, as in the "
+                    f"header ({', '.join(self.header)}), got {len(found)}"
+                )
+            yield place, line
 
     def _no_header(self) -> ArgumentError:
         with self._text() as text:
@@ -244,10 +249,7 @@ def _cells(line: str, sep: str) -> list[str]:
     """The cells of a row, without the blanks and the quotes around them."""
     if sep == SPACES:
         line = " ".join(line.split())
-    try:
-        row = next(csv.reader([line], delimiter=sep, skipinitialspace=True))
-    except (csv.Error, StopIteration) as error:
-        raise ArgumentError(f"data: a row cannot be cut into cells: {said(error)}") from None
+    row = next(csv.reader([line], delimiter=sep, skipinitialspace=True))
     return [cell.strip() for cell in row]
 
 
@@ -258,24 +260,24 @@ def _trimmed(cells: list[str], count: int = 1) -> list[str]:
     return cells
 
 
-def _logical(lines: Iterator[Line], sep: str | None, most: int | None = None) -> Iterator[Line]:
-    """The rows without blank lines and comments; a quoted cell may go over several lines.
+def _logical(lines: Iterator[Line], sep: str | None = None) -> Iterator[Line]:
+    """The rows without blank lines and comments."""
+    for place, line in lines:
+        if not _is_skipped(line):
+            yield place, _whole(place, line, lines, sep)
 
-    Args:
-        lines: of the file, numbered.
-        sep: what parts the cells; None if it is not known yet.
-        most: how many lines to look at.
-    """
-    for place, line in itertools.islice(lines, most) if most else lines:
-        if not line.strip() or COMMENT.match(line):
-            continue
-        for _ in range(LONGEST):
-            if not (line.count('"') % 2 and _is_open(line, sep)):
-                break
-            line += next(lines, (0, ""))[1]
-        else:
-            raise ArgumentError(f"data: a quote that begins in row {place} has no end")
-        yield place, line
+
+def _is_skipped(line: str) -> bool:
+    return not line.strip() or COMMENT.match(line) is not None
+
+
+def _whole(place: int, line: str, lines: Iterator[Line], sep: str | None) -> str:
+    """A row with the lines that a quoted cell goes on in; without a separator, whatever it is."""
+    for _ in range(LONGEST):
+        if not (line.count('"') % 2 and _is_open(line, sep)):
+            return line
+        line += next(lines, (0, ""))[1]
+    raise csv.Error(f"a quote that begins in row {place} has no end")
 
 
 def _is_open(line: str, sep: str | None) -> bool:

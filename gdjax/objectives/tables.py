@@ -21,7 +21,7 @@ from gdjax.objectives.delimited import Block, TextFile, number
 from gdjax.objectives.formula import Formula, parse, uncounted
 from gdjax.objectives.objective import Objective
 from gdjax.objectives.parser import check_names
-from gdjax.objectives.unpacking import find_file, is_parquet, refusing
+from gdjax.objectives.unpacking import find_file, is_parquet
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -68,6 +68,7 @@ class Table:
                     f"numbers, as in columns={{u: {first + 1}, v: {i + 1}}}"
                 )
         self.names: tuple[str, ...] = tuple(name for name in self._all if name)
+        self._suggested: dict[str, str] = _suggested(self._all)
         self.taken: dict[tuple[str, ...], dict[str, np.ndarray]] = {}  # what was asked for
 
     def response(self, asked: str | None) -> str:
@@ -149,16 +150,15 @@ class Table:
         Raises:
             ArgumentError: that, with the ``columns=`` to write, or no formula.
         """
-        suggested = self._suggested()
         try:
             found = parse(model, "model", own=self.names)
         except ArgumentError:
-            for name, header in suggested.items():
+            for name, header in self._suggested.items():
                 word = rf"(?<!\w){re.escape(header)}(?!\w|\s*\()"
                 if re.search(r"[^\W\d]", header) and re.search(word, str(model)):
                     raise self._no_name({name: header}, "") from None
             raise
-        meant = {n: h for n, h in suggested.items() if n in {*found.names} - {*listed}}
+        meant = {n: h for n, h in self._suggested.items() if n in {*found.names} - {*listed}}
         if meant:
             others = ",".join(name for name in found.names if name not in self.names)
             raise self._no_name(meant, f"; or, if these are parameters, parameters=[{others}]")
@@ -173,20 +173,8 @@ class Table:
     @property
     def hint(self) -> str:
         """What to write for columns whose headers no formula can hold; empty if there are none."""
-        suggested = self._suggested()
-        return f"; name those that are no names: {_as_columns(suggested)}" if suggested else ""
-
-    def _suggested(self) -> dict[str, str]:
-        """Names for the headers that no formula can hold."""
-        found: dict[str, str] = {}
-        for i, header in enumerate(self._all):
-            if header and _in_formula(header) is None:
-                word = next(iter(re.findall(r"[^\W\d_]\w*", header)), "column")
-                name = _in_formula(word)
-                if name is None or name in found or name in self._all:
-                    name = f"{_in_formula(f'{word}_') or 'column_'}{i + 1}"
-                found[name] = header
-        return found
+        given = self._suggested
+        return f"; name those that are no names: {_as_columns(given)}" if given else ""
 
     def _bad(self, place: int, column: str, words: str) -> ArgumentError:
         return ArgumentError(
@@ -240,7 +228,10 @@ class InHand:
 
     def blocks(self, indices: Sequence[int]) -> Iterator[Block]:
         """All its rows, counted from 0, as one block; the numbers are copied."""
-        raw = [self.column(i) for i in indices]
+        try:
+            raw = [self.column(i) for i in indices]
+        except Exception as error:  # of whatever hands them out
+            raise ArgumentError(f"data: {self.file} cannot be read: {said(error)}") from None
         columns = [self._as_numbers(each, i) for each, i in zip(raw, indices, strict=True)]
         for i, column in zip(indices, columns, strict=True):
             if len(column) != len(columns[0]):
@@ -317,12 +308,13 @@ def _parquet(path: Path) -> InHand:
         raise ArgumentError(
             f"data: {path.name} is a Parquet file, which needs pyarrow: pip install gdjax[parquet]"
         ) from None
-    with refusing(path):
+    try:
         names = parquet.read_schema(path).names
+    except Exception as error:  # pyarrow's own kinds
+        raise ArgumentError(f"data: {path} cannot be read: {said(error)}") from None
 
     def column(i: int) -> Any:
-        with refusing(path):
-            found = pd.read_parquet(path, columns=[names[i]], engine="pyarrow")
+        found = pd.read_parquet(path, columns=[names[i]], engine="pyarrow")
         return found[names[i]] if names[i] in found else found.index.to_series()
 
     return InHand(path.name, names, column)
@@ -334,6 +326,7 @@ def _as_columns(names: Mapping[str, str]) -> str:
     return f"columns={{{', '.join(given)}}}"
 
 
+@functools.lru_cache(maxsize=4096)
 def _in_formula(name: str) -> str | None:
     """A header as a formula has it, where it may be a name there; None if it may not."""
     try:
@@ -341,6 +334,19 @@ def _in_formula(name: str) -> str | None:
     except ArgumentError:
         return None
     return parsed.names[0] if parsed.names and isinstance(parsed.tree, ast.Name) else None
+
+
+def _suggested(headers: Sequence[str]) -> dict[str, str]:
+    """Names for the headers that no formula can hold: Time for ``Time (s)``."""
+    found: dict[str, str] = {}
+    for i, header in enumerate(headers):
+        if header and _in_formula(header) is None:
+            word = next(iter(re.findall(r"[^\W\d_]\w*", header)), "column")
+            name = _in_formula(word)
+            if name is None or name in found or name in headers:
+                name = f"{_in_formula(f'{word}_') or 'column_'}{i + 1}"
+            found[name] = header
+    return found
 
 
 def _renamed(columns: Any, header: Sequence[str], file: str) -> dict[int, str]:
@@ -377,13 +383,13 @@ def remembered(make: Callable[..., Objective]) -> Callable[..., Objective]:
     made: weakref.WeakValueDictionary[Any, Objective] = weakref.WeakValueDictionary()
 
     @functools.wraps(make)
-    def one(table: Table, *args: Any) -> Objective:
-        asked = table.names, table.file, args
+    def one(table: Table, *args: Any, **more: Any) -> Objective:
+        asked = table.names, table.file, args, *more.items()
         for names in taken.get(asked, ()):
             table.numbers(names)
         found = made.get((asked, table.digest()))
         if found is None:
-            found = make(table, *args)
+            found = make(table, *args, **more)
             taken[asked] = tuple(table.taken)
             found = made.setdefault((asked, table.digest()), found)
         return found

@@ -3,6 +3,7 @@
 import bz2
 import codecs
 import contextlib
+import csv
 import gzip
 import itertools
 import lzma
@@ -34,7 +35,7 @@ CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")  # that no text holds
 CHUNK = 1 << 20  # bytes
 BROKEN = (  # what a file may raise that is not what it seems
     OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError, UnicodeError,
-    NotImplementedError,
+    NotImplementedError, csv.Error,
 )  # fmt: skip
 
 
