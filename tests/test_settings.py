@@ -751,7 +751,8 @@ MADE = {
         "parameters": (["b", "a"], lambda f: f.variables, ("b", "a")),
         "domain": DOMAIN, "start": START_AT, "name": NAME, "minima": MINIMA, "fmin": FMIN,
         "sep": ("|", lambda f: np.ravel(f.fit.observed).tolist(), [4.0, 4.0, 4.0]),
-        "columns": ({"t": "z", "u": "t"}, lambda f: f.fit.columns["t"].tolist(), [7.0, 8.0, 9.0, 9.0]),
+        "columns": ({"t": "z", "u": "t"}, lambda f: np.ravel(f.fit.columns["t"]).tolist(),
+                    [7.0, 8.0, 9.0, 9.0]),
         "missing": ("refuse", None, "row 5, column 't' must be a finite number"),
     },
 }  # fmt: skip

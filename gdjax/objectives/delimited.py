@@ -56,6 +56,8 @@ class TextFile:
         sep: what parts its cells: one character, or a word of ``SEPARATORS``; by default found.
     """
 
+    counted: str = ""  # how its rows are: from 1, as an editor does
+
     def __init__(self, path: Path, sep: Any = None) -> None:
         self.path, self.file = path, path.name
         with refusing(path):
@@ -70,7 +72,7 @@ class TextFile:
             found = separator(sep) if sep is not None else _found([line for _, line in head])
             self.sep: str = found
             self.header: list[str] = _trimmed(_cells(head[0][1], found))
-            if all(number(name) is not None for name in self.header):
+            if all(number(name, "," if "," in name else ".") is not None for name in self.header):
                 raise self._no_header()
         if self.encoding != "utf-8-sig":
             word = "Latin-1" if self.encoding == "latin-1" else self.encoding.upper()

@@ -4,21 +4,19 @@ import ast
 import functools
 import hashlib
 import logging
-import math
+import os
 import re
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from decimal import Decimal
-from numbers import Real
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from gdjax._util.arguments import refused
-from gdjax._util.errors import ArgumentError, check_known, said
-from gdjax.objectives.delimited import Block, TextFile, number
+from gdjax._util.errors import ArgumentError, check_known
+from gdjax.objectives.delimited import TextFile, number
 from gdjax.objectives.formula import Formula, parse, uncounted
+from gdjax.objectives.in_hand import InHand, in_hand, in_parquet
 from gdjax.objectives.objective import Objective
 from gdjax.objectives.parser import check_names
 from gdjax.objectives.unpacking import find_file, is_parquet
@@ -26,7 +24,6 @@ from gdjax.objectives.unpacking import find_file, is_parquet
 log: logging.Logger = logging.getLogger(__name__)
 
 MISSING = ("refuse", "drop")  # what becomes of rows that lack a number
-KINDS = "the path of a file, a DataFrame, arrays by the names of columns, or an array with names"
 
 
 class Table:
@@ -178,7 +175,8 @@ class Table:
 
     def _bad(self, place: int, column: str, words: str) -> ArgumentError:
         return ArgumentError(
-            f"data: {self.file}, row {place}, column {column!r} must be a finite number; {words}"
+            f"data: {self.file}, row {place}{self.source.counted}, column {column!r} must be a "
+            f"finite number; {words}"
         )
 
 
@@ -200,124 +198,16 @@ def table(data: Any, sep: Any = None, columns: Any = None, missing: Any = None) 
         >>> found.names, found.numbers(["y"])["y"].tolist()
         (('t', 'y'), [2.5, 3.0])
     """
-    if isinstance(data, str | Path):
+    if isinstance(data, str | os.PathLike):
         path = find_file(data)
         if not is_parquet(path):
             return Table(TextFile(path, sep), columns, missing)
-        source = _parquet(path)
+        source = in_parquet(path)
     else:
-        source = _in_hand(data)
+        source = in_hand(data)
     if sep is not None:
         raise ArgumentError(f"sep is of text files, and {source.file} is none; leave it out")
     return Table(source, columns, missing)
-
-
-class InHand:
-    """A table in memory.
-
-    Args:
-        file: what messages call it.
-        header: the names of its columns.
-        column: index → its values.
-    """
-
-    def __init__(self, file: str, header: Sequence[Any], column: Callable[[int], Any]) -> None:
-        self.file, self.header, self.column = file, [str(name).strip() for name in header], column
-        if not header:
-            raise ArgumentError(f"data: {file} has no columns")
-
-    def blocks(self, indices: Sequence[int]) -> Iterator[Block]:
-        """All its rows, counted from 0, as one block; the numbers are copied."""
-        try:
-            raw = [self.column(i) for i in indices]
-        except Exception as error:  # of whatever hands them out
-            raise ArgumentError(f"data: {self.file} cannot be read: {said(error)}") from None
-        columns = [self._as_numbers(each, i) for each, i in zip(raw, indices, strict=True)]
-        for i, column in zip(indices, columns, strict=True):
-            if len(column) != len(columns[0]):
-                raise ArgumentError(
-                    f"data: the columns of {self.file} must be of one length, got "
-                    f"{len(columns[0])} for {self.header[indices[0]]!r} and {len(column)} for "
-                    f"{self.header[i]!r}"
-                )
-        if not len(columns[0]):
-            raise ArgumentError(f"data: {self.file} needs at least one row of numbers")
-        yield Block(columns, range(len(columns[0])), lambda i, j: f"got {_item(raw[j], i)!r:.80}")
-
-    def _as_numbers(self, given: Any, index: int) -> np.ndarray:
-        """A column as a new array of floats; NaN where a number is missing."""
-        where = f"data: column {self.header[index]!r} of {self.file}"
-        try:
-            numeric = getattr(given, "dtype", None)
-            if hasattr(numeric, "na_value") and getattr(numeric, "kind", "O") in "iuf":
-                return given.to_numpy("float64", na_value=math.nan, copy=True)  # pandas' Int64
-            if isinstance(given, np.ma.MaskedArray) and given.dtype.kind in "iuf":
-                return given.astype("float64").filled(math.nan)
-            array = np.asarray(given)
-        except Exception as error:  # whatever stands there
-            raise ArgumentError(f"{where} is no array of numbers: {said(error)}") from None
-        if array.ndim != 1:
-            raise ArgumentError(f"{where} must be of shape (n,), got {array.shape}")
-        if array.dtype.kind in "iuf":
-            return array.astype("float64")
-        if array.dtype.kind not in "OUT":
-            raise ArgumentError(f"{where} must hold numbers, got {array.dtype}")
-        found = np.empty(len(array))
-        for i, value in enumerate(array.tolist()):
-            if value is None or type(value).__name__ in ("NAType", "NaTType"):
-                found[i] = math.nan
-            elif isinstance(value, Real | Decimal) and not isinstance(value, bool):
-                found[i] = float(value)
-            else:
-                raise ArgumentError(
-                    f"data: {self.file}, row {i}, column {self.header[index]!r} must be a finite "
-                    f"number; got {value!r:.80}"
-                )
-        return found
-
-
-def _item(column: Any, i: int) -> Any:
-    value = column.iloc[i] if hasattr(column, "iloc") else np.ma.asarray(column)[i]
-    return value.item() if hasattr(value, "item") else value
-
-
-def _in_hand(data: Any) -> InHand:
-    """The table that an object is."""
-    if isinstance(data, np.ndarray) and data.dtype.names:
-        names, array = data.dtype.names, data
-        return InHand("the array", names, lambda i: array[names[i]])
-    if isinstance(data, tuple) and data and all(isinstance(e, tuple) and len(e) == 2 for e in data):
-        data = dict(data)  # a mapping, as a config hands it over
-    if isinstance(data, Mapping):
-        keys = list(data)
-        return InHand("the mapping", keys, lambda i: data[keys[i]])
-    if hasattr(data, "iloc") and hasattr(data, "columns"):
-        return InHand("the DataFrame", list(data.columns), lambda i: data.iloc[:, i])
-    if hasattr(data, "columns") and hasattr(data, "get_column"):  # polars
-        return InHand("the DataFrame", list(data.columns), lambda i: data.to_series(i))
-    hint = '; give names, as in {"x": a[:, 0], "y": a[:, 1]}' if hasattr(data, "shape") else ""
-    raise ArgumentError(f"{refused('data', f'be {KINDS}', data)}{hint}")
-
-
-def _parquet(path: Path) -> InHand:
-    """The table in a Parquet file, of which only the columns that are asked for are read."""
-    try:
-        import pandas as pd
-        import pyarrow.parquet as parquet
-    except ImportError:
-        raise ArgumentError(
-            f"data: {path.name} is a Parquet file, which needs pyarrow: pip install gdjax[parquet]"
-        ) from None
-    try:
-        names = parquet.read_schema(path).names
-    except Exception as error:  # pyarrow's own kinds
-        raise ArgumentError(f"data: {path} cannot be read: {said(error)}") from None
-
-    def column(i: int) -> Any:
-        found = pd.read_parquet(path, columns=[names[i]], engine="pyarrow")
-        return found[names[i]] if names[i] in found else found.index.to_series()
-
-    return InHand(path.name, names, column)
 
 
 def _as_columns(names: Mapping[str, str]) -> str:
@@ -369,7 +259,7 @@ def _renamed(columns: Any, header: Sequence[str], file: str) -> dict[int, str]:
             index = header.index(which)
         if index in found:
             raise ArgumentError(f"columns: {found[index]} and {name} are both column {index + 1}")
-        found[index] = name
+        found[index] = _in_formula(name) or name
     return found
 
 
