@@ -186,7 +186,7 @@ class _Model(NamedTuple):
         shortest = jnp.where(whole, -self.height / jnp.where(whole, singular, 1), jnp.inf)
         inside = jnp.linalg.norm(shortest) <= radius
 
-        def newton(_: int, bounds: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        def newton(_: Array, bounds: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
             damping, low, high = bounds
             outside = (damping < low) | (damping > high)
             middle = jnp.maximum(1e-3 * high, jnp.sqrt(low * high))
