@@ -6,6 +6,7 @@ import gzip
 import io
 import lzma
 import os
+import sys
 import weakref
 import zipfile
 
@@ -50,6 +51,7 @@ READ = {  # what a file holds, how it is read → nothing but T and Y, and a wor
     "a trailing separator in some": ("t,y\n1,1.5,\n2,2.5\n3,-3e2,,\n", {}, ""),
     "quotes": ('"t","y"\n"1","1.5"\n2, "2.5"\n"3",-3e2\n', {}, ""),
     "quoted separators": ('a,t,y\n"x, ""y""",1,1.5\n"u\nv",2,2.5\n5",3,-3e2\n', {}, ""),
+    "a cell in two lines": ('"t";"y";"a"\n"1";"1.5";"b\nc"\n2;2.5;""\n3;-3e2;d\n', {}, ""),
     "an index of pandas": (",t,y\n0,1,1.5\n1,2,2.5\n2,3,-3e2\n", {}, ""),
     "UTF-8 with a mark": (b"\xef\xbb\xbf" + PLAIN.encode(), {}, ""),
     "UTF-16": (PLAIN.encode("utf-16"), {}, "is read as UTF-16"),
@@ -152,6 +154,18 @@ def refusal(*asked, **chosen):
 def test_what_is_no_table_is_told_in_one_line(case, tmp_path):
     content, chosen, said = REFUSED[case]
     assert said in refusal(written(tmp_path, content), **chosen)
+
+
+def test_blocks_of_rows_are_as_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("gdjax.objectives.delimited.BLOCK", 1)
+    assert "row 5, column 'y'" in refusal(written(tmp_path, LACKS))
+    assert refusal(written(tmp_path, LACKS)).endswith("2 of 4")
+    found = table(written(tmp_path, "t;y\n1;2\n1,5;3\n")).numbers(["t", "y"])
+    assert found["t"].tolist() == [1, 1.5]
+    said = refusal(written(tmp_path, "t;y\n1.5;2\n1,5;3\n"))  # not both in one table
+    assert said.endswith(
+        "row 3, column 't' must be a finite number; got '1,5': write a decimal point"
+    )
 
 
 @pytest.mark.parametrize(
@@ -267,6 +281,18 @@ def test_equal_numbers_give_one_objective_that_nobody_keeps():
     del f
     gc.collect()
     assert left() is None
+
+
+def test_reading_is_not_counted_as_work_on_the_formula():
+    seen = []
+
+    class Watching(dict):
+        def __getitem__(self, name):
+            seen.append(sys.getprofile())
+            return super().__getitem__(name)
+
+    fit(Watching(t=T, y=Y), "a*exp(-b*t)")
+    assert seen == [None, None]
 
 
 def test_a_file_that_has_changed_is_another(tmp_path):

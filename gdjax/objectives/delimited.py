@@ -237,7 +237,10 @@ def _found(lines: Sequence[str]) -> str:
     """
 
     def fit(sep: str) -> tuple[int, float]:
-        header, *rows = (_trimmed(_cells(line, sep)) for line in lines)
+        try:
+            header, *rows = (_trimmed(_cells(line, sep)) for line in lines)
+        except csv.Error:  # a cell over two lines, where another separator is taken for theirs
+            return 0, 0.0
         alike = [row for row in rows if len(row) == len(header) > 1]
         cells = list(itertools.chain.from_iterable(alike))
         numbers = sum(number(cell, "," if "," in cell else ".") is not None for cell in cells)

@@ -33,7 +33,7 @@ class InHand:
             raise ArgumentError(f"data: {file} has no columns")
 
     def blocks(self, indices: Sequence[int]) -> Iterator[Block]:
-        """All its rows, counted from 0, as one block; the numbers are copied."""
+        """All its rows, counted from 0, as one block."""
         try:
             raw = [self.column(i) for i in indices]
         except Exception as error:  # of whatever hands them out
@@ -56,7 +56,7 @@ class InHand:
         try:
             numeric = getattr(given, "dtype", None)
             if hasattr(numeric, "na_value") and getattr(numeric, "kind", "O") in "iuf":
-                return given.to_numpy("float64", na_value=math.nan, copy=True)  # pandas' Int64
+                return given.to_numpy("float64", na_value=math.nan)  # pandas' Int64
             if isinstance(given, np.ma.MaskedArray) and given.dtype.kind in "iuf":
                 return np.ma.filled(given.astype("float64"), math.nan)
             array = np.asarray(given)
@@ -65,7 +65,7 @@ class InHand:
         if array.ndim != 1:
             raise ArgumentError(f"{where} must be of shape (n,), got {array.shape}")
         if array.dtype.kind in "iuf":
-            return array.astype("float64")
+            return array.astype("float64", copy=False)
         if array.dtype.kind not in "OUT":
             raise ArgumentError(f"{where} must hold numbers, got {array.dtype}")
         found = np.empty(len(array))

@@ -124,7 +124,7 @@ class Table:
             )
         found = {}
         for j, name in enumerate(names):
-            column = np.concatenate([part[j] for part in parts])
+            column = np.concatenate([part[j] for part in parts])  # a copy, of one part too
             column.setflags(write=False)
             found[name] = column
         return found
