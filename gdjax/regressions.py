@@ -284,7 +284,7 @@ def _held(objective: Objective, at: np.ndarray) -> np.ndarray:
     if within is None:
         return np.zeros(len(at), bool)
     near = AT_BOUND * np.maximum(1, np.abs(at))
-    return (at - within.low <= near) | (within.high - at <= near)
+    return np.asarray((at - within.low <= near) | (within.high - at <= near))
 
 
 def _r_squared(objective: Objective, residuals: np.ndarray) -> float | None:

@@ -743,7 +743,7 @@ MADE = {
         "variables": (["u", "v"], lambda f: f.variables, ("u", "v")),
     },
     ("objective=curve_fit", "objective.data=points.csv", "objective.model=a + b*t",
-     "objective.start=[1,1]"): {
+     "objective.start=[1,1]", "objective.missing=drop"): {
         "data": ("others.csv", lambda f: np.ravel(f.fit.observed).tolist(), [20.0, 30.0, 50.0]),
         "model": ("a + 2*b*t",
                   lambda f: f.fit.predict(ONES, f.fit.columns).tolist(), [3.0, 5.0, 7.0]),
@@ -756,9 +756,13 @@ MADE = {
         "bounds": ({"a": [0, None]}, lambda f: f.coordinates and f.coordinates.low[0], 0.0),
         "scale": ([2.0, 3.0], lambda f: f.coordinates and f.coordinates.scale.tolist(), [2.0, 3.0]),
         "domain": DOMAIN, "start": START_AT, "name": NAME, "minima": MINIMA, "fmin": FMIN,
+        "sep": ("|", lambda f: np.ravel(f.fit.observed).tolist(), [4.0, 4.0, 4.0]),
+        "columns": ({"t": "z", "u": "t"}, lambda f: np.ravel(f.fit.columns["t"]).tolist(),
+                    [7.0, 8.0, 9.0, 9.0]),
+        "missing": ("refuse", None, "row 5, column 't' must be a finite number"),
     },
     ("objective=curve_fit", "objective.data=points.csv", "objective.model=a + b*t",
-     "objective.loss=soft_l1", "objective.start=[9,1]"): {
+     "objective.loss=soft_l1", "objective.start=[9,1]", "objective.missing=drop"): {
         "loss_scale": (1e6, lambda f: round(float(f(f.start))), 177),
     },
 }  # fmt: skip
@@ -768,7 +772,9 @@ MADE = {
 def files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.py").write_text(OWN)
-    (tmp_path / "points.csv").write_text("t,z,y\n1,7,2\n2,8,3\n3,9,5\n")
+    (tmp_path / "points.csv").write_text(
+        "t,z,y,k|t|y\n1,7,2,0|1|4\n2,8,3,0|2|4\n3,9,5,0|3|4\n,9,5,0||4\n"
+    )
     (tmp_path / "others.csv").write_text("t,z,y\n1,7,20\n2,8,30\n3,9,50\n")
     return tmp_path
 
@@ -789,6 +795,10 @@ def test_every_key_of_an_objective_of_ones_own_arrives(words, files):
     for key, (value, read, expected) in MADE[words].items():
         changed = config.copy()
         OmegaConf.update(changed, f"objective.{key}", value, merge=False)
+        if read is None:
+            with pytest.raises(gdjax.ArgumentError, match=expected):
+                descended(changed, files)
+            continue
         found, _ = descended(changed, files)
         assert read(found) == expected, key
         assert read(plain_one) != expected, key

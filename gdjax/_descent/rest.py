@@ -130,7 +130,7 @@ def _minima_on_bounds(
         _, slope, hessian = map(np.asarray, curvature.second_order(objective.cast(float), point))
         held = np.abs(within.free(point, slope * width, width)) <= radius * np.abs(slope * width)
     slope, hessian = slope * width, hessian * width[..., :, None] * width[..., None, :]
-    found = held.any(axis=1)
+    found = np.asarray(held.any(axis=1))
     for i in np.flatnonzero(found):
         free = ~held[i]
         if free.any():

@@ -1,39 +1,35 @@
-"""Fits to the user's own data: least squares over the columns of a CSV file."""
+"""Fits to the user's own data: least squares over the columns of a table."""
 
 import ast
-import csv
 import dataclasses
 import difflib
 import functools
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from gdjax._util.arguments import POSITIVE, flag
-from gdjax._util.arguments import number as a_number
+from gdjax._util.arguments import POSITIVE, flag, number
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax.objectives.coordinates import coordinates, pair
 from gdjax.objectives.formula import Formula, budget, in_order, parse, symbol
-from gdjax.objectives.loading import no_file
 from gdjax.objectives.losses import LOSSES
 from gdjax.objectives.misfit import Misfit, Terms
 from gdjax.objectives.objective import Fit, Objective
 from gdjax.objectives.parser import check_look_alikes, check_names
 from gdjax.objectives.registry import maker
+from gdjax.objectives.tables import Table, remembered, table
 
 log: logging.Logger = logging.getLogger(__name__)
 
-Table = tuple[tuple[int, tuple[str, ...]], ...]  # the file's rows: their number and their cells
 REACH = 5.0  # the domain goes this many times |start| to either side of it
 
 
-@maker
+@functools.partial(maker, as_is=("data",))
 def curve_fit(
     data: Any,
     model: str,
@@ -51,8 +47,11 @@ def curve_fit(
     minima: Any = (),
     fmin: Any = None,
     name: str = "curve_fit",
+    sep: str | None = None,
+    columns: Any = None,
+    missing: str | None = None,
 ) -> Objective:
-    """f(b) = Σ (yᵢ − m(xᵢ; b))²: the misfit of a curve to the rows of a CSV file.
+    """f(b) = Σ (yᵢ − m(xᵢ; b))²: the misfit of a curve to the rows of a table.
 
     It is the plain sum of the squared residuals, as the NIST reference problems and
     ``scipy.optimize.curve_fit`` have it, neither halved nor divided by the number of rows. Its
@@ -60,7 +59,9 @@ def curve_fit(
     is Σ s² ρ(rᵢ²/s²) + Σ pₖ(b)² with rᵢ = (yᵢ − mᵢ)/σᵢ.
 
     Args:
-        data: path of a CSV file: commas, a header with the names of the columns, numbers.
+        data: the path of a text file with a header and numbers, parted by commas, semicolons, tabs
+            or spaces, plain or packed (gzip, bz2, xz, zip), or of a Parquet file. In Python also
+            a DataFrame, a mapping of arrays by the names of their columns, or a structured array.
         model: a formula for m, such as ``b1*(1 - exp(-b2*x))``. A name in it is a function, a
             column, or else a parameter.
         response: the column to explain, or a formula of columns such as ``log(y)``; by default
@@ -85,6 +86,12 @@ def curve_fit(
         minima: the best parameters, where they are known: a list of points.
         fmin: their misfit.
         name: what tables and pictures call it.
+        sep: what parts the cells of a text file, a character or one of comma, semicolon, tab and
+            spaces; by default found.
+        columns: names for columns whose headers no formula can hold, each with its header or its
+            number from 1: ``{t: "Time (s)", y: 3}``.
+        missing: what becomes of rows that lack a number that is used: ``refuse``, the default, or
+            ``drop``.
 
     Raises:
         ArgumentError: a file that is no such table, with row and column, a model that does not
@@ -94,19 +101,19 @@ def curve_fit(
         NIST, Statistical Reference Datasets: Nonlinear Regression.
     """
     check_known("loss", loss, LOSSES)
-    a_number(POSITIVE)("loss_scale", loss_scale)
+    number(POSITIVE)("loss_scale", loss_scale)
     flag("absolute_sigma", absolute_sigma)
-    table = _read(Path(data))
+    read = table(data, sep, columns, missing)
     with budget(model):
         return _curve_fit(
-            table, Path(data).name, model, response, parameters, start, domain, sigma,
-            absolute_sigma, loss, loss_scale, penalties, bounds, scale, minima, fmin, name,
+            read, read.file, model, response, parameters, start, domain, sigma, absolute_sigma,
+            loss, loss_scale, penalties, bounds, scale, minima, fmin, name,
         )  # fmt: skip
 
 
-@functools.cache
+@remembered
 def _curve_fit(
-    table: Table,
+    read: Table,
     file: str,
     model: str,
     response: str | None,
@@ -124,21 +131,24 @@ def _curve_fit(
     fmin: Any,
     name: str,
 ) -> Objective:
-    header = table[0][1]
-    if response is None:
-        response = "y" if "y" in header else header[-1]
-    left = _explained(response, header, file)
+    header = read.names
+    left = _explained(read, response)
     listed = None if parameters is None else check_names(parameters, "parameters")
-    formula = parse(model, "model", own=header)
+    formula = read.formula(model, listed or ())
     check_look_alikes(formula, "model", (*header, *(listed or ())), "parameters")
     for constant in formula.own:
         log.warning("%s in model is the column of %s, not the constant", constant, file)
-    chosen, used = _sort_names(formula.names, header, left.names, listed, file)
-    columns = {column: _numbers(table, column, file) for column in used}
-    observed = _observed(left, {c: _numbers(table, c, file) for c in left.names}, file)
-    weights = _weights(sigma, table, header, file, len(observed))
-    terms = Terms.of(penalties, chosen)
+    named = symbol(left.text) if left.text in header else left.latex()
+    chosen, used = _sort_names(formula.names, header, left.names, listed, file, read.hint)
+    weighing = (sigma,) if isinstance(sigma, str) else ()
+    for column in weighing:
+        check_known(f"sigma, a column of {file} or a number,", column, header)
+    numbers = read.numbers((*used, *left.names, *weighing))
+    columns = {column: numbers[column] for column in used}
+    observed = _observed(left, numbers, file)
+    weights = _weights(sigma, numbers, file, len(observed))
     slopes, unit = formula.derivatives(chosen), 1.0 if loss == "linear" else loss_scale
+    terms = Terms.of(penalties, chosen)
     misfit = Misfit(formula, slopes, chosen, LOSSES[loss], unit, terms)
     start = (1.0,) * len(chosen) if start is None else in_order(start, chosen)
     sides = _around(start, chosen, dict(bounds or ())) if domain is None else domain
@@ -156,10 +166,10 @@ def _curve_fit(
         minima=minima,
         fmin=fmin,
         variables=chosen,
-        latex=misfit.latex(symbol(response), weights is not None),
-        gradient_latex=misfit.gradient_latex(symbol(response), weights is not None),
+        latex=misfit.latex(named, weights is not None),
+        gradient_latex=misfit.gradient_latex(named, weights is not None),
         fit=Fit(
-            columns, response, observed, misfit.predict, weights, absolute_sigma,
+            columns, left.text, observed, misfit.predict, weights, absolute_sigma,
             loss != "linear", len(terms.formulas),
         ),
         reference=f"{file}: {model}",
@@ -193,51 +203,48 @@ def units(objective: Objective, scale: Any) -> tuple[float, ...] | None:
             f"scale must be auto, none or one positive number for each of {', '.join(names)}, "
             f"got {scale!r:.100}"
         )
-    return tuple(a_number(POSITIVE)(f"scale of {n}", s) for n, s in zip(names, given, strict=True))
+    return tuple(number(POSITIVE)(f"scale of {n}", s) for n, s in zip(names, given, strict=True))
 
 
-def _explained(response: str, header: Sequence[str], file: str) -> Formula:
+def _explained(read: Table, response: str | None) -> Formula:
     """What the model has to explain, as a formula of columns."""
-    if response in header and not response.isidentifier():
-        return Formula(response, ast.Name(response), (response,), ())
-    if response in header or response.isidentifier():
-        check_known(f"response, a column of {file},", response, header)
-    formula = parse(response, "response", own=header)
+    if response is None or response in read.names or response.isidentifier():
+        column = read.response(response)
+        return Formula(column, ast.Name(column), (column,))
+    formula = parse(response, "response", own=read.names)
     for free in formula.names:
-        check_known(f"response, a formula of columns of {file}: column", free, header)
+        check_known(f"response, a formula of columns of {read.file}: column", free, read.names)
     return formula
 
 
-def _observed(formula: Formula, columns: dict[str, np.ndarray], file: str) -> np.ndarray:
+def _observed(formula: Formula, columns: Mapping[str, np.ndarray], file: str) -> np.ndarray:
     """What is to be explained, ``(n,)``, in float64."""
+    if formula.text in columns:
+        return columns[formula.text]
     with jax.enable_x64(True):
-        found = np.asarray(formula({k: jnp.asarray(v) for k, v in columns.items()}), float)
-    if not np.isfinite(found).all():
-        row = int(np.argmin(np.isfinite(found)))
-        raise ArgumentError(
-            f"response {formula.text} must be finite, and is {found[row]} in row {row + 1} of the "
-            f"numbers of {file}"
-        )
+        found = np.asarray(formula({name: jnp.asarray(columns[name]) for name in formula.names}))
+    _check_all(f"response {formula.text} must be finite", found, np.isfinite(found), file)
     return found
 
 
 def _weights(
-    sigma: Any, table: Table, header: Sequence[str], file: str, rows: int
+    sigma: Any, columns: Mapping[str, np.ndarray], file: str, rows: int
 ) -> np.ndarray | None:
     """The standard deviations of the observations, ``(n,)``, all positive; None for none."""
     if sigma is None:
         return None
-    if isinstance(sigma, str):
-        check_known(f"sigma, a column of {file} or a number,", sigma, header)
-        found = _numbers(table, sigma, file)
-        if not (found > 0).all():
-            row = int(np.argmin(found > 0))
-            raise ArgumentError(
-                f"sigma must be positive, and column {sigma!r} of {file} is {found[row]:g} in row "
-                f"{row + 1} of the numbers"
-            )
-        return found
-    return np.full(rows, a_number(POSITIVE)("sigma", sigma))
+    if not isinstance(sigma, str):
+        return np.full(rows, number(POSITIVE)("sigma", sigma))
+    _check_all(
+        f"sigma, column {sigma!r}, must be positive", columns[sigma], columns[sigma] > 0, file
+    )
+    return columns[sigma]
+
+
+def _check_all(rule: str, values: np.ndarray, good: np.ndarray, file: str) -> None:
+    if not good.all():
+        row = int(np.argmin(good))
+        raise ArgumentError(f"{rule}, got {values[row]:g} in row {row + 1} of the data of {file}")
 
 
 def _sort_names(
@@ -246,6 +253,7 @@ def _sort_names(
     explained: Sequence[str],
     parameters: tuple[str, ...] | None,
     file: str,
+    hint: str,
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Which names of the model are parameters, and which columns."""
     for response in explained:
@@ -279,7 +287,7 @@ def _sort_names(
     if not used:
         raise ArgumentError(
             f"model names no column of {file}; columns are {', '.join(header)}, and "
-            f"{', '.join(others)} would all be parameters"
+            f"{', '.join(others)} would all be parameters{hint}"
         )
     return chosen, used
 
@@ -303,60 +311,3 @@ def _around(
             low, high = max(low, b - reach), min(high, b + reach)
         found.append((low, high))
     return found
-
-
-def _read(path: Path) -> Table:
-    """The rows of a CSV file, its header first, all of the same length."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = csv.reader(file, skipinitialspace=True)
-            rows = tuple(
-                (lines.line_num, tuple(cell.strip() for cell in line)) for line in lines if line
-            )
-    except FileNotFoundError:
-        raise no_file("data", str(path), path, "*.*") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ArgumentError(f"data: {path} cannot be read as a CSV file: {error}") from None
-    if len(rows) < 2:
-        raise ArgumentError(f"data: {path.name} needs a header and at least one row of numbers")
-    header = rows[0][1]
-    if all(_number(column) is not None for column in header):
-        raise ArgumentError(
-            f"data: {path.name} needs a header with the names of its columns, got the numbers "
-            f"{', '.join(header)}"
-        )
-    for i, column in enumerate(header):
-        if not column:
-            raise ArgumentError(f"data: {path.name} has no name for column {i + 1} in its header")
-        if column in header[:i]:
-            raise ArgumentError(f"data: {path.name} has two columns named {column!r}")
-    for number, row in rows:
-        if len(row) != len(header):
-            raise ArgumentError(
-                f"data: {path.name}, row {number}: {len(header)} cells expected, as in the "
-                f"header ({', '.join(header)}), got {len(row)}"
-            )
-    return rows
-
-
-def _numbers(table: Table, column: str, file: str) -> np.ndarray:
-    """A column as numbers, ``(n,)``."""
-    (_, header), *rows = table
-    index, values = header.index(column), []
-    for number, row in rows:
-        value = _number(row[index])
-        if value is None:
-            got = f"got {row[index]!r}" if row[index] else "the cell is empty"
-            raise ArgumentError(
-                f"data: {file}, row {number}, column {column!r} must be a finite number; {got}"
-            )
-        values.append(value)
-    return np.array(values)
-
-
-def _number(cell: str) -> float | None:
-    try:
-        value = float(cell.replace("_", "x"))  # 1_0 is a number to Python alone
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None

@@ -171,6 +171,20 @@ def budget(text: str) -> Iterator[None]:
             sys.setprofile(None)
 
 
+@contextlib.contextmanager
+def uncounted() -> Iterator[None]:
+    """What is done here is no work of sympy's: a budget around it neither counts nor slows it."""
+    counting = sys.getprofile()
+    if getattr(counting, "__module__", None) != __name__:  # nobody counts, or somebody else does
+        yield
+        return
+    sys.setprofile(None)
+    try:
+        yield
+    finally:
+        sys.setprofile(counting)
+
+
 class _SpentError(BaseException):
     """The budget is spent; nothing of sympy's catches it."""
 
