@@ -187,7 +187,7 @@ class _Model(NamedTuple):
         shortest = _ratio(-self.height, singular)
         inside = jnp.linalg.norm(shortest) <= radius
 
-        def newton(_: int, bounds: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        def newton(_: Array, bounds: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
             damping, low, high = bounds
             outside = (damping < low) | (damping > high)
             middle = jnp.maximum(1e-3 * high, jnp.sqrt(low * high))
