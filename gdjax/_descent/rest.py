@@ -127,7 +127,8 @@ def _at_once(objective: Objective, count: int) -> int:
 def _width_of(objective: Objective) -> int:
     """The most bytes that a result takes within the objective in float32."""
     at = jax.ShapeDtypeStruct((objective.dim,), np.float32)
-    return widest(jax.make_jaxpr(objective.value)(at))
+    # The data are handed in: JAX would remember constants in the precision of this trace.
+    return widest(jax.make_jaxpr(lambda f, point: f.value(point))(objective.cast(np.float32), at))
 
 
 def _looked_at(
