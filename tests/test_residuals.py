@@ -56,7 +56,7 @@ def descended(name):
     """Where Levenberg-Marquardt comes to rest from the customary start: point, value."""
     path = gdjax.descend(name, gdjax.levenberg_marquardt(), steps=300, dtype="float64")
     assert (np.diff(path.values) <= 0).all()  # it takes no step up
-    return path.points[-1], float(path.values[-1])
+    return np.asarray(path.points[-1]), float(path.values[-1])
 
 
 def cosine(f, point):

@@ -85,7 +85,7 @@ def _function(fn: Any, domain: Any, start: Any, **chosen: Any) -> Objective:
             "objective function needs a domain, one [low, high] pair a dimension, such as "
             "domain=[[-5,5],[-5,5]], or a start"
         )
-    return Objective(fn=fn, **chosen)
+    return Objective(**chosen) if fn is None else Objective(fn=fn, **chosen)
 
 
 def as_objective(given: Objective | Function | str, start: Any = None) -> Objective:
