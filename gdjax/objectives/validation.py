@@ -194,14 +194,14 @@ def _check_numbers(objective: Objective, dtype: np.dtype, start: PointLike) -> N
 def _check_squares(objective: Objective, points: Array, values: Array, squares: Array) -> None:
     """Refuse residuals whose squares do not add up to the value, by more than rounding."""
     fits = np.isfinite(values) & ~np.isinf(squares)  # into the precision
-    points, told, found = (np.asarray(x, float)[fits] for x in (points, values, squares))
+    where, told, found = (np.asarray(x, float)[fits] for x in (points, values, squares))
     eps = float(jnp.finfo(values.dtype).eps)
     # A formula may lose half of its digits, or what is small beside its other terms.
     slack = math.sqrt(eps) * np.fmax(abs(told), found) + eps * np.max(abs(told), initial=1)
     apart = np.flatnonzero(~(abs(told - found) <= slack))  # NaN is apart
     if apart.size:
         i = apart[0]
-        at = ", ".join(f"{x:.6g}" for x in points[i])
+        at = ", ".join(f"{x:.6g}" for x in where[i])
         raise ArgumentError(
             f"{objective.name} must be the sum of the squares of its residuals, neither halved nor "
             f"averaged: at ({at}) it is {told[i]:.6g}, and they sum to {found[i]:.6g}"
