@@ -188,9 +188,10 @@ def _function(objective: Objective, gradient: GradientSide, dtype: DType) -> str
     with default_dtype(dtype):
         at = jax.ShapeDtypeStruct((objective.dim,), dtype)
         given = objective.cast(dtype)
-        residuals = given.residual_vector
-        return fingerprint(given.value_and_gradient(gradient), at) + (
-            fingerprint(residuals, at) if residuals else ""
+        coordinates = given.coordinates
+        more = (given.residual_vector, coordinates and coordinates.outward)
+        return "".join(
+            fingerprint(fn, at) for fn in (given.value_and_gradient(gradient), *more) if fn
         )
 
 

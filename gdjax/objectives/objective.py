@@ -17,6 +17,7 @@ from gdjax._util.display import Card, brief, shown
 from gdjax._util.errors import ArgumentError, unknown
 from gdjax._util.types import Flat, Function, PointFunction, PointLike, PyTree
 from gdjax.objectives.closures import unshared
+from gdjax.objectives.coordinates import Coordinates
 from gdjax.objectives.domains import is_tree, middle_of, pairs_of
 from gdjax.objectives.facts import RULES, Smoothness, check_inside, sides_in_words
 from gdjax.objectives.structure import (
@@ -44,12 +45,20 @@ class Fit(NamedTuple):
         response: the name of the dependent one.
         observed: its values, ``(n,)``.
         predict: point ``(d,)`` and columns → what the model says, ``(n,)``.
+        sigma: the standard deviation of each observation, ``(n,)``; None where all are alike.
+        absolute: whether these are known, and not only in relation to each other.
+        robust: whether the loss makes less of residuals that are large.
+        penalties: how many residuals follow those of the n observations.
     """
 
     columns: Mapping[str, np.ndarray]
     response: str
     observed: np.ndarray
     predict: Function
+    sigma: np.ndarray | None = None
+    absolute: bool = False
+    robust: bool = False
+    penalties: int = 0
 
 
 @shown
@@ -94,6 +103,8 @@ class Objective:
         gradient_latex: the gradient's formula likewise, where one was derived.
         variables: the names of the components; by default x and y, x1, x2, … in more than two,
             or the paths into the pytree that the start is, such as ``w1[0,3]``.
+        coordinates: in which the optimizers move, where these are not the components themselves;
+            the start must lie within their bounds. Points, gradients and values stay as they are.
         fit: the data, where the objective is the misfit of a curve to them.
         reference: where the function and its facts come from.
         bounded: whether the domain was given by a person or the catalogue. One that was guessed is
@@ -130,6 +141,7 @@ class Objective:
     latex: str = ""
     gradient_latex: str = ""
     variables: Sequence[str] = ()
+    coordinates: Coordinates | None = None
     fit: Fit | None = None
     reference: str = ""
     bounded: bool = True
@@ -174,6 +186,8 @@ class Objective:
                 f"got {', '.join(self.variables)}"
             )
         put(self, "start", self.check_point(self.start, "start"))
+        if self.coordinates is not None:
+            self._check_coordinates(self.coordinates)
         for kind in ("minima", "local_minima", "saddles", "maxima"):
             points = getattr(self, kind)
             known = () if points is None else points
@@ -185,6 +199,18 @@ class Objective:
                 raise refused(kind, "be a list of points", points) from None
             if self.bounded and "minima" in kind:
                 check_inside(kind, getattr(self, kind), self.domain)
+
+    def _check_coordinates(self, coordinates: Coordinates) -> None:
+        if self.structure is not None:
+            raise ArgumentError(
+                f"coordinates need points that are vectors; those of {self.name} are "
+                f"{self.structure}"
+            )
+        if len(coordinates.scale) != self.dim:
+            raise ArgumentError(
+                f"coordinates must have {self.dim} components, as {self.name} has, "
+                f"got {len(coordinates.scale)}"
+            )
 
     def __call__(self, point: PointLike) -> Float[Array, ""]:
         """The value at one point, ``(d,)`` or of the structure of the start."""
@@ -214,6 +240,7 @@ class Objective:
                 "local minima": _few(f.local_minima),
                 "saddles": _few(f.saddles),
                 "maxima": _few(f.maxima),
+                "coordinates": f.coordinates,
                 "by hand": ", ".join(name for name, hand in derived.items() if hand)
                 or "no derivative",
                 "smoothness": f.smoothness,
@@ -302,6 +329,8 @@ class Objective:
             )
         if not all(map(math.isfinite, values)):
             raise ArgumentError(f"{argument} must be finite, got {values}")
+        if self.coordinates is not None and argument.startswith("start"):
+            self.coordinates.check_inside(values, self.variables)
         return values
 
     def flat(self, point: PointLike, argument: str = "start") -> Flat:
