@@ -43,7 +43,7 @@ def gauss_newton(learning_rate: LearningRate = 1.0) -> optax.GradientTransformat
     Example:
         >>> import gdjax
         >>> path = gdjax.descend("rosenbrock", gauss_newton(), steps=2, dtype="float64")
-        >>> bool(path.values[-1] < 1e-25)
+        >>> float(path.values[-1]) < 1e-25
         True
 
     Reference:
@@ -97,7 +97,7 @@ def levenberg_marquardt(radius: Scalar = 1.0) -> optax.GradientTransformation:
     Example:
         >>> import gdjax
         >>> path = gdjax.descend("helical_valley", levenberg_marquardt(), dtype="float64", steps=20)
-        >>> bool(path.values[-1] < 1e-20)
+        >>> float(path.values[-1]) < 1e-20
         True
 
     Reference:
