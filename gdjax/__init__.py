@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         levenberg_marquardt,
         nesterov,
     )
+    from gdjax.regressions import Regression, regression
     from gdjax.results import open_results
     from gdjax.stationary import StationaryPoints, stationary_points
 
@@ -46,6 +47,7 @@ __all__ = [
     "Objective",
     "Outcome",
     "Ranking",
+    "Regression",
     "RuleReport",
     "StationaryPoints",
     "StoppingRule",
@@ -71,6 +73,7 @@ __all__ = [
     "optimizers",
     "plotting",
     "rank",
+    "regression",
     "results",
     "starts",
     "stationary_points",
@@ -90,6 +93,7 @@ _HOMES = {
     "Objective": "gdjax.objectives",
     "Outcome": "gdjax._descent.outcomes",
     "Ranking": "gdjax.comparison.ranking",
+    "Regression": "gdjax.regressions",
     "RuleReport": "gdjax.certificates",
     "StationaryPoints": "gdjax.stationary",
     "StoppingRule": "gdjax._descent.outcomes",
@@ -116,6 +120,7 @@ _HOMES = {
     "optimizers": "gdjax.optimizers",
     "plotting": "gdjax.plotting",
     "rank": "gdjax.comparison.tuning",
+    "regression": "gdjax.regressions",
     "results": "gdjax.results",
     "starts": "gdjax.starts",
     "stationary_points": "gdjax.stationary",
