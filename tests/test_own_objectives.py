@@ -441,6 +441,46 @@ def test_a_gradient_that_is_none_is_refused(gradient, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("residuals", "message"),
+    [
+        (lambda p: p @ p, "the residuals of bowl must return an array of shape (n,), got a scalar"),
+        (lambda p: [p[0], p[1]], "got a list; wrap it in jnp.stack([...])"),
+        (lambda p: jnp.outer(p, p), "got an array of shape (2, 2)"),
+        (lambda p: p.astype(int), "must return the point's dtype, float32, got int32"),
+        (lambda p: np.sin(p), "the residuals of bowl cannot be traced by JAX"),
+        (lambda p: p / jnp.sqrt(2), "at (1, 2) it is 5, and they sum to 2.5"),
+        (lambda p: jnp.where(p > 0, p, jnp.nan), "at (0, 0) it is 0, and they sum to nan"),
+    ],
+)
+def test_residuals_that_are_none_are_refused(residuals, message):
+    f = gdjax.Objective(
+        name="bowl", fn=lambda p: p @ p, residuals=residuals, domain=[(-5, 5)] * 2, start=(1, 2)
+    )
+    with pytest.raises(gdjax.ArgumentError) as caught:
+        objectives.validate(f)
+    assert message in str(caught.value)
+
+
+def test_a_sweep_holds_residuals_against_the_value_at_its_start():
+    f = gdjax.Objective(fn=lambda p: p @ p, residuals=lambda p: 2 * p, start=(1, 2))
+    with pytest.raises(gdjax.ArgumentError, match=r"it is 5, and they sum to 20"):
+        gdjax.sweep(f, gdjax.levenberg_marquardt(), starts=[[1.0, 2.0]], steps=1)
+
+
+def test_rounding_is_no_reason_to_refuse_residuals():
+    x, y = jnp.linspace(1, 2, 20), jnp.linspace(3, 5, 20)
+    f = gdjax.Objective(  # multiplied out, its value at the minimum is a difference of large terms
+        fn=lambda p: (y @ y).astype(p.dtype) - 2 * p[0] * (x @ y) + p[0] ** 2 * (x @ x),
+        residuals=lambda p: y - p[0] * x, domain=[(-5, 5)], start=[float(x @ y / (x @ x))],
+    )  # fmt: skip
+    objectives.validate(f)
+    huge = gdjax.Objective(
+        fn=lambda p: jnp.exp(2 * p[0]), residuals=jnp.exp, domain=[(-99, 99)], start=[0]
+    )
+    objectives.validate(huge)
+
+
 def test_a_valid_objective_is_not_looked_at_twice():
     count = []
     f = gdjax.Objective(fn=lambda p: count.append(1) or bowl(p), domain=[(-5, 5)] * 2)
@@ -485,6 +525,11 @@ def test_a_function_is_made_an_objective_with_all_that_is_said_of_it(tmp_path):
     assert (f.start, f.minima, f.fmin) == ((1, 2, 3), ((0, 0, 0),), 0.0)
     assert (f.variables, f.name) == (("a", "b", "c"), "own")
     assert f.gradient(jnp.array([1.0, 2.0, 3.0])).tolist() == [2, 4, 6]
+    alone = objectives.get("function", residuals=f"{file}:g", start=[1, 2, 3])
+    assert (alone.name, float(alone((1.0, 2.0, 3.0)))) == ("g", 56.0)
+    assert alone.residual_vector(jnp.ones(3)).tolist() == [2, 2, 2]
+    both = objectives.get("function", fn=f"{file}:f", residuals=f"{file}:g", start=[1, 2, 3])
+    assert (both.name, float(both((1.0, 2.0, 3.0)))) == ("f", 14.0)
     bare = objectives.as_objective(bowl, start=(1.0, 2.0, 3.0))
     assert (bare.domain, bare.start) == (None, (1.0, 2.0, 3.0))
     assert bare is objectives.as_objective(bowl, start=np.zeros(3))

@@ -721,6 +721,9 @@ def g(p):
 
 def gradient(p):
     return jnp.stack([7 * p[0], 8 * p[1]])
+
+def residuals(p):
+    return jnp.stack([p[0], jnp.sqrt(3) * p[1]])
 """
 ONES = np.ones(2, np.float32)
 at_ones = (lambda f: float(f.fn(ONES)), lambda f: f.gradient and f.gradient(ONES).tolist())
@@ -739,6 +742,7 @@ MADE = {
     ("objective=function", "objective.fn=own.py:f", "domain=[[-5,5],[-5,5]]"): {
         "fn": ("own.py:g", at_ones[0], 6.0),
         "gradient": ("own.py:gradient", at_ones[1], [7.0, 8.0]),
+        "residuals": ("own.py:residuals", lambda f: f.residuals and f.residuals(ONES).shape, (2,)),
         "domain": DOMAIN, "start": START_AT, "name": NAME, "minima": MINIMA, "fmin": FMIN,
         "variables": (["u", "v"], lambda f: f.variables, ("u", "v")),
     },

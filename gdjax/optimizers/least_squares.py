@@ -43,7 +43,7 @@ def gauss_newton(learning_rate: LearningRate = 1.0) -> optax.GradientTransformat
     Example:
         >>> import gdjax
         >>> path = gdjax.descend("rosenbrock", gauss_newton(), steps=2, dtype="float64")
-        >>> bool(path.values[-1] < 1e-25)
+        >>> float(path.values[-1]) < 1e-25
         True
 
     Reference:
@@ -97,7 +97,7 @@ def levenberg_marquardt(radius: Scalar = 1.0) -> optax.GradientTransformation:
     Example:
         >>> import gdjax
         >>> path = gdjax.descend("helical_valley", levenberg_marquardt(), dtype="float64", steps=20)
-        >>> bool(path.values[-1] < 1e-20)
+        >>> float(path.values[-1]) < 1e-20
         True
 
     Reference:
@@ -123,10 +123,11 @@ def levenberg_marquardt(radius: Scalar = 1.0) -> optax.GradientTransformation:
 
         def tried(search: _Search) -> _Search:
             scaled, at_border = model.lowest(search.radius)
-            gain = (value - value_fn(unravel(point + scaled / unit))) / model.fall(scaled)
-            lower = gain > 0  # NaN is not
+            fall = value - value_fn(unravel(point + scaled / unit))
+            gain = fall / model.fall(scaled)
+            lower = fall > 0  # NaN is not; nor does a rise that a rounded model foretells count
             far = jnp.where((gain > GOOD) & at_border, 2 * search.radius, search.radius)
-            near = jnp.linalg.norm(scaled) / 4
+            near = jnp.fmin(jnp.linalg.norm(scaled), search.radius) / 4
             return _Search(
                 step=jnp.where(lower, scaled / unit, 0),
                 radius=jnp.where(gain >= POOR, far, near).astype(point.dtype),
@@ -180,10 +181,10 @@ class _Model(NamedTuple):
         λ is found by Newton's method on the length, which Hebden 1973 and Moré 1978 make to
         converge from any side; where it has not in 10 steps, δ is cut to its length.
         """
-        singular, pull = self.singular, self.singular * self.height
-        least = jnp.finfo(singular.dtype).eps * singular[0] * max(self.axes.shape)
-        whole = singular[-1] > least
-        shortest = jnp.where(whole, -self.height / jnp.where(whole, singular, 1), jnp.inf)
+        least = jnp.finfo(radius.dtype).eps * self.singular[0] * max(self.axes.shape)
+        singular = jnp.where(self.singular > least, self.singular, 0)
+        pull = singular * self.height
+        shortest = _ratio(-self.height, singular)
         inside = jnp.linalg.norm(shortest) <= radius
 
         def newton(_: Array, bounds: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
@@ -200,9 +201,14 @@ class _Model(NamedTuple):
 
         high = jnp.linalg.norm(pull) / radius
         damping, _, _ = jax.lax.fori_loop(0, 10, newton, (-high, jnp.zeros_like(high), high))
-        bent = -pull / (singular**2 + jnp.maximum(damping, 0))
+        bent = _ratio(-pull, singular**2 + jnp.maximum(damping, 0))
         bent = bent * radius / jnp.linalg.norm(bent)
         return jnp.where(inside, shortest, bent) @ self.axes, ~inside
+
+
+def _ratio(above: Array, below: Array) -> Array:
+    """The quotient; 0 over 0, where the model is level and a step leads nowhere."""
+    return jnp.where(below > 0, above / jnp.where(below > 0, below, 1), 0)
 
 
 def _on_flat(
