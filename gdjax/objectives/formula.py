@@ -4,7 +4,6 @@ import ast
 import contextlib
 import functools
 import inspect
-import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import FrameType
@@ -15,24 +14,22 @@ from jaxtyping import Array, ArrayLike
 
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.types import Function
-from gdjax.objectives.kinks import kinks_of
+from gdjax.objectives.arithmetic import evaluate, functions_of
+from gdjax.objectives.functions import EVERY, FUNCTIONS
+from gdjax.objectives.kinks import kinks_at, kinks_of
 from gdjax.objectives.loading import DEFAULT_SIDE
 from gdjax.objectives.objective import Objective
 from gdjax.objectives.parser import (
     CONSTANTS,
-    DERIVED,
-    FUNCTIONS,
-    LARGEST_DIGITS,
     Parsed,
     check,
     check_look_alikes,
     check_names,
-    evaluate,
-    functions_of,
-    guard,
     short,
 )
 from gdjax.objectives.registry import maker
+from gdjax.objectives.sizes import guard
+from gdjax.objectives.symbolic import derivatives, in_python, in_sympy
 
 if TYPE_CHECKING:
     from sympy import Expr, Symbol
@@ -53,13 +50,14 @@ class Formula(Parsed):
     def derivatives(self, names: Sequence[str]) -> tuple["Formula", ...]:
         """The partial derivatives, derived by sympy: each a formula again.
 
-        At a kink they are the subgradient that ``sign(0) = 0`` and ``heaviside(0) = ½`` give.
+        At a kink they are the subgradient that ``sign(0) = 0`` and ``heaviside(0) = ½`` give; those
+        of what jumps, such as ``floor``, are 0, which they are between the jumps.
         """
         with budget(self.text):
             expression, symbols = self._symbolic()
-            found = [_in_python(expression.diff(symbols[name]), self.own) for name in names]
-        every = FUNCTIONS | DERIVED
-        slopes = tuple(Formula(*check(text, "derivative", every, self.own)) for text in found)
+            slopes = derivatives(expression, [symbols[name] for name in names])
+            found = [in_python(slope, self.own) for slope in slopes]
+        slopes = tuple(Formula(*check(text, "derivative", EVERY, self.own)) for text in found)
         for slope in slopes:  # sympy says zoo, nan or oo where there is none
             if strange := {*slope.names} - {*self.names}:
                 raise ArgumentError(
@@ -87,9 +85,7 @@ class Formula(Parsed):
             found = kinks_of(self.tree, self._in_sympy, variables)
 
         def at(values: Mapping[str, Any]) -> list[Any]:
-            numbers = CONSTANTS | dict(values)
-            number = lambda part: evaluate(part, numbers, functions_of("jax.numpy"), float)  # noqa: E731
-            return [fn(*map(number, parts)) for fn, parts in found]
+            return kinks_at(found, CONSTANTS | dict(values))
 
         return at if found else None
 
@@ -105,11 +101,7 @@ class Formula(Parsed):
 
     def _in_sympy(self, part: ast.expr) -> Expr:
         """A part of the formula in sympy."""
-        import sympy
-
-        constants = {"pi": sympy.pi, "e": sympy.E}
-        expression = evaluate(part, constants | self._symbols, _symbolic_functions(), _exact)
-        return sympy.sympify(expression)
+        return in_sympy(part, self._symbols)
 
 
 def parse(text: str, argument: str = "expression", own: Iterable[str] = ()) -> Formula:
@@ -266,101 +258,3 @@ def symbol(name: str) -> str:
 
 def _as(point: Array, value: ArrayLike) -> Array:
     return jnp.asarray(value, point.dtype)
-
-
-@functools.cache
-def _symbolic_functions() -> dict[str, Function]:
-    """The functions in sympy."""
-    import sympy
-
-    class Absolute(sympy.Function):  # sympy's own Abs makes real and imaginary parts of log(x)
-        nargs = 1
-
-        def fdiff(self, argindex: int = 1) -> sympy.Basic:
-            return sympy.sign(self.args[0])
-
-        def _latex(self, printer: Any, exp: str = "") -> str:
-            inside = printer._print(self.args[0])
-            return rf"\left|{{{inside}}}\right|" + (f"^{{{exp}}}" if exp else "")
-
-        def _sympystr(self, printer: Any) -> str:
-            return f"abs({printer._print(self.args[0])})"
-
-    def extremum(word: str, sign: int) -> Any:
-        """``max`` or ``min`` as they are written: sympy's own compare all their arguments."""
-
-        class Extremum(sympy.Function):
-            @classmethod
-            def eval(cls, *args: Any) -> Any:
-                flat = (a.args if isinstance(a, cls) else (a,) for a in args)
-                several = [*dict.fromkeys(itertools.chain(*flat))]
-                if len(several) == 1:
-                    return several[0]
-                return cls(*several) if tuple(several) != args else None
-
-            def fdiff(self, argindex: int = 1) -> sympy.Basic:
-                this: Any = self.args[argindex - 1]
-                others = [*self.args[: argindex - 1], *self.args[argindex:]]
-                other = others[0] if len(others) == 1 else Extremum(*others)
-                return sympy.Heaviside(sign * (this - other))
-
-            def _latex(self, printer: Any, exp: str = "") -> str:
-                inside = ", ".join(map(printer._print, self.args))
-                return rf"\{word}\left({inside}\right)" + (f"^{{{exp}}}" if exp else "")
-
-            def _sympystr(self, printer: Any) -> str:
-                return f"{word}({', '.join(map(printer._print, self.args))})"
-
-        Extremum.__name__ = word  # terms are sorted by it
-        return Extremum
-
-    own = {
-        "abs": Absolute,
-        "max": extremum("max", 1),
-        "min": extremum("min", -1),
-        "expm1": lambda x: sympy.exp(x) - 1,
-        "log1p": lambda x: sympy.log(1 + x),
-        "log2": lambda x: sympy.log(x) / sympy.log(2),
-        "log10": lambda x: sympy.log(x) / sympy.log(10),
-        "hypot": lambda x, y: sympy.sqrt(x**2 + y**2),
-        "sign": sympy.sign,
-        "heaviside": lambda x, _: sympy.Heaviside(x),
-    }
-    return {name: own.get(name) or getattr(sympy, name) for name in FUNCTIONS | DERIVED}
-
-
-def _exact(value: int | float) -> Expr:
-    """A number in sympy."""
-    import sympy
-
-    return sympy.Integer(value) if isinstance(value, int) else sympy.Float(repr(value))
-
-
-def _in_python(expression: Expr, own: Sequence[str] = ()) -> str:
-    """A sympy expression in the notation of formulas, where some names are no constants."""
-    import sympy
-    from sympy.printing.str import StrPrinter
-
-    for number in expression.atoms(sympy.Rational):
-        if max(abs(number.p), number.q) >= 10**LARGEST_DIGITS:
-            raise ArgumentError(f"a derivative has a number of more than {LARGEST_DIGITS} digits")
-
-    class Printer(StrPrinter):
-        def _print_Exp1(self, expr: Expr) -> Any:  # noqa: N802  (sympy's names)
-            return "exp(1)" if "e" in own else "e"
-
-        def _print_Pi(self, expr: Expr) -> Any:  # noqa: N802
-            return "acos(-1)" if "pi" in own else "pi"
-
-        def _print_Float(self, expr: Expr) -> str:  # noqa: N802
-            return repr(float(expr))
-
-        def _print_call(self, expr: Expr) -> str:
-            return f"{type(expr).__name__.lower()}({', '.join(map(self._print, expr.args))})"
-
-        _print_Abs = _print_Max = _print_Min = _print_call  # noqa: N815
-
-        def _print_Heaviside(self, expr: Expr) -> str:  # noqa: N802
-            return f"heaviside({self._print(expr.args[0])}, 0.5)"
-
-    return Printer().doprint(expression)
