@@ -37,7 +37,7 @@ else:
     Expr = Symbol = Any  # sympy is loaded where a formula is derived
 
 
-LARGEST_WORK = 5_000_000  # calls within sympy: a second or two
+LARGEST_WORK = 16_000_000  # calls within sympy: about five seconds
 
 
 class Formula(Parsed):
@@ -54,10 +54,11 @@ class Formula(Parsed):
         of what jumps, such as ``floor``, are 0, which they are between the jumps.
         """
         with budget(self.text):
-            expression, symbols = self._symbolic()
-            slopes = derivatives(expression, [symbols[name] for name in names])
-            found = [in_python(slope, self.own) for slope in slopes]
-        slopes = tuple(Formula(*check(text, "derivative", EVERY, self.own)) for text in found)
+            found = derivatives(self._expression, [self._symbols[name] for name in names])
+            told = [in_python(expression, self.own) for expression in found]
+            slopes = tuple(Formula(*check(text, "derivative", EVERY, self.own)) for text in told)
+        for slope, expression in zip(slopes, found, strict=True):
+            slope.__dict__["_expression"] = expression
         for slope in slopes:  # sympy says zoo, nan or oo where there is none
             if strange := {*slope.names} - {*self.names}:
                 raise ArgumentError(
@@ -70,7 +71,7 @@ class Formula(Parsed):
         import sympy
 
         with budget(self.text):
-            return sympy.latex(self._symbolic()[0])
+            return sympy.latex(self._expression)
 
     def kinks(self, variables: Sequence[str]) -> Callable[[Mapping[str, Any]], list[Any]] | None:
         """Signed quantities of values by name that vanish where it may have a kink.
@@ -82,26 +83,23 @@ class Formula(Parsed):
             A function of the values; None where it is smooth.
         """
         with budget(self.text):
-            found = kinks_of(self.tree, self._in_sympy, variables)
+            found = kinks_of(self.tree, lambda part: in_sympy(part, self._symbols), variables)
 
         def at(values: Mapping[str, Any]) -> list[Any]:
             return kinks_at(found, CONSTANTS | dict(values))
 
         return at if found else None
 
-    def _symbolic(self) -> tuple[Expr, dict[str, Symbol]]:
-        """The formula in sympy, over the real numbers, and its symbols by name."""
-        return self._in_sympy(self.tree), self._symbols
+    @functools.cached_property
+    def _expression(self) -> Expr:
+        """The formula in sympy, over the real numbers."""
+        return in_sympy(self.tree, self._symbols)
 
     @functools.cached_property
     def _symbols(self) -> dict[str, Symbol]:
         import sympy
 
         return {name: sympy.Symbol(name, real=True) for name in self.names}
-
-    def _in_sympy(self, part: ast.expr) -> Expr:
-        """A part of the formula in sympy."""
-        return in_sympy(part, self._symbols)
 
 
 def parse(text: str, argument: str = "expression", own: Iterable[str] = ()) -> Formula:
@@ -208,7 +206,8 @@ def _formula(expression: str, variables: Any, domain: Any, start: Any, name: str
     slopes, kinks = parsed.derivatives(chosen), parsed.kinks(chosen)
 
     def gradient(point):
-        return jnp.stack([_as(point, slope(named(point))) for slope in slopes])
+        names = named(point)
+        return jnp.stack([_as(point, slope(names)) for slope in slopes])
 
     def named(point):
         return dict(zip(chosen, point, strict=True))

@@ -101,6 +101,13 @@ def _ratio(x: Any, y: Any) -> Any:
     return jnp.where(y == 0, 0.0, x / jnp.where(y == 0, 1.0, y))
 
 
+def _gamma(x: Any) -> Any:
+    """Γ(x), of both signs below 0, by operations that every kernel knows but those of log |Γ|."""
+    near = jnp.floor(x)
+    odd = (x < 0) & (near != 2 * jnp.floor(near / 2))
+    return jnp.where(odd, -1.0, 1.0) * jnp.exp(special.gammaln(x))
+
+
 def _from_whole(of: Functions, x: Any) -> Any:
     """A wave whose zeros are the whole numbers, with a slope of 1 or −1 and a sign on each side."""
     near = of["floor"](x + 0.5)
@@ -217,7 +224,7 @@ _ROWS = (
         slopes=lambda of, k, x: of["sigmoid"](x) * of["sigmoid"](-x)),
     Row("erf", math.erf, special.erf),
     Row("erfc", math.erfc, special.erfc),
-    Row("gamma", _defined(math.gamma), special.gamma, latex=r"\Gamma\left({0}\right)",
+    Row("gamma", _defined(math.gamma), _gamma, latex=r"\Gamma\left({0}\right)",
         slopes=lambda of, k, x: of["gamma"](x) * of["digamma"](x), safe=1.5),
     Row("lgamma", _defined(math.lgamma), special.gammaln, spellings=("gammaln", "loggamma"),
         latex=r"\log\left|\Gamma\left({0}\right)\right|", safe=1.5,

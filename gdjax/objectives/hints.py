@@ -18,7 +18,7 @@ INSTEAD: dict[type, str] = {
     ast.BitOr: "write abs(x) for |x|, and or between conditions",
     ast.BitAnd: "write and between conditions",
     ast.Invert: "write not before a condition",
-    ast.Subscript: f"write x1, x2, … for components, not x[0], x[1]; in a sum, {HOW}",
+    ast.Subscript: f"write x1, x2, … for components, not x[0], x[1]; in a sum, {HOW['sum']}",
     ast.Compare: f"{_PIECEWISE}, or heaviside(x)",
     ast.BoolOp: _PIECEWISE,
     ast.Not: _PIECEWISE,
@@ -26,9 +26,9 @@ INSTEAD: dict[type, str] = {
     ast.Mod: "write mod(x, 2) for x % 2",
     ast.FloorDiv: "write floor(x/y) for x // y",
     ast.MatMult: "write x1*y1 + x2*y2 + … for products of vectors",
-    ast.GeneratorExp: HOW,
-    ast.ListComp: HOW,
-    ast.Starred: HOW,
+    ast.GeneratorExp: HOW["sum"],
+    ast.ListComp: HOW["sum"],
+    ast.Starred: HOW["sum"],
     ast.NamedExpr: "write the whole in one formula",
 }  # fmt: skip
 CONDITION = "a condition compares, such as x < 2, 0 <= x < 1 or x < 0 or y > 1"
@@ -116,13 +116,11 @@ def of_call(name: str, count: int) -> str:
     if name in CALLED:
         return f"write {CALLED[name]}"
     if name in SUMS:
-        return HOW.replace("sum", name, 1)
+        return HOW[name]
     if name == "log" and count == 2:
         return "write log(x)/log(b) for a logarithm to the base b"
     if name == "atan" and count == 2:
         return "write atan2(y, x)"
-    if name in ("max", "min") and count == 1:
-        return f"write {name}(x, y)"
     return ""
 
 
@@ -153,9 +151,9 @@ def of_text(text: str) -> str:
             return f"{word} is a word of Python's: take another name, such as {word[:3]}"
     if found := re.search(r"(?<![\w.])(\d+\.?\d*)\s*([A-Za-z_]\w*)", text):
         return f"write {found[1]}*{found[2]}, not {found[0]}"
-    if (opened := text.count("(") - text.count(")")) and not re.search(r"\w\s+\w", text):
-        many = f"{abs(opened)} " if abs(opened) > 1 else "a "
-        return f"{many}{'closing' if opened > 0 else 'opening'} parenthes{'e' if abs(opened) > 1 else 'i'}s missing"
+    if re.search(r"[\w)]\s+\w", text) is None and text.count("(") != text.count(")"):
+        kind = "closing" if text.count("(") > text.count(")") else "opening"
+        return f"its {kind} parenthesis is missing"
     if found := re.search(r"(\w+|\))\s+(\w+)|(\))\s*(\w+)", text):
         before, after = found[1] or found[3], found[2] or found[4]
         if SPELLINGS.get(before, before) in FUNCTIONS:
@@ -165,14 +163,16 @@ def of_text(text: str) -> str:
 
 
 _SIGNS = {
-    "∛": "write cbrt(x)", "∑": HOW, "∏": "write product(x[i], i, 1, 10)",
+    "∛": "write cbrt(x)", "∑": HOW["sum"], "∏": HOW["product"],
     "∫": "there are no integrals", "∂": "derivatives are taken for you",
     "∇": "derivatives are taken for you", "∞": "write a finite number",
     "°": "write pi*x/180", "‖": "write hypot(x, y)", "⌊": "write floor(x)", "⌈": "write ceil(x)",
 }  # fmt: skip
 
 
-def of_name(name: str) -> str:
+def of_name(name: str, text: str) -> str:
     """What to write for a function that stands without its argument."""
     row = EVERY[name]
+    if re.search(rf"\b{name}\s*\*\*", text):
+        return f"write {name}(x)**2 for a power of it"
     return f"write {name}({', '.join('xyz'[: max(row.least, 1)])})"

@@ -91,7 +91,9 @@ def check(
                 continue
             case ast.UnaryOp(op=op) | ast.BinOp(op=op) if type(op) in OPERATORS:
                 continue
-            case ast.Call(func=ast.Name(id=name) as func, args=args, keywords=[]):
+            case ast.Call(func=ast.Name(id=name) as func, args=args, keywords=[]) if not any(
+                isinstance(arg, ast.Starred | ast.GeneratorExp) for arg in args
+            ):
                 _check_call(node, name, len(args), functions, refuse)
                 called.add(func)
                 if name == "piecewise":
@@ -100,9 +102,9 @@ def check(
             case ast.Name(id=name) if name not in functions or node in called:
                 continue
             case ast.Name(id=name):
-                raise refuse(node, f"{name} is a function", hints.of_name(name))
-            case ast.Call(func=ast.Name(id=name)) if (hint := hints.of_call(name, 0)):
-                raise refuse(node, f"{name} takes no names of arguments", hint)
+                raise refuse(node, f"{name} is a function", hints.of_name(name, text))
+            case ast.Call(func=ast.Name(), args=[ast.Starred() | ast.GeneratorExp() as arg, *_]):
+                node = arg
             case ast.Call(func=ast.Attribute()):
                 node = node.func
             case ast.Call(func=ast.Constant() | ast.BinOp() | ast.Call()):

@@ -8,7 +8,10 @@ from gdjax._util.types import Function
 from gdjax.objectives.arithmetic import nodes
 
 SUMS: dict[str, tuple[type[ast.operator], int]] = {"sum": (ast.Add, 0), "product": (ast.Mult, 1)}
-HOW = "write sum(x[i]**2, i, 1, 10) for x1**2 + x2**2 + … + x10**2"
+HOW = {
+    "sum": "write sum(x[i]**2, i, 1, 10) for x1**2 + x2**2 + … + x10**2",
+    "product": "write product(x[i], i, 1, 10) for x1*x2*…*x10",
+}
 _WHOLE: dict[type, Function] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -81,13 +84,13 @@ class _Writer:
         name = getattr(node.func, "id", "")
         op, nothing = SUMS[name]
         if len(node.args) != 4 or node.keywords:
-            raise self.refuse(node, f"{name} takes a term, its index and two bounds", HOW)
+            raise self.refuse(node, f"{name} takes a term, its index and two bounds", HOW[name])
         term, index, *ends = node.args
         if not isinstance(index, ast.Name) or index.id in self.reserved:
-            raise self.refuse(index, f"the index of a {name} must be a name, such as i", HOW)
+            raise self.refuse(index, f"the index of a {name} must be a name, such as i", HOW[name])
         low, high = (self._whole(end, known) for end in ends)
         if high < low - 1:
-            raise self.refuse(node, f"a {name} runs upwards, got {low} to {high}", HOW)
+            raise self.refuse(node, f"a {name} runs upwards, got {low} to {high}", HOW[name])
         terms = [self.copy(term, {**known, index.id: i}) for i in range(low, high + 1)]
         if not terms:
             return self._at(node, ast.Constant(nothing))
@@ -109,7 +112,7 @@ class _Writer:
                 sides = self._whole(left, known), self._whole(right, known)
                 return self._small(node, _WHOLE[type(op)](*sides))
         problem = "what stands in brackets and the bounds of a sum must be whole numbers"
-        raise self.refuse(node, problem, HOW)
+        raise self.refuse(node, problem, HOW["sum"])
 
     def _small(self, node: ast.expr, value: int) -> int:
         if abs(value) > self.largest:
