@@ -248,3 +248,10 @@ def test_what_a_kernel_has_no_operation_for_is_swept_by_another_and_refused_by_a
 
 def test_a_page_takes_a_formula_of_jumps_whose_slope_is_a_constant():
     assert gdjax.explore(objectives.get("formula", expression="floor(y) + x"))
+
+
+def test_a_letter_that_is_a_function_too_may_be_a_name():
+    f = parse("gamma*x + gamma(x)", own=["gamma"])
+    assert f.names == ("gamma", "x")
+    assert float(f({"gamma": 3.0, "x": 4.0})) == pytest.approx(18)
+    assert objectives.get("formula", expression="gamma*x", variables=["x", "gamma"]).dim == 2

@@ -14,7 +14,7 @@ from jaxtyping import Array, ArrayLike
 
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.types import Function
-from gdjax.objectives.arithmetic import evaluate, functions_of
+from gdjax.objectives.formula_values import evaluate, functions_of
 from gdjax.objectives.functions import EVERY, FUNCTIONS
 from gdjax.objectives.kinks import kinks_at, kinks_of
 from gdjax.objectives.loading import DEFAULT_SIDE

@@ -34,6 +34,7 @@ class Row(NamedTuple):
         kinks: (functions, *arguments) → signed quantities whose zeros are kinks and jumps.
         safe: an argument at which value and slope are finite.
         derived: whether only derivatives have it.
+        letter: whether it is a letter too, that may be a name where it is not called.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Row(NamedTuple):
     kinks: Function | None = None
     safe: float = 0.5
     derived: bool = False
+    letter: bool = False
 
     def takes(self, count: int) -> str:
         """How many arguments it takes, in words; empty where so many are right."""
@@ -194,9 +196,9 @@ _ROWS = (
     Row("piecewise", _first, _chosen, 3, None),
     Row("sqrt", *_both("sqrt"), kinks=_itself),
     Row("cbrt", np.cbrt, _cbrt, kinks=_itself, latex=r"\sqrt[3]{{{0}}}",
-        slopes=lambda of, k, x: of["ratio"](of["cbrt"](x), 3 * x)),
+        slopes=lambda of, k, x: of["ratio_or_0"](of["cbrt"](x), 3 * x)),
     Row("hypot", _many("hypot")[0], _hypot, 2, None, assume="nonnegative",
-        slopes=lambda of, k, *a: of["ratio"](a[k], of["hypot"](*a)),
+        slopes=lambda of, k, *a: of["ratio_or_0"](a[k], of["hypot"](*a)),
         kinks=lambda of, *a: [sum(x * x for x in a)]),
     Row("exp", *_both("exp")),
     Row("expm1", *_both("expm1"), sympy=lambda sp, x: sp.exp(x) - 1),
@@ -225,7 +227,8 @@ _ROWS = (
     Row("erf", math.erf, special.erf),
     Row("erfc", math.erfc, special.erfc),
     Row("gamma", _defined(math.gamma), _gamma, latex=r"\Gamma\left({0}\right)",
-        slopes=lambda of, k, x: of["gamma"](x) * of["digamma"](x), safe=1.5),
+        slopes=lambda of, k, x: of["gamma"](x) * of["digamma"](x), safe=1.5,
+        letter=True),
     Row("lgamma", _defined(math.lgamma), special.gammaln, spellings=("gammaln", "loggamma"),
         latex=r"\log\left|\Gamma\left({0}\right)\right|", safe=1.5,
         slopes=lambda of, k, x: of["digamma"](x)),
@@ -241,8 +244,8 @@ _ROWS = (
         slopes=lambda of, k, x, y: -of["floor"](x / y) if k else 1),
     Row("digamma", lambda x: math.nan, special.digamma, derived=True, safe=1.5,
         latex=r"\psi\left({0}\right)", slopes=lambda of, k, x: _underived("digamma")),
-    Row("ratio", np.divide, _ratio, 2, 2, derived=True, latex=r"\frac{{{0}}}{{{1}}}",
-        slopes=lambda of, k, x, y: _underived("ratio")),
+    Row("ratio_or_0", np.divide, _ratio, 2, 2, derived=True, latex=r"\frac{{{0}}}{{{1}}}",
+        slopes=lambda of, k, x, y: _underived("ratio_or_0")),
 )  # fmt: skip
 
 
@@ -253,4 +256,5 @@ def _underived(name: str) -> None:
 FUNCTIONS: dict[str, Row] = {row.name: row for row in _ROWS if not row.derived}
 DERIVED: dict[str, Row] = {row.name: row for row in _ROWS if row.derived}
 EVERY: dict[str, Row] = FUNCTIONS | DERIVED
+LETTERS: frozenset[str] = frozenset(row.name for row in _ROWS if row.letter)
 SPELLINGS: dict[str, str] = {other: row.name for row in _ROWS for other in row.spellings}

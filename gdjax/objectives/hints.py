@@ -15,7 +15,7 @@ _PIECEWISE = "write piecewise(x < 2, a, b) for a where x < 2, and b elsewhere"
 INSTEAD: dict[type, str] = {
     ast.BitXor: "write ** for powers, not ^",
     ast.Attribute: "write sin(x), not np.sin(x): nothing has parts",
-    ast.BitOr: "write abs(x) for |x|, and or between conditions",
+    ast.BitOr: "write abs(x), not |x|; between conditions, write or",
     ast.BitAnd: "write and between conditions",
     ast.Invert: "write not before a condition",
     ast.Subscript: f"write x1, x2, … for components, not x[0], x[1]; in a sum, {HOW['sum']}",

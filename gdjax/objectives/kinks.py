@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax.numpy as jnp
 
 from gdjax._util.types import Function
-from gdjax.objectives.arithmetic import evaluate, functions_of, nodes
+from gdjax.objectives.formula_values import evaluate, functions_of, nodes
 from gdjax.objectives.functions import EVERY
 from gdjax.objectives.symbolic import symbolic_functions
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from gdjax._util.errors import ArgumentError, unknown
 from gdjax.objectives import hints
-from gdjax.objectives.arithmetic import COMPARISONS, OPERATORS, nodes
-from gdjax.objectives.functions import DERIVED, EVERY, FUNCTIONS, SPELLINGS, Row
+from gdjax.objectives.formula_values import COMPARISONS, OPERATORS, nodes
+from gdjax.objectives.functions import EVERY, FUNCTIONS, LETTERS, SPELLINGS, Row
 from gdjax.objectives.sums import written_out
 
 LARGEST_TEXT = 100_000  # letters
@@ -28,7 +28,7 @@ SIGNS = str.maketrans(
      "≤": "<=", "≥": ">=", "≠": "!=", "∧": " and ", "∨": " or ", "¬": " not "}
 )  # fmt: skip
 RAISED = re.compile("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")  # a power as it is printed
-RESERVED = {*CONSTANTS, *EVERY}
+RESERVED = {*CONSTANTS, *EVERY} - LETTERS
 
 
 class Parsed(NamedTuple):
@@ -99,7 +99,7 @@ def check(
                 if name == "piecewise":
                     conditions.update(args[:-1:2])
                 continue
-            case ast.Name(id=name) if name not in functions or node in called:
+            case ast.Name(id=name) if node in called or name not in functions or name in LETTERS:
                 continue
             case ast.Name(id=name):
                 raise refuse(node, f"{name} is a function", hints.of_name(name, text))

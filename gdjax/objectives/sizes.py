@@ -10,7 +10,7 @@ import numpy as np
 
 from gdjax._util.errors import ArgumentError
 from gdjax._util.types import Function
-from gdjax.objectives.arithmetic import COMPARISONS, OPERATORS, evaluate, logic, nodes
+from gdjax.objectives.formula_values import COMPARISONS, OPERATORS, evaluate, logic, nodes
 from gdjax.objectives.functions import DERIVED, EVERY, Functions
 from gdjax.objectives.parser import CONSTANTS, Parsed, Refusal, short
 
@@ -48,42 +48,38 @@ def guard(parsed: Parsed, argument: str) -> None:
         raise ArgumentError(f"{argument}: {error}, in {short(text)}") from None
 
 
-def _constants(parsed: Parsed) -> Mapping[ast.expr, float]:
+def _constants(parsed: Parsed) -> Mapping[ast.AST, float]:
     """The value of each part without variables, in float64."""
-    found: dict[ast.expr, float] = {}
+    found: dict[ast.AST, float] = {}
     constants = {name: value for name, value in CONSTANTS.items() if name not in parsed.own}
-    for node in reversed([*nodes(parsed.tree)]):  # from the inside out, each but once
-        with np.errstate(all="ignore"):
-            try:
-                value = _of_parts(node, found, constants)
-            except OverflowError:
-                value = math.inf
-        if value is not None:
-            found[node] = float(value)
-    return found
 
-
-def _of_parts(
-    node: ast.expr, found: Mapping[ast.expr, float], constants: Mapping[str, float]
-) -> float | None:
-    """The value of a part whose own parts are found; None if it has a variable or a condition."""
-
-    def known(*parts: ast.expr) -> list[np.float64]:
+    def known(*parts: ast.AST) -> list[np.float64]:
         is_known = all(part in found for part in parts)
         return [np.float64(found[part]) for part in parts] if is_known else []
 
-    match node:
-        case ast.Constant(value=value):
-            return float(value)
-        case ast.Name(id=name):
-            return constants.get(name)
-        case ast.UnaryOp(op=op, operand=operand) if (values := known(operand)):
-            return OPERATORS[type(op)](*values)
-        case ast.BinOp(op=op, left=left, right=right) if (values := known(left, right)):
-            return OPERATORS[type(op)](*values)
-        case ast.Call(func=ast.Name(id=name), args=args) if (values := known(*args)):
-            return EVERY[name].numpy(*values)
-    return None
+    def value(node: ast.AST) -> float | None:
+        match node:
+            case ast.Constant(value=told):
+                return float(told)
+            case ast.Name(id=name):
+                return constants.get(name)
+            case ast.UnaryOp(op=op, operand=operand) if (values := known(operand)):
+                return OPERATORS[type(op)](*values)
+            case ast.BinOp(op=op, left=left, right=right) if (values := known(left, right)):
+                return OPERATORS[type(op)](*values)
+            case ast.Call(func=ast.Name(id=name), args=args) if (values := known(*args)):
+                return EVERY[name].numpy(*values)
+        return None  # it has a variable or a condition
+
+    with np.errstate(all="ignore"):
+        for node in reversed([*nodes(parsed.tree)]):  # from the inside out, each but once
+            try:
+                constant = value(node)
+            except OverflowError:
+                constant = math.inf
+            if constant is not None:
+                found[node] = float(constant)
+    return found
 
 
 @dataclasses.dataclass(frozen=True)

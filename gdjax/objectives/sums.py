@@ -5,7 +5,7 @@ import operator
 from collections.abc import Callable, Mapping
 
 from gdjax._util.types import Function
-from gdjax.objectives.arithmetic import nodes
+from gdjax.objectives.formula_values import nodes
 
 SUMS: dict[str, tuple[type[ast.operator], int]] = {"sum": (ast.Add, 0), "product": (ast.Mult, 1)}
 HOW = {

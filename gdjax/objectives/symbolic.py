@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdjax._util.errors import ArgumentError
 from gdjax._util.types import Function
-from gdjax.objectives.arithmetic import evaluate, logic
+from gdjax.objectives.formula_values import evaluate, logic
 from gdjax.objectives.functions import EVERY, Functions, Row
 from gdjax.objectives.sizes import LARGEST_DIGITS
 
