@@ -1,6 +1,7 @@
 """The functions of formulas: each is tested by standing in the table."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -79,10 +80,13 @@ def test_what_is_printed_is_what_is_computed(name):
             np.testing.assert_array_equal(again(at), one(at))
 
 
-@pytest.mark.parametrize("name", [
-    pytest.param(name, marks=() if name in ("piecewise", "mod") else pytest.mark.full)
-    for name in FUNCTIONS
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in ("piecewise", "mod") else pytest.mark.full)
+        for name in FUNCTIONS
+    ],
+)
 def test_the_certificate_of_every_function_is_good(name):
     _, f = made(name)
     report = gdjax.check_gradient(f, points=60)
@@ -188,7 +192,8 @@ def test_a_sum_over_an_index_is_its_terms(short, long):
         ("heaviside(x + 1)", [-1], 0), ("floor(x)", [-3, 0, 7], 0.5), ("ceil(2*x)", [1.5, 4], 1.2),
         ("mod(x, 3)", [0, 3, -6], 1), ("piecewise(x < 2, x, x**2)", [2], 1),
         ("piecewise(0 <= x < 1 or not x < 5, x, 2)", [0, 1, 5], 3),
-        ("piecewise(x < 0, abs(x + 2), abs(x - 3))", [-2, 0, 3], -3), ("min(x, 1, x**2)", [1, 0], 3),
+        ("piecewise(x < 0, abs(x + 2), abs(x - 3))", [-2, 0, 3], -3),
+        ("min(x, 1, x**2)", [1, 0], 3),
         ("piecewise(x > 0, sqrt(x - 1), x)", [0, 1], -2), ("max(1, x, -x)", [1, -1], 3),
     ],
 )  # fmt: skip
@@ -241,7 +246,9 @@ def test_what_a_kernel_has_no_operation_for_is_swept_by_another_and_refused_by_a
     )  # fmt: skip
     assert np.isfinite(swept["final_value"]).all()
     assert "digamma" in swept.attrs["kernel_reason"]
-    with pytest.raises(gdjax.ArgumentError, match="cannot be written for a page: digamma") as caught:
+    with pytest.raises(
+        gdjax.ArgumentError, match="cannot be written for a page: digamma"
+    ) as caught:
         gdjax.explore(f)
     assert "\n" not in str(caught.value)
 
@@ -255,3 +262,8 @@ def test_a_letter_that_is_a_function_too_may_be_a_name():
     assert f.names == ("gamma", "x")
     assert float(f({"gamma": 3.0, "x": 4.0})) == pytest.approx(18)
     assert objectives.get("formula", expression="gamma*x", variables=["x", "gamma"]).dim == 2
+
+
+@pytest.mark.parametrize("name", [*FUNCTIONS, "sum", "product"])
+def test_every_function_is_in_the_list_that_people_read(name):
+    assert re.search(rf"``{name}[`(]", objectives.formula.__doc__)

@@ -1,6 +1,5 @@
 """Formulas as objectives: their values by ``jax.numpy``, their gradients by sympy."""
 
-import ast
 import contextlib
 import functools
 import inspect
@@ -13,7 +12,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
 
 from gdjax._util.errors import ArgumentError, check_known
-from gdjax._util.types import Function
 from gdjax.objectives.formula_values import evaluate, functions_of
 from gdjax.objectives.functions import EVERY, FUNCTIONS
 from gdjax.objectives.kinks import kinks_at, kinks_of
@@ -175,8 +173,29 @@ def formula(
 ) -> Objective:
     """A formula such as ``x**2 + y**2 + 10*sin(x)*sin(y)``; its hand gradient is sympy's.
 
+    It is made of numbers, names, ``+ - * / **``, ``pi``, ``e`` and these functions:
+
+    - ``exp``, ``expm1``, ``log`` (or ``ln``), ``log1p``, ``log2``, ``log10``, ``sqrt``, ``cbrt``,
+      ``hypot`` of two or more;
+    - ``sin``, ``cos``, ``tan``, ``sinh``, ``cosh``, ``tanh`` and their inverses ``asin``,
+      ``acos``, ``atan``, ``atan2``, ``asinh``, ``acosh``, ``atanh``, which may be spelled
+      ``arcsin`` and so on;
+    - ``sigmoid``, ``erf``, ``erfc``, ``gamma`` (a name where it is not called), ``lgamma``;
+    - with kinks: ``abs``, ``max`` and ``min`` of two or more;
+    - with jumps: ``sign``, ``heaviside`` (½ at 0, or its second argument), ``floor``, ``ceil``,
+      ``mod``, whose result has the sign of the second argument;
+    - ``piecewise(x < 0, x**2, 0 <= x < 1, x, 1)``: conditions and values in turn, then the value
+      elsewhere. The first condition that holds decides; ``and``, ``or``, ``not`` join them.
+    - ``sum(x[i]**2, i, 1, 10)`` and ``product(x[i], i, 1, 10)``: in the term ``x[i]`` is the name
+      x1, x2, …, and ``i`` the number. The bounds, both included, are whole numbers, or are made of
+      the indices of sums around.
+
+    It may hold 5,000 names, numbers and operations, sums written out. Where it may have a kink or
+    a jump, ``kink`` has a quantity that vanishes there: certificates leave such points out.
+    Between its jumps a function such as ``floor`` has the slope 0, which is the one that is used.
+
     Args:
-        expression: the formula, in Python's notation.
+        expression: the formula.
         variables: its names in the order of the point's components; by default in natural
             order, x2 before x10.
         domain: one ``(low, high)`` pair a variable; by default (-5, 5).

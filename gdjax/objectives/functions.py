@@ -56,7 +56,9 @@ class Row(NamedTuple):
         """How many arguments it takes, in words; empty where so many are right."""
         if self.name == "piecewise":
             right = count > 2 and count % 2
-            return "" if right else "piecewise takes conditions and values in turn, and a last value"
+            return (
+                "" if right else "piecewise takes conditions and values in turn, and a last value"
+            )
         if self.least <= count and (self.most is None or count <= self.most):
             return ""
         few = f"{self.least}" if self.most == self.least else f"at least {self.least}"

@@ -95,7 +95,7 @@ def _in(
             case ast.Call(func=ast.Name(id="piecewise"), args=[*cases, last]):
                 yield from _in_branches(cases, last, symbolic, within)
                 continue
-            case ast.Call(func=ast.Name(id=name), args=args) if (kinks := EVERY[name].kinks):
+            case ast.Call(func=ast.Name(id=name), args=args) if kinks := EVERY[name].kinks:
                 yield Quantity(kinks, tuple(args), within)
             case ast.BinOp(left=base, op=ast.Pow(), right=exponent) if _is_root(symbolic(exponent)):
                 yield Quantity(_base, (base,), within)

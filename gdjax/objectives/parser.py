@@ -4,7 +4,7 @@ import ast
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -127,6 +127,7 @@ class Refusal:
         self.text, self.argument = text, argument
 
     def __call__(self, node: ast.expr, problem: str, hint: str) -> ArgumentError:
+        """The error for a part, with its column, what is wrong and what to write."""
         column = len(self.text.encode()[: node.col_offset].decode()) + 1
         return ArgumentError(
             f"{self.argument}: {problem}, at column {column} of {short(self.text)}; {hint}"

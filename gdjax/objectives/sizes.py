@@ -59,15 +59,15 @@ def _constants(parsed: Parsed) -> Mapping[ast.AST, float]:
 
     def value(node: ast.AST) -> float | None:
         match node:
-            case ast.Constant(value=told):
+            case ast.Constant(value=int() | float() as told):
                 return float(told)
             case ast.Name(id=name):
                 return constants.get(name)
-            case ast.UnaryOp(op=op, operand=operand) if (values := known(operand)):
+            case ast.UnaryOp(op=op, operand=operand) if values := known(operand):
                 return OPERATORS[type(op)](*values)
-            case ast.BinOp(op=op, left=left, right=right) if (values := known(left, right)):
+            case ast.BinOp(op=op, left=left, right=right) if values := known(left, right):
                 return OPERATORS[type(op)](*values)
-            case ast.Call(func=ast.Name(id=name), args=args) if (values := known(*args)):
+            case ast.Call(func=ast.Name(id=name), args=args) if values := known(*args):
                 return EVERY[name].numpy(*values)
         return None  # it has a variable or a condition
 

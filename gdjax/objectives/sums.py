@@ -3,6 +3,7 @@
 import ast
 import operator
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from gdjax._util.types import Function
 from gdjax.objectives.formula_values import nodes
@@ -70,12 +71,10 @@ class _Writer:
                 return self._at(node, ast.Name(f"{name}{index}", ast.Load()))
             case ast.Call() if _is_sum(node):
                 return self._sum(node, known)
-        fields = {
-            field: self._field(value, known) for field, value in ast.iter_fields(node)
-        }
+        fields = {field: self._field(value, known) for field, value in ast.iter_fields(node)}
         return self._at(node, type(node)(**fields))
 
-    def _field(self, value: object, known: Mapping[str, int]) -> object:
+    def _field(self, value: Any, known: Mapping[str, int]) -> Any:
         if isinstance(value, list):
             return [self._field(each, known) for each in value]
         return self.copy(value, known) if isinstance(value, ast.expr) else value

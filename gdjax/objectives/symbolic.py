@@ -56,10 +56,10 @@ class _Slopes:
     """Derivatives by the rules for sums, products, powers and chains, each taken once."""
 
     def __init__(self) -> None:
-        self._free: dict[Expr, frozenset[Symbol]] = {}
-        self._outer: dict[Expr, list[Expr]] = {}
+        self._free: dict[Any, frozenset[Any]] = {}
+        self._outer: dict[Any, list[Any]] = {}
 
-    def free(self, expression: Expr) -> frozenset[Symbol]:
+    def free(self, expression: Any) -> frozenset[Any]:
         """The symbols of an expression."""
         found = self._free.get(expression)
         if found is None:
@@ -68,7 +68,7 @@ class _Slopes:
             found = self._free[expression] = frozenset(own).union(*inner)
         return found
 
-    def of(self, expression: Expr, by: Symbol) -> Expr:
+    def of(self, expression: Any, by: Any) -> Any:
         """The derivative of an expression by a symbol."""
         import sympy
 
@@ -151,7 +151,7 @@ def _told(row: Row, functions: Functions) -> Any:
                 return several[0]
             return cls(*several) if tuple(several) != args else None
 
-        def fdiff(self, argindex: int = 1) -> sympy.Basic:
+        def fdiff(self, argindex: int = 1) -> Any:
             return sympy.sympify(slopes(functions, argindex - 1, *self.args))
 
         def _latex(self, printer: Any, exp: str = "") -> str:
@@ -176,9 +176,9 @@ def _piecewise() -> Function:
     class piecewise(sympy.Function):  # noqa: N801  (terms are sorted by it)
         is_real = True
 
-        def branches(self, change: Function) -> sympy.Basic:
+        def branches(self, change: Function) -> Any:
             """The same of changed values."""
-            *cases, last = self.args
+            *cases, last = list(self.args)
             values = [change(part) for part in (*cases[1::2], last)]
             if len({*values}) == 1:
                 return values[0]
@@ -195,7 +195,7 @@ def _piecewise() -> Function:
         def _sympystr(self, printer: Any) -> str:
             return f"piecewise({', '.join(map(printer._print, self.args))})"
 
-    def make(of: Functions, conditions: Sequence[Expr], branches: Sequence[Function]) -> Expr:
+    def make(of: Functions, conditions: Sequence[Any], branches: Sequence[Function]) -> Any:
         values = [sympy.sympify(branch(of)) for branch in branches]
         told = [x for pair in zip(conditions, values, strict=False) for x in pair]
         return piecewise(*told, values[-1])
@@ -211,7 +211,8 @@ def _compared(name: str, word: str, latex: str) -> Any:
         nargs = 2
 
         def _latex(self, printer: Any, exp: str = "") -> str:
-            return rf"\left({printer._print(self.args[0])} {latex} {printer._print(self.args[1])}\right)"
+            first, second = map(printer._print, self.args)
+            return rf"\left({first} {latex} {second}\right)"
 
         def _sympystr(self, printer: Any) -> str:
             return f"({printer._print(self.args[0])} {word} {printer._print(self.args[1])})"
@@ -266,9 +267,9 @@ def in_python(expression: Expr, own: Sequence[str] = ()) -> str:
         def _print_Add(self, expr: Expr, order: Any = None) -> str:  # noqa: N802
             if len(expr.args) <= LONGEST:
                 return super()._print_Add(expr, order)
-            args, width = self._as_ordered_terms(expr), LONGEST // 2
+            args: Any = self._as_ordered_terms(expr)
+            width = LONGEST // 2
             parts = [args[i : i + width] for i in range(0, len(args), width)]
             return " + ".join(f"({self._print(expr.func(*part))})" for part in parts)
 
     return Printer().doprint(expression)
-
