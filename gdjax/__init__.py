@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from gdjax.explorer import explore
     from gdjax.hypergradients import Hypergradient, hypergradient, tune_by_gradient
     from gdjax.objectives import Objective
-    from gdjax.optimizers import gradient_descent, heavy_ball, nesterov
+    from gdjax.optimizers import (
+        gauss_newton,
+        gradient_descent,
+        heavy_ball,
+        levenberg_marquardt,
+        nesterov,
+    )
+    from gdjax.regressions import Regression, regression
     from gdjax.results import open_results
     from gdjax.stationary import StationaryPoints, stationary_points
 
@@ -40,6 +47,7 @@ __all__ = [
     "Objective",
     "Outcome",
     "Ranking",
+    "Regression",
     "RuleReport",
     "StationaryPoints",
     "StoppingRule",
@@ -53,9 +61,11 @@ __all__ = [
     "compare",
     "descend",
     "explore",
+    "gauss_newton",
     "gradient_descent",
     "heavy_ball",
     "hypergradient",
+    "levenberg_marquardt",
     "metrics",
     "nesterov",
     "objectives",
@@ -63,6 +73,7 @@ __all__ = [
     "optimizers",
     "plotting",
     "rank",
+    "regression",
     "results",
     "starts",
     "stationary_points",
@@ -82,6 +93,7 @@ _HOMES = {
     "Objective": "gdjax.objectives",
     "Outcome": "gdjax._descent.outcomes",
     "Ranking": "gdjax.comparison.ranking",
+    "Regression": "gdjax.regressions",
     "RuleReport": "gdjax.certificates",
     "StationaryPoints": "gdjax.stationary",
     "StoppingRule": "gdjax._descent.outcomes",
@@ -96,9 +108,11 @@ _HOMES = {
     "compare": "gdjax.comparison.comparison",
     "descend": "gdjax._descent.trajectory",
     "explore": "gdjax.explorer",
+    "gauss_newton": "gdjax.optimizers",
     "gradient_descent": "gdjax.optimizers",
     "heavy_ball": "gdjax.optimizers",
     "hypergradient": "gdjax.hypergradients",
+    "levenberg_marquardt": "gdjax.optimizers",
     "metrics": "gdjax.metrics",
     "nesterov": "gdjax.optimizers",
     "objectives": "gdjax.objectives",
@@ -106,6 +120,7 @@ _HOMES = {
     "optimizers": "gdjax.optimizers",
     "plotting": "gdjax.plotting",
     "rank": "gdjax.comparison.tuning",
+    "regression": "gdjax.regressions",
     "results": "gdjax.results",
     "starts": "gdjax.starts",
     "stationary_points": "gdjax.stationary",

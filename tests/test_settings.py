@@ -749,7 +749,17 @@ MADE = {
                   lambda f: f.fit.predict(ONES, f.fit.columns).tolist(), [3.0, 5.0, 7.0]),
         "response": ("z", lambda f: np.ravel(f.fit.observed).tolist(), [7.0, 8.0, 9.0]),
         "parameters": (["b", "a"], lambda f: f.variables, ("b", "a")),
+        "sigma": ("z", lambda f: f.fit.sigma is not None and f.fit.sigma.tolist(), [7.0, 8.0, 9.0]),
+        "absolute_sigma": (True, lambda f: f.fit.absolute, True),
+        "loss": ("huber", lambda f: f.fit.robust, True),
+        "penalties": (["a - b"], lambda f: f.fit.penalties, 1),
+        "bounds": ({"a": [0, None]}, lambda f: f.coordinates and f.coordinates.low[0], 0.0),
+        "scale": ([2.0, 3.0], lambda f: f.coordinates and f.coordinates.scale.tolist(), [2.0, 3.0]),
         "domain": DOMAIN, "start": START_AT, "name": NAME, "minima": MINIMA, "fmin": FMIN,
+    },
+    ("objective=curve_fit", "objective.data=points.csv", "objective.model=a + b*t",
+     "objective.loss=soft_l1", "objective.start=[9,1]"): {
+        "loss_scale": (1e6, lambda f: round(float(f(f.start))), 177),
     },
 }  # fmt: skip
 
@@ -770,10 +780,11 @@ def descended(config, folder):
     return objects[0]["objective"], objects[0]["optimizer"]
 
 
-@pytest.mark.parametrize("words", MADE, ids=lambda words: words[0])
+@pytest.mark.parametrize("words", MADE, ids=" ".join)
 def test_every_key_of_an_objective_of_ones_own_arrives(words, files):
     config = composed("run", *words)
-    assert set(config.objective) == {"maker", *MADE[words]}
+    together = {key for others in MADE if others[0] == words[0] for key in MADE[others]}
+    assert set(config.objective) == {"maker", *together}
     plain_one, _ = descended(config, files)
     for key, (value, read, expected) in MADE[words].items():
         changed = config.copy()

@@ -187,7 +187,12 @@ def _function(objective: Objective, gradient: GradientSide, dtype: DType) -> str
     """A digest of what the objective computes and of its data, whatever its name."""
     with default_dtype(dtype):
         at = jax.ShapeDtypeStruct((objective.dim,), dtype)
-        return fingerprint(objective.cast(dtype).value_and_gradient(gradient), at)
+        given = objective.cast(dtype)
+        coordinates = given.coordinates
+        more = (given.residual_vector, coordinates and coordinates.outward)
+        return "".join(
+            fingerprint(fn, at) for fn in (given.value_and_gradient(gradient), *more) if fn
+        )
 
 
 @functools.lru_cache(maxsize=64)
@@ -205,7 +210,7 @@ def _update(optimizer: optimizers.Optimizer, points: Structure | int, dtype: DTy
         made: optimizers.Optimizer, point: jax.Array, slope: jax.Array, value: jax.Array
     ) -> PyTree:
         over = over_vectors(made, structure)
-        extra = optimizers.extra_arguments(value, slope, jnp.sum, jnp.ones_like)
+        extra = optimizers.extra_arguments(value, slope, jnp.sum, jnp.ones_like, jnp.sin)
         return over.update(slope, over.init(point), point, **extra)
 
     structure, dim = (None, points) if isinstance(points, int) else (points, points.size)
