@@ -8,18 +8,15 @@ import sys
 
 import jax
 import jax.numpy as jnp
-import mpmath
 import numpy as np
 import optax
 import pytest
-from matplotlib.mathtext import MathTextParser
 
 import gdjax
 from gdjax import objectives, plotting
 from gdjax._inputs import default_dtype
 from gdjax.objectives.formula import parse
 from gdjax.objectives.loading import find
-from gdjax.objectives.parser import FUNCTIONS
 
 # NIST Statistical Reference Datasets, nonlinear regression: model, the data as y then x, both
 # published starts, the certified parameters and residual sum of squares.
@@ -166,31 +163,6 @@ def test_a_formula_is_the_function_it_says_with_the_gradient_sympy_derives():
         np.testing.assert_allclose(f.gradient(point), known.gradient(point), rtol=1e-5, atol=1e-5)
 
 
-def arguments(name):
-    count = FUNCTIONS[name][1] or 3
-    positive = dict.fromkeys(("log", "log2", "log10", "log1p", "sqrt"), "3 + x")
-    return ({"acosh": "2 + x**2"} | positive).get(name, ", ".join(["x/3", "y", "1/4"][:count]))
-
-
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_every_function_of_a_formula_has_value_gradient_and_a_title(name):
-    expression = f"{name}({arguments(name)})**2 + pi*y"
-    f = objectives.get("formula", expression=expression, domain=[(-2, 2)] * 2)
-    called = {"abs": abs, "max": max, "min": min, "log2": lambda x: mpmath.log(x, 2)}
-
-    def exact(x, y):
-        return eval(expression, vars(mpmath) | called | {"x": x, "y": y})
-
-    with default_dtype("float64"):
-        for point in ((0.7, -1.1), (-1.6, 0.4)):
-            assert float(f(point)) == pytest.approx(float(exact(*point)), rel=1e-13)
-            slopes = [float(mpmath.diff(exact, point, each)) for each in ((1, 0), (0, 1))]
-            np.testing.assert_allclose(f.gradient(jnp.array(point)), slopes, rtol=1e-10)
-    parser = MathTextParser("agg")  # what matplotlib cannot typeset would spoil every picture
-    for latex in (f.latex, f.gradient_latex):
-        parser.parse(f"$f = {latex}$")
-
-
 @pytest.mark.parametrize(
     ("expression", "point", "gradient"),
     [
@@ -222,7 +194,7 @@ def test_names_of_a_formula_are_symbols_whatever_sympy_calls_so():
 def test_kinks_of_a_formula_are_told():
     f = objectives.get("formula", expression="abs(x - 1) + max(x, y, 3)")
     assert f.smoothness == "kink"
-    assert f.kink(jnp.array([1.5, 2.0])).tolist() == [0.5, -0.5, -1.5, -1.0]
+    assert f.kink(jnp.array([1.5, 2.0])).tolist() == [0.5, 0.5, 1.0]  # y − x, 3 − max(x, y)
 
 
 @pytest.mark.parametrize(
@@ -265,8 +237,8 @@ def test_a_certificate_leaves_out_the_kink_of_a_root(expression):
         ("x.__class__", "'x.__class__' is not allowed"),
         ("ä*np.sin(x)", "'np.sin' is not allowed, at column 3"),
         ("x[0]**2", "write x1, x2, … for components"),
-        ("x if x > 0 else y", "there are no conditions"),
-        ("x < 3", "there are no comparisons"),
+        ("x if x > 0 else y", "write piecewise(x < 2, a, b)"),
+        ("x < 3", "write piecewise(x < 2, a, b)"),
         ("[x for x in y]", "is not allowed, at column 1"),
         ("sin(x, y)", "sin takes 1 argument, at column 1 of 'sin(x, y)'; got 2"),
         ("sin + x", "sin is a function"),
@@ -276,9 +248,9 @@ def test_a_certificate_leaves_out_the_kink_of_a_root(expression):
         ("x/0", "division by zero, at column 3"),
         ("(" * 300 + "x" + ")" * 300, "too many nested parentheses"),
         ("sin(" * 70 + "x" + ")" * 70, "nested more than 60 levels deep"),
-        ("-" * 5000 + "x", "expression may hold 500 names, numbers and operations"),
-        ("+".join(["x"] * 400), "may hold 500 names, numbers and operations, got 799"),
-        ("sign*x", "sign cannot be a name"),
+        ("-" * 5000 + "x", "expression may hold 5,000 names, numbers and operations"),
+        ("+".join(["x"] * 2600), "may hold 5,000 names, numbers and operations, got 5,199"),
+        ("digamma*x", "digamma cannot be a name"),
         ("2*pi", "needs at least one variable"),
         ("", "expression must be a formula, got ''"),
     ],
@@ -295,14 +267,14 @@ def test_anything_but_a_formula_is_refused(expression, message):
     [
         ("x**100", "x**101", "the power 101 is too large, at column 4"),
         ("x**-100", "x**-101", "the power -101 is too large"),
-        ("-x" + "+x" * 249, "-x" + "+x" * 249 + "*x", "got 502"),
+        ("-x" + "+x" * 2499, "-x" + "+x" * 2499 + "*x", "got 5,002"),
         ("sin(" * 60 + "x" + ")" * 60, "sin(" * 61 + "x" + ")" * 61, "more than 60 levels"),
         ("2**(x*" * 30 + "x" + ")" * 30, "2**(x*" * 31 + "x" + ")" * 31, "more than 60 levels"),
         ("x*exp(709)", "x*exp(710)", "'exp(710)' has no finite value, at column 3"),
         ("x/1e-300", "x/(1 - 1)", "division by zero"),
         ("max(x, 1, 2, 3)", "max(x)", "max takes at least 2 arguments, at column 1"),
         ("atan2(x, 1)", "atan2(x)", "atan2 takes 2 arguments"),
-        ("x + heavy", "x + heaviside", "heaviside cannot be a name, at column 5"),
+        ("x + heavy", "x + digamma", "digamma cannot be a name, at column 5"),
         ("x*2.5", "x*True", "'True' is not allowed"),
         ("y\n + x", "y\n + 'x'", "\"'x'\" is not allowed"),
     ],

@@ -22,7 +22,7 @@ from gdjax.objectives.misfit import Misfit, Terms
 from gdjax.objectives.objective import Fit, Objective
 from gdjax.objectives.parser import check_look_alikes, check_names
 from gdjax.objectives.registry import maker
-from gdjax.objectives.tables import Table, remembered, table
+from gdjax.objectives.columns import Table, remembered, table
 
 log: logging.Logger = logging.getLogger(__name__)
 

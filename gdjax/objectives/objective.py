@@ -94,9 +94,10 @@ class Objective:
         maxima: known local maximizers.
         complete: whether these four lists hold every stationary point of the domain, kinks aside.
         smoothness: ``smooth``, ``removable`` (smooth, but a plain formula divides 0 by 0),
-            ``kink`` (not differentiable somewhere, the minimum included) or ``smooth_at_min``
-            (kinks, but not at a minimum).
-        kink: point ``(d,)`` → signed quantities ``(k,)`` whose zeros are the kinks; None if smooth.
+            ``kink`` (not differentiable somewhere, as at a jump, the minimum included) or
+            ``smooth_at_min`` (kinks, but not at a minimum).
+        kink: point ``(d,)`` → signed quantities ``(k,)`` whose zeros are the kinks and the jumps;
+            None if smooth.
         hessian: point ``(d,)`` → Hessian ``(d, d)``, derived by hand; None if there is none.
         float32: whether single precision can resolve the landscape.
         latex: the formula, as LaTeX without dollar signs.

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 
 from gdjax import ArgumentError, objectives
-from gdjax.objectives.tables import table
+from gdjax.objectives.columns import table
 
 T, Y = [1.0, 2.0, 3.0], [1.5, 2.5, -3e2]
 PLAIN = "t,y\n1,1.5\n2,2.5\n3,-3e2\n"
