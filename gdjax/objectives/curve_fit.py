@@ -15,6 +15,7 @@ import numpy as np
 
 from gdjax._util.arguments import POSITIVE, flag, number
 from gdjax._util.errors import ArgumentError, check_known
+from gdjax.objectives.columns import Table, remembered, table
 from gdjax.objectives.coordinates import coordinates, pair
 from gdjax.objectives.formula import Formula, budget, in_order, parse, symbol
 from gdjax.objectives.losses import LOSSES
@@ -22,7 +23,6 @@ from gdjax.objectives.misfit import Misfit, Terms
 from gdjax.objectives.objective import Fit, Objective
 from gdjax.objectives.parser import check_look_alikes, check_names
 from gdjax.objectives.registry import maker
-from gdjax.objectives.columns import Table, remembered, table
 
 log: logging.Logger = logging.getLogger(__name__)
 
