@@ -49,7 +49,7 @@ def compare(asked: Compare, folder: OutputFolder) -> Done:
             {"a": r.a, "b": r.b, "verdict": r.verdict, "trials": [t._asdict() for t in r.trials]}
             for r in reports
         ]
-    descents.leave(objective, found.paths, summary, folder, asked.plot, reports)
+    descents.leave(objective, optimizers, found.paths, summary, folder, asked.plot, reports)
     return Done(min(result["compared_by"] for result in summary["results"].values()))
 
 

@@ -6,8 +6,9 @@ from gdjax._util import lazy
 from gdjax.plotting.animation import Animation, animate
 from gdjax.plotting.basin_map import basin_map
 from gdjax.plotting.certificate import certificate
-from gdjax.plotting.curves import convergence, curve, fit
+from gdjax.plotting.curves import convergence, curve
 from gdjax.plotting.fields import gradient_field, surface
+from gdjax.plotting.fitted import fit
 from gdjax.plotting.multiples import paths_grid
 from gdjax.plotting.overview import overview
 from gdjax.plotting.paths import comparison, trajectory
