@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gdjax.optimizers import gradient_descent, heavy_ball, nesterov
     from gdjax.results import open_results
     from gdjax.stationary import StationaryPoints, stationary_points
+    from gdjax.training.problems import problem
 
 __all__ = [
     "ArgumentError",
@@ -62,6 +63,7 @@ __all__ = [
     "open_results",
     "optimizers",
     "plotting",
+    "problem",
     "rank",
     "results",
     "starts",
@@ -105,6 +107,7 @@ _HOMES = {
     "open_results": "gdjax.results",
     "optimizers": "gdjax.optimizers",
     "plotting": "gdjax.plotting",
+    "problem": "gdjax.training.problems",
     "rank": "gdjax.comparison.tuning",
     "results": "gdjax.results",
     "starts": "gdjax.starts",

@@ -160,6 +160,7 @@ CALLS = {  # function: a plain call
     },
     "theory.stability_limit": {"method": "heavy_ball", "curvature": 2.0, "momentum": 0.5},
     "starts.grid": {"number": 3},
+    "starts.init": {"number": 3, "seed": 0},
     "starts.latin_hypercube": {"number": 3, "seed": 0},
     "starts.make": {"kind": "grid"},
     "starts.sobol": {"number": 4, "seed": 0},
@@ -258,6 +259,16 @@ CALLS = {  # function: a plain call
     "plotting.sweep_pictures": {"dataset": SWEEP, "objective": F, "names": ["basins"]},
     "plotting.trajectory": {"objective": F, "path": PATH, "label": "a", "axes": (0, 1), "ax": None}
     | LOOK,
+    "problem": {
+        "loss": lambda w, batch: ((batch[0] @ w - batch[1]) ** 2).mean(),
+        "init": np.ones(2),
+        "data": (np.ones((4, 2)), np.ones(4)),
+        "batch": 2,
+        "metric": lambda w, batch: w.sum(),
+        "gradient": None,
+        "seed": 0,
+        "name": "line",
+    },
     "rank": {
         "objectives": "booth",
         "optimizers": "gradient_descent",

@@ -187,7 +187,12 @@ def _function(objective: Objective, gradient: GradientSide, dtype: DType) -> str
     """A digest of what the objective computes and of its data, whatever its name."""
     with default_dtype(dtype):
         at = jax.ShapeDtypeStruct((objective.dim,), dtype)
-        return fingerprint(objective.cast(dtype).value_and_gradient(gradient), at)
+        given = objective.cast(dtype)
+        whole = fingerprint(given.value_and_gradient(gradient), at)
+        if not objective.in_batches:
+            return whole
+        first = fingerprint(given.at_step(0).value_and_gradient(gradient), at)
+        return f"{whole}, in batches {first}"
 
 
 @functools.lru_cache(maxsize=64)

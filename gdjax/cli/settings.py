@@ -194,7 +194,14 @@ class Starts:
     kind: Annotated[
         str,
         kinds.word(
-            "own", "array", "grid", "uniform", "sobol", "latin_hypercube", kind="kind of starts"
+            "own",
+            "array",
+            "grid",
+            "uniform",
+            "sobol",
+            "latin_hypercube",
+            "init",
+            kind="kind of starts",
         ),
     ]
     number: Annotated[int | None, whole(1) | NULL]
