@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     from gdjax.results import open_results
     from gdjax.stationary import StationaryPoints, stationary_points
     from gdjax.training.problems import problem
+    from gdjax.training.spectrum import (
+        Sharpness,
+        SpectralDensity,
+        hessian_trace,
+        sharpness,
+        spectral_density,
+    )
 
 __all__ = [
     "ArgumentError",
@@ -42,6 +49,8 @@ __all__ = [
     "Outcome",
     "Ranking",
     "RuleReport",
+    "Sharpness",
+    "SpectralDensity",
     "StationaryPoints",
     "StoppingRule",
     "Trajectory",
@@ -56,6 +65,7 @@ __all__ = [
     "explore",
     "gradient_descent",
     "heavy_ball",
+    "hessian_trace",
     "hypergradient",
     "metrics",
     "nesterov",
@@ -66,6 +76,8 @@ __all__ = [
     "problem",
     "rank",
     "results",
+    "sharpness",
+    "spectral_density",
     "starts",
     "stationary_points",
     "sweep",
@@ -85,6 +97,8 @@ _HOMES = {
     "Outcome": "gdjax._descent.outcomes",
     "Ranking": "gdjax.comparison.ranking",
     "RuleReport": "gdjax.certificates",
+    "Sharpness": "gdjax.training.spectrum",
+    "SpectralDensity": "gdjax.training.spectrum",
     "StationaryPoints": "gdjax.stationary",
     "StoppingRule": "gdjax._descent.outcomes",
     "Trajectory": "gdjax._descent.trajectory",
@@ -100,6 +114,7 @@ _HOMES = {
     "explore": "gdjax.explorer",
     "gradient_descent": "gdjax.optimizers",
     "heavy_ball": "gdjax.optimizers",
+    "hessian_trace": "gdjax.training.spectrum",
     "hypergradient": "gdjax.hypergradients",
     "metrics": "gdjax.metrics",
     "nesterov": "gdjax.optimizers",
@@ -110,6 +125,8 @@ _HOMES = {
     "problem": "gdjax.training.problems",
     "rank": "gdjax.comparison.tuning",
     "results": "gdjax.results",
+    "sharpness": "gdjax.training.spectrum",
+    "spectral_density": "gdjax.training.spectrum",
     "starts": "gdjax.starts",
     "stationary_points": "gdjax.stationary",
     "sweep": "gdjax._sweep.engine",

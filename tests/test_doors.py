@@ -171,6 +171,9 @@ WITH_OBJECTIVES = {  # verb: objective, start → result
         f, "heavy_ball", [x], steps=2, rounds=2
     ),
     "stationary_points": lambda f, x: gdjax.stationary_points(f, [x]),
+    "sharpness": lambda f, x: gdjax.sharpness(f, x),
+    "spectral_density": lambda f, x: gdjax.spectral_density(f, x, probes=1),
+    "hessian_trace": lambda f, x: gdjax.hessian_trace(f, x, probes=2),
     "plotting.trajectory": pictured(gdjax.plotting.trajectory),
     "plotting.comparison": pictured(gdjax.plotting.comparison),
     "plotting.convergence": pictured(gdjax.plotting.convergence),
@@ -210,6 +213,9 @@ WITH_COUNTS = {  # verb: count → result
     "certify_equivalence": lambda n: gdjax.certify_equivalence(ADAM, ADAM, F, n, n, seed=n),
     "hypergradient": lambda n: gdjax.hypergradient(F, ADAM, steps=n),
     "tune_by_gradient": lambda n: gdjax.tune_by_gradient(F, ADAM, n, n, rounds=n, seed=n),
+    "sharpness": lambda n: gdjax.sharpness(F, seed=n),
+    "spectral_density": lambda n: gdjax.spectral_density(F, seed=n, probes=1),
+    "hessian_trace": lambda n: gdjax.hessian_trace(F, seed=n, probes=2),
     "stationary_points": lambda n: gdjax.stationary_points(F, n, seed=n),
     "plotting.gradient_field": lambda n: gdjax.plotting.gradient_field(F, arrows=n),
 }  # fmt: skip

@@ -259,6 +259,33 @@ CALLS = {  # function: a plain call
     "plotting.sweep_pictures": {"dataset": SWEEP, "objective": F, "names": ["basins"]},
     "plotting.trajectory": {"objective": F, "path": PATH, "label": "a", "axes": (0, 1), "ax": None}
     | LOOK,
+    "hessian_trace": {
+        "objective": F,
+        "point": [1.0, 2.0],
+        "probes": 2,
+        "pieces": 1,
+        "seed": 0,
+        "dtype": "float32",
+    },
+    "sharpness": {
+        "objective": F,
+        "point": [1.0, 2.0],
+        "number": 1,
+        "preconditioner": [1.0, 2.0],
+        "pieces": 1,
+        "tolerance": 0.1,
+        "seed": 0,
+        "dtype": "float32",
+    },
+    "spectral_density": {
+        "objective": F,
+        "point": [1.0, 2.0],
+        "probes": 2,
+        "num_steps": 2,
+        "pieces": 1,
+        "seed": 0,
+        "dtype": "float32",
+    },
     "problem": {
         "loss": lambda w, batch: ((batch[0] @ w - batch[1]) ** 2).mean(),
         "init": np.ones(2),
