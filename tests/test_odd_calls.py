@@ -318,7 +318,8 @@ FIRST = {"objectives.get": "name"}
 # of a layout, which sweeps and stores make; rules, and those that stand here by another name.
 INNER = {
     "optimizers.gradient_descent", "optimizers.heavy_ball", "optimizers.nesterov",
-    "objectives.evaluate", "objectives.names", "objectives.makers", "objectives.table",
+    "objectives.evaluate", "objectives.names", "objectives.network_names",
+    "objectives.makers", "objectives.table",
     "objectives.working", "optimizers.cannot_trace", "optimizers.eval_point",
     "optimizers.extra_arguments", "optimizers.has_eval_point", "optimizers.has_line_search",
     "optimizers.mean_of_points", "optimizers.names", "optimizers.resolved",

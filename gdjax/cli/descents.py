@@ -22,6 +22,7 @@ from gdjax.plotting import hills, landscape
 
 log: logging.Logger = logging.getLogger(__name__)
 
+FEW = 10  # components of a start that are told
 ASKED = ("start", "steps", "gradient", "dtype")  # what a config says of a descent
 
 
@@ -58,10 +59,19 @@ def finish(
     folder: OutputFolder,
 ) -> Done:
     """Describe paths and leave them; what they come to is the least of their values."""
+    paths = {label: flat(objective, path) for label, path in paths.items()}
     measured = {label: rates(objective, optimizers[label], path) for label, path in paths.items()}
     summary = describe(objective, paths, measured, picked(asked, *ASKED))
     leave(objective, paths, summary, folder, asked.plot)
     return Done(min(result["compared_by"] for result in summary["results"].values()))
+
+
+def flat(objective: Objective, path: Trajectory) -> Trajectory:
+    """A path whose points are vectors, ``(steps + 1, d)``, whatever the objective's structure."""
+    evaluated = path.eval_point
+    if evaluated is not None:
+        evaluated = objective.flat(evaluated, "the evaluation point")
+    return path._replace(points=objective.flattened(path.points), eval_point=evaluated)
 
 
 def describe(
@@ -169,7 +179,8 @@ def _drawn(objective: Objective, paths: Mapping[str, Trajectory], plot: PathPlot
 
 def _table(summary: Mapping[str, Any]) -> str:
     """The outcome as a short table."""
-    start = ", ".join(f"{x:g}" for x in summary["start"])
+    start = ", ".join(f"{x:g}" for x in summary["start"][:FEW])
+    start += ", …" * (len(summary["start"]) > FEW)
     head = "optimizer", "outcome", "minimum", "final value", "final point"
     rows: list[tuple[str, ...]] = [(*head, "rate by theory", "measured")]
     for label, result in summary["results"].items():
