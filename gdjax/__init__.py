@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gdjax.results import open_results
     from gdjax.stationary import StationaryPoints, stationary_points
     from gdjax.training.problems import problem
+    from gdjax.training.runs import TrainingRun, train
     from gdjax.training.spectrum import (
         Sharpness,
         SpectralDensity,
@@ -53,6 +54,7 @@ __all__ = [
     "SpectralDensity",
     "StationaryPoints",
     "StoppingRule",
+    "TrainingRun",
     "Trajectory",
     "assert_gradient",
     "assert_rule",
@@ -82,6 +84,7 @@ __all__ = [
     "stationary_points",
     "sweep",
     "theory",
+    "train",
     "tune_by_gradient",
 ]
 
@@ -101,6 +104,7 @@ _HOMES = {
     "SpectralDensity": "gdjax.training.spectrum",
     "StationaryPoints": "gdjax.stationary",
     "StoppingRule": "gdjax._descent.outcomes",
+    "TrainingRun": "gdjax.training.runs",
     "Trajectory": "gdjax._descent.trajectory",
     "__version__": "gdjax._util.version",
     "assert_gradient": "gdjax.certificates",
@@ -131,6 +135,7 @@ _HOMES = {
     "stationary_points": "gdjax.stationary",
     "sweep": "gdjax._sweep.engine",
     "theory": "gdjax.theory",
+    "train": "gdjax.training.runs",
     "tune_by_gradient": "gdjax.hypergradients",
 }
 

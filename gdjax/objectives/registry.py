@@ -97,14 +97,17 @@ def network(dim: int) -> Callable[[Factory], Factory]:
     return put
 
 
-def network_names() -> dict[str, int]:
+def network_names(every: bool = False) -> dict[str, int]:
     """The objectives over data with their dimensions; none without the extra ``networks``.
+
+    Args:
+        every: whether to name them without the extra too.
 
     Example:
         >>> network_names().get("iris_mlp", 99)
         99
     """
-    if importlib.util.find_spec("sklearn") is None:
+    if not every and importlib.util.find_spec("sklearn") is None:
         return {}
     return {name: dim for name, (_, dim) in sorted(_NETWORKS.items())}
 
