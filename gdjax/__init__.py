@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from gdjax.explorer import explore
     from gdjax.hypergradients import Hypergradient, hypergradient, tune_by_gradient
     from gdjax.objectives import Objective
-    from gdjax.optimizers import gradient_descent, heavy_ball, nesterov
+    from gdjax.optimizers import (
+        gauss_newton,
+        gradient_descent,
+        heavy_ball,
+        levenberg_marquardt,
+        nesterov,
+    )
+    from gdjax.regressions import Regression, regression
     from gdjax.results import open_results
     from gdjax.stationary import StationaryPoints, stationary_points
     from gdjax.training.problems import problem
@@ -49,6 +56,7 @@ __all__ = [
     "Objective",
     "Outcome",
     "Ranking",
+    "Regression",
     "RuleReport",
     "Sharpness",
     "SpectralDensity",
@@ -65,10 +73,12 @@ __all__ = [
     "compare",
     "descend",
     "explore",
+    "gauss_newton",
     "gradient_descent",
     "heavy_ball",
     "hessian_trace",
     "hypergradient",
+    "levenberg_marquardt",
     "metrics",
     "nesterov",
     "objectives",
@@ -77,6 +87,7 @@ __all__ = [
     "plotting",
     "problem",
     "rank",
+    "regression",
     "results",
     "sharpness",
     "spectral_density",
@@ -99,6 +110,7 @@ _HOMES = {
     "Objective": "gdjax.objectives",
     "Outcome": "gdjax._descent.outcomes",
     "Ranking": "gdjax.comparison.ranking",
+    "Regression": "gdjax.regressions",
     "RuleReport": "gdjax.certificates",
     "Sharpness": "gdjax.training.spectrum",
     "SpectralDensity": "gdjax.training.spectrum",
@@ -116,10 +128,12 @@ _HOMES = {
     "compare": "gdjax.comparison.comparison",
     "descend": "gdjax._descent.trajectory",
     "explore": "gdjax.explorer",
+    "gauss_newton": "gdjax.optimizers",
     "gradient_descent": "gdjax.optimizers",
     "heavy_ball": "gdjax.optimizers",
     "hessian_trace": "gdjax.training.spectrum",
     "hypergradient": "gdjax.hypergradients",
+    "levenberg_marquardt": "gdjax.optimizers",
     "metrics": "gdjax.metrics",
     "nesterov": "gdjax.optimizers",
     "objectives": "gdjax.objectives",
@@ -128,6 +142,7 @@ _HOMES = {
     "plotting": "gdjax.plotting",
     "problem": "gdjax.training.problems",
     "rank": "gdjax.comparison.tuning",
+    "regression": "gdjax.regressions",
     "results": "gdjax.results",
     "sharpness": "gdjax.training.spectrum",
     "spectral_density": "gdjax.training.spectrum",

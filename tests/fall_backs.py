@@ -2,9 +2,10 @@
 
 import re
 
-# What no kernel of scalars can do: loops and branches that depend on numbers, random keys, …
+# What no kernel of scalars can do: loops and branches that depend on numbers, random keys, the
+# slope of the gamma function, …
 FORESEEN = (
-    r"(cond|empty|scatter|while|scan|sort|svd) cannot be unrolled into scalars",
+    r"(cond|digamma|empty|qr|scatter|while|scan|sort|svd) cannot be unrolled into scalars",
     r"a kernel has no numbers of key<fry>",
     r"an index that is not a constant",
     r"its [\d,]+ data are too many to be unrolled into scalars",

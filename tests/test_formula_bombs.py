@@ -4,6 +4,7 @@ import resource
 import sys
 import time
 
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -38,8 +39,8 @@ FAST = {  # refused before sympy sees them
     "((e*x)**100)**100": "make a power of 10000",
     nested("({})**2", 20): "make a power of",
     nested("({})**(1/2)", 5, nested("({})**100", 2)): "make a power of",
-    "x" + "+x" * 300: "may hold 500 names, numbers and operations",
-    "x+" * 50_000 + "x": "may have 20,000 letters, got 100,001",
+    "x" + "+x" * 3000: "may hold 5,000 names, numbers and operations",
+    "x+" * 60_000 + "x": "may have 100,000 letters, got 120,001",
     "-" * 4000 + "x": "expression",
     "x*" + "9" * 5000: "expression",
     "x*1" + "0" * 400: "no finite value",
@@ -47,24 +48,48 @@ FAST = {  # refused before sympy sees them
     "x*9**99**99": "no finite value",
     "(" * 150 + "x" + ")" * 150 + "**2" * 60: "expression",
     nested("sin({})", 80): "nested more than 60 levels",
-    "max(" + ",".join(["x"] * 600) + ")": "may hold 500",
+    "max(" + ",".join(["x"] * 6000) + ")": "may hold 5,000",
+    "sum(x[i], i, 1, 9**9**9)": "must be whole numbers",
+    "sum(x[i], i, 1, 999999999)": "a bound or an index may be 5,000",
+    "sum(sum(sum(i*j*x[k], k, 1, 4000), j, 1, 4000), i, 1, 4000)": "sums make more than 5,000",
+    "sum(sum(x[k], k, 1, 0), i, 1, 5000)": "sums make more than 5,000",
+    "product(x[i]**100, i, 1, 30)*product(3*x[i], i, 1, 2000)": "sums make more than 5,000",
+    nested("sum({}, i, 1, 2)", 50, "x[i]"): "sums make more than 5,000",
+    nested("piecewise(x < 1, {}, 2)", 70): "nested more than 60 levels",
 }
 SLOW = {  # refused by sympy's budget
     "every factor its own": product(*(f"(x{i}+{i})" for i in range(100))),
-    "a tower": nested("log10({})", 58),
-    "towers in turn": nested("max(x,min(y,{}))", 29),
+    "the largest of many": "max(" + ",".join(f"x*{i} + y" for i in range(800)) + ")",
+    "a long product of sums": "product(sum(x[j] + i, j, 1, 8), i, 1, 90)",
 }
 FINE = {
+    "branches within branches": nested("piecewise(x < {0}, y*{0}, {0})", 6),
     "one of six variables": "+".join(f"(x{i} - {i})**2 + x{i}*sin(x{i})" for i in range(6)),
     "max of twenty": "max(" + ",".join(f"x*{i} + y" for i in range(20)) + ")",
     "max within max": nested("max({}, y*2)", 40),
     "a high power": "(x**10 + 3*y)**10 + ((x - 1)**50)**2 + 1000*((0.1*x)**20)**2",
+    "a tower": nested("log10({})", 40),
+    "towers in turn": nested("max(x,min(y,{}))", 29),
+    "one term": "x" + "+x" * 2499,
     "long denominators": "+".join(f"x/{1000 + i}" for i in range(60)),
 }
 
 
 def made(text):
     return gdjax.objectives.get("formula", expression=text)
+
+
+LONG = {
+    "400 squares": "sum((x[i] - i)**2, i, 1, 400)",
+    "400 squares of two": "+".join(f"(a*{i} + b - {i * i % 7})**2" for i in range(400)),
+    "rosenbrock in 250": "sum(100*(x[i + 1] - x[i]**2)**2 + (1 - x[i])**2, i, 1, 249)",
+    "griewank in 50": "1 + sum(x[i]**2/4000, i, 1, 50) - product(cos(x[i]/sqrt(i)), i, 1, 50)",
+    "waves in bells": "+".join(
+        f"sin({i + 1}*x{i % 10 + 1} + x{(i + 3) % 10 + 1})"
+        f"*exp(-({'+'.join(f'x{j}**2' for j in range(1, 11))})/{i + 2})"
+        for i in range(20)
+    ),
+}
 
 
 @pytest.mark.parametrize("text", FAST, ids=range(len(FAST)))
@@ -121,3 +146,13 @@ def test_a_bomb_is_refused_by_its_budget(name):
         made(SLOW[name])
     assert time.process_time() - begun < 20  # far above what it takes, far below a bomb
     assert peak_memory() - memory < 2**20
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", LONG)
+def test_a_long_formula_that_somebody_would_write_is_derived_in_seconds(name):
+    begun = time.process_time()
+    f = made(LONG[name])
+    assert time.process_time() - begun < 20  # it takes one to five
+    point = jnp.asarray(f.center + 0.1)
+    assert f.hand_gradient(point) == pytest.approx(jax.grad(f.fn)(point), rel=1e-4, abs=1e-4)

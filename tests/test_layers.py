@@ -12,7 +12,7 @@ LAYERS = (
     ("_util", "_compiler"),
     ("objectives", "optimizers", "theory", "metrics", "curvature"),
     ("_inputs", "starts"),
-    ("_descent", "stationary", "certificates"),
+    ("_descent", "stationary", "certificates", "regressions"),
     ("_kernels", "results"),
     ("_sweep",),
     ("comparison", "hypergradients", "training"),

@@ -81,6 +81,8 @@ CALLS = {  # function: a plain call
     "gradient_descent": {"learning_rate": 0.1},
     "heavy_ball": {"learning_rate": 0.1, "momentum": 0.5},
     "nesterov": {"learning_rate": 0.1, "momentum": 0.5},
+    "gauss_newton": {"learning_rate": 0.1},
+    "levenberg_marquardt": {"radius": 1.0},
     "hypergradient": {
         "objective": F,
         "optimizer": "heavy_ball",
@@ -332,8 +334,9 @@ FIRST = {"objectives.get": "name"}
 # of a layout, which sweeps and stores make; rules, and those that stand here by another name.
 INNER = {
     "optimizers.gradient_descent", "optimizers.heavy_ball", "optimizers.nesterov",
-    "objectives.evaluate", "objectives.names", "objectives.network_names",
-    "objectives.makers", "objectives.table",
+    "optimizers.gauss_newton", "optimizers.levenberg_marquardt",
+    "objectives.evaluate", "objectives.names", "objectives.network_names", "objectives.makers",
+    "objectives.table",
     "objectives.working", "optimizers.cannot_trace", "optimizers.eval_point",
     "optimizers.extra_arguments", "optimizers.has_eval_point", "optimizers.has_line_search",
     "optimizers.mean_of_points", "optimizers.names", "optimizers.resolved",

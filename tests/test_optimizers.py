@@ -5,7 +5,19 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from optax_loops import A_PAIR, EXTRA, NO_POINT, OWN, SCHEDULES, changed, raw, theirs, value, walk
+from optax_loops import (
+    A_PAIR,
+    EXTRA,
+    NO_POINT,
+    OWN,
+    SCHEDULES,
+    SQUARES,
+    changed,
+    raw,
+    theirs,
+    value,
+    walk,
+)
 
 import gdjax
 from gdjax import objectives, optimizers
@@ -49,7 +61,8 @@ def test_a_descent_with_an_own_method_is_the_textbooks_recurrence(name, schedule
 
 def test_every_own_method_has_a_recurrence_above():
     modules = {name: optimizers.factory(name).__module__ for name in optimizers.names()}
-    assert {name for name, module in modules.items() if module.startswith("gdjax")} == set(OWN)
+    own = {name for name, module in modules.items() if module.startswith("gdjax")}
+    assert own == set(OWN) | SQUARES
 
 
 # One of each sort every day: plain, seeded, nested, with a line search or other extra arguments.
@@ -73,7 +86,8 @@ def most_of_them_under_full(names):
 
 @pytest.mark.filterwarnings("ignore:`optimistic_adam` is deprecated:DeprecationWarning")
 @pytest.mark.parametrize(
-    "name", most_of_them_under_full(set(optimizers.names()) - set(NO_POINT) - A_PAIR - set(OWN))
+    "name",
+    most_of_them_under_full(set(optimizers.names()) - set(NO_POINT) - A_PAIR - set(OWN) - SQUARES),
 )
 def test_every_optimizer_by_name_is_optaxs_with_every_number_given(name):
     given = changed(optimizers.parameters(name))
@@ -87,7 +101,7 @@ def test_every_optimizer_by_name_is_optaxs_with_every_number_given(name):
 
 
 @pytest.mark.filterwarnings("ignore:`optimistic_adam` is deprecated:DeprecationWarning")
-@pytest.mark.parametrize("name", sorted(set(optimizers.names()) - set(NO_POINT)))
+@pytest.mark.parametrize("name", sorted(set(optimizers.names()) - set(NO_POINT) - SQUARES))
 def test_every_number_given_is_kept_and_traced(name):
     given = changed(optimizers.parameters(name))
     made = optimizers.get(name, **given)

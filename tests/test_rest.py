@@ -165,7 +165,7 @@ BACKTRACKING = optax.chain(
 def test_a_line_search_that_gives_up_is_told(f, optimizer, start, first):
     path = gdjax.descend(f, optimizer, start, 3, dtype="float64")
     assert path.outcome == Outcome.STUCK
-    assert str(path).endswith(f"; the line search found no lower point from step {first}")
+    assert str(path).endswith(f"; it found no lower point from step {first}")
     assert path.best_step == first
     values, points = np.asarray(path.values), np.asarray(path.points)
     assert path.best_value == values[first] < values[-1]
@@ -175,7 +175,7 @@ def test_a_line_search_that_gives_up_is_told(f, optimizer, start, first):
     assert swept.outcome.item() == Outcome.STUCK
     assert swept.best_value.item() == pytest.approx(path.best_value, rel=1e-12)
     told = str(gdjax.compare(f, {"searcher": optimizer}, start, 3, dtype="float64"))
-    assert told.endswith(f"searcher: the line search found no lower point from step {first}")
+    assert told.endswith(f"searcher: it found no lower point from step {first}")
 
 
 def test_a_line_search_that_works_is_not_stuck():
@@ -206,3 +206,14 @@ def test_lanczos_finds_the_ends_of_a_spectrum_and_says_how_well():
     few = curvature.lanczos(lambda v: jnp.array([1.0, 1.0, 3.0]) * v, jnp.ones(3), 3)
     np.testing.assert_allclose(few.values, [1, 3], rtol=1e-5)  # all that a start can reach
     assert (few.residuals == 0).all()
+
+
+def test_a_descent_at_rest_leaves_data_in_the_precision_they_have():
+    """JAX remembers the dtype of an array that is a constant of anything traced."""
+    times = np.linspace(0.0, 3.0, 20)
+    f = gdjax.Objective(fn=lambda p, t: jnp.sum((p[0] * t - 1.0) ** 2), start=(1.0,), args=(times,))
+    path = gdjax.descend(f, gdjax.gradient_descent(0.01), steps=300, dtype="float64")
+    assert path.outcome == gdjax.Outcome.CONVERGED
+    for dtype in ("float64", "float32"):
+        swept = gdjax.sweep(f, gdjax.gradient_descent(0.01), steps=300, dtype=dtype, kernel="xla")
+        assert swept.outcome.item() == gdjax.Outcome.CONVERGED

@@ -764,6 +764,9 @@ def g(p):
 
 def gradient(p):
     return jnp.stack([7 * p[0], 8 * p[1]])
+
+def residuals(p):
+    return jnp.stack([p[0], jnp.sqrt(3) * p[1]])
 """
 ONES = np.ones(2, np.float32)
 at_ones = (lambda f: float(f.fn(ONES)), lambda f: f.gradient and f.gradient(ONES).tolist())
@@ -782,17 +785,32 @@ MADE = {
     ("objective=function", "objective.fn=own.py:f", "domain=[[-5,5],[-5,5]]"): {
         "fn": ("own.py:g", at_ones[0], 6.0),
         "gradient": ("own.py:gradient", at_ones[1], [7.0, 8.0]),
+        "residuals": ("own.py:residuals", lambda f: f.residuals and f.residuals(ONES).shape, (2,)),
         "domain": DOMAIN, "start": START_AT, "name": NAME, "minima": MINIMA, "fmin": FMIN,
         "variables": (["u", "v"], lambda f: f.variables, ("u", "v")),
     },
     ("objective=curve_fit", "objective.data=points.csv", "objective.model=a + b*t",
-     "objective.start=[1,1]"): {
+     "objective.start=[1,1]", "objective.missing=drop"): {
         "data": ("others.csv", lambda f: np.ravel(f.fit.observed).tolist(), [20.0, 30.0, 50.0]),
         "model": ("a + 2*b*t",
                   lambda f: f.fit.predict(ONES, f.fit.columns).tolist(), [3.0, 5.0, 7.0]),
         "response": ("z", lambda f: np.ravel(f.fit.observed).tolist(), [7.0, 8.0, 9.0]),
         "parameters": (["b", "a"], lambda f: f.variables, ("b", "a")),
+        "sigma": ("z", lambda f: f.fit.sigma is not None and f.fit.sigma.tolist(), [7.0, 8.0, 9.0]),
+        "absolute_sigma": (True, lambda f: f.fit.absolute, True),
+        "loss": ("huber", lambda f: f.fit.robust, True),
+        "penalties": (["a - b"], lambda f: f.fit.penalties, 1),
+        "bounds": ({"a": [0, None]}, lambda f: f.coordinates and f.coordinates.low[0], 0.0),
+        "scale": ([2.0, 3.0], lambda f: f.coordinates and f.coordinates.scale.tolist(), [2.0, 3.0]),
         "domain": DOMAIN, "start": START_AT, "name": NAME, "minima": MINIMA, "fmin": FMIN,
+        "sep": ("|", lambda f: np.ravel(f.fit.observed).tolist(), [4.0, 4.0, 4.0]),
+        "columns": ({"t": "z", "u": "t"}, lambda f: np.ravel(f.fit.columns["t"]).tolist(),
+                    [7.0, 8.0, 9.0, 9.0]),
+        "missing": ("refuse", None, "row 5, column 't' must be a finite number"),
+    },
+    ("objective=curve_fit", "objective.data=points.csv", "objective.model=a + b*t",
+     "objective.loss=soft_l1", "objective.start=[9,1]", "objective.missing=drop"): {
+        "loss_scale": (1e6, lambda f: round(float(f(f.start))), 177),
     },
 }  # fmt: skip
 
@@ -801,7 +819,9 @@ MADE = {
 def files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.py").write_text(OWN)
-    (tmp_path / "points.csv").write_text("t,z,y\n1,7,2\n2,8,3\n3,9,5\n")
+    (tmp_path / "points.csv").write_text(
+        "t,z,y,k|t|y\n1,7,2,0|1|4\n2,8,3,0|2|4\n3,9,5,0|3|4\n,9,5,0||4\n"
+    )
     (tmp_path / "others.csv").write_text("t,z,y\n1,7,20\n2,8,30\n3,9,50\n")
     return tmp_path
 
@@ -813,14 +833,19 @@ def descended(config, folder):
     return objects[0]["objective"], objects[0]["optimizer"]
 
 
-@pytest.mark.parametrize("words", MADE, ids=lambda words: words[0])
+@pytest.mark.parametrize("words", MADE, ids=" ".join)
 def test_every_key_of_an_objective_of_ones_own_arrives(words, files):
     config = composed("run", *words)
-    assert set(config.objective) == {"maker", *MADE[words]}
+    together = {key for others in MADE if others[0] == words[0] for key in MADE[others]}
+    assert set(config.objective) == {"maker", *together}
     plain_one, _ = descended(config, files)
     for key, (value, read, expected) in MADE[words].items():
         changed = config.copy()
         OmegaConf.update(changed, f"objective.{key}", value, merge=False)
+        if read is None:
+            with pytest.raises(gdjax.ArgumentError, match=expected):
+                descended(changed, files)
+            continue
         found, _ = descended(changed, files)
         assert read(found) == expected, key
         assert read(plain_one) != expected, key

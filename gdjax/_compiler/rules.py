@@ -5,6 +5,7 @@ What only moves numbers (slices, pads, reshapes, …) is indexing, and leaves no
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
@@ -192,7 +193,8 @@ def _unstack(program: Program, eqn: JaxprEqn, operand: np.ndarray) -> list[np.nd
 
 @_rule("pad")
 def _pad(program: Program, eqn: JaxprEqn, operand: np.ndarray, fill: np.ndarray) -> np.ndarray:
-    result = np.full(shape_of(eqn), fill[()], dtype=object)
+    shape = shape_of(eqn)  # np.full would make a float of Python's of a constant
+    result = filled([fill[()]] * math.prod(shape), shape)
     for index in np.ndindex(*operand.shape):
         place = tuple(
             int(low) + i * (int(inside) + 1)

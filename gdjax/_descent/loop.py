@@ -19,6 +19,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from gdjax import optimizers
+from gdjax._descent.conjugate import in_coordinates
 from gdjax._descent.outcomes import DEFAULT_RULE, Judge, StoppingRule, classify
 from gdjax._descent.structured import over_vectors
 from gdjax._util.errors import ArgumentError
@@ -128,7 +129,8 @@ class Descent(NamedTuple):
 
         Masks, labels and norms are then by leaf, as in optax; ``optax.flatten`` makes them one.
         """
-        return cls(objective, over_vectors(optimizer, objective.structure), *how, **named)
+        made = over_vectors(optimizer, objective.structure)
+        return cls(objective, in_coordinates(made, objective.coordinates), *how, **named)
 
     def init(self, start: Float[Array, "d"]) -> State:
         """A path at its start: all steps will be taken, and what fails is noted."""
@@ -179,7 +181,8 @@ class Descent(NamedTuple):
         if steps is not None or not AT_THE_END.issuperset(self.keep):
             running = running & there & jnp.isfinite(value if steps is not None else seen)
         if steps is not None:
-            now = judge.converged(gradient, point - state.point, cell.flat)
+            free = self._free(state.point, gradient, judge)
+            now = judge.converged(free, point - state.point, cell.flat)
             converged = jnp.where(cell.running, now, cell.converged)
             running = running & (cell.step < steps) & ~(self.stops & converged)
             cell = cell._replace(converged=converged)
@@ -237,13 +240,18 @@ class Descent(NamedTuple):
         (following, _), _, (value, gradient) = self._following(state, judged=True)
         flat = judge.flat(self._seen(start)[1])
         minimum, close = judge.nearest_minimum(state.point, value)
-        converged = judge.converged(gradient, following - state.point, flat)
+        free = self._free(state.point, gradient, judge)
+        converged = judge.converged(free, following - state.point, flat)
         failed, stuck = self._failed(state, value), self.stuck(state, value, best)
         return value, classify(failed, converged, close, stuck), minimum
 
     def eval_point(self, state: State) -> Float[Array, "d"] | None:
         """Where the optimizer is evaluated, or None where that is the point itself."""
-        structure = self.objective.structure
+        structure, coordinates = self.objective.structure, self.objective.coordinates
+        if coordinates is not None:
+            at, optimizer = state.optimizer
+            found = optimizers.eval_point(optimizer, at)
+            return None if found is None else coordinates.outward(found)
         if structure is None:
             return optimizers.eval_point(state.optimizer, state.point)
         found = optimizers.eval_point(state.optimizer, structure.numbers(state.point))
@@ -262,8 +270,9 @@ class Descent(NamedTuple):
         """What the optimizer adds to a point, and its next state."""
         seen = self.objective.value_and_gradient(self.gradient)
         extra = optimizers.extra_arguments(
-            value, gradient, self.objective.value, lambda point: seen(point)[1]
-        )
+            value, gradient, self.objective.value, lambda point: seen(point)[1],
+            self.objective.residual_vector,
+        )  # fmt: skip
         return self.optimizer.update(gradient, optimizer, point, **extra)
 
     def stuck(
@@ -273,6 +282,11 @@ class Descent(NamedTuple):
         if best is None or not optimizers.has_line_search(state.optimizer):
             return False
         return value >= best
+
+    def _free(self, point: Float[Array, "d"], gradient: Float[Array, "d"], judge: Judge) -> Any:
+        """The gradient without what pushes against a bound of the coordinates."""
+        coordinates = self.objective.coordinates
+        return gradient if coordinates is None else coordinates.free(point, gradient, judge.width)
 
     def _failed(self, state: State, value: Float[Array, ""]) -> Any:
         """What has failed by this point of a path, where that is kept."""

@@ -19,6 +19,7 @@ from gdjax import curvature, stationary
 from gdjax._compiler.interpreter import widest
 from gdjax._descent.outcomes import Outcome, StoppingRule
 from gdjax.objectives import Objective
+from gdjax.objectives.coordinates import Coordinates
 
 FEW = 32  # dimensions up to which the whole Hessian is looked at
 GRID = 2.0**-17  # widths: points closer than that are one, so that a million cells share few looks
@@ -72,7 +73,12 @@ def settle(
     if classify and asked.size:
         at = point[asked].astype(float)
         width = np.asarray(objective.width_from(starts(asked).astype(float)))
-        found = _kinds(objective, at, np.broadcast_to(width, at.shape), stopping.radius)
+        width = np.broadcast_to(width, at.shape)
+        found = _kinds(objective, at, width, stopping.radius)
+        if objective.coordinates is not None:
+            found[
+                _minima_on_bounds(objective, objective.coordinates, at, width, stopping.radius)
+            ] = Outcome.CONVERGED
         undecided = np.isin(found, (Outcome.PLATEAU, Outcome.DEGENERATE, Outcome.STALLED))
         found[undecided & known[asked]] = Outcome.CONVERGED  # nothing speaks against the minimum
         outcome[asked] = found
@@ -116,6 +122,25 @@ def _kinds(objective: Objective, point: np.ndarray, width: np.ndarray, radius: f
     return np.concatenate(found)[of.reshape(-1)]
 
 
+def _minima_on_bounds(
+    objective: Objective, within: Coordinates, point: np.ndarray, width: np.ndarray, radius: float
+) -> np.ndarray:
+    """Which points are minima on a bound: held there by the slope, and minima in what is free."""
+    with jax.enable_x64(True):
+        _, slope, hessian = map(np.asarray, curvature.second_order(objective.cast(float), point))
+        held = np.abs(within.free(point, slope * width, width)) <= radius * np.abs(slope * width)
+    slope, hessian = slope * width, hessian * width[..., :, None] * width[..., None, :]
+    found = np.asarray(held.any(axis=1))
+    for i in np.flatnonzero(found):
+        free = ~held[i]
+        if free.any():
+            eigenvalues, ways = np.linalg.eigh(hessian[i][np.ix_(free, free)])
+            step = ways @ ((ways.T @ slope[i, free]) / eigenvalues)
+            up = eigenvalues[0] > curvature.FLAT * eigenvalues[-1]
+            found[i] = up and np.abs(step).max() <= radius
+    return found
+
+
 def _at_once(objective: Objective, count: int) -> int:
     """How many points are looked at together: always in the same shape, which is compiled once."""
     if objective.dim > FEW or _width_of(objective) > WIDE:
@@ -127,7 +152,8 @@ def _at_once(objective: Objective, count: int) -> int:
 def _width_of(objective: Objective) -> int:
     """The most bytes that a result takes within the objective in float32."""
     at = jax.ShapeDtypeStruct((objective.dim,), np.float32)
-    return widest(jax.make_jaxpr(objective.value)(at))
+    # The data are handed in: JAX would remember constants in the precision of this trace.
+    return widest(jax.make_jaxpr(lambda f, point: f.value(point))(objective.cast(np.float32), at))
 
 
 def _looked_at(

@@ -34,10 +34,11 @@ def over_vectors(
     def update(
         updates: PyTree, state: PyTree, params: PyTree = None, **extra: Any
     ) -> tuple[PyTree, PyTree]:
-        fn, gradient = extra["obj_fn"], extra["grad_fn"]
+        fn, gradient, residuals = extra["obj_fn"], extra["grad_fn"], extra.get("residual_fn")
         given = optimizers.extra_arguments(
             extra["value"], shaped(extra["grad"]),
             lambda point: fn(flat(point)), lambda point: shaped(gradient(flat(point))),
+            residuals and (lambda point: residuals(flat(point))),
         )  # fmt: skip
         moves, state = optimizer.update(shaped(updates), state, shaped(params), **given)
         return flat(moves, "the update of the optimizer"), state

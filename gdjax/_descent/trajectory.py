@@ -114,7 +114,7 @@ class Trajectory(NamedTuple):
     def _warning(self) -> str:
         if self.outcome != Outcome.STUCK:
             return ""
-        return f"the line search found no lower point from step {int(self.best_step):,}"
+        return f"it found no lower point from step {int(self.best_step):,}"
 
     def __str__(self) -> str:
         point = _vector(self.eval_point) if self._evaluated else self._flat[self._last]

@@ -188,11 +188,13 @@ def _function(objective: Objective, gradient: GradientSide, dtype: DType) -> str
     with default_dtype(dtype):
         at = jax.ShapeDtypeStruct((objective.dim,), dtype)
         given = objective.cast(dtype)
-        whole = fingerprint(given.value_and_gradient(gradient), at)
-        if not objective.in_batches:
-            return whole
-        first = fingerprint(given.at_step(0).value_and_gradient(gradient), at)
-        return f"{whole}, in batches {first}"
+        coordinates = given.coordinates
+        more = [given.residual_vector, coordinates and coordinates.outward]
+        if given.in_batches:
+            more.append(given.at_step(0).value_and_gradient(gradient))
+        return "".join(
+            fingerprint(fn, at) for fn in (given.value_and_gradient(gradient), *more) if fn
+        )
 
 
 @functools.lru_cache(maxsize=64)
@@ -210,7 +212,7 @@ def _update(optimizer: optimizers.Optimizer, points: Structure | int, dtype: DTy
         made: optimizers.Optimizer, point: jax.Array, slope: jax.Array, value: jax.Array
     ) -> PyTree:
         over = over_vectors(made, structure)
-        extra = optimizers.extra_arguments(value, slope, jnp.sum, jnp.ones_like)
+        extra = optimizers.extra_arguments(value, slope, jnp.sum, jnp.ones_like, jnp.sin)
         return over.update(slope, over.init(point), point, **extra)
 
     structure, dim = (None, points) if isinstance(points, int) else (points, points.size)

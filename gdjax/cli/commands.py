@@ -45,6 +45,7 @@ your own objective, in every task:
   fn=my_file.py:f domain=[[-5,5],[-5,5]]     a function in a file, or package.module:f; its
                                              gradient is objective.gradient=my_file.py:grad_f,
                                              or gradient=my_file.py:grad_f in check
+  residuals=my_file.py:r start=[1,2]         the sum of their squares, alone or beside fn=
   objective=formula objective.expression="x**2 + y**2 + 10*sin(x)*sin(y)"
   loss=my.py:loss init=my.py:init data=my.py:data     in train: parameters of any structure
   objective=curve_fit objective.data=points.csv objective.model="b1*(1 - exp(-b2*x))"

@@ -42,7 +42,8 @@ TABLE = "jobs.jsonl"
 ENGINE = "engine"  # how settings begin that say who computes, and not what
 PAUSE = 5.0  # seconds in which a killed process loses rows
 MOST_TOLD = 20  # jobs that failed; all of them are in the table
-FILES, FILES_OF_OBJECTIVES = ("rule", "args", "pullback"), ("fn", "gradient", "data")
+FILES = ("rule", "args", "pullback")
+FILES_OF_OBJECTIVES = ("fn", "gradient", "residuals", "data")
 
 
 def row(done: Done, seconds: float) -> dict[str, Any]:

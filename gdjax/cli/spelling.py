@@ -8,8 +8,8 @@ from gdjax.cli import settings
 
 TEXTS = (
     "objective.expression", "objective.model", "objective.fn", "objective.gradient",
-    "objective.data", "rule", "args", "pullback", "store", "hydra.run.dir", "hydra.sweep.dir",
-    "hydra.sweep.subdir", "explore.file", "loss", "init", "data", "metric",
+    "objective.residuals", "objective.data", "rule", "args", "pullback", "store", "hydra.run.dir",
+    "hydra.sweep.dir", "hydra.sweep.subdir", "explore.file", "loss", "init", "data", "metric",
 )  # fmt: skip
 FORMULAS = TEXTS[:2]
 # What Hydra's grammar reads as it is meant: quoted text, lists, mappings, and its own functions
@@ -26,7 +26,7 @@ def spelled_out(task: str, words: list[str]) -> list[str]:
     if task == "explore":
         words = _with_file(words)
     words = [_spelled_out(task, word) for word in words]
-    if any(word.startswith("objective.fn=") for word in words):
+    if any(word.startswith(("objective.fn=", "objective.residuals=")) for word in words):
         words = ["objective=function", *(word for word in words if word != "objective=function")]
     return sorted(words, key=is_setting)  # Hydra 1.3 takes no option in between
 
@@ -47,14 +47,16 @@ def is_setting(word: str) -> bool:
 def _spelled_out(task: str, word: str) -> str:
     """A user's shorthand in full, and formulas and paths in the quotes that Hydra wants.
 
-    ``fn=`` and ``domain=`` stand for ``objective.fn=`` and ``objective.domain=``; so do
+    ``fn=``, ``residuals=`` and ``domain=`` stand for ``objective.fn=`` and so on; so do
     ``gradient=`` and ``start=`` in ``check`` and ``explore``, which follow no side and have no
     start of their own.
     """
     if word == "~plot":
         return "plot=none"
     key, equals, value = word.partition("=")
-    if key in ("fn", "domain") or (task in ("check", "explore") and key in ("gradient", "start")):
+    if key in ("fn", "residuals", "domain") or (
+        task in ("check", "explore") and key in ("gradient", "start")
+    ):
         key = f"objective.{key}"
     if key == "gradient" and ":" in value:
         raise ArgumentError(

@@ -85,6 +85,8 @@ def steps(chosen: Mapping[str, Optimizer], dims: Sequence[int]) -> dict[str, Any
         except UnsupportedError as error:
             drawn = "key<" in str(error) or "uint32" in str(error)
             missing[name] = "it draws random numbers" if drawn else str(error)
+        except ArgumentError:  # no residuals are at hand
+            missing[name] = "it follows residuals, which the page does not know"
     return {"optimizers": written, "missing": missing}
 
 

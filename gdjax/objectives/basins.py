@@ -65,6 +65,7 @@ def himmelblau() -> Objective:
     return Objective(
         name="himmelblau",
         fn=of_components(lambda x, y: (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2),
+        residuals=of_components(lambda x, y: jnp.stack([x**2 + y - 11, x + y**2 - 7])),
         gradient=gradient,
         domain=[(-5, 5)] * 2,
         start=[-0.5, -1.5],

@@ -8,6 +8,7 @@ import numpy as np
 from gdjax._util.errors import ArgumentError
 from gdjax.objectives.objective import Objective
 from gdjax.objectives.registry import of_components, register
+from gdjax.objectives.safe import safe_sqrt
 
 
 @register
@@ -16,6 +17,7 @@ def parabola() -> Objective:
     return Objective(
         name="parabola",
         fn=lambda point: point[0] ** 2,
+        residuals=lambda point: point,
         gradient=lambda point: 2 * point,
         domain=[(-10, 10)],
         start=[8],
@@ -32,7 +34,7 @@ def sphere(dim: int = 2) -> Objective:
     """f(x) = Σ xᵢ²: the paraboloid in d dimensions."""
     return Objective(
         name="sphere",
-        fn=lambda point: jnp.sum(point**2),
+        residuals=lambda point: point,
         gradient=lambda point: 2 * point,
         domain=[(-10, 10)] * dim,
         start=[8] * dim,
@@ -53,6 +55,7 @@ def booth() -> Objective:
     return Objective(
         name="booth",
         fn=of_components(lambda x, y: (x + 2 * y - 7) ** 2 + (2 * x + y - 5) ** 2),
+        residuals=of_components(lambda x, y: jnp.stack([x + 2 * y - 7, 2 * x + y - 5])),
         gradient=of_components(lambda x, y: jnp.stack([10 * x + 8 * y - 34, 8 * x + 10 * y - 38])),
         domain=[(-10, 10)] * 2,
         start=[-8, 6],
@@ -73,6 +76,7 @@ def matyas() -> Objective:
     return Objective(
         name="matyas",
         fn=of_components(lambda x, y: 0.26 * (x**2 + y**2) - 0.48 * x * y),
+        residuals=of_components(lambda x, y: jnp.stack([(x + y) / 10, (x - y) / 2])),
         gradient=lambda point: 0.52 * point - 0.48 * point[::-1],
         domain=[(-10, 10)] * 2,
         start=[9, 2],
@@ -103,6 +107,7 @@ def ill_conditioned_quadratic(dim: int = 2, kappa: float = 100.0) -> Objective:
     return Objective(
         name="ill_conditioned_quadratic",
         fn=lambda point: jnp.sum(jnp.asarray(eigenvalues, point.dtype) * point**2) / 2,
+        residuals=lambda point: jnp.asarray(np.sqrt(eigenvalues / 2), point.dtype) * point,
         gradient=lambda point: jnp.asarray(eigenvalues, point.dtype) * point,
         domain=[(-10, 10)] * dim,
         start=[1] * dim,
@@ -124,6 +129,7 @@ def rotated_quadratic() -> Objective:
     return Objective(
         name="rotated_quadratic",
         fn=of_components(lambda x, y: (101 * x**2 - 198 * x * y + 101 * y**2) / 4),
+        residuals=of_components(lambda x, y: jnp.stack([(x + y) / 2, 5 * (x - y)])),
         gradient=lambda point: (101 * point - 99 * point[::-1]) / 2,
         domain=[(-10, 10)] * 2,
         start=[1, 0],
@@ -182,6 +188,10 @@ def zakharov(dim: int = 2) -> Objective:
         _, s = parts(point)
         return jnp.sum(point**2) + s**2 + s**4
 
+    def residuals(point):
+        _, s = parts(point)
+        return jnp.append(point, jnp.stack([s, s**2]))
+
     def gradient(point):
         weights, s = parts(point)
         return 2 * point + (2 * s + 4 * s**3) * weights
@@ -189,6 +199,7 @@ def zakharov(dim: int = 2) -> Objective:
     return Objective(
         name="zakharov",
         fn=fn,
+        residuals=residuals,
         gradient=gradient,
         domain=[(-5, 10)] * dim,
         start=([-4, 7] * dim)[:dim],
@@ -226,6 +237,7 @@ def sum_different_powers(dim: int = 2) -> Objective:
     return Objective(
         name="sum_different_powers",
         fn=fn,
+        residuals=lambda point: point * safe_sqrt(parts(point)[1]),
         gradient=gradient,
         domain=[(-1, 1)] * dim,
         start=([0.9, -0.7] * dim)[:dim],

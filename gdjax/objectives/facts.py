@@ -29,7 +29,8 @@ def _names(name: str, value: Any) -> tuple[str, ...]:
 
 RULES: dict[str, Rule] = {
     "name": text,
-    "fn": function,
+    "fn": maybe(function),
+    "residuals": maybe(function),
     "gradient": maybe(function),
     "hessian": maybe(function),
     "kink": maybe(function),

@@ -37,7 +37,7 @@ def jennrich_sampson() -> Objective:
 
     return Objective(
         name="jennrich_sampson",
-        fn=lambda point: jnp.sum(parts(point)[-1] ** 2),
+        residuals=lambda point: parts(point)[-1],
         gradient=gradient,
         domain=[(-1, 1)] * 2,
         start=[0.3, 0.4],
@@ -71,6 +71,10 @@ def helical_valley() -> Objective:
         off_axis, _, _, radius, rise = parts(point)
         return 100 * (rise**2 + (jnp.where(off_axis, radius, 0.0) - 1) ** 2) + point[2] ** 2
 
+    def residuals(point):
+        off_axis, _, _, radius, rise = parts(point)
+        return jnp.stack([10 * rise, 10 * (jnp.where(off_axis, radius, 0.0) - 1), point[2]])
+
     def gradient(point):
         off_axis, x, y, radius, rise = parts(point)
         outward = 200 * (radius - 1) / radius
@@ -91,6 +95,7 @@ def helical_valley() -> Objective:
     return Objective(
         name="helical_valley",
         fn=fn,
+        residuals=residuals,
         gradient=gradient,
         domain=[(-10, 10)] * 3,
         start=[-1, 0, 0],
@@ -128,7 +133,7 @@ def box3d() -> Objective:
     a, b, c = 5.658714539130157, 1.660142236169584, 0.5899947959093227
     return Objective(
         name="box3d",
-        fn=lambda point: jnp.sum(parts(point)[-1] ** 2),
+        residuals=lambda point: parts(point)[-1],
         gradient=gradient,
         domain=[(-2, 20)] * 3,
         start=[0, 10, 20],
@@ -157,6 +162,10 @@ def brown_dennis() -> Objective:
         _, _, first, second = parts(point)
         return jnp.sum((first**2 + second**2) ** 2)
 
+    def residuals(point):
+        _, _, first, second = parts(point)
+        return first**2 + second**2
+
     def gradient(point):
         times, sine, first, second = parts(point)
         jacobian = jnp.stack([first, times * first, second, sine * second])
@@ -165,6 +174,7 @@ def brown_dennis() -> Objective:
     return Objective(
         name="brown_dennis",
         fn=fn,
+        residuals=residuals,
         gradient=gradient,
         domain=[(-30, 30)] * 4,
         start=[25, 5, -5, -1],
@@ -206,7 +216,7 @@ def kowalik_osborne() -> Objective:
 
     return Objective(
         name="kowalik_osborne",
-        fn=lambda point: jnp.sum(parts(point)[-1] ** 2),
+        residuals=lambda point: parts(point)[-1],
         gradient=gradient,
         domain=[(-5, 5)] * 4,
         start=[0.25, 0.39, 0.415, 0.39],

@@ -1,10 +1,8 @@
 """Formulas as objectives: their values by ``jax.numpy``, their gradients by sympy."""
 
-import ast
 import contextlib
 import functools
 import inspect
-import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import FrameType
@@ -14,25 +12,22 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike
 
 from gdjax._util.errors import ArgumentError, check_known
-from gdjax._util.types import Function
-from gdjax.objectives.kinks import kinks_of
+from gdjax.objectives.formula_values import evaluate, functions_of
+from gdjax.objectives.functions import EVERY, FUNCTIONS
+from gdjax.objectives.kinks import kinks_at, kinks_of
 from gdjax.objectives.loading import DEFAULT_SIDE
 from gdjax.objectives.objective import Objective
 from gdjax.objectives.parser import (
     CONSTANTS,
-    DERIVED,
-    FUNCTIONS,
-    LARGEST_DIGITS,
     Parsed,
     check,
     check_look_alikes,
     check_names,
-    evaluate,
-    functions_of,
-    guard,
     short,
 )
 from gdjax.objectives.registry import maker
+from gdjax.objectives.sizes import guard
+from gdjax.objectives.symbolic import derivatives, in_python, in_sympy
 
 if TYPE_CHECKING:
     from sympy import Expr, Symbol
@@ -40,7 +35,7 @@ else:
     Expr = Symbol = Any  # sympy is loaded where a formula is derived
 
 
-LARGEST_WORK = 5_000_000  # calls within sympy: a second or two
+LARGEST_WORK = 16_000_000  # calls within sympy: about five seconds
 
 
 class Formula(Parsed):
@@ -53,13 +48,15 @@ class Formula(Parsed):
     def derivatives(self, names: Sequence[str]) -> tuple["Formula", ...]:
         """The partial derivatives, derived by sympy: each a formula again.
 
-        At a kink they are the subgradient that ``sign(0) = 0`` and ``heaviside(0) = ½`` give.
+        At a kink they are the subgradient that ``sign(0) = 0`` and ``heaviside(0) = ½`` give; those
+        of what jumps, such as ``floor``, are 0, which they are between the jumps.
         """
         with budget(self.text):
-            expression, symbols = self._symbolic()
-            found = [_in_python(expression.diff(symbols[name]), self.own) for name in names]
-        every = FUNCTIONS | DERIVED
-        slopes = tuple(Formula(*check(text, "derivative", every, self.own)) for text in found)
+            found = derivatives(self._expression, [self._symbols[name] for name in names])
+            told = [in_python(expression, self.own) for expression in found]
+            slopes = tuple(Formula(*check(text, "derivative", EVERY, self.own)) for text in told)
+        for slope, expression in zip(slopes, found, strict=True):
+            slope.__dict__["_expression"] = expression
         for slope in slopes:  # sympy says zoo, nan or oo where there is none
             if strange := {*slope.names} - {*self.names}:
                 raise ArgumentError(
@@ -72,7 +69,7 @@ class Formula(Parsed):
         import sympy
 
         with budget(self.text):
-            return sympy.latex(self._symbolic()[0])
+            return sympy.latex(self._expression)
 
     def kinks(self, variables: Sequence[str]) -> Callable[[Mapping[str, Any]], list[Any]] | None:
         """Signed quantities of values by name that vanish where it may have a kink.
@@ -84,32 +81,23 @@ class Formula(Parsed):
             A function of the values; None where it is smooth.
         """
         with budget(self.text):
-            found = kinks_of(self.tree, self._in_sympy, variables)
+            found = kinks_of(self.tree, lambda part: in_sympy(part, self._symbols), variables)
 
         def at(values: Mapping[str, Any]) -> list[Any]:
-            numbers = CONSTANTS | dict(values)
-            number = lambda part: evaluate(part, numbers, functions_of("jax.numpy"), float)  # noqa: E731
-            return [fn(*map(number, parts)) for fn, parts in found]
+            return kinks_at(found, CONSTANTS | dict(values))
 
         return at if found else None
 
-    def _symbolic(self) -> tuple[Expr, dict[str, Symbol]]:
-        """The formula in sympy, over the real numbers, and its symbols by name."""
-        return self._in_sympy(self.tree), self._symbols
+    @functools.cached_property
+    def _expression(self) -> Expr:
+        """The formula in sympy, over the real numbers."""
+        return in_sympy(self.tree, self._symbols)
 
     @functools.cached_property
     def _symbols(self) -> dict[str, Symbol]:
         import sympy
 
         return {name: sympy.Symbol(name, real=True) for name in self.names}
-
-    def _in_sympy(self, part: ast.expr) -> Expr:
-        """A part of the formula in sympy."""
-        import sympy
-
-        constants = {"pi": sympy.pi, "e": sympy.E}
-        expression = evaluate(part, constants | self._symbols, _symbolic_functions(), _exact)
-        return sympy.sympify(expression)
 
 
 def parse(text: str, argument: str = "expression", own: Iterable[str] = ()) -> Formula:
@@ -171,6 +159,20 @@ def budget(text: str) -> Iterator[None]:
             sys.setprofile(None)
 
 
+@contextlib.contextmanager
+def uncounted() -> Iterator[None]:
+    """What is done here is no work of sympy's: a budget around it neither counts nor slows it."""
+    counting = sys.getprofile()
+    if getattr(counting, "__module__", None) != __name__:  # nobody counts, or somebody else does
+        yield
+        return
+    sys.setprofile(None)
+    try:
+        yield
+    finally:
+        sys.setprofile(counting)
+
+
 class _SpentError(BaseException):
     """The budget is spent; nothing of sympy's catches it."""
 
@@ -185,8 +187,29 @@ def formula(
 ) -> Objective:
     """A formula such as ``x**2 + y**2 + 10*sin(x)*sin(y)``; its hand gradient is sympy's.
 
+    It is made of numbers, names, ``+ - * / **``, ``pi``, ``e`` and these functions:
+
+    - ``exp``, ``expm1``, ``log`` (or ``ln``), ``log1p``, ``log2``, ``log10``, ``sqrt``, ``cbrt``,
+      ``hypot`` of two or more;
+    - ``sin``, ``cos``, ``tan``, ``sinh``, ``cosh``, ``tanh`` and their inverses ``asin``,
+      ``acos``, ``atan``, ``atan2``, ``asinh``, ``acosh``, ``atanh``, which may be spelled
+      ``arcsin`` and so on;
+    - ``sigmoid``, ``erf``, ``erfc``, ``gamma`` (a name where it is not called), ``lgamma``;
+    - with kinks: ``abs``, ``max`` and ``min`` of two or more;
+    - with jumps: ``sign``, ``heaviside`` (½ at 0, or its second argument), ``floor``, ``ceil``,
+      ``mod``, whose result has the sign of the second argument;
+    - ``piecewise(x < 0, x**2, 0 <= x < 1, x, 1)``: conditions and values in turn, then the value
+      elsewhere. The first condition that holds decides; ``and``, ``or``, ``not`` join them.
+    - ``sum(x[i]**2, i, 1, 10)`` and ``product(x[i], i, 1, 10)``: in the term ``x[i]`` is the name
+      x1, x2, …, and ``i`` the number. The bounds, both included, are whole numbers, or are made of
+      the indices of sums around.
+
+    It may hold 5,000 names, numbers and operations, sums written out. Where it may have a kink or
+    a jump, ``kink`` has a quantity that vanishes there: certificates leave such points out.
+    Between its jumps a function such as ``floor`` has the slope 0, which is the one that is used.
+
     Args:
-        expression: the formula, in Python's notation.
+        expression: the formula.
         variables: its names in the order of the point's components; by default in natural
             order, x2 before x10.
         domain: one ``(low, high)`` pair a variable; by default (-5, 5).
@@ -216,7 +239,8 @@ def _formula(expression: str, variables: Any, domain: Any, start: Any, name: str
     slopes, kinks = parsed.derivatives(chosen), parsed.kinks(chosen)
 
     def gradient(point):
-        return jnp.stack([_as(point, slope(named(point))) for slope in slopes])
+        names = named(point)
+        return jnp.stack([_as(point, slope(names)) for slope in slopes])
 
     def named(point):
         return dict(zip(chosen, point, strict=True))
@@ -266,101 +290,3 @@ def symbol(name: str) -> str:
 
 def _as(point: Array, value: ArrayLike) -> Array:
     return jnp.asarray(value, point.dtype)
-
-
-@functools.cache
-def _symbolic_functions() -> dict[str, Function]:
-    """The functions in sympy."""
-    import sympy
-
-    class Absolute(sympy.Function):  # sympy's own Abs makes real and imaginary parts of log(x)
-        nargs = 1
-
-        def fdiff(self, argindex: int = 1) -> sympy.Basic:
-            return sympy.sign(self.args[0])
-
-        def _latex(self, printer: Any, exp: str = "") -> str:
-            inside = printer._print(self.args[0])
-            return rf"\left|{{{inside}}}\right|" + (f"^{{{exp}}}" if exp else "")
-
-        def _sympystr(self, printer: Any) -> str:
-            return f"abs({printer._print(self.args[0])})"
-
-    def extremum(word: str, sign: int) -> Any:
-        """``max`` or ``min`` as they are written: sympy's own compare all their arguments."""
-
-        class Extremum(sympy.Function):
-            @classmethod
-            def eval(cls, *args: Any) -> Any:
-                flat = (a.args if isinstance(a, cls) else (a,) for a in args)
-                several = [*dict.fromkeys(itertools.chain(*flat))]
-                if len(several) == 1:
-                    return several[0]
-                return cls(*several) if tuple(several) != args else None
-
-            def fdiff(self, argindex: int = 1) -> sympy.Basic:
-                this: Any = self.args[argindex - 1]
-                others = [*self.args[: argindex - 1], *self.args[argindex:]]
-                other = others[0] if len(others) == 1 else Extremum(*others)
-                return sympy.Heaviside(sign * (this - other))
-
-            def _latex(self, printer: Any, exp: str = "") -> str:
-                inside = ", ".join(map(printer._print, self.args))
-                return rf"\{word}\left({inside}\right)" + (f"^{{{exp}}}" if exp else "")
-
-            def _sympystr(self, printer: Any) -> str:
-                return f"{word}({', '.join(map(printer._print, self.args))})"
-
-        Extremum.__name__ = word  # terms are sorted by it
-        return Extremum
-
-    own = {
-        "abs": Absolute,
-        "max": extremum("max", 1),
-        "min": extremum("min", -1),
-        "expm1": lambda x: sympy.exp(x) - 1,
-        "log1p": lambda x: sympy.log(1 + x),
-        "log2": lambda x: sympy.log(x) / sympy.log(2),
-        "log10": lambda x: sympy.log(x) / sympy.log(10),
-        "hypot": lambda x, y: sympy.sqrt(x**2 + y**2),
-        "sign": sympy.sign,
-        "heaviside": lambda x, _: sympy.Heaviside(x),
-    }
-    return {name: own.get(name) or getattr(sympy, name) for name in FUNCTIONS | DERIVED}
-
-
-def _exact(value: int | float) -> Expr:
-    """A number in sympy."""
-    import sympy
-
-    return sympy.Integer(value) if isinstance(value, int) else sympy.Float(repr(value))
-
-
-def _in_python(expression: Expr, own: Sequence[str] = ()) -> str:
-    """A sympy expression in the notation of formulas, where some names are no constants."""
-    import sympy
-    from sympy.printing.str import StrPrinter
-
-    for number in expression.atoms(sympy.Rational):
-        if max(abs(number.p), number.q) >= 10**LARGEST_DIGITS:
-            raise ArgumentError(f"a derivative has a number of more than {LARGEST_DIGITS} digits")
-
-    class Printer(StrPrinter):
-        def _print_Exp1(self, expr: Expr) -> Any:  # noqa: N802  (sympy's names)
-            return "exp(1)" if "e" in own else "e"
-
-        def _print_Pi(self, expr: Expr) -> Any:  # noqa: N802
-            return "acos(-1)" if "pi" in own else "pi"
-
-        def _print_Float(self, expr: Expr) -> str:  # noqa: N802
-            return repr(float(expr))
-
-        def _print_call(self, expr: Expr) -> str:
-            return f"{type(expr).__name__.lower()}({', '.join(map(self._print, expr.args))})"
-
-        _print_Abs = _print_Max = _print_Min = _print_call  # noqa: N815
-
-        def _print_Heaviside(self, expr: Expr) -> str:  # noqa: N802
-            return f"heaviside({self._print(expr.args[0])}, 0.5)"
-
-    return Printer().doprint(expression)

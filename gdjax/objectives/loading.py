@@ -29,8 +29,9 @@ DEFAULT_SIDE = (-5.0, 5.0)  # of the domain, where nothing else is known
 
 @maker
 def function(
-    fn: Any,
+    fn: Any = None,
     gradient: Any = None,
+    residuals: Any = None,
     domain: Any = None,
     start: Any = None,
     minima: Any = (),
@@ -45,6 +46,8 @@ def function(
             What is found may be an ``Objective`` already; it is then used as it is, but for what
             is chosen below.
         gradient: its hand-derived gradient, likewise.
+        residuals: likewise the residuals whose squares add up to it, which Levenberg-Marquardt and
+            Gauss-Newton need; they may stand alone, without ``fn``.
         domain: one ``(low, high)`` pair a dimension; without one a start is needed, lengths are
             measured in max(1, |start|), and only numbers that are not finite are lost.
         start: the customary first point.
@@ -54,12 +57,20 @@ def function(
         name: what tables and pictures call it; by default the function's own name.
 
     Raises:
-        ArgumentError: no such file, module or function, or neither domain nor start.
+        ArgumentError: no such file, module or function, neither ``fn`` nor ``residuals``, or
+            neither domain nor start.
     """
-    fn, gradient = find(fn, "fn"), gradient and find(gradient, "gradient")
+    if fn is None and residuals is None:
+        raise ArgumentError(
+            "objective function needs fn, such as fn=file.py:function, or residuals, where it is "
+            "the sum of their squares"
+        )
+    given = {"fn": fn, "gradient": gradient, "residuals": residuals}
+    found = {key: value and find(value, key) for key, value in given.items()}
     return _function(
-        fn, domain, start,
-        gradient=gradient, minima=minima, fmin=fmin, variables=variables, name=name,
+        found["fn"], domain, start,
+        gradient=found["gradient"], residuals=found["residuals"], minima=minima, fmin=fmin,
+        variables=variables, name=name,
     )  # fmt: skip
 
 
@@ -74,7 +85,7 @@ def _function(fn: Any, domain: Any, start: Any, **chosen: Any) -> Objective:
             "objective function needs a domain, one [low, high] pair a dimension, such as "
             "domain=[[-5,5],[-5,5]], or a start"
         )
-    return Objective(fn=fn, **chosen)
+    return Objective(**chosen) if fn is None else Objective(fn=fn, **chosen)
 
 
 def as_objective(given: Objective | Function | str, start: Any = None) -> Objective:

@@ -17,6 +17,7 @@ from gdjax._util.display import Card, brief, shown
 from gdjax._util.errors import ArgumentError, unknown
 from gdjax._util.types import Flat, Function, PointFunction, PointLike, PyTree
 from gdjax.objectives.closures import unshared
+from gdjax.objectives.coordinates import Coordinates
 from gdjax.objectives.domains import is_tree, middle_of, pairs_of
 from gdjax.objectives.facts import RULES, Smoothness, check_inside, sides_in_words
 from gdjax.objectives.minibatches import Training
@@ -31,7 +32,8 @@ from gdjax.objectives.structure import (
 GradientSide = Literal["autodiff", "hand"]
 ValueAndGradient = Callable[[Array], tuple[Array, Array]]
 _MADE = (
-    "value", "hand_gradient", "hand_hessian", "minimum_values", "_autodiff", "_by_dtype", "_fns",
+    "value", "hand_gradient", "hand_hessian", "residual_vector", "minimum_values", "_autodiff",
+    "_by_dtype", "_fns",
 )  # fmt: skip
 
 
@@ -44,12 +46,20 @@ class Fit(NamedTuple):
         response: the name of the dependent one.
         observed: its values, ``(n,)``.
         predict: point ``(d,)`` and columns → what the model says, ``(n,)``.
+        sigma: the standard deviation of each observation, ``(n,)``; None where all are alike.
+        absolute: whether these are known, and not only in relation to each other.
+        robust: whether the loss makes less of residuals that are large.
+        penalties: how many residuals follow those of the n observations.
     """
 
     columns: Mapping[str, np.ndarray]
     response: str
     observed: np.ndarray
     predict: Function
+    sigma: np.ndarray | None = None
+    absolute: bool = False
+    robust: bool = False
+    penalties: int = 0
 
 
 @shown
@@ -64,7 +74,10 @@ class Objective:
 
     Args:
         name: what tables and pictures call it; by default the function's own name.
-        fn: point ``(d,)`` and ``args`` → scalar of the point's dtype.
+        fn: point ``(d,)`` and ``args`` → scalar of the point's dtype; by default the sum of the
+            squares of ``residuals``.
+        residuals: the same → residuals ``(n,)``, where the objective is the sum of their squares:
+            what Gauss-Newton and Levenberg-Marquardt need.
         gradient: the same → gradient ``(d,)``, derived by hand; None if there is none.
         domain: one ``(low, high)`` pair a dimension, or a pytree like the start with such pairs,
             or arrays ``(…, 2)`` of them, for leaves; where starts are drawn and pictures look,
@@ -82,15 +95,18 @@ class Objective:
         maxima: known local maximizers.
         complete: whether these four lists hold every stationary point of the domain, kinks aside.
         smoothness: ``smooth``, ``removable`` (smooth, but a plain formula divides 0 by 0),
-            ``kink`` (not differentiable somewhere, the minimum included) or ``smooth_at_min``
-            (kinks, but not at a minimum).
-        kink: point ``(d,)`` → signed quantities ``(k,)`` whose zeros are the kinks; None if smooth.
+            ``kink`` (not differentiable somewhere, as at a jump, the minimum included) or
+            ``smooth_at_min`` (kinks, but not at a minimum).
+        kink: point ``(d,)`` → signed quantities ``(k,)`` whose zeros are the kinks and the jumps;
+            None if smooth.
         hessian: point ``(d,)`` → Hessian ``(d, d)``, derived by hand; None if there is none.
         float32: whether single precision can resolve the landscape.
         latex: the formula, as LaTeX without dollar signs.
         gradient_latex: the gradient's formula likewise, where one was derived.
         variables: the names of the components; by default x and y, x1, x2, … in more than two,
             or the paths into the pytree that the start is, such as ``w1[0,3]``.
+        coordinates: in which the optimizers move, where these are not the components themselves;
+            the start must lie within their bounds. Points, gradients and values stay as they are.
         fit: the data, where the objective is the misfit of a curve to them.
         reference: where the function and its facts come from.
         bounded: whether the domain was given by a person or the catalogue. One that was guessed is
@@ -110,7 +126,8 @@ class Objective:
     """
 
     name: str = ""
-    fn: Function
+    fn: Function = None  # pyright: ignore  # made of the residuals where it is not given
+    residuals: Function | None = None
     gradient: Function | None = None
     domain: PyTree = None
     start: PointLike = None
@@ -128,6 +145,7 @@ class Objective:
     latex: str = ""
     gradient_latex: str = ""
     variables: Sequence[str] = ()
+    coordinates: Coordinates | None = None
     fit: Fit | None = None
     reference: str = ""
     bounded: bool = True
@@ -138,6 +156,8 @@ class Objective:
         put = object.__setattr__  # the instance is frozen; lists from YAML become tuples here
         for field, rule in RULES.items():
             put(self, field, rule(field, getattr(self, field)))
+        if self.fn is None:
+            put(self, "fn", _sum_of_squares(self.residuals))
         put(self, "name", self.name or getattr(self.fn, "__name__", "objective").strip("<>"))
         put(self, "args", _leaves(self.args, self.name))
         if isinstance(self.start, Mapping) and self.variables:
@@ -171,6 +191,8 @@ class Objective:
                 f"got {', '.join(self.variables)}"
             )
         put(self, "start", self.check_point(self.start, "start"))
+        if self.coordinates is not None:
+            self._check_coordinates(self.coordinates)
         for kind in ("minima", "local_minima", "saddles", "maxima"):
             points = getattr(self, kind)
             known = () if points is None else points
@@ -182,6 +204,18 @@ class Objective:
                 raise refused(kind, "be a list of points", points) from None
             if self.bounded and "minima" in kind:
                 check_inside(kind, getattr(self, kind), self.domain)
+
+    def _check_coordinates(self, coordinates: Coordinates) -> None:
+        if self.structure is not None:
+            raise ArgumentError(
+                f"coordinates need points that are vectors; those of {self.name} are "
+                f"{self.structure}"
+            )
+        if len(coordinates.scale) != self.dim:
+            raise ArgumentError(
+                f"coordinates must have {self.dim} components, as {self.name} has, "
+                f"got {len(coordinates.scale)}"
+            )
 
     def __call__(self, point: PointLike) -> Float[Array, ""]:
         """The value at one point, ``(d,)`` or of the structure of the start."""
@@ -211,6 +245,7 @@ class Objective:
                 "local minima": _few(f.local_minima),
                 "saddles": _few(f.saddles),
                 "maxima": _few(f.maxima),
+                "coordinates": f.coordinates,
                 "by hand": ", ".join(name for name, hand in derived.items() if hand)
                 or "no derivative",
                 "smoothness": f.smoothness,
@@ -299,6 +334,8 @@ class Objective:
             )
         if not all(map(math.isfinite, values)):
             raise ArgumentError(f"{argument} must be finite, got {values}")
+        if self.coordinates is not None and argument.startswith("start"):
+            self.coordinates.check_inside(values, self.variables)
         return values
 
     def flat(self, point: PointLike, argument: str = "start") -> Flat:
@@ -390,6 +427,11 @@ class Objective:
         """Flat point ``(d,)`` → hand-derived Hessian ``(d, d)``, with the data in place."""
         return self.hessian and self._on_flat(self.hessian)
 
+    @functools.cached_property
+    def residual_vector(self) -> PointFunction | None:
+        """Flat point ``(d,)`` → residuals ``(n,)``, with the data in place."""
+        return self.residuals and self._on_flat(self.residuals)
+
     def _on_flat(self, fn: Function) -> PointFunction:
         args, structure, kept = (
             self.args,
@@ -442,6 +484,17 @@ def _unflatten(origin: Objective, args: PyTree) -> Objective:
 jax.tree_util.register_pytree_with_keys(
     Objective, _flatten_with_keys, lambda origin, parts: _unflatten(origin, *parts), _flatten
 )
+
+
+def _sum_of_squares(residuals: Function | None) -> Function:
+    if residuals is None:
+        raise ArgumentError("fn must be a function of a point, or residuals be given; got neither")
+
+    @functools.wraps(residuals)
+    def fn(point: PyTree, *args: PyTree) -> Array:
+        return jnp.sum(jnp.asarray(residuals(point, *args)) ** 2)
+
+    return fn
 
 
 def _leaves(args: PyTree, name: str) -> tuple[PyTree, ...]:

@@ -6,7 +6,7 @@ Factories of other packages are found by their entry points in the group ``gdjax
 import functools
 import importlib.util
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from numbers import Real
 from typing import Any
 
@@ -22,6 +22,7 @@ MOST_DIM = 10_000  # some gradients of the catalogue take memory like its square
 _FACTORIES: dict[str, Factory] = {}
 _NETWORKS: dict[str, tuple[Factory, int]] = {}  # with the number of dimensions
 _MAKERS: dict[str, Factory] = {}
+_AS_IS: dict[str, Collection[str]] = {}  # of makers: parameters that are handed over untouched
 
 
 def _maker(name: str, value: Any) -> Any:
@@ -70,13 +71,15 @@ def _checked(factory: Factory) -> Factory:
 _PLUGINS = Plugins("gdjax.objectives", "objective", _checked)
 
 
-def maker(factory: Factory) -> Factory:
+def maker(factory: Factory, as_is: Collection[str] = ()) -> Factory:
     """Register a way to make an objective out of what the user brings (a decorator).
 
     ``get`` and the command line know it by its name, but it is no entry of the catalogue: it may
-    have parameters without a default, and ``names`` does not list it.
+    have parameters without a default, and ``names`` does not list it. Those in ``as_is`` take any
+    object, arrays included.
     """
     _MAKERS[factory.__name__] = factory
+    _AS_IS[factory.__name__] = as_is
     return factory
 
 
@@ -230,11 +233,12 @@ def get(name: str, /, **chosen: Any) -> Objective:
         plain = {
             key: _hashable([*value.items()] if isinstance(value, Mapping) else value)
             for key, value in chosen.items()
+            if key not in _AS_IS[name]
         }
         for key, value in plain.items():
             if not _is_plain(value):
                 raise refused(f"{key} of {name}", "be plain numbers, words or lists", chosen[key])
-        return _MAKERS[name](**plain)
+        return _MAKERS[name](**chosen | plain)
     chosen = {key: _hashable(value) for key, value in chosen.items()}
     for key, value in chosen.items():
         if key == "dim":

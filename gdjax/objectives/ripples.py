@@ -55,9 +55,14 @@ def rastrigin(dim: int = 2) -> Objective:
 
     The box holds 11ᵈ minima, all but one of them traps. The Hessian at 0 is (2 + 40π²) I.
     """
+
+    def residuals(point):
+        return jnp.append(point, math.sqrt(20) * jnp.sin(math.pi * point))  # 1 − cos 2t = 2 sin² t
+
     return Objective(
         name="rastrigin",
         fn=lambda point: 10 * point.size + jnp.sum(point**2 - 10 * jnp.cos(2 * math.pi * point)),
+        residuals=residuals,
         gradient=lambda point: 2 * point + 20 * math.pi * jnp.sin(2 * math.pi * point),
         domain=[(-5.12, 5.12)] * dim,
         start=([2.3, -1.6] * dim)[:dim],
@@ -142,6 +147,12 @@ def levy(dim: int = 2) -> Objective:
         end = (last - 1) ** 2 * (1 + jnp.sin(2 * math.pi * last) ** 2)
         return jnp.sin(math.pi * w[0]) ** 2 + jnp.sum(troughs) + end
 
+    def residuals(point):
+        w = 1 + (point - 1) / 4
+        troughs = jnp.sqrt(1 + 10 * jnp.sin(math.pi * w[:-1] + 1) ** 2)
+        end = jnp.sqrt(1 + jnp.sin(2 * math.pi * w[-1:]) ** 2)
+        return jnp.append((w - 1) * jnp.append(troughs, end), jnp.sin(math.pi * w[0]))
+
     def gradient(point):
         w = 1 + (point - 1) / 4
         inner, last = w[:-1] - 1, w[-1:] - 1
@@ -155,6 +166,7 @@ def levy(dim: int = 2) -> Objective:
     return Objective(
         name="levy",
         fn=fn,
+        residuals=residuals,
         gradient=gradient,
         domain=[(-10, 10)] * dim,
         start=([-7, 8] * dim)[:dim],
@@ -177,6 +189,12 @@ def levy13() -> Objective:
         return jnp.sin(3 * math.pi * x) ** 2 + across + along
 
     @of_components
+    def residuals(x, y):
+        across = (x - 1) * jnp.sqrt(1 + jnp.sin(3 * math.pi * y) ** 2)
+        along = (y - 1) * jnp.sqrt(1 + jnp.sin(2 * math.pi * y) ** 2)
+        return jnp.stack([jnp.sin(3 * math.pi * x), across, along])
+
+    @of_components
     def gradient(x, y):
         three, two = 3 * math.pi, 2 * math.pi
         bowl_x = 2 * (x - 1) * (1 + jnp.sin(three * y) ** 2)
@@ -188,6 +206,7 @@ def levy13() -> Objective:
     return Objective(
         name="levy13",
         fn=fn,
+        residuals=residuals,
         gradient=gradient,
         domain=[(-10, 10)] * 2,
         start=[-2.4, 3.6],
@@ -212,6 +231,12 @@ def bohachevsky1() -> Objective:
         return x**2 + 2 * y**2 - waves + 0.7
 
     @of_components
+    def residuals(x, y):  # 1 − cos 2t = 2 sin² t
+        by_x = math.sqrt(0.6) * jnp.sin(1.5 * math.pi * x)
+        by_y = math.sqrt(0.8) * jnp.sin(2 * math.pi * y)
+        return jnp.stack([x, math.sqrt(2) * y, by_x, by_y])
+
+    @of_components
     def gradient(x, y):
         by_x = 2 * x + 0.9 * math.pi * jnp.sin(3 * math.pi * x)
         by_y = 4 * y + 1.6 * math.pi * jnp.sin(4 * math.pi * y)
@@ -220,6 +245,7 @@ def bohachevsky1() -> Objective:
     return Objective(
         name="bohachevsky1",
         fn=fn,
+        residuals=residuals,
         gradient=gradient,
         domain=[(-100, 100)] * 2,
         start=[5, -3],

@@ -1,6 +1,6 @@
 """Whether a function is an objective at all: asked once, before anything is compiled."""
 
-import functools
+import math
 import traceback
 import weakref
 from typing import Any
@@ -40,12 +40,14 @@ def validate(objective: Objective, *, numbers: bool = True, at: PointLike = None
     The value must be a scalar of the point's dtype, the gradient (and the Hessian) must have
     the point's shape and dtype, JAX must be able to trace them, none may read beyond the end of an
     array (JAX clamps such an index and reads something else), and the value must not be NaN at
-    the start, the middle, the corners, the known minima and 256 random points of the domain. A
-    second call for the same objective costs nothing.
+    the start, the middle, the corners, the known minima and 256 random points of the domain. The
+    squares of the residuals, where there are any, must add up to the value. A second call for the
+    same objective costs nothing.
 
     Args:
         objective: of anyone's making.
-        numbers: whether to look for NaN too; a sweep does not, where NaN is a cell's outcome.
+        numbers: whether to look for NaN too; a sweep does not, where NaN is a cell's outcome,
+            and holds the residuals against the value at the start alone.
         at: the first point ``(d,)``; by default the objective's own.
 
     Returns:
@@ -83,9 +85,21 @@ def validate(objective: Objective, *, numbers: bool = True, at: PointLike = None
         if given.hand_gradient is None:
             what = f"autodiff's gradient of {name}"
             _check_result(what, jax.grad(given.value), (d,), d, dtype, objective.fn, lifted)
-        if numbers and not lifted and not is_traced(at):
+        if given.residual_vector is not None:
+            what = f"the residuals of {name}"
+            traced = _check_result(
+                what, given.residual_vector, None, d, dtype, objective.residuals, lifted
+            )
             with jax.ensure_compile_time_eval():
-                _check_numbers(given, dtype, objective.start if at is None else at)
+                _check_bounds(what, traced, objective, objective.residuals)
+        if not lifted and not is_traced(at):
+            with jax.ensure_compile_time_eval():
+                start = objective.start if at is None else at
+                if numbers:
+                    _check_numbers(given, dtype, start)
+                elif given.residual_vector is not None:
+                    points = jnp.asarray([start], dtype)
+                    _check_squares(given, points, *_values_and_squares(given, points))
         _VALID.setdefault(objective._origin, set()).add((dtype, numbers))
     return objective
 
@@ -93,7 +107,7 @@ def validate(objective: Objective, *, numbers: bool = True, at: PointLike = None
 def _check_result(
     what: str,
     fn: PointFunction,
-    shape: tuple[int, ...],
+    shape: tuple[int, ...] | None,
     dim: int,
     dtype: np.dtype,
     own: object,
@@ -104,7 +118,7 @@ def _check_result(
     Args:
         what: what messages call it.
         fn: the function of a flat point.
-        shape: what it must return.
+        shape: what it must return; None for any array of one dimension.
         dim: of the point.
         dtype: of the point, and of what is returned.
         own: the function as its user wrote it, for the line of a mistake.
@@ -128,11 +142,13 @@ def _check_result(
             f"{what} closes over a traced value, such as one that jax.grad or jax.vmap varies; "
             f"pass it in args: gdjax.Objective(fn=fn, args=(value,), ...)"
         )
-    expected = f"an array of shape {shape}" if shape else "a scalar"
+    expected = f"an array of shape {'(n,)' if shape is None else shape}"
+    expected = "a scalar" if shape == () else expected
     if not isinstance(result, jax.ShapeDtypeStruct):
-        hint = "; wrap it in jnp.stack([...])" if isinstance(result, list | tuple) and shape else ""
+        listed = isinstance(result, list | tuple) and shape != ()
+        hint = "; wrap it in jnp.stack([...])" if listed else ""
         raise ArgumentError(f"{what} must return {expected}, got {_kind(result)}{hint}")
-    if result.shape != shape:
+    if result.shape != shape and (shape is not None or len(result.shape) != 1):
         got = f"an array of shape {result.shape}" if result.shape else "a scalar"
         raise ArgumentError(f"{what} must return {expected}, got {got}")
     if result.dtype != dtype:
@@ -161,7 +177,7 @@ def _check_numbers(objective: Objective, dtype: np.dtype, start: PointLike) -> N
         drawn = np.random.default_rng(0).uniform(low, high, (SAMPLES, objective.dim))
         points = np.concatenate([points[:1], [objective.center, low, high], points[1:], drawn])
     points = jnp.asarray(points, dtype)
-    values = evaluate(objective, points, True)
+    values, squares = _values_and_squares(objective, points)
     broken = np.flatnonzero(np.isnan(values))
     if broken.size:
         at = ", ".join(f"{x:.6g}" for x in np.asarray(points[broken[0]]))
@@ -171,13 +187,44 @@ def _check_numbers(objective: Objective, dtype: np.dtype, start: PointLike) -> N
             f"{'a domain on' if objective.bounded else 'a start at'} which it is defined, or guard "
             f"it with jnp.where"
         )
+    if objective.residual_vector is not None:
+        _check_squares(objective, points, values, squares)
 
 
-@functools.partial(jax.jit, static_argnums=2)
-def evaluate(objective: Objective, points: Any, one_by_one: bool = False) -> Array:
-    """The values at points ``(n, d)``; one by one, large data are not held in memory n times."""
-    if one_by_one:
-        return jax.lax.map(objective.value, points)
+def _check_squares(objective: Objective, points: Array, values: Array, squares: Array) -> None:
+    """Refuse residuals whose squares do not add up to the value, by more than rounding."""
+    fits = np.isfinite(values) & ~np.isinf(squares)  # into the precision
+    where, told, found = (np.asarray(x, float)[fits] for x in (points, values, squares))
+    eps = float(jnp.finfo(values.dtype).eps)
+    # A formula may lose half of its digits, or what is small beside its other terms.
+    slack = math.sqrt(eps) * np.fmax(abs(told), found) + eps * np.max(abs(told), initial=1)
+    apart = np.flatnonzero(~(abs(told - found) <= slack))  # NaN is apart
+    if apart.size:
+        i = apart[0]
+        at = ", ".join(f"{x:.6g}" for x in where[i])
+        raise ArgumentError(
+            f"{objective.name} must be the sum of the squares of its residuals, neither halved nor "
+            f"averaged: at ({at}) it is {told[i]:.6g}, and they sum to {found[i]:.6g}"
+        )
+
+
+@jax.jit
+def _values_and_squares(objective: Objective, points: Array) -> tuple[Array, Array]:
+    """What the objective is at points ``(n, d)``, and by its residuals; by itself without any.
+
+    One by one, so that large data are not held in memory n times.
+    """
+    residuals = objective.residual_vector
+    if residuals is None:
+        values = jax.lax.map(objective.value, points)
+        return values, values
+    both = lambda point: (objective.value(point), jnp.sum(residuals(point) ** 2))  # noqa: E731
+    return jax.lax.map(both, points)
+
+
+@jax.jit
+def evaluate(objective: Objective, points: Any) -> Array:
+    """The values at points ``(n, d)``."""
     return jax.vmap(objective.value)(points)
 
 

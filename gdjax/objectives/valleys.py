@@ -32,11 +32,16 @@ def rosenbrock(dim: int = 2) -> Objective:
         gap = after - here**2
         return jnp.pad(-400 * here * gap - 2 * (1 - here), (0, 1)) + jnp.pad(200 * gap, (1, 0))
 
+    def residuals(point):
+        here, after = point[:-1], point[1:]
+        return jnp.concatenate([10 * (after - here**2), 1 - here])
+
     second = [-0.7756592265653526, 0.6130933654850435, 0.3820628463383931, 0.1459720185521946]
     between = [-0.6561246357194459, 0.4431200409715724, 0.2043122482283643, 0.0417434947761287]
     return Objective(
         name="rosenbrock",
         fn=fn,
+        residuals=residuals,
         gradient=gradient,
         domain=[(-5, 10)] * dim,
         start=([-1.2, 1] * dim)[:dim],
@@ -60,6 +65,10 @@ def beale() -> Objective:
     """
 
     @of_components
+    def residuals(x, y):
+        return jnp.stack([1.5 - x + x * y, 2.25 - x + x * y**2, 2.625 - x + x * y**3])
+
+    @of_components
     def fn(x, y):
         return (1.5 - x + x * y) ** 2 + (2.25 - x + x * y**2) ** 2 + (2.625 - x + x * y**3) ** 2
 
@@ -76,6 +85,7 @@ def beale() -> Objective:
     return Objective(
         name="beale",
         fn=fn,
+        residuals=residuals,
         gradient=gradient,
         domain=[(-4.5, 4.5)] * 2,
         start=[1, 1],
@@ -115,10 +125,15 @@ def dixon_price(dim: int = 2) -> Objective:
         up = jnp.concatenate([2 * (point[:1] - 1), 8 * index * point[1:] * gap])
         return up - jnp.pad(2 * index * gap, (0, 1))
 
+    def residuals(point):
+        index, gap = parts(point)
+        return jnp.append(jnp.sqrt(index) * gap, point[0] - 1)
+
     *head, last = [2 ** (2 ** (1.0 - i) - 1) for i in range(1, dim + 1)]
     return Objective(
         name="dixon_price",
         fn=fn,
+        residuals=residuals,
         gradient=gradient,
         domain=[(-10, 10)] * dim,
         start=([-4, 3] * dim)[:dim],
@@ -147,6 +162,7 @@ def leon() -> Objective:
     return Objective(
         name="leon",
         fn=of_components(lambda x, y: 100 * (y - x**3) ** 2 + (1 - x) ** 2),
+        residuals=of_components(lambda x, y: jnp.stack([10 * (y - x**3), 1 - x])),
         gradient=gradient,
         domain=[(-1.5, 1.5)] * 2,
         start=[-1.2, -1],
@@ -173,6 +189,12 @@ def wood() -> Objective:
         return valleys + 10 * (b + d - 2) ** 2 + (b - d) ** 2 / 10
 
     @of_components
+    def residuals(a, b, c, d):
+        first, second = 10 * (b - a**2), math.sqrt(90) * (d - c**2)
+        tie, twist = math.sqrt(10) * (b + d - 2), (b - d) / math.sqrt(10)
+        return jnp.stack([first, 1 - a, second, 1 - c, tie, twist])
+
+    @of_components
     def gradient(a, b, c, d):
         first, second, tie, twist = b - a**2, d - c**2, 20 * (b + d - 2), (b - d) / 5
         return jnp.stack(
@@ -187,6 +209,7 @@ def wood() -> Objective:
     return Objective(
         name="wood",
         fn=fn,
+        residuals=residuals,
         gradient=gradient,
         domain=[(-10, 10)] * 4,
         start=[-3, -1, -3, -1],
@@ -216,6 +239,11 @@ def powell_singular() -> Objective:
         return (a + 10 * b) ** 2 + 5 * (c - d) ** 2 + (b - 2 * c) ** 4 + 10 * (a - d) ** 4
 
     @of_components
+    def residuals(a, b, c, d):
+        five, ten = math.sqrt(5), math.sqrt(10)
+        return jnp.stack([a + 10 * b, five * (c - d), (b - 2 * c) ** 2, ten * (a - d) ** 2])
+
+    @of_components
     def gradient(a, b, c, d):
         first, second = 2 * (a + 10 * b), 10 * (c - d)
         third, fourth = 4 * (b - 2 * c) ** 3, 40 * (a - d) ** 3
@@ -224,6 +252,7 @@ def powell_singular() -> Objective:
     return Objective(
         name="powell_singular",
         fn=fn,
+        residuals=residuals,
         gradient=gradient,
         domain=[(-4, 5)] * 4,
         start=[3, -1, 0, 1],
@@ -251,6 +280,7 @@ def brown_badly_scaled() -> Objective:
     return Objective(
         name="brown_badly_scaled",
         fn=of_components(lambda x, y: (x - 1e6) ** 2 + (y - 2e-6) ** 2 + (x * y - 2) ** 2),
+        residuals=of_components(lambda x, y: jnp.stack([x - 1e6, y - 2e-6, x * y - 2])),
         gradient=gradient,
         domain=[(-1e7, 1e7), (-10, 10)],
         start=[1, 1],
@@ -277,12 +307,16 @@ def powell_badly_scaled() -> Objective:
         decay = jnp.exp(-point)
         return 2e4 * across * point[::-1] - 2 * (jnp.sum(decay) - 1.0001) * decay
 
+    def residuals(point):
+        return jnp.stack([1e4 * point[0] * point[1] - 1, jnp.sum(jnp.exp(-point)) - 1.0001])
+
     near, far = 1.0981593296998175e-05, 9.106146739866524
     return Objective(
         name="powell_badly_scaled",
         fn=of_components(
             lambda x, y: (1e4 * x * y - 1) ** 2 + (jnp.exp(-x) + jnp.exp(-y) - 1.0001) ** 2
         ),
+        residuals=residuals,
         gradient=gradient,
         domain=[(-1, 20)] * 2,
         start=[0, 1],
@@ -323,6 +357,7 @@ def freudenstein_roth() -> Objective:
     return Objective(
         name="freudenstein_roth",
         fn=fn,
+        residuals=lambda point: jnp.stack(residuals(point)),
         gradient=gradient,
         domain=[(-20, 20)] * 2,
         start=[0.5, -2],

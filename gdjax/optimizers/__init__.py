@@ -6,6 +6,7 @@ from gdjax._util import lazy
 from gdjax.optimizers import schedules
 from gdjax.optimizers.averaging import ema_of_points, mean_of_points
 from gdjax.optimizers.evaluation import eval_point, has_eval_point
+from gdjax.optimizers.least_squares import gauss_newton, levenberg_marquardt
 from gdjax.optimizers.lookup import (
     TRANSFORMS,
     as_factory,
@@ -56,6 +57,7 @@ __all__ = [
     "eval_point",
     "extra_arguments",
     "factory",
+    "gauss_newton",
     "get",
     "gradient_cycle",
     "gradient_descent",
@@ -63,6 +65,7 @@ __all__ = [
     "has_eval_point",
     "has_line_search",
     "heavy_ball",
+    "levenberg_marquardt",
     "make",
     "mean_of_points",
     "names",

@@ -16,7 +16,8 @@ STEPS = Limits(1, MOST, "[]")
 LIMITS: dict[str, Limits] = {
     **dict.fromkeys(
         ("learning_rate", "adam_learning_rate", "max_learning_rate", "trust_coefficient",
-         "decay_rate", "div_factor", "final_div_factor", "increase_factor", "min_step_size"),
+         "decay_rate", "div_factor", "final_div_factor", "increase_factor", "min_step_size",
+         "radius"),
         POSITIVE,
     ),
     **dict.fromkeys(

@@ -18,14 +18,17 @@ from gdjax._util.errors import ArgumentError, check_known, first_line
 from gdjax._util.memory import check_fits
 from gdjax._util.plugins import Plugins
 from gdjax._util.types import PyTree
-from gdjax.optimizers import averaging, momentum, noise, schedules
+from gdjax.optimizers import averaging, least_squares, momentum, noise, schedules
 from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions, parameters_of
 from gdjax.optimizers.optimizer import Optimizer, random_key, trial_step
 from gdjax.optimizers.tree import REQUIRED, Factory, is_own, signature
 
 LONG_MEMORY = 10_000  # a whole number above it may be of points that are remembered
 _OWN: dict[str, Factory] = {
-    name: member for name, member in vars(momentum).items() if is_own(member)
+    name: member
+    for room in (momentum, least_squares)
+    for name, member in vars(room).items()
+    if is_own(member)
 }
 
 # Where optax's own error would not say it; whatever else fails is told in optax's words.

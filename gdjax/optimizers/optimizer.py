@@ -171,7 +171,7 @@ def trial_step(
         dim: number of dimensions.
     """
     point, slope = jnp.ones(dim), 2 * jnp.ones(dim)
-    extra = extra_arguments(jnp.zeros(()), slope, bowl, jax.grad(bowl))
+    extra = extra_arguments(jnp.zeros(()), slope, bowl, jax.grad(bowl), lambda residuals: residuals)
     taking = optax.with_extra_args_support(transformation)
     return taking.update(slope, taking.init(point), point, **extra)
 
@@ -187,21 +187,27 @@ def has_line_search(state: PyTree) -> bool:
 
 
 def extra_arguments(
-    value: Array, slope: PyTree, fn: Factory, gradient: Factory
+    value: Array, slope: PyTree, fn: Factory, gradient: Factory, residuals: Factory | None = None
 ) -> dict[str, PyTree]:
-    """All that some optimizer of optax asks for: line searches, Polyak steps, Sophia, SAM.
+    """All that some optimizer asks for: line searches, Polyak steps, Sophia, SAM, Gauss-Newton.
 
     Args:
         value: the objective at the point.
         slope: its gradient there, of the structure of the point.
         fn: point → value.
         gradient: point → gradient.
+        residuals: point → residuals, where the objective is the sum of their squares.
     """
 
-    def value_fn(point: PyTree, obj_fn: object = None, grad_fn: object = None) -> Array:
-        return fn(point)  # line searches hand on the other two without a use for them
+    def value_fn(
+        point: PyTree, obj_fn: object = None, grad_fn: object = None, residual_fn: object = None
+    ) -> Array:
+        return fn(point)  # line searches hand on the other three without a use for them
 
     def grad_fn(point: PyTree, inner_step: object = None) -> PyTree:
         return gradient(point)
 
-    return {"value": value, "grad": slope, "value_fn": value_fn, "obj_fn": fn, "grad_fn": grad_fn}
+    return {
+        "value": value, "grad": slope, "value_fn": value_fn, "obj_fn": fn, "grad_fn": grad_fn,
+        "residual_fn": residuals,
+    }  # fmt: skip

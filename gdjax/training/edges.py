@@ -51,6 +51,8 @@ def edge(optimizer: Optimizer, objective: Objective) -> Edge:
     name, given = _known(optimizer)
     if objective.in_batches:
         return Edge(None, why="no limit is drawn: steps see batches, and it holds over all data")
+    if objective.coordinates is not None:
+        return Edge(None, why="no limit is drawn: steps are taken in other coordinates")
     if not name:
         return Edge(None, why=f"no limit is drawn: of {optimizer!r:.60} none is known")
     numbers = given["learning_rate"], given.get("momentum") or 0.0, given.get("b1", 0.0)

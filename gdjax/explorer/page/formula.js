@@ -7,7 +7,15 @@ const ONE = new Map(Object.entries({
   sqrt: ["sqrt", (a, r) => `(.5/${r})`],
   exp: ["exp", (a, r) => r],
   log: ["log", (a) => `(1./${a})`],
-  log10: ["log", (a) => `(.4342944819032518/${a})`],
+  expm1: ["expm1", (a, r) => `(${r}+1.)`],
+  log1p: ["log1p", (a) => `(1./(1.+${a}))`],
+  cbrt: ["cbrt", (a, r) => `(${r}==0.?0.:(1./(3.*(${r}*${r}))))`],
+  sigmoid: ["logistic", (a, r) => `(${r}*(1.-${r}))`],
+  erf: ["erf", (a) => `(1.1283791670955126*exp((-(${a}*${a}))))`],
+  erfc: ["erfc", (a) => `((-1.1283791670955126)*exp((-(${a}*${a}))))`],
+  sign: ["sign", () => ""],
+  floor: ["floor", () => ""],
+  ceil: ["ceil", () => ""],
   sin: ["sin", (a) => `cos(${a})`],
   cos: ["cos", (a) => `(-sin(${a}))`],
   tan: ["tan", (a, r) => `(1.+(${r}*${r}))`],
@@ -21,7 +29,25 @@ const ONE = new Map(Object.entries({
   acosh: ["acosh", (a) => `(1./sqrt(((${a}*${a})-1.)))`],
   atanh: ["atanh", (a) => `(1./(1.-(${a}*${a})))`],
 }));
-const SEVERAL = new Set(["max", "min", "atan2"]);
+// What is made of others: its arguments as nodes of a tape → a node.
+const times = (tape, a, factor) => tape.put("*", a, tape.put("number", factor));
+const MADE = new Map(Object.entries({
+  log2: (tape, a) => times(tape, tape.put("log", a), Math.LOG2E),
+  log10: (tape, a) => times(tape, tape.put("log", a), Math.LOG10E),
+  heaviside: (tape, a) => times(tape, tape.put("+", tape.put("sign", a), tape.put("number", 1)), 0.5),
+  mod: (tape, a, b) => tape.put("-", a, tape.put("*", b, tape.put("floor", tape.put("/", a, b)))),
+  hypot: (tape, ...all) => tape.put("length", all.map((a) => tape.put("*", a, a)).reduce((a, b) => tape.put("+", a, b))),
+}));
+const length = ["sqrt", (a, r) => `(${r}==0.?0.:(.5/${r}))`]; // a root that is 0 has the slope 0
+// How many arguments, where that is not one; Infinity for any number from two on.
+const COUNT = new Map(Object.entries({ max: Infinity, min: Infinity, hypot: Infinity, atan2: 2, mod: 2 }));
+const KNOWN = new Set([...ONE.keys(), ...MADE.keys(), ...COUNT.keys()]);
+const SPELLINGS = new Map(Object.entries({
+  ln: "log", sgn: "sign", signum: "sign", ceiling: "ceil", arctan2: "atan2",
+  ...Object.fromEntries(["asin", "acos", "atan", "asinh", "acosh", "atanh"].map((name) => [`arc${name.slice(1)}`, name])),
+  ...Object.fromEntries(["asinh", "acosh", "atanh"].map((name) => [`ar${name.slice(1)}`, name])),
+}));
+const ELSEWHERE = new Set(["gamma", "lgamma", "gammaln", "loggamma", "piecewise", "sum", "product"]);
 const LARGEST = { power: 100, size: 500, depth: 60 };
 
 class FormulaError extends Error {}
@@ -84,19 +110,22 @@ function parse(text) {
       return inner;
     }
     if (token.symbol) refuse(`${token.symbol} at column ${token.column} has nothing before it`);
-    const { name } = token;
-    const known = ONE.has(name) || SEVERAL.has(name);
+    const { name: typed } = token;
+    const name = is("(") ? SPELLINGS.get(typed) ?? typed : typed;
+    const known = KNOWN.has(name);
     if (!is("(")) {
       if (known) refuse(`${name} is a function: write ${name}(x)`);
       return CONSTANTS.has(name) ? ["number", CONSTANTS.get(name)] : ["name", name];
     }
+    if (ELSEWHERE.has(name)) refuse(`${name} is not in this box: hand the formula over from Python`);
     if (!known) refuse(`unknown function ${name}`);
     at++;
     const given = [nested(sum)];
     while (is(",")) at++, given.push(nested(sum));
     expect(")");
-    const right = ONE.has(name) ? given.length === 1 : name === "atan2" ? given.length === 2 : given.length > 1;
-    if (!right) refuse(`${name} takes ${ONE.has(name) ? "1 argument" : name === "atan2" ? "2 arguments" : "at least 2 arguments"}, got ${given.length}`);
+    const count = COUNT.get(name) ?? 1;
+    const told = count === 1 ? "1 argument" : count === 2 ? "2 arguments" : "at least 2 arguments";
+    if (count === Infinity ? given.length < 2 : given.length !== count) refuse(`${name} takes ${told}, got ${given.length}`);
     return ["call", name, ...given];
   }
   const tree = sum();
@@ -132,7 +161,7 @@ class Tape {
     if (op !== "call") return this.put(op, ...rest.map((part) => this.read(part, variables)));
     const [name, ...given] = rest;
     const args = given.map((part) => this.read(part, variables));
-    if (name === "log10") return this.put("*", this.put("log", args[0]), this.put("number", Math.LOG10E));
+    if (MADE.has(name)) return MADE.get(name)(this, ...args);
     return args.slice(1).reduce((a, b) => this.put(name, a, b), args.length > 1 ? args[0] : this.put(name, args[0]));
   }
 
@@ -158,7 +187,7 @@ const natural = (a, b) => a.localeCompare(b, "en", { numeric: true });
 // {variables, value, slope}: programs as Python writes them.
 function formula(text) {
   const tree = parse(text);
-  if (size(tree) > LARGEST.size) refuse(`a formula may hold ${LARGEST.size} names, numbers and operations`);
+  if (size(tree) > LARGEST.size) refuse(`a formula in this box may hold ${LARGEST.size} names, numbers and operations`);
   const variables = [...new Set(names(tree))].sort(natural);
   if (!variables.length) refuse("the formula must depend on a variable, such as x");
   if (variables.length > 8) refuse(`at most 8 variables, got ${variables.length}`);
@@ -174,7 +203,7 @@ function formula(text) {
   const lines = nodes.map(([op, ...args], k) => {
     if (op === "number" || op === "input") return "";
     const told = args.map(call);
-    const right = op === "neg" ? `(-${told[0]})` : /^\w/.test(op) ? `${ONE.get(op)?.[0] ?? op}(${told})` : `(${told[0]}${op}${told[1]})`;
+    const right = op === "neg" ? `(-${told[0]})` : /^\w/.test(op) ? `${(op === "length" ? length : ONE.get(op))?.[0] ?? op}(${told})` : `(${told[0]}${op}${told[1]})`;
     return `const r${k}=${right};`;
   });
   return { variables, value: [lines.join(""), call(root)], ...gradient(nodes, root, lines, call, variables) };
@@ -211,6 +240,7 @@ function partials(op, [a, b], r, fixed) {
     case "max": return chosen(">");
     case "min": return chosen("<");
     case "atan2": return [`(${b}/((${a}*${a})+(${b}*${b})))`, `(-(${a}/((${a}*${a})+(${b}*${b}))))`];
+    case "length": return [length[1](a, r)];
     default: return [ONE.get(op)[1](a, r)];
   }
 }

@@ -1,0 +1,179 @@
+"""Coordinates in which optimizers move: parameters of different sizes, and parameters with bounds.
+
+A descent's points stay in the user's own units. The optimizer is handed coordinates v of them, with
+the gradient in these, and what it adds to v is turned back into a step of the point:
+
+    no bound      x = s v
+    x > a         x = a + s log(1 + e^v)
+    x < b         x = b − s log(1 + e^(−v))
+    a < x < b     x = a + (b − a) / (1 + e^(−4 s v / (b − a)))
+
+so that s is the slope far from the bounds, or half-way between two.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from gdjax._util.errors import ArgumentError, check_known
+from gdjax._util.types import Flat
+
+
+class Coordinates:
+    """Coordinates v of points x, each component by itself.
+
+    Args:
+        scale: the slope s of each component where no bound is near, ``(d,)``, positive.
+        bounds: the pair (low, high) of each component, infinite where there is none.
+
+    Raises:
+        ArgumentError: a scale that is not positive, or a pair that is not low < high.
+
+    Example:
+        >>> of = Coordinates([1.0, 100.0], [(0.0, math.inf), (-math.inf, math.inf)])
+        >>> of.outward(of.inward(jnp.array([3.0, 50.0]))).tolist()
+        [3.0, 50.0]
+        >>> of
+        0 < x₁: softplus, slope 1; x₂: slope 100
+
+    Reference:
+        Dugas et al. 2001, Incorporating second-order functional knowledge for better option
+        pricing, p. 473 (softplus).
+    """
+
+    def __init__(self, scale: Sequence[float], bounds: Sequence[tuple[float, float]]):
+        self.scale = np.array(scale, float)
+        self.low, self.high = np.array(bounds, float).reshape(-1, 2).T
+        if not (np.isfinite(self.scale) & (self.scale > 0)).all():
+            raise ArgumentError(f"scale must be positive and finite, got {self.scale.tolist()}")
+        for low, high in zip(self.low, self.high, strict=True):
+            if not low < high:
+                raise ArgumentError(f"bounds must be pairs low < high, got ({low:g}, {high:g})")
+
+    @property
+    def bounded(self) -> np.ndarray:
+        """Which components have a bound, ``(d,)``."""
+        return np.isfinite(self.low) | np.isfinite(self.high)
+
+    def __repr__(self) -> str:
+        return "; ".join(
+            f"{_side(i, low, high)}: {_kind(low, high)}slope {s:.4g}"
+            for i, (s, low, high) in enumerate(zip(self.scale, self.low, self.high, strict=True))
+        )
+
+    def check_inside(self, point: Sequence[float], names: Sequence[str]) -> None:
+        """Refuse a start on a bound or beyond: the coordinates have no number for it.
+
+        Raises:
+            ArgumentError: for the first of its components that is.
+        """
+        for x, low, high, name in zip(point, self.low, self.high, names, strict=True):
+            if not low < x < high:
+                raise ArgumentError(
+                    f"start must lie within bounds, {low:g} < {name} < {high:g}, got {name}={x:g}"
+                )
+
+    def outward(self, v: Array) -> Array:
+        """Coordinates ``(d,)`` → point ``(d,)``."""
+        s, low, high = self._like(v)
+        side = jnp.where(jnp.isfinite(high - low), high - low, 1)
+        return self._chosen(
+            v, s * v, low + s * jax.nn.softplus(v), high - s * jax.nn.softplus(-v),
+            low + side * jax.nn.sigmoid(4 * s * v / side),
+        )  # fmt: skip
+
+    def slope(self, v: Array) -> Array:
+        """The derivative of ``outward``, component by component, ``(d,)``."""
+        s, low, high = self._like(v)
+        side = jnp.where(jnp.isfinite(high - low), high - low, 1)
+        share = jax.nn.sigmoid(4 * s * v / side)
+        return self._chosen(
+            v, s, s * jax.nn.sigmoid(v), s * jax.nn.sigmoid(-v), 4 * s * share * (1 - share)
+        )
+
+    def inward(self, x: Array) -> Array:
+        """Point ``(d,)`` → coordinates ``(d,)``; infinite on a bound."""
+        s, low, high = self._like(x)
+        side = jnp.where(jnp.isfinite(high - low), high - low, 1)
+        above, below = (jnp.where(jnp.isfinite(y), y, 1) / s for y in (x - low, high - x))
+        return self._chosen(
+            x, x / s, _from_softplus(above), -_from_softplus(below),
+            side / (4 * s) * (jnp.log(above) - jnp.log(below)),
+        )  # fmt: skip
+
+    def free(self, point: Flat, gradient: Flat, width: Flat) -> Flat:
+        """A gradient that counts the less against a bound, the closer it is in widths, ``(d,)``."""
+        above = jnp.clip((point - self._like(point)[1]) / width, 0, 1)
+        below = jnp.clip((self._like(point)[2] - point) / width, 0, 1)
+        return gradient * jnp.where(gradient > 0, above, below)
+
+    def _like(self, v: Flat) -> tuple[Array, Array, Array]:
+        return tuple(jnp.asarray(x, v.dtype) for x in (self.scale, self.low, self.high))  # type: ignore
+
+    def _chosen(self, v: Array, plain: Array, above: Array, below: Array, both: Array) -> Array:
+        low, high = np.isfinite(self.low), np.isfinite(self.high)
+        found = jnp.where(high, jnp.where(low, both, below), jnp.where(low, above, plain))
+        return found.astype(v.dtype)
+
+
+def coordinates(
+    scale: Sequence[float] | None, bounds: Any, names: Sequence[str]
+) -> Coordinates | None:
+    """The coordinates of named parameters, or None where they are the parameters themselves.
+
+    Args:
+        scale: one number a parameter, or None.
+        bounds: pairs (low, high) by name, None or infinite for a side without a bound.
+        names: of the parameters, in order.
+
+    Raises:
+        ArgumentError: a name that is no parameter, or what is no pair.
+    """
+    given = dict(bounds or ())
+    for name in given:
+        check_known("parameter in bounds", name, names)
+    pairs = [pair(name, given.get(name)) for name in names]
+    if scale is None and not given:
+        return None
+    return Coordinates([1.0] * len(names) if scale is None else scale, pairs)
+
+
+def pair(name: str, given: Any) -> tuple[float, float]:
+    """The bounds of a parameter, infinite where there is none."""
+    if given is None:
+        return -math.inf, math.inf
+    try:
+        low, high = given
+        return (
+            -math.inf if low is None else float(low),
+            math.inf if high is None else float(high),
+        )
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"bounds of {name} must be a pair such as [0, inf], got {given!r:.100}"
+        ) from None
+
+
+def _from_softplus(y: Array) -> Array:
+    """The v with log(1 + e^v) = y; from y itself where that is large, since e^y has no number."""
+    return y + jnp.log(-jnp.expm1(-y))
+
+
+def _kind(low: float, high: float) -> str:
+    finite = math.isfinite(low) + math.isfinite(high)
+    return ("", "softplus, ", "logistic, ")[finite]
+
+
+def _side(i: int, low: float, high: float) -> str:
+    name = "x" + str(i + 1).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))
+    below = f"{low:g} < " if math.isfinite(low) else ""
+    above = f" < {high:g}" if math.isfinite(high) else ""
+    return below + name + above
+
+
+__all__ = ["Coordinates", "coordinates", "pair"]
