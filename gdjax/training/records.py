@@ -27,7 +27,8 @@ class Record:
     """
 
     def __init__(self, width: int, dim: int) -> None:
-        self.width, self.dim = width, dim
+        self.width: int = width
+        self.dim: int = dim
         self.steps: list[int] = []
         self.looks: list[list[float]] = []
         self.checkpoints: list[int] = []
