@@ -26,6 +26,7 @@ from gdjax.regressions import Regression, regression
 
 log: logging.Logger = logging.getLogger(__name__)
 
+FEW = 10  # components of a start that are told
 ASKED = ("start", "steps", "gradient", "dtype")  # what a config says of a descent
 
 
@@ -62,10 +63,19 @@ def finish(
     folder: OutputFolder,
 ) -> Done:
     """Describe paths and leave them; what they come to is the least of their values."""
+    paths = {label: flat(objective, path) for label, path in paths.items()}
     measured = {label: rates(objective, optimizers[label], path) for label, path in paths.items()}
     summary = describe(objective, paths, measured, picked(asked, *ASKED))
     leave(objective, optimizers, paths, summary, folder, asked.plot)
     return Done(min(result["compared_by"] for result in summary["results"].values()))
+
+
+def flat(objective: Objective, path: Trajectory) -> Trajectory:
+    """A path whose points are vectors, ``(steps + 1, d)``, whatever the objective's structure."""
+    evaluated = path.eval_point
+    if evaluated is not None:
+        evaluated = objective.flat(evaluated, "the evaluation point")
+    return path._replace(points=objective.flattened(path.points), eval_point=evaluated)
 
 
 def describe(
@@ -193,13 +203,11 @@ def _drawn(objective: Objective, paths: Mapping[str, Trajectory], plot: PathPlot
 
 def _table(summary: Mapping[str, Any]) -> str:
     """The outcome as a short table."""
-    begun = [f"{x:g}" for x in summary["start"]]
-    names = summary["variables"]
+    names, start = summary["variables"], [f"{x:g}" for x in summary["start"][:FEW]]
     if tuple(names) != component_names(len(names)):
-        begun = [f"{name}={x}" for name, x in zip(names, begun, strict=True)]
-    start = ", ".join(begun)
-    if begun and "=" not in start:
-        start = f"({start})"
+        start = [f"{name}={x}" for name, x in zip(names, start, strict=False)]
+    more = ", …" * (len(names) > FEW)
+    begun = f"{', '.join(start)}{more}" if "=" in start[0] else f"({', '.join(start)}{more})"
     head = "optimizer", "outcome", "minimum", "final value", "final point"
     rows: list[tuple[str, ...]] = [(*head, "rate by theory", "measured")]
     for label, result in summary["results"].items():
@@ -214,7 +222,7 @@ def _table(summary: Mapping[str, Any]) -> str:
         rows.append((label, result["outcome"], minimum, value, f"({', '.join(point)})", *rates))
     return "\n".join(
         [
-            f"{summary['objective']} from {start}, {summary['steps']} steps, {summary['dtype']}",
+            f"{summary['objective']} from {begun}, {summary['steps']} steps, {summary['dtype']}",
             aligned(rows),
             *(f"{label}: {r['remark']}" for label, r in summary["results"].items() if r["remark"]),
             *(

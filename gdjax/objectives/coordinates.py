@@ -46,6 +46,10 @@ class Coordinates:
         pricing, p. 473 (softplus).
     """
 
+    scale: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
     def __init__(self, scale: Sequence[float], bounds: Sequence[tuple[float, float]]):
         self.scale = np.array(scale, float)
         self.low, self.high = np.array(bounds, float).reshape(-1, 2).T

@@ -24,6 +24,7 @@ from gdjax.plotting.rates import steps_ecdf, success_rate
 from gdjax.plotting.stability import stability_map
 from gdjax.plotting.style import check_output, save
 from gdjax.plotting.sweep_pictures import PICTURES, sweep_pictures
+from gdjax.plotting.training import training
 
 __all__ = [
     "PICTURES",
@@ -51,6 +52,7 @@ __all__ = [
     "success_rate",
     "surface",
     "sweep_pictures",
+    "training",
     "trajectory",
 ]
 
