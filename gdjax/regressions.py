@@ -96,7 +96,8 @@ class Regression(NamedTuple):
         return tuple(found)
 
     def __str__(self) -> str:
-        return "\n".join([aligned(self._rows), self._spread, *self.remarks])
+        numbers = [aligned(self._rows), self._spread] if self.at_best else []
+        return "\n".join([*numbers, *self.remarks])
 
     def _card(self) -> Card:
         facts = {"": self._spread} | {" " * i: line for i, line in enumerate(self.remarks, 1)}

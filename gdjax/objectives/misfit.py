@@ -31,7 +31,12 @@ class Terms(NamedTuple):
             formulas.append(parse(text, "penalties"))
             for free in formulas[-1].names:
                 check_known("parameter in penalties", free, parameters)
-        return cls(tuple(formulas), tuple(f.derivatives(parameters) for f in formulas))
+        zero = parse("0")
+        slopes = [dict(zip(f.names, f.derivatives(f.names), strict=True)) for f in formulas]
+        return cls(
+            tuple(formulas),
+            tuple(tuple(each.get(name, zero) for name in parameters) for each in slopes),
+        )
 
 
 class Misfit(NamedTuple):
