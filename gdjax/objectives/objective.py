@@ -186,9 +186,9 @@ class Objective:
                 f"{'(low, high) pairs of the domain' if self.domain else 'components'}, "
                 f"got {', '.join(self.variables)}"
             )
-        put(self, "start", self.check_point(self.start, "start"))
         if self.coordinates is not None:
             self._check_coordinates(self.coordinates)
+        put(self, "start", self.check_point(self.start, "start"))
         for kind in ("minima", "local_minima", "saddles", "maxima"):
             points = getattr(self, kind)
             known = () if points is None else points
