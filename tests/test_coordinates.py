@@ -255,7 +255,7 @@ def test_an_objective_of_one_s_own_may_have_coordinates():
         ({"bounds": {"a": [2, 1]}, "domain": [(0, 20)] * 3}, "bounds must be pairs low < high"),
         ({"bounds": {"a": [2, 1]}}, r"bounds must be pairs low < high, got \(2, 1\)"),
         ({"bounds": {"a": [1, 1]}}, r"bounds must be pairs low < high, got \(1, 1\)"),
-        ({"bounds": {"a": [float("nan"), 3]}}, "bounds must be pairs low < high"),
+        ({"bounds": {"a": [float("nan"), 3]}}, "bounds must be"),
         ({"bounds": {"d": [0, 1]}}, "unknown parameter in bounds 'd'"),
         ({"bounds": {"a": 3}}, "bounds of a must be a pair"),
         ({"bounds": {"a": [0, 1, 2]}}, "bounds of a must be a pair"),

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike
 
-from gdjax._util.arguments import refused
+from gdjax._util.arguments import as_numbers, refused
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.types import Flat
 
@@ -183,12 +183,9 @@ def pair(name: str, given: Any) -> tuple[float, float]:
 
 
 def _numbers(argument: str, what: str, given: Any, ndim: int) -> np.ndarray:
-    try:
-        found = np.array(given, float)
-    except (TypeError, ValueError, OverflowError):
-        found = np.empty(())
+    found = as_numbers(argument, given)
     if found.ndim != ndim:
-        raise ArgumentError(f"{argument} must be {what}, got {given!r:.100}")
+        raise refused(argument, f"be {what}", given)
     return found
 
 

@@ -202,6 +202,8 @@ class Objective:
                 check_inside(kind, getattr(self, kind), self.domain)
 
     def _check_coordinates(self, coordinates: Coordinates) -> None:
+        if not isinstance(coordinates, Coordinates):
+            raise refused("coordinates", "be objectives.Coordinates", coordinates)
         if self.structure is not None:
             raise ArgumentError(
                 f"coordinates need points that are vectors; those of {self.name} are "
