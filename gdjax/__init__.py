@@ -36,6 +36,15 @@ if TYPE_CHECKING:
     from gdjax.regressions import Regression, regression
     from gdjax.results import open_results
     from gdjax.stationary import StationaryPoints, stationary_points
+    from gdjax.training.problems import problem
+    from gdjax.training.runs import TrainingRun, train
+    from gdjax.training.spectrum import (
+        Sharpness,
+        SpectralDensity,
+        hessian_trace,
+        sharpness,
+        spectral_density,
+    )
 
 __all__ = [
     "ArgumentError",
@@ -49,8 +58,11 @@ __all__ = [
     "Ranking",
     "Regression",
     "RuleReport",
+    "Sharpness",
+    "SpectralDensity",
     "StationaryPoints",
     "StoppingRule",
+    "TrainingRun",
     "Trajectory",
     "assert_gradient",
     "assert_rule",
@@ -64,6 +76,7 @@ __all__ = [
     "gauss_newton",
     "gradient_descent",
     "heavy_ball",
+    "hessian_trace",
     "hypergradient",
     "levenberg_marquardt",
     "metrics",
@@ -72,13 +85,17 @@ __all__ = [
     "open_results",
     "optimizers",
     "plotting",
+    "problem",
     "rank",
     "regression",
     "results",
+    "sharpness",
+    "spectral_density",
     "starts",
     "stationary_points",
     "sweep",
     "theory",
+    "train",
     "tune_by_gradient",
 ]
 
@@ -95,8 +112,11 @@ _HOMES = {
     "Ranking": "gdjax.comparison.ranking",
     "Regression": "gdjax.regressions",
     "RuleReport": "gdjax.certificates",
+    "Sharpness": "gdjax.training.spectrum",
+    "SpectralDensity": "gdjax.training.spectrum",
     "StationaryPoints": "gdjax.stationary",
     "StoppingRule": "gdjax._descent.outcomes",
+    "TrainingRun": "gdjax.training.runs",
     "Trajectory": "gdjax._descent.trajectory",
     "__version__": "gdjax._util.version",
     "assert_gradient": "gdjax.certificates",
@@ -111,6 +131,7 @@ _HOMES = {
     "gauss_newton": "gdjax.optimizers",
     "gradient_descent": "gdjax.optimizers",
     "heavy_ball": "gdjax.optimizers",
+    "hessian_trace": "gdjax.training.spectrum",
     "hypergradient": "gdjax.hypergradients",
     "levenberg_marquardt": "gdjax.optimizers",
     "metrics": "gdjax.metrics",
@@ -119,13 +140,17 @@ _HOMES = {
     "open_results": "gdjax.results",
     "optimizers": "gdjax.optimizers",
     "plotting": "gdjax.plotting",
+    "problem": "gdjax.training.problems",
     "rank": "gdjax.comparison.tuning",
     "regression": "gdjax.regressions",
     "results": "gdjax.results",
+    "sharpness": "gdjax.training.spectrum",
+    "spectral_density": "gdjax.training.spectrum",
     "starts": "gdjax.starts",
     "stationary_points": "gdjax.stationary",
     "sweep": "gdjax._sweep.engine",
     "theory": "gdjax.theory",
+    "train": "gdjax.training.runs",
     "tune_by_gradient": "gdjax.hypergradients",
 }
 

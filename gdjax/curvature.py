@@ -13,7 +13,15 @@ from gdjax._util.arguments import as_count, function, gate, refused
 from gdjax._util.display import shown
 from gdjax.objectives import Objective
 
-__all__ = ["Ritz", "hessian_vector_product", "kinds", "lanczos", "second_order"]
+__all__ = [
+    "Ritz",
+    "hessian_vector_product",
+    "kinds",
+    "lanczos",
+    "second_order",
+    "top",
+    "tridiagonal",
+]
 
 __dir__: Callable[[], list[str]] = lazy.listing(globals())
 
@@ -105,6 +113,37 @@ def lanczos(matvec: Callable[[Array], Array], start: Float[Array, "d"], num_step
     if not np.isfinite(start).all() or not np.any(start):
         raise refused("start", "be finite and not 0", start)
 
+    *rows, _ = tridiagonal(matvec, start, num_steps)
+    alpha, beta = (np.asarray(row, float) for row in rows)
+    size = np.abs(alpha).max() + np.abs(beta).max()
+    small = beta <= 10 * start.size * jnp.finfo(start.dtype).eps * size
+    count = int(small.argmax()) + 1 if small.any() else num_steps
+    between = beta[: count - 1]
+    matrix = np.diag(alpha[:count]) + np.diag(between, 1) + np.diag(between, -1)
+    values, vectors = np.linalg.eigh(matrix)
+    return Ritz(values, np.where(small[count - 1], 0.0, beta[count - 1] * np.abs(vectors[-1])))
+
+
+def tridiagonal(
+    matvec: Callable[[Array], Array], start: Float[Array, "d"], num_steps: int
+) -> tuple[Float[Array, "k"], Float[Array, "k"], Float[Array, "k d"]]:
+    """What ``lanczos`` makes of a matrix, as a function that JAX can trace.
+
+    Args:
+        matvec: v → A v.
+        start: not 0, ``(d,)``.
+        num_steps: k, at most d.
+
+    Returns:
+        The diagonal of T; what stands beside it, with βₖ as the last; and the basis, ``(k, d)``.
+        Where some β is as good as 0, what comes after it means nothing.
+
+    Example:
+        >>> diagonal, beside, basis = tridiagonal(lambda v: 3 * v, jnp.ones(2), 1)
+        >>> round(float(diagonal[0]), 5), basis.shape
+        (3.0, (1, 2))
+    """
+
     def body(carry: tuple[Array, Array], k: Array) -> tuple[tuple[Array, Array], tuple]:
         basis, vector = carry
         basis = basis.at[k].set(vector)
@@ -117,15 +156,46 @@ def lanczos(matvec: Callable[[Array], Array], start: Float[Array, "d"], num_step
 
     first = start / jnp.linalg.norm(start)
     empty = jnp.zeros((num_steps, start.size), start.dtype)
-    _, rows = jax.lax.scan(body, (empty, first), jnp.arange(num_steps))
-    alpha, beta = (np.asarray(row, float) for row in rows)
-    size = np.abs(alpha).max() + np.abs(beta).max()
+    (basis, _), (alpha, beta) = jax.lax.scan(body, (empty, first), jnp.arange(num_steps))
+    return alpha, beta, basis
+
+
+def top(
+    matvec: Callable[[Array], Array], start: Float[Array, "d"], num_steps: int, number: int = 1
+) -> tuple[Float[Array, "n"], Float[Array, "n"], Float[Array, "n d"]]:
+    """The largest eigenvalues of a symmetric matrix, as a function that JAX can trace.
+
+    Args:
+        matvec: v → A v.
+        start: not 0, ``(d,)``; the eigenvector at a point nearby is a good one.
+        num_steps: products to spend before those that measure the residuals, at most d.
+        number: how many eigenvalues, at most ``num_steps``.
+
+    Returns:
+        Values, the largest first; residuals ``‖A y − θ y‖``, measured: an eigenvalue of A is
+        within so much of each; and the vectors y. Fewer are found where the start meets no more,
+        and the others are NaN: of equal eigenvalues one.
+
+    Example:
+        >>> values, residuals, _ = top(lambda v: jnp.array([1.0, 2.0, 5.0]) * v, jnp.ones(3), 3, 2)
+        >>> values.round(4).tolist(), bool((residuals < 1e-5).all())
+        ([5.0, 2.0], True)
+    """
+    alpha, beta, basis = tridiagonal(matvec, start, num_steps)
+    size = jnp.abs(alpha).max() + beta.max()
     small = beta <= 10 * start.size * jnp.finfo(start.dtype).eps * size
-    count = int(small.argmax()) + 1 if small.any() else num_steps
-    between = beta[: count - 1]
-    matrix = np.diag(alpha[:count]) + np.diag(between, 1) + np.diag(between, -1)
-    values, vectors = np.linalg.eigh(matrix)
-    return Ritz(values, np.where(small[count - 1], 0.0, beta[count - 1] * np.abs(vectors[-1])))
+    # What comes after the first β that is as good as 0 is cut off, and put below all eigenvalues.
+    beyond = jnp.cumsum(small) - small > 0
+    alpha = jnp.where(beyond, -2 * size - 1, alpha)
+    beside = jnp.where((beyond | small)[:-1], 0, beta[:-1])
+    _, vectors = jnp.linalg.eigh(jnp.diag(alpha) + jnp.diag(beside, 1) + jnp.diag(beside, -1))
+    found = vectors[:, : -number - 1 : -1].T @ basis
+    found = found / jnp.linalg.norm(found, axis=1, keepdims=True)
+    products = jax.lax.map(matvec, found)
+    values = jnp.sum(found * products, axis=1)
+    residuals = jnp.linalg.norm(products - values[:, None] * found, axis=1)
+    values = jnp.where(jnp.arange(number) < (~beyond).sum(), values, jnp.nan)
+    return values, residuals, found
 
 
 def kinds(low: np.ndarray, high: np.ndarray, typical: np.ndarray | float = 0.0) -> np.ndarray:

@@ -25,10 +25,12 @@ from gdjax._util.display import shown
 from gdjax._util.errors import ArgumentError
 
 __all__ = [
+    "Ends",
     "Share",
     "Steps",
     "basin_shares",
     "data_profile",
+    "distinct",
     "performance_profile",
     "steps_ecdf",
     "steps_quantile",
@@ -343,3 +345,63 @@ def _costs(costs: np.ndarray) -> np.ndarray:
     if not (costs > 0).all():
         raise ArgumentError("costs must be positive, and infinite for a failure")
     return costs
+
+
+@shown
+class Ends(NamedTuple):
+    """Where many descents ended, each place once, the lowest first.
+
+    Args:
+        points: one for each place, that of the lowest value there, ``(k, d)``.
+        values: ``(k,)``.
+        counts: how many descents ended there, ``(k,)``.
+    """
+
+    points: np.ndarray
+    values: np.ndarray
+    counts: np.ndarray
+
+
+SAME_VALUE, SAME_PLACE = 1e-6, 1e-3  # of the value, and of the width or of the point itself
+
+
+@gate(width=numbers(Limits(ends="(]")))
+def distinct(points: Any, values: Any, width: Any = 1.0) -> Ends:
+    """The places where descents ended: those of one value, close to each other, are one.
+
+    Close is 1e-3 of the width, or of the point where that is larger; one value is one to 1e-6 of
+    it. Infinite ends are left out.
+
+    Args:
+        points: the last ones, ``(n, d)``.
+        values: of the objective there, ``(n,)``.
+        width: the unit of length of each axis, ``(d,)`` or one for all.
+
+    Raises:
+        ArgumentError: arrays that do not fit together, or a width that is not positive.
+
+    Example:
+        >>> found = distinct([[1.0], [3.0], [1.0001]], [0.5, 0.2, 0.5])
+        >>> found.points.ravel().tolist(), found.counts.tolist()
+        ([3.0, 1.0], [1, 2])
+    """
+    points, values = as_numbers("points", points), as_numbers("values", values)
+    if points.ndim != 2 or values.shape != points.shape[:1]:
+        raise ArgumentError(
+            f"points must be (n, d) and values (n,), got {points.shape} and {values.shape}"
+        )
+    good = np.isfinite(points).all(axis=1) & np.isfinite(values)
+    order = np.argsort(values[good], kind="stable")
+    points, values = points[good][order], values[good][order]
+    at: list[int] = []
+    counts: list[int] = []
+    for i, (point, value) in enumerate(zip(points, values, strict=True)):
+        near = np.abs(points[at] - point) <= SAME_PLACE * np.maximum(width, np.abs(point))
+        alike = np.abs(values[at] - value) <= SAME_VALUE * abs(value) + np.finfo(float).tiny
+        one = np.flatnonzero(near.all(axis=1) & alike)
+        if one.size:
+            counts[one[0]] += 1
+        else:
+            at.append(i)
+            counts.append(1)
+    return Ends(points[at], values[at], np.array(counts, int))

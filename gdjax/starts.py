@@ -4,21 +4,22 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Float
 
 from gdjax._inputs import as_count, as_points, is_count
 from gdjax._util import lazy
-from gdjax._util.arguments import as_numbers
+from gdjax._util.arguments import SEEDS, as_numbers
 from gdjax._util.display import shown
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.memory import check_fits
 from gdjax.objectives import Objective
 
-__all__ = ["Starts", "grid", "latin_hypercube", "make", "sobol", "uniform"]
+__all__ = ["Starts", "grid", "init", "latin_hypercube", "make", "sobol", "uniform"]
 __dir__: Callable[[], list[str]] = lazy.listing(globals())
 
-Kind = Literal["array", "grid", "uniform", "sobol", "latin_hypercube"]
+Kind = Literal["array", "grid", "uniform", "sobol", "latin_hypercube", "init"]
 MANY = 2**62  # more are no numbers of 64 bits
 BLOCK = 2**16  # points drawn from one seed: any part of a sample can be made without the rest
 
@@ -28,7 +29,7 @@ class Starts(NamedTuple):
     """Starts, made piece by piece where they are needed.
 
     Args:
-        kind: ``array``, ``grid``, ``uniform``, ``sobol`` or ``latin_hypercube``.
+        kind: ``array``, ``grid``, ``uniform``, ``sobol``, ``latin_hypercube`` or ``init``.
         number: how many; of a grid, how many along each axis of the domain.
         seed: of a sample.
         points: of an array, ``(n, d)``.
@@ -61,6 +62,8 @@ class Starts(NamedTuple):
         dim = objective.dim
         drawn = self.number if self.kind == "latin_hypercube" else last - first
         check_fits(3 * 8 * drawn * dim, f"{drawn:,} starts of {dim} numbers", "take fewer starts")
+        if self.kind == "init":
+            return _initialised(objective, self.seed, range(first, last))
         domain = objective.needs_domain(f"a {self.kind} of starts")
         low, high = domain.T
         if self.kind == "grid":
@@ -170,11 +173,49 @@ def latin_hypercube(number: int, seed: int = 0) -> Starts:
     return _sample("latin_hypercube", number, seed)
 
 
+def init(number: int, seed: int = 0) -> Starts:
+    """Initialisations of a problem's parameters, as its own ``init`` draws them.
+
+    Args:
+        number: how many.
+        seed: of the draw; the first n do not depend on ``number``.
+
+    Raises:
+        ArgumentError: a number or a seed that is not a whole number; where they are drawn, an
+            objective that has no ``init``.
+
+    Example:
+        >>> import gdjax, jax.numpy as jnp
+        >>> f = gdjax.problem(
+        ...     lambda w, x: jnp.mean((x @ w) ** 2), data=np.eye(3),
+        ...     init=lambda key: jax.random.normal(key, (3,)),
+        ... )
+        >>> init(5).take(f, 0, 5).shape
+        (5, 3)
+    """
+    return _sample("init", number, as_count("seed", seed, 0, SEEDS))
+
+
+def _initialised(objective: Objective, seed: int, which: range) -> np.ndarray:
+    """The initialisations of these numbers, in single precision; both precisions begin there."""
+    draw = objective.training and objective.training.init
+    if not draw:
+        raise ArgumentError(
+            f"starts of kind init need an objective that draws its parameters, as gdjax.problem "
+            f"with init=... makes one, and {objective.name} does not"
+        )
+    with jax.enable_x64(False):
+        drawn = (draw(jax.random.fold_in(jax.random.key(seed), i)) for i in which)
+        points = [objective.check_point(each) for each in drawn]
+    return np.asarray(points, float).reshape(len(which), objective.dim)
+
+
 MAKERS: dict[str, Callable[..., Starts]] = {
     "grid": grid,
     "uniform": uniform,
     "sobol": sobol,
     "latin_hypercube": latin_hypercube,
+    "init": init,
 }
 
 

@@ -693,7 +693,8 @@ def test_default_folders_do_not_collide_within_a_second(gdjax, tmp_path):
 def test_objectives_prints_the_catalogue_or_one_of_it_and_leaves_no_files(gdjax, tmp_path):
     code, out, _ = gdjax("objectives")
     assert code == 0
-    assert {line.split()[0] for line in out.splitlines()[1:]} == set(objectives.names())
+    listed = {*objectives.names(), *objectives.network_names()}
+    assert {line.split()[0] for line in out.splitlines()[1:]} == listed
     code, out, _ = gdjax("objectives", "branin")
     assert (code, out.split()[0]) == (0, "branin")
     code, out, err = gdjax("objectives", "branim")

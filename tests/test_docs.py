@@ -23,7 +23,7 @@ NOTEBOOKS = {
     for path in sorted((ROOT / "experiments" / "notebooks").glob("*.ipynb"))
 }
 MODULES = re.findall(r"^   (gdjax[.\w]*)$", TEXTS["reference.md"], re.M)
-NO_PAGE = {"gdjax.cli", "gdjax.comparison"}  # what a script uses of these, gdjax itself has
+NO_PAGE = {"gdjax.cli", "gdjax.comparison", "gdjax.training"}  # gdjax itself has what scripts use
 
 SLOW = ("commands", "compare", "sweep", "rank", "collect", "explore")  # others run every day
 

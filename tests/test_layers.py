@@ -15,7 +15,7 @@ LAYERS = (
     ("_descent", "stationary", "certificates", "regressions"),
     ("_kernels", "results"),
     ("_sweep",),
-    ("comparison", "hypergradients"),
+    ("comparison", "hypergradients", "training"),
     ("plotting", "explorer"),
     ("cli",),
 )

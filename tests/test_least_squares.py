@@ -132,6 +132,7 @@ def test_points_may_be_trees_and_sweeps_take_them_together():
         swept.final_point, np.broadcast_to(by_scipy(DECAY, [1, 1, 0]), (3, 2, 3)), rtol=1e-6
     )
     assert swept.attrs["kernel_reason"].startswith("qr cannot be unrolled")
+    assert swept.attrs["processors"] == 1  # two calls of LAPACK at once may wait for each other
 
 
 def test_tries_are_counted_as_evaluations():

@@ -66,6 +66,7 @@ def test_the_command_line_finds_them(gdjax, tmp_path):
     (file,) = (tmp_path / "outputs" / "run").glob("*/summary.json")
     (found,) = json.loads(file.read_text())["results"].values()
     np.testing.assert_allclose(found["final_point"], known["parameters"], rtol=1e-6)
+    assert found["outcome"] == "converged"
 
 
 @pytest.mark.parametrize("absolute", [True, False])

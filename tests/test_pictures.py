@@ -1389,6 +1389,52 @@ def test_every_public_function_is_read_back():
     assert plotting.animate.__annotations__["return"] is plotting.Animation  # it has tests above
 
 
+@functools.cache
+def trained(optimizer="gradient_descent", steps=40):
+    """A run on a bowl of curvature 4, and the limit that is drawn."""
+    bowl = gdjax.Objective(name="bowl", fn=lambda p: 2 * p @ p, start=(1.0, 1.0))
+    made = gdjax.optimizers.get(optimizer, learning_rate=0.25)
+    watch = ("sharpness", "alignment")
+    return gdjax.train(bowl, made, steps=steps, every=10, watch=watch)
+
+
+@reads("training")
+def loss_sharpness_and_gradient_against_the_step():
+    run = trained()
+    loss, sharp, gradient, aligned = plotting.training(run).axes
+    for axes, values in (
+        (loss, run.looks.loss), (sharp, run.looks.sharpness), (gradient, run.looks.gradient_norm),
+        (aligned, run.looks.alignment),
+    ):  # fmt: skip
+        drawn = axes.get_lines()[0]
+        np.testing.assert_array_equal(drawn.get_xdata(), run.steps)
+        np.testing.assert_array_equal(drawn.get_ydata(), values)
+    assert aligned.get_xlabel() == "step"
+
+
+@reads("training")
+def the_limit_of_stability_and_where_it_was_reached():
+    run = trained()
+    sharp = plotting.training(run).axes[1]
+    assert sharp.get_lines()[1].get_ydata() == [8.0, 8.0]
+    assert [text.get_text() for text in sharp.texts] == [r"$2/\alpha$ = 8"]
+    met = run._replace(edge=run.edge._replace(limit=3.99), steps=run.steps + 10)
+    crossed = plotting.training(met).axes[1]
+    assert "reached at 10" in [text.get_text() for text in crossed.texts]
+
+
+@reads("training")
+def a_word_where_there_is_no_limit_and_the_step_where_it_broke():
+    run = trained("lion")
+    figure = plotting.training(run._replace(broken=7, leaf="w"))
+    assert "no limit is drawn" in figure.axes[1].get_title(loc="right")
+    assert "not finite from step 7, w first" in figure.get_suptitle()
+    without = plotting.training(
+        run._replace(looks=run.looks._replace(sharpness=np.full(5, np.nan)))
+    )
+    assert len(without.axes) == 3
+
+
 @pytest.mark.parametrize(
     "check", [c for checks in READ.values() for c in checks] or [None], ids=lambda c: c.__name__
 )

@@ -66,6 +66,16 @@ def test_what_the_readme_brings_works_in_every_verb(monkeypatch, tmp_path, capsy
     assert (tmp_path / "doses.png").is_file()
 
 
+def test_the_training_of_the_readme_does_what_it_says(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(block("gdjax.train("), {})
+    run, top = capsys.readouterr().out.splitlines()
+    assert "sharpness" in run
+    assert "limit 190" in run
+    assert top.count("±") == 3
+    assert (tmp_path / "training.png").is_file()
+
+
 def test_the_objective_of_the_readme_is_right():
     try:
         exec(

@@ -68,7 +68,7 @@ def library(told, objects):
     """Stands in for the library: ``told`` has what it was asked for, and nothing is computed."""
     from gdjax import certificates, plotting, results
     from gdjax._sweep import engine, plan
-    from gdjax.cli import certify, check, compare, descents, rank, run, sweep
+    from gdjax.cli import certify, check, compare, descents, rank, run, sweep, train
     from gdjax.comparison import comparison, tuning
     from gdjax.explorer import pages
 
@@ -181,6 +181,8 @@ def library(told, objects):
         fake(compare, "certify_equivalence",
              asks(certificates.certify_equivalence, same, "certified with ")),
         fake(certify, "certify_equivalence", asks(certificates.certify_equivalence, same)),
+        fake(train.runs, "train", asks(train.runs.train, trained)),
+        fake(plotting, "training", lambda run: blank()),
         fake(check, "check_gradient", asks(certificates.check_gradient, certificate("gradient"))),
         fake(check, "check_hessian", asks(certificates.check_hessian, certificate("Hessian"))),
         fake(rank, "ranked", asks(tuning.rank, lambda asked: by_hand.ranking())),
@@ -198,7 +200,12 @@ def library(told, objects):
 
 
 PATH_TAKEN = by_hand.path([[1, 2], [0.5, 1]], [5, 1.25], 0, 0)
+RUN_TAKEN = gdjax.train("qfsp", "adam", steps=1, every=1)
 NO_RATES = SimpleNamespace(predicted=None, measured=None)
+
+
+def trained(asked):
+    return RUN_TAKEN._replace(point=asked["objective"].start)
 
 
 def compared(asked):
@@ -236,7 +243,7 @@ def asked(task, config, folder, objects=None):
         told["distance"] = "distances" in json.loads(summary.read_text())
     if "checked" in told:  # several at a time, in whatever order
         told["checked"].sort()
-    for key in {"store", "page"} & told.keys():
+    for key in {"store", "page"} & given(told).keys():
         told[key] = told[key].replace(f"{folder}/", "")
     return given(told)
 
@@ -319,6 +326,11 @@ SWEEP = {
     "plots": None, "pictures": ["basins.png"], "dpi": 150, "distance": False,
 }  # fmt: skip
 
+TRAIN = {
+    "objective": "qfsp", "optimizer": "gradient_descent(learning_rate=0.15)", "steps": 12000,
+    "watch": ["sharpness"], "every": 100, "gradient": "autodiff", "dtype": "float32",
+    "pictures": ["training.png"], "dpi": 150, "distance": False,
+}  # fmt: skip
 CHECKED = {
     "points": 1000, "seed": 0, "dtype": "float64", "args": (), "rtol": 0.0, "atol": 0.0,
 }  # fmt: skip
@@ -547,6 +559,37 @@ CALLS = {
     ("sweep", "sweep=stability", "hyperparameters.momentum.low=0.1"): (
         None, {"hyperparameters.momentum.scale": (
             "log", axis(learning_rate=ratios(1e-3, 1, 60), momentum=ratios(0.1, 0.98, 50)))},
+    ),
+    ("train", "objective=qfsp"): (
+        TRAIN,
+        {
+            "objective.name": ("ackley", {"objective": "ackley"}),
+            "learning_rate": (0.2, {"optimizer": "gradient_descent(learning_rate=0.2)"}),
+            "optimizer.name": ("heavy_ball", {"optimizer": ball(0.15)}),
+            "optimizer.learning_rate": (0.3, {"optimizer": "gradient_descent(learning_rate=0.3)"}),
+            "transforms": (CLIP, {
+                "optimizer": "gradient_descent(learning_rate=0.15, clip=clip(max_delta=0.5))"}),
+            "start": ([7.0, 6.0], {"start": [7.0, 6.0]}),
+            "steps": (7, {"steps": 7}),
+            "gradient": ("hand", {"gradient": "hand"}),
+            "dtype": ("float64", {"dtype": "float64"}),
+            "watch": (["alignment"], {"watch": ["alignment"]}),
+            "every": (10, {"every": 10}),
+            "checkpoint": (200, {"checkpoint": 200}),
+            "store": ("run.npz", {"store": "run.npz"}),
+            "loss": ("own.py:loss", "loss needs init"),
+            "init": ("own.py:init", "init belongs to a loss"),
+            "data": ("own.py:data", "data belongs to a loss"),
+            "metric": ("own.py:metric", "metric belongs to a loss"),
+            "batch": (8, "batch is of a loss over data, and qfsp has none"),
+            "seed": (1, "seed is of a loss over data, and qfsp has none"),
+            "plot.format": ("pdf", {"pictures": ["training.pdf"]}),
+            **LOOK,
+        },
+    ),
+    ("train", "objective=digits_permuted"): (
+        None,  # what a network is made with is the catalogue's own
+        {f"objective.{key}": (100, {}) for key in ("rows", "batch", "seed")},
     ),
     ("check",): (
         CHECKED | {"checked": ["gradient of qfsp"]},

@@ -57,6 +57,7 @@ class State(NamedTuple):
         point: where it is, ``(d,)``.
         optimizer: the state of the optimizer.
         failed: of a path, what has failed so far: ``DIVERGED``, ``NONFINITE``, or −1.
+        taken: of a path that sees batches, how many steps it has taken.
         progress: of a cell, which stops by itself.
         data: the arrays of its setting, where a kernel keeps them in the cell.
     """
@@ -64,6 +65,7 @@ class State(NamedTuple):
     point: Float[Array, "d"]
     optimizer: PyTree
     failed: Int[Array, ""] | None = None
+    taken: Int[Array, ""] | None = None
     progress: Progress | None = None
     data: Sequence[PyTree] = ()
 
@@ -132,7 +134,8 @@ class Descent(NamedTuple):
 
     def init(self, start: Float[Array, "d"]) -> State:
         """A path at its start: all steps will be taken, and what fails is noted."""
-        return State(start, self.optimizer.init(start), failed=jnp.int32(-1))
+        taken = jnp.int32(0) if self.objective.in_batches else None
+        return State(start, self.optimizer.init(start), failed=jnp.int32(-1), taken=taken)
 
     def init_cell(self, start: Float[Array, "d"]) -> State:
         """A cell at its start: it will stop by itself."""
@@ -157,19 +160,26 @@ class Descent(NamedTuple):
         """One step on, and the value at the point before it.
 
         A cell whose point is lost, or whose value is broken, stops where it is. Given a number of
-        steps, it is judged too: then it also stops at rest, and after so many.
+        steps, it is judged too: then it also stops at rest, and after so many. Where a step sees a
+        batch, what is judged and recorded is the value over all data; elsewhere it is not
+        computed.
         """
-        value, gradient = self._seen(state.point)
-        point, optimizer = self._moved(state, value, gradient)
+        following, seen, (value, gradient) = self._following(state, judged=steps is not None)
+        point, optimizer = following
         cell = state.progress
         if cell is None:
-            failed = self._failed(state, value)
-            return state._replace(point=point, optimizer=optimizer, failed=failed), value
+            after = state._replace(
+                point=point,
+                optimizer=optimizer,
+                failed=self._failed(state, value),
+                taken=None if state.taken is None else state.taken + 1,
+            )
+            return after, value
         judge = self.judge(state)
         there = judge.inside(state.point)
         running = cell.running
         if steps is not None or not AT_THE_END.issuperset(self.keep):
-            running = running & there & jnp.isfinite(value)
+            running = running & there & jnp.isfinite(value if steps is not None else seen)
         if steps is not None:
             free = self._free(state.point, gradient, judge)
             now = judge.converged(free, point - state.point, cell.flat)
@@ -177,8 +187,10 @@ class Descent(NamedTuple):
             running = running & (cell.step < steps) & ~(self.stops & converged)
             cell = cell._replace(converged=converged)
         if cell.best is not None:
-            counts = jnp.where(there, value, jnp.inf)
-            best = jnp.where(counts < cell.best, counts, cell.best)
+            best = cell.best
+            if steps is not None or not self.objective.in_batches:
+                counts = jnp.where(there, value, jnp.inf)
+                best = jnp.where(counts < cell.best, counts, cell.best)
             cell = cell._replace(best=best)
             # One that has stopped sees its last value again: no new best.
             if cell.steps_to_tolerance is not None and self._within is not None:
@@ -225,8 +237,7 @@ class Descent(NamedTuple):
             best: the smallest value met before the last point.
         """
         judge = Judge.of(self.objective, start, self.stopping)
-        value, gradient = self._seen(state.point)
-        following = self._moved(state, value, gradient)[0]
+        (following, _), _, (value, gradient) = self._following(state, judged=True)
         flat = judge.flat(self._seen(start)[1])
         minimum, close = judge.nearest_minimum(state.point, value)
         free = self._free(state.point, gradient, judge)
@@ -257,8 +268,9 @@ class Descent(NamedTuple):
         gradient: Float[Array, "d"],
     ) -> tuple[PyTree, PyTree]:  # fmt: skip
         """What the optimizer adds to a point, and its next state."""
+        seen = self.objective.value_and_gradient(self.gradient)
         extra = optimizers.extra_arguments(
-            value, gradient, self.objective.value, lambda point: self._seen(point)[1],
+            value, gradient, self.objective.value, lambda point: seen(point)[1],
             self.objective.residual_vector,
         )  # fmt: skip
         return self.optimizer.update(gradient, optimizer, point, **extra)
@@ -281,6 +293,26 @@ class Descent(NamedTuple):
         if state.failed is None:
             return None
         return self.judge(state).failed(state.failed, state.point, value)
+
+    def _following(
+        self, state: State, judged: bool
+    ) -> tuple[tuple[Array, PyTree], Array, tuple[Array, Array]]:
+        """The next point and state of the optimizer, and what it is told.
+
+        Returns:
+            Both; the value that the step sees; and value and gradient over all data, the gradient
+            only where it is judged.
+        """
+        if not self.objective.in_batches:
+            value, gradient = self._seen(state.point)
+            return self._moved(state, value, gradient), value, (value, gradient)
+        taken = state.cell.step if state.taken is None else state.taken
+        there = self._replace(objective=self.objective.at_step(taken))
+        seen, slope = there._seen(state.point)
+        moved = there._moved(state, seen, slope)
+        if judged:
+            return moved, seen, self._seen(state.point)
+        return moved, seen, (self.objective.value(state.point), slope)
 
     def _moved(
         self, state: State, value: Float[Array, ""], gradient: Float[Array, "d"]

@@ -17,9 +17,9 @@ from jaxtyping import Array, Float
 
 from gdjax import curvature, stationary
 from gdjax._compiler.interpreter import widest
+from gdjax._descent import unscaled
 from gdjax._descent.outcomes import Outcome, StoppingRule
 from gdjax.objectives import Objective
-from gdjax.objectives.coordinates import Coordinates
 
 FEW = 32  # dimensions up to which the whole Hessian is looked at
 GRID = 2.0**-17  # widths: points closer than that are one, so that a million cells share few looks
@@ -36,6 +36,9 @@ KINDS = {
     "maximum": Outcome.MAXIMUM,
     "degenerate": Outcome.DEGENERATE,
 }
+
+
+UNSURE = (Outcome.PLATEAU, Outcome.DEGENERATE, Outcome.STALLED)
 
 
 def settle(
@@ -76,10 +79,14 @@ def settle(
         width = np.broadcast_to(width, at.shape)
         found = _kinds(objective, at, width, stopping.radius)
         if objective.coordinates is not None:
-            found[
-                _minima_on_bounds(objective, objective.coordinates, at, width, stopping.radius)
-            ] = Outcome.CONVERGED
-        undecided = np.isin(found, (Outcome.PLATEAU, Outcome.DEGENERATE, Outcome.STALLED))
+            held = unscaled.on_bounds(objective, objective.coordinates, at, width, stopping.radius)
+            found[held] = Outcome.CONVERGED
+        if objective.residuals is not None and not objective.bounded and objective.dim <= FEW:
+            unsure = np.flatnonzero(np.isin(found, UNSURE))
+            places, of = np.unique(at[unsure], axis=0, return_inverse=True)
+            sure = unscaled.of_squares(objective, places)[of.reshape(-1)]
+            found[unsure[sure]] = Outcome.CONVERGED
+        undecided = np.isin(found, UNSURE)
         found[undecided & known[asked]] = Outcome.CONVERGED  # nothing speaks against the minimum
         outcome[asked] = found
         minimum[asked] = np.where(found == Outcome.CONVERGED, minimum[asked], -1)
@@ -120,25 +127,6 @@ def _kinds(objective: Objective, point: np.ndarray, width: np.ndarray, radius: f
             rows = np.minimum(np.arange(begin, begin + size), len(places) - 1)  # one shape for all
             found.append(_looked_at(given, places[rows], units[rows], radius))
     return np.concatenate(found)[of.reshape(-1)]
-
-
-def _minima_on_bounds(
-    objective: Objective, within: Coordinates, point: np.ndarray, width: np.ndarray, radius: float
-) -> np.ndarray:
-    """Which points are minima on a bound: held there by the slope, and minima in what is free."""
-    with jax.enable_x64(True):
-        _, slope, hessian = map(np.asarray, curvature.second_order(objective.cast(float), point))
-        held = np.abs(within.free(point, slope * width, width)) <= radius * np.abs(slope * width)
-    slope, hessian = slope * width, hessian * width[..., :, None] * width[..., None, :]
-    found = np.asarray(held.any(axis=1))
-    for i in np.flatnonzero(found):
-        free = ~held[i]
-        if free.any():
-            eigenvalues, ways = np.linalg.eigh(hessian[i][np.ix_(free, free)])
-            step = ways @ ((ways.T @ slope[i, free]) / eigenvalues)
-            up = eigenvalues[0] > curvature.FLAT * eigenvalues[-1]
-            found[i] = up and np.abs(step).max() <= radius
-    return found
 
 
 def _at_once(objective: Objective, count: int) -> int:

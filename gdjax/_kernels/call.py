@@ -83,12 +83,14 @@ class Kernel(Protocol):
         tile: how many cells are computed at once.
         block: how many cells to hand over in a call.
         summary: shapes and dtypes of what is kept of a cell.
+        alone: whether it must not be called by two threads at once.
     """
 
     name: str
     tile: int
     block: int
     summary: Summary
+    alone: bool
 
     def __call__(self, call: Call) -> None:
         """Descend the cells of a call, and fill its arrays."""

@@ -72,6 +72,7 @@ class Kernel:
         start, numbers, _ = cells.given
         self._numbers = slice(start.size, start.size + len(numbers))
         self.summary, self._every = cells.summary, cells.every
+        self.alone = False
         self._running = cells.state.running_at
         self._interpret = interpret
         self._run = jax.jit(self._descend)

@@ -4,6 +4,7 @@ It runs everything that JAX runs, on any device. A tile whose cells have all sto
 tile is padded, so that every cell is computed in the same shape, to the same bits.
 """
 
+import re
 from collections.abc import Sequence
 
 import jax
@@ -14,6 +15,11 @@ from gdjax._compiler.xla_math import substituted
 from gdjax._descent.cells import Cells, stride
 from gdjax._descent.loop import State, Summary
 from gdjax._kernels.call import Call
+
+# What JAX leaves to LAPACK on a CPU.
+LAPACK = re.compile(
+    r" = (cholesky|eigh?|geqrf|householder_product|lu|qr|schur|svd|triangular_solve|tridiagonal)\b"
+)
 
 
 class Kernel:
@@ -28,6 +34,7 @@ class Kernel:
         name: what the metadata call it, for with other functions it has other results.
         tile, block: how many cells to hand over in a call.
         summary: shapes and dtypes of what is kept of a cell.
+        alone: whether it must not be called by two threads at once.
     """
 
     def __init__(self, cells: Cells, tile: int, own_math: bool = False):
@@ -40,7 +47,10 @@ class Kernel:
         count = jax.ShapeDtypeStruct((), np.int32)
         when = jax.ShapeDtypeStruct((0,), np.int32)
         # What fails does so here, and not in a thread; a call without paths uses what was made.
-        self._run.lower(rows[0], rows[1:], data, count, count, when)
+        traced = self._run.trace(rows[0], rows[1:], data, count, count, when)
+        traced.lower()
+        # XLA's calls of LAPACK wait for its threads; two of them at once may wait for each other.
+        self.alone = LAPACK.search(str(traced.jaxpr)) is not None
 
     def __call__(self, call: Call) -> None:
         """Descend the cells of a call, one tile at the most; see ``Call``."""

@@ -189,7 +189,9 @@ def _function(objective: Objective, gradient: GradientSide, dtype: DType) -> str
         at = jax.ShapeDtypeStruct((objective.dim,), dtype)
         given = objective.cast(dtype)
         coordinates = given.coordinates
-        more = (given.residual_vector, coordinates and coordinates.outward)
+        more = [given.residual_vector, coordinates and coordinates.outward]
+        if given.in_batches:
+            more.append(given.at_step(0).value_and_gradient(gradient))
         return "".join(
             fingerprint(fn, at) for fn in (given.value_and_gradient(gradient), *more) if fn
         )

@@ -73,7 +73,8 @@ class Runner:
                 self.kernel, self.reason = compiled(self.case, choice, alike or plan.cells)
         except Exception as error:
             cannot_descend(plan.objective, plan.optimizer, error)
-        one = jax.default_backend() != "cpu"  # an accelerator takes one call at a time
+        # An accelerator takes one call at a time.
+        one = jax.default_backend() != "cpu" or self.kernel.alone
         self.devices = 1 if one else devices or processors()
         self._every, columns = 1, {}
         for axis in reversed(plan.axes):

@@ -54,7 +54,7 @@ def store_choices(command: str) -> Choices:
     """Make every registered objective and optimizer a config choice, with its parameters."""
     kinds = {
         "objective": [
-            ("name", objectives.names(), objectives),
+            ("name", (*objectives.names(), *objectives.network_names(every=True)), objectives),
             ("maker", objectives.makers(), objectives),
         ],
         "optimizer": [("name", optimizers.names(), optimizers)],

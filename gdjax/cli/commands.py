@@ -9,6 +9,7 @@ COMMANDS = {
     "compare": "gdjax.cli.compare:compare",
     "rank": "gdjax.cli.rank:rank",
     "sweep": "gdjax.cli.sweep:sweep",
+    "train": "gdjax.cli.train:train",
     "check": "gdjax.cli.check:check",
     "certify": "gdjax.cli.certify:certify",
     "explore": "gdjax.cli.explore:explore",
@@ -29,6 +30,7 @@ tasks:
   compare  several optimizers from one start, on one landscape
   rank     many optimizers on many objectives, each tuned: profiles, ranks, a table
   sweep    many descents, over starts and hyperparameters: their share, basins, stability
+  train    a network or a loss of yours, watched: sharpness against the stability limit, noise
   check    certify a hand-derived gradient, or a rule: is it right, and if not, where and how
   certify  certify two optimizers as one method, step by step, on every objective
   explore  a page for the browser in which every slider descends anew: gdjax explore [PAGE.html]
@@ -45,6 +47,7 @@ your own objective, in every task:
                                              or gradient=my_file.py:grad_f in check
   residuals=my_file.py:r start=[1,2]         the sum of their squares, alone or beside fn=
   objective=formula objective.expression="x**2 + y**2 + 10*sin(x)*sin(y)"
+  loss=my.py:loss init=my.py:init data=my.py:data     in train: parameters of any structure
   objective=curve_fit objective.data=points.csv objective.model="b1*(1 - exp(-b2*x))"
 
 gdjax TASK --help          what can be chosen, and the defaults

@@ -32,14 +32,15 @@ def compare(asked: Compare, folder: OutputFolder) -> Done:
     descents.check_look(objective, asked.plot)
     descent = picked(asked, *descents.ASKED)
     found = comparison.compare(objective, optimizers, **descent)
-    summary = descents.describe(objective, found.paths, found.rates, descent)
+    paths = {label: descents.flat(objective, path) for label, path in found.paths.items()}
+    summary = descents.describe(objective, paths, found.rates, descent)
     if asked.distance:
-        pairs = itertools.combinations(found.paths, 2)
-        summary["distances"] = [_distance(found.paths, pair) for pair in pairs]
+        pairs = itertools.combinations(paths, 2)
+        summary["distances"] = [_distance(paths, pair) for pair in pairs]
     reports = []
     if asked.certify:
         first, *others = optimizers.values()
-        begin = next(iter(found.paths.values())).points[0]
+        begin = next(iter(paths.values())).points[0]
         how: Any = {"gradient": asked.gradient, "dtype": summary["dtype"]}
         reports = [
             certify_equivalence(first, other, objective, [begin], max(asked.steps, 1), **how)
@@ -49,7 +50,7 @@ def compare(asked: Compare, folder: OutputFolder) -> Done:
             {"a": r.a, "b": r.b, "verdict": r.verdict, "trials": [t._asdict() for t in r.trials]}
             for r in reports
         ]
-    descents.leave(objective, found.paths, summary, folder, asked.plot, reports)
+    descents.leave(objective, optimizers, paths, summary, folder, asked.plot, reports)
     return Done(min(result["compared_by"] for result in summary["results"].values()))
 
 

@@ -11,17 +11,22 @@ from gdjax import plotting
 from gdjax._descent.outcomes import Outcome
 from gdjax._descent.trajectory import Trajectory
 from gdjax._util.display import aligned
+from gdjax._util.errors import ArgumentError
+from gdjax.cli.advice import advice
 from gdjax.cli.config import picked
 from gdjax.cli.jobs import Done
 from gdjax.cli.output_folder import OutputFolder
 from gdjax.cli.settings import Compare, PathPlot, Run
 from gdjax.comparison.comparison import Rates, rate_text, rates
 from gdjax.objectives import Objective
+from gdjax.objectives.structure import component_names
 from gdjax.optimizers import Optimizer
 from gdjax.plotting import hills, landscape
+from gdjax.regressions import Regression, regression
 
 log: logging.Logger = logging.getLogger(__name__)
 
+FEW = 10  # components of a start that are told
 ASKED = ("start", "steps", "gradient", "dtype")  # what a config says of a descent
 
 
@@ -58,10 +63,19 @@ def finish(
     folder: OutputFolder,
 ) -> Done:
     """Describe paths and leave them; what they come to is the least of their values."""
+    paths = {label: flat(objective, path) for label, path in paths.items()}
     measured = {label: rates(objective, optimizers[label], path) for label, path in paths.items()}
     summary = describe(objective, paths, measured, picked(asked, *ASKED))
-    leave(objective, paths, summary, folder, asked.plot)
+    leave(objective, optimizers, paths, summary, folder, asked.plot)
     return Done(min(result["compared_by"] for result in summary["results"].values()))
+
+
+def flat(objective: Objective, path: Trajectory) -> Trajectory:
+    """A path whose points are vectors, ``(steps + 1, d)``, whatever the objective's structure."""
+    evaluated = path.eval_point
+    if evaluated is not None:
+        evaluated = objective.flat(evaluated, "the evaluation point")
+    return path._replace(points=objective.flattened(path.points), eval_point=evaluated)
 
 
 def describe(
@@ -121,6 +135,7 @@ def _described(objective: Objective, path: Trajectory, measured: Rates) -> dict[
 
 def leave(
     objective: Objective,
+    optimizers: Mapping[str, Optimizer],
     paths: Mapping[str, Trajectory],
     summary: dict[str, Any],
     folder: OutputFolder,
@@ -128,7 +143,8 @@ def leave(
     remarks: Iterable[object] = (),
 ) -> None:
     """Draw the paths, write them and their summary, and tell it: a table, remarks, pictures."""
-    several = len(paths) > 1
+    several, answer = len(paths) > 1, _answer(objective, summary)
+    summary["hints"] = [*advice(objective, optimizers, paths, answer)]
     summary["pictures"] = folder.pictures(_drawn(objective, paths, plot)) if folder.draws else []
     if plot.animate:
         summary["pictures"].append("animation.gif")
@@ -147,9 +163,27 @@ def leave(
     folder.arrays("trajectory.npz", arrays | {"labels": np.array(list(paths))})
     folder.summary(summary)
     log.info(_table(summary))
-    for remark in remarks:
+    if answer is not None:
+        folder.numbers("fit.json", answer.as_dict())
+        log.info("%s", answer)
+    for remark in (*remarks, *summary["hints"]):
         log.info("%s", remark)
     folder.tell(summary["pictures"])
+
+
+def _answer(objective: Objective, summary: Mapping[str, Any]) -> Regression | None:
+    """What a fit says of its parameters, at the lowest of the ends."""
+    if objective.fit is None or objective.residuals is None:
+        return None
+    ends = [r for r in summary["results"].values() if np.isfinite(r["final_value"])]
+    if not ends:
+        return None
+    try:
+        best = min(ends, key=lambda result: result["final_value"])
+        return regression(objective, best["final_point"])
+    except ArgumentError as error:  # fewer observations than parameters, or no slopes there
+        log.info("%s", error)
+        return None
 
 
 def _drawn(objective: Objective, paths: Mapping[str, Trajectory], plot: PathPlot) -> dict[str, Any]:
@@ -161,7 +195,7 @@ def _drawn(objective: Objective, paths: Mapping[str, Trajectory], plot: PathPlot
             cmap=plot.cmap,
         )
     }  # fmt: skip
-    if objective.fit is not None and len(objective.fit.columns) == 1:
+    if objective.fit is not None:
         figures["fit"] = plotting.fit(objective, paths)
     figures["convergence"] = plotting.convergence(objective, paths)
     return figures
@@ -169,7 +203,11 @@ def _drawn(objective: Objective, paths: Mapping[str, Trajectory], plot: PathPlot
 
 def _table(summary: Mapping[str, Any]) -> str:
     """The outcome as a short table."""
-    start = ", ".join(f"{x:g}" for x in summary["start"])
+    names, start = summary["variables"], [f"{x:g}" for x in summary["start"][:FEW]]
+    if tuple(names) != component_names(len(names)):
+        start = [f"{name}={x}" for name, x in zip(names, start, strict=False)]
+    more = ", …" * (len(names) > FEW)
+    begun = f"{', '.join(start)}{more}" if "=" in start[0] else f"({', '.join(start)}{more})"
     head = "optimizer", "outcome", "minimum", "final value", "final point"
     rows: list[tuple[str, ...]] = [(*head, "rate by theory", "measured")]
     for label, result in summary["results"].items():
@@ -184,7 +222,7 @@ def _table(summary: Mapping[str, Any]) -> str:
         rows.append((label, result["outcome"], minimum, value, f"({', '.join(point)})", *rates))
     return "\n".join(
         [
-            f"{summary['objective']} from ({start}), {summary['steps']} steps, {summary['dtype']}",
+            f"{summary['objective']} from {begun}, {summary['steps']} steps, {summary['dtype']}",
             aligned(rows),
             *(f"{label}: {r['remark']}" for label, r in summary["results"].items() if r["remark"]),
             *(

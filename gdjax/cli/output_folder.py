@@ -107,8 +107,12 @@ class OutputFolder:
 
     def summary(self, summary: Mapping[str, Any]) -> None:
         """Write what came out, as plain numbers and words."""
-        with self.file("summary.json") as file:
-            file.write_text(json.dumps(summary, indent=2) + "\n")
+        self.numbers("summary.json", summary)
+
+    def numbers(self, name: str, found: Mapping[str, Any]) -> None:
+        """Write plain numbers and words as JSON."""
+        with self.file(name) as file:
+            file.write_text(json.dumps(found, indent=2) + "\n")
 
     def config(self) -> None:
         """Write the config that all of this comes from, unless it is there."""

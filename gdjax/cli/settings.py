@@ -137,6 +137,30 @@ class Run(Descending):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Train(Descending):
+    """``gdjax train``."""
+
+    optimizer: Optimizer
+    loss: Annotated[str | None, PATH | NULL]
+    init: Annotated[str | None, PATH | NULL]
+    data: Annotated[str | None, PATH | NULL]
+    metric: Annotated[str | None, PATH | NULL]
+    batch: Annotated[int | None, whole(1) | NULL]
+    seed: Seed
+    watch: Annotated[
+        list[Any],
+        kinds.listing(
+            kinds.word("sharpness", "noise_scale", "alignment", kind="quantity to watch"),
+            "a list of sharpness, noise_scale, alignment",
+        ),
+    ]
+    every: Count
+    checkpoint: Annotated[int | None, whole(1) | NULL]
+    store: Annotated[str | None, PATH | NULL]
+    plot: Plot
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tuned:
     """How a fair comparison tunes and scores."""
 
@@ -194,7 +218,14 @@ class Starts:
     kind: Annotated[
         str,
         kinds.word(
-            "own", "array", "grid", "uniform", "sobol", "latin_hypercube", kind="kind of starts"
+            "own",
+            "array",
+            "grid",
+            "uniform",
+            "sobol",
+            "latin_hypercube",
+            "init",
+            kind="kind of starts",
         ),
     ]
     number: Annotated[int | None, whole(1) | NULL]
@@ -300,7 +331,7 @@ class Explore(Command):
 
 
 OF: dict[str, type] = {
-    "run": Run, "compare": Compare, "rank": Rank, "sweep": Sweep, "check": Check,
+    "run": Run, "compare": Compare, "rank": Rank, "sweep": Sweep, "train": Train, "check": Check,
     "certify": Certify, "explore": Explore,
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ from gdjax.cli import settings
 TEXTS = (
     "objective.expression", "objective.model", "objective.fn", "objective.gradient",
     "objective.residuals", "objective.data", "rule", "args", "pullback", "store", "hydra.run.dir",
-    "hydra.sweep.dir", "hydra.sweep.subdir", "explore.file",
+    "hydra.sweep.dir", "hydra.sweep.subdir", "explore.file", "loss", "init", "data", "metric",
 )  # fmt: skip
 FORMULAS = TEXTS[:2]
 # What Hydra's grammar reads as it is meant: quoted text, lists, mappings, and its own functions

@@ -20,7 +20,7 @@ from gdjax._sweep.estimate import estimate
 from gdjax._sweep.outer import plans
 from gdjax._util import signals
 from gdjax._util.errors import ArgumentError, check_known
-from gdjax.cli import clusters, settings
+from gdjax.cli import clusters, ends, settings
 from gdjax.cli.config import make_axes, make_several, make_starts, picked
 from gdjax.cli.jobs import Done
 from gdjax.cli.output_folder import OutputFolder, file_name
@@ -65,7 +65,9 @@ def sweep(asked: settings.Sweep, folder: OutputFolder) -> Done | None:
     with clusters.executor(asked.engine) as executor:
         found = _completed(prepared, store, asked.accept_version, executor)
     seconds = time.perf_counter() - began
-    summary = _count([one.objective for one in planned.by_objective], found) | {
+    works = [one.objective for one in planned.by_objective]
+    summary = _count(works, found) | {
+        "ends": ends.described(works, found),
         "store": str(store),
         "seconds": round(seconds, 3),
     }
@@ -306,4 +308,6 @@ def _sweep_table(summary: Mapping[str, Any]) -> str:
     if "steps_to_tolerance" in summary:
         steps = ", ".join("never" if q is None else str(q) for q in summary["steps_to_tolerance"])
         lines.append(f"steps to tolerance  {steps} (quartiles of all descents)")
+    if summary.get("ends"):
+        lines += ends.table(summary["ends"])
     return "\n".join([*lines, f"time                {_time(summary)}"])

@@ -111,9 +111,12 @@ def rates(objective: Objective, optimizer: optimizers.Optimizer, path: Trajector
     if path.minimum < 0:
         return Rates(None, None)
     minimum = objective.known_minima[int(path.minimum)]
+    in_points = objective.coordinates is None  # else the Hessian is that of no step
     errors = np.linalg.norm(np.asarray(objective.flattened(path.points), float) - minimum, axis=1)
     return Rates(
-        _if_any(lambda: theory.local_rate(objective, minimum, **_method(optimizer))),
+        _if_any(lambda: theory.local_rate(objective, minimum, **method_of(optimizer)))
+        if in_points
+        else None,
         _if_any(lambda: theory.measured_rate(errors)),
     )
 
@@ -130,7 +133,7 @@ def _if_any(rate: Callable[[], Any]) -> float | None:
         return None
 
 
-def _method(optimizer: optimizers.Optimizer) -> dict[str, Any]:
+def method_of(optimizer: optimizers.Optimizer) -> dict[str, Any]:
     """What theory calls an optimizer: its method and numbers, at a constant learning rate.
 
     Raises:

@@ -50,6 +50,10 @@ class Coordinates:
         pricing, p. 473 (softplus).
     """
 
+    scale: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
     def __init__(self, scale: ArrayLike | Sequence[float], bounds: ArrayLike | Sequence[Any]):
         self.scale = _numbers("scale", "one positive number a component", scale, 1)
         pairs = _numbers("bounds", "one pair (low, high) a component", bounds, 2)

@@ -1,14 +1,18 @@
 """The misfit of a model to data, as functions of the model's parameters and of the data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from gdjax._util.arguments import refused
 from gdjax._util.errors import check_known
 from gdjax.objectives.formula import Formula, parse, vector
 from gdjax.objectives.losses import Loss
+
+Columns = Mapping[str, Any]  # arrays of the data, by name
 
 
 class Terms(NamedTuple):
@@ -40,31 +44,33 @@ class Misfit(NamedTuple):
     scale: float | int
     terms: Terms
 
-    def _named(self, point, columns=()):
-        arrays = {key: jnp.asarray(value, point.dtype) for key, value in dict(columns).items()}
+    def _named(self, point: Array, columns: Columns = MappingProxyType({})) -> dict[str, Any]:
+        arrays = {key: jnp.asarray(value, point.dtype) for key, value in columns.items()}
         return dict(zip(self.parameters, point, strict=True)) | arrays
 
-    def predict(self, point, columns):
+    def predict(self, point: Array, columns: Columns) -> Any:
         """What the model says, ``(n,)``."""
         return self.model(self._named(point, columns))
 
-    def _misses(self, point, columns, observed, weights):
+    def _misses(
+        self, point: Array, columns: Columns, observed: Any, weights: Any
+    ) -> tuple[Any, Any]:
         """What is left to explain, in units of the loss, ``(n,)``, and that unit."""
         unit = self.scale if weights is None else self.scale * jnp.asarray(weights, point.dtype)
         return (jnp.asarray(observed, point.dtype) - self.predict(point, columns)) / unit, unit
 
-    def residuals(self, point, columns, observed, weights):
+    def residuals(self, point: Array, columns: Columns, observed: Any, weights: Any) -> Array:
         """s·root(u) of every observation, then the penalties."""
         misses, _ = self._misses(point, columns, observed, weights)
         found = self.scale * self.loss.root(misses)
         return self._joined(found, [term(self._named(point)) for term in self.terms.formulas])
 
-    def _joined(self, misses, terms):
+    def _joined(self, misses: Any, terms: Sequence[Any]) -> Array:
         if not terms:
             return misses
         return jnp.append(misses, jnp.stack([jnp.asarray(x, misses.dtype) for x in terms]))
 
-    def gradient(self, point, columns, observed, weights):
+    def gradient(self, point: Array, columns: Columns, observed: Any, weights: Any) -> Array:
         """−2 Σ s² ρ′(u²) u ∇m/unit + 2 Σ p ∇p."""
         misses, unit = self._misses(point, columns, observed, weights)
         pull = self.scale**2 * self.loss.weight(misses) * misses / unit
@@ -76,7 +82,7 @@ class Misfit(NamedTuple):
             )
         return found
 
-    def kink(self, kinks, columns, point):
+    def kink(self, kinks: Any, columns: Columns, point: Array) -> Array:
         """Signed quantities that vanish at a kink of the model."""
         return jnp.concatenate([jnp.ravel(each) for each in kinks(self._named(point, columns))])
 

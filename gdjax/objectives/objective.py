@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, DTypeLike, Float
+from jaxtyping import Array, ArrayLike, DTypeLike, Float
 
 from gdjax._util.arguments import refused
 from gdjax._util.display import Card, brief, shown
@@ -20,6 +20,7 @@ from gdjax.objectives.closures import unshared
 from gdjax.objectives.coordinates import Coordinates
 from gdjax.objectives.domains import is_tree, middle_of, pairs_of
 from gdjax.objectives.facts import RULES, Smoothness, check_inside, sides_in_words
+from gdjax.objectives.minibatches import Training
 from gdjax.objectives.structure import (
     Structure,
     component_names,
@@ -110,6 +111,8 @@ class Objective:
         reference: where the function and its facts come from.
         bounded: whether the domain was given by a person or the catalogue. One that was guessed is
             drawn and sampled, but decides nothing: it is as if there were none.
+        training: of a loss over data, its batches, initialisation and metric; see
+            ``gdjax.problem``.
         structure: how points of the start's structure lie flat; found by itself.
 
     Raises:
@@ -146,6 +149,7 @@ class Objective:
     fit: Fit | None = None
     reference: str = ""
     bounded: bool = True
+    training: Training | None = None
     structure: Structure | None = None
 
     def __post_init__(self) -> None:
@@ -390,6 +394,17 @@ class Objective:
                 args = jax.tree.map(lambda x: _as_wide(x, key), self.args)
             kept[key] = _unflatten(self._origin, args)
         return kept[key]
+
+    @property
+    def in_batches(self) -> bool:
+        """Whether a step sees only some of the data."""
+        return self.training is not None and self.training.batch is not None
+
+    def at_step(self, step: ArrayLike) -> "Objective":
+        """The same objective over the data that a step sees."""
+        if self.training is None:
+            return self
+        return _unflatten(self._origin, self.training.batch_of(self.args, step))
 
     @property
     def _origin(self) -> "Objective":

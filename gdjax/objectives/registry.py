@@ -4,6 +4,7 @@ Factories of other packages are found by their entry points in the group ``gdjax
 """
 
 import functools
+import importlib.util
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from numbers import Real
@@ -19,6 +20,7 @@ REQUIRED = inspect.Parameter.empty  # stands where a parameter has no default
 
 MOST_DIM = 10_000  # some gradients of the catalogue take memory like its square
 _FACTORIES: dict[str, Factory] = {}
+_NETWORKS: dict[str, tuple[Factory, int]] = {}  # with the number of dimensions
 _MAKERS: dict[str, Factory] = {}
 _AS_IS: dict[str, Collection[str]] = {}  # of makers: parameters that are handed over untouched
 
@@ -81,6 +83,38 @@ def maker(factory: Factory, as_is: Collection[str] = ()) -> Factory:
     return factory
 
 
+def network(dim: int) -> Callable[[Factory], Factory]:
+    """Register an objective over data that an extra brings (a decorator).
+
+    ``get`` and the command line know it by its name; ``names`` does not list it, so that what is
+    done with the whole catalogue is done without it.
+
+    Args:
+        dim: how many dimensions it has, told without loading the data.
+    """
+
+    def put(factory: Factory) -> Factory:
+        _NETWORKS[factory.__name__] = _checked(factory), dim
+        return factory
+
+    return put
+
+
+def network_names(every: bool = False) -> dict[str, int]:
+    """The objectives over data with their dimensions; none without the extra ``networks``.
+
+    Args:
+        every: whether to name them without the extra too.
+
+    Example:
+        >>> network_names().get("iris_mlp", 99)
+        99
+    """
+    if not every and importlib.util.find_spec("sklearn") is None:
+        return {}
+    return {name: dim for name, (_, dim) in sorted(_NETWORKS.items())}
+
+
 def names() -> tuple[str, ...]:
     """Every objective's name, sorted; those that other packages add included.
 
@@ -114,7 +148,7 @@ def working() -> tuple[str, ...]:
 def _taken() -> set[str]:
     """The names that no other package may use."""
     own = {n for n, factory in _FACTORIES.items() if factory.__module__.startswith("gdjax.")}
-    return own.union(_MAKERS)
+    return own.union(_MAKERS, _NETWORKS)
 
 
 def _factory(name: str) -> Factory:
@@ -124,9 +158,15 @@ def _factory(name: str) -> Factory:
     factory = _FACTORIES.get(name) or _MAKERS.get(name)
     if factory is not None:
         return factory
+    if name in _NETWORKS:
+        if name not in network_names():
+            raise ArgumentError(
+                f"objective {name} needs scikit-learn, for its data: pip install 'gdjax[networks]'"
+            )
+        return _NETWORKS[name][0]
     if name in _PLUGINS.names(_taken()):
         return _PLUGINS.load(name)
-    raise unknown("objective", name, names() + makers())
+    raise unknown("objective", name, (*names(), *network_names(), *makers()))
 
 
 def makers() -> tuple[str, ...]:

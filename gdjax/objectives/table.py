@@ -8,6 +8,7 @@ from gdjax.objectives import registry
 from gdjax.objectives.facts import sides_in_words
 
 LISTED = 12  # points of one kind that a description shows
+SHOWN = 200  # numbers of a point that it shows
 
 
 @shown
@@ -68,6 +69,9 @@ def table() -> Table:
         dim = "n" if "dim" in registry.parameters(name) else str(f.dim)
         known = len(f.minima), len(f.local_minima), f.complete
         entries.append(Entry(name, registry.family(name), dim, f.smoothness, *known, f.fmin))
+    for name, count in registry.network_names().items():  # without their data, which take a while
+        dim = str(count)
+        entries.append(Entry(name, registry.family(name), dim, "smooth", 0, 0, False, None))
     return Table(sorted(entries, key=lambda entry: (entry.family, entry.name)))
 
 
@@ -84,7 +88,7 @@ def describe(name: str) -> str:
     f = registry.get(name)
     facts = {
         "formula": f.latex,
-        "domain": sides_in_words(f.domain),
+        "domain": sides_in_words(f.domain) if f.domain else "none",
         "start": _point(f.start),
         "smoothness": f.smoothness,
         "f*": "none" if f.fmin is None else repr(f.fmin),
@@ -107,7 +111,10 @@ def describe(name: str) -> str:
 
 
 def _point(point: Iterable[float]) -> str:
-    return f"({', '.join(f'{x:.10g}' for x in point)})"
+    shown = [f"{x:.10g}" for x in point]
+    if len(shown) > SHOWN:
+        shown = [*shown[:3], f"… {len(shown):,} numbers"]
+    return f"({', '.join(shown)})"
 
 
 def _points(points: Iterable[Iterable[float]]) -> str:

@@ -6,8 +6,9 @@ from gdjax._util import lazy
 from gdjax.plotting.animation import Animation, animate
 from gdjax.plotting.basin_map import basin_map
 from gdjax.plotting.certificate import certificate
-from gdjax.plotting.curves import convergence, curve, fit
+from gdjax.plotting.curves import convergence, curve
 from gdjax.plotting.fields import gradient_field, surface
+from gdjax.plotting.fitted import fit
 from gdjax.plotting.multiples import paths_grid
 from gdjax.plotting.overview import overview
 from gdjax.plotting.paths import comparison, trajectory
@@ -23,6 +24,7 @@ from gdjax.plotting.rates import steps_ecdf, success_rate
 from gdjax.plotting.stability import stability_map
 from gdjax.plotting.style import check_output, save
 from gdjax.plotting.sweep_pictures import PICTURES, sweep_pictures
+from gdjax.plotting.training import training
 
 __all__ = [
     "PICTURES",
@@ -50,6 +52,7 @@ __all__ = [
     "success_rate",
     "surface",
     "sweep_pictures",
+    "training",
     "trajectory",
 ]
 

@@ -18,7 +18,6 @@ from gdjax.plotting import given, growth, landscape, style
 from gdjax.plotting.figure import AnyFigure, one_panel
 from gdjax.plotting.growth import Growing
 
-HEADROOM = 0.35  # room above and below the data, in their height; curves are cut off beyond it
 TANGENTS = 8  # more would cover the curve
 NUMBERED = 8  # steps, likewise
 SAME = 0.02  # decades: curves so near to each other are one to the eye
@@ -256,55 +255,3 @@ def _resolution(values: Collection[np.ndarray], best: float, dtype: np.dtype) ->
     first = max(abs(value[0]) for value in values)
     met_zero = any((value <= 0).any() for value in values)
     return min(positive) if met_zero and min(positive) <= np.finfo(dtype).eps * first else 0.0
-
-
-def fit(objective: ObjectiveLike, paths: Any, *, ax: Axes | None = None) -> AnyFigure:
-    """The data of a fit, with the curve at the start and at the end of each descent.
-
-    Args:
-        objective: made by ``gdjax.objectives.get("curve_fit", ...)``, of one independent column.
-        paths: trajectories by the label that the legend shows.
-        ax: axes to draw in; by default those of a new figure.
-
-    Returns:
-        A matplotlib figure; nothing is shown or saved.
-
-    Raises:
-        ArgumentError: an objective without data, or with more than one independent column.
-    """
-    objective, paths = given.described(objective, paths)
-    data = objective.fit
-    if data is None or len(data.columns) != 1:
-        has = "none" if data is None else len(data.columns)
-        raise ArgumentError(
-            f"fit needs data with one independent column, and {objective.name} has {has}"
-        )
-    ((column, x),) = data.columns.items()
-    panel = one_panel(8.5, 5, ax)
-    axes = panel.axes
-    low, high = x.min(), x.max()
-    margin = 0.04 * (high - low or 1.0)
-    along = np.linspace(low - margin, high + margin, 401)
-
-    def draw(point: np.ndarray, **how: Any) -> None:
-        y = data.predict(jnp.asarray(point, dtype=float), {column: along})
-        axes.plot(along, np.broadcast_to(y, along.shape), **how)
-
-    points = {label: finite_points(path) for label, path in paths.items()}
-    first = next(iter(points.values()))[0]
-    draw(first, color="0.45", linewidth=1.4, linestyle="--", label="start", zorder=2)
-    for (label, path), colour in zip(points.items(), style.colours(points).values(), strict=True):
-        misfit = float(objective(path[-1].tolist()))
-        draw(path[-1], color=colour, linewidth=2, label=f"{label}:  f = {misfit:.5g}", zorder=3)
-    axes.plot(
-        x, data.observed, "o", color="white", markeredgecolor="black", markersize=6,
-        label="data", zorder=4,
-    )  # fmt: skip
-    bottom, top = data.observed.min(), data.observed.max()
-    room = HEADROOM * (top - bottom or 1.0)
-    style.quiet(axes)
-    axes.set(xlabel=column, ylabel=data.response, xlim=(along[0], along[-1]))
-    axes.set_ylim(max(axes.get_ylim()[0], bottom - room), min(axes.get_ylim()[1], top + room))
-    panel.title(style.title(objective.name, objective.latex))
-    axes.legend(frameon=False)
-    return panel.figure

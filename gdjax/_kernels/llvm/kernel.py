@@ -61,6 +61,7 @@ class Kernel:
         )
         self.tile = ctypes.c_int64.from_address(self._engine.get_global_value_address("tile")).value
         self.summary, self._every = cells.summary, cells.every
+        self.alone = False
         word, table = ctypes.c_int64, ctypes.c_void_p
         signature = ctypes.CFUNCTYPE(None, word, word, ctypes.c_int32, word, *[table] * 4)
         self._function = signature(self._engine.get_function_address("sweep"))

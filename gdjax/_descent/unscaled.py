@@ -1,0 +1,75 @@
+"""Minima that a Hessian in the units of the domain does not show: on bounds, and of fits."""
+
+import jax
+import numpy as np
+
+from gdjax import curvature
+from gdjax.objectives import Objective
+from gdjax.objectives.coordinates import Coordinates
+
+ALIKE = 1e-11  # of the largest singular value: below it residuals do not tell parameters apart
+ORTHOGONAL = 1e-3  # of their length: how much of the residuals may lie in the plane of the model
+RESOLVED = 1e-2  # the largest share of curvature that rounding may make
+
+
+def on_bounds(
+    objective: Objective, within: Coordinates, point: np.ndarray, width: np.ndarray, radius: float
+) -> np.ndarray:
+    """Which points ``(n, d)`` are held on a bound by the slope, and minima in what is free."""
+    with jax.enable_x64(True):
+        _, slope, hessian = map(np.asarray, curvature.second_order(objective.cast(float), point))
+        held = np.abs(within.free(point, slope * width, width)) <= radius * np.abs(slope * width)
+    slope, hessian = slope * width, hessian * width[..., :, None] * width[..., None, :]
+    found = np.asarray(held.any(axis=1))
+    for i in np.flatnonzero(found):
+        free = ~held[i]
+        if free.any():
+            eigenvalues, ways = np.linalg.eigh(hessian[i][np.ix_(free, free)])
+            step = ways @ ((ways.T @ slope[i, free]) / eigenvalues)
+            up = eigenvalues[0] > curvature.FLAT * eigenvalues[-1]
+            found[i] = up and np.abs(step).max() <= radius
+    return found
+
+
+def of_squares(objective: Objective, point: np.ndarray) -> np.ndarray:
+    """Which points ``(n, d)`` are minima of a sum of squares, whatever the units of parameters.
+
+    The residuals must be orthogonal to the plane of the linear model, the Jacobian of full rank,
+    and the Hessian positive by its measure: all eigenvalues of R⁻ᵀ H R⁻¹ / 2 with J = QR, which
+    are near 1 where the model is nearly linear.
+    """
+    with jax.enable_x64(True):
+        given = objective.cast(float)
+        looks = [map(np.asarray, _looked_at(given, at)) for at in point]
+    return np.array([_is_minimum(*look) for look in looks], bool)
+
+
+@jax.jit
+def _looked_at(objective: Objective, at: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Residuals, Jacobian and Hessian of the value at a point."""
+    residuals = objective.residual_vector
+    assert residuals is not None
+    return residuals(at), jax.jacfwd(residuals)(at), jax.hessian(objective.value)(at)
+
+
+def _is_minimum(residuals: np.ndarray, slopes: np.ndarray, hessian: np.ndarray) -> bool:
+    if not (np.isfinite(slopes).all() and np.isfinite(hessian).all()):
+        return False
+    norms = np.linalg.norm(slopes, axis=0)
+    if len(residuals) < len(norms) or not norms.all():
+        return False
+    left, singular, ways = np.linalg.svd(slopes / norms, full_matrices=False)
+    if singular[-1] <= ALIKE * singular[0]:
+        return False
+    inside = np.linalg.norm(left.T @ residuals)
+    scatter = np.linalg.norm(residuals)
+    rounding = np.finfo(float).eps * np.linalg.norm(slopes @ np.ones(len(norms)))
+    if inside > ORTHOGONAL * scatter and inside > rounding:
+        return False
+    if np.finfo(float).eps * (singular[0] / singular[-1]) ** 2 > RESOLVED:
+        return True  # the Hessian has no digits left to object with
+    turned = ways / singular[:, None] / norms
+    return bool(np.linalg.eigvalsh(turned @ hessian @ turned.T / 2)[0] > RESOLVED)
+
+
+__all__ = ["of_squares", "on_bounds"]

@@ -1,0 +1,1 @@
+"""Real training: losses over data, and what they look like along the way."""

@@ -1,0 +1,167 @@
+"""A loss over data as an objective: its point is the user's parameters, its data are its args."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from gdjax._util.arguments import as_count, as_seed, function, gate, maybe, refused, text
+from gdjax._util.errors import ArgumentError, first_line
+from gdjax._util.types import Function, PyTree
+from gdjax.objectives import Objective, validate
+from gdjax.objectives.minibatches import Training, count_rows
+from gdjax.objectives.structure import path_in_words
+
+
+@gate(loss=function, metric=maybe(function), gradient=maybe(function), name=maybe(text))
+def problem(
+    loss: Function,
+    *,
+    init: Function | PyTree,
+    data: PyTree,
+    batch: int | None = None,
+    metric: Function | None = None,
+    gradient: Function | None = None,
+    seed: int = 0,
+    name: str | None = None,
+) -> Objective:
+    r"""A loss over data, as an objective whose point is the user's own parameters.
+
+    .. math:: f(\theta) = \mathrm{loss}(\theta, \mathrm{data})
+
+    The value is that over all data, always. With ``batch`` a step follows the gradient over some
+    rows alone: which ones is a function of ``seed`` and the step, in epochs without replacement,
+    so that a descent that is cut and continued, anywhere, sees the same. There is no domain: a
+    descent is lost only by numbers that are not finite. The data are the objective's ``args``:
+    others of equal shapes compile nothing anew.
+
+    Parameters are any pytree of arrays of floats: lists and dictionaries, the ``params`` of Flax,
+    or an Equinox module. Of a module with arrays that are not to be trained, ``equinox.partition``
+    takes the parameters, and the loss combines both again.
+
+    Args:
+        loss: parameters and data → scalar; the mean over rows, where batches are to mean anything.
+        init: random key → parameters; or the parameters, for a start that no seed changes.
+        data: a pytree of arrays with the same number of rows each, such as ``(X, y)``. The loss is
+            handed the same pytree, of all rows or of a batch.
+        batch: how many rows a step sees; None for all of them.
+        metric: parameters and data → scalar, to be watched beside the loss.
+        gradient: parameters and data → gradient, derived by hand, like the parameters.
+        seed: of the initialisation and of the batches.
+        name: what tables and pictures call it; by default the loss's own name.
+
+    Raises:
+        ArgumentError: a loss or a metric that returns no scalar, data without rows or of unequal
+            length, a batch of more rows than there are, an ``init`` that no key changes, or
+            parameters that are no floats.
+
+    Example:
+        >>> import gdjax, jax.numpy as jnp, numpy as np
+        >>> X, y = np.arange(8.0)[:, None], 2 * np.arange(8.0)
+        >>> def init(key):
+        ...     return {"w": jax.random.normal(key, (1,)), "b": jnp.zeros(())}
+        >>> def loss(params, batch):
+        ...     X, y = batch
+        ...     return jnp.mean((X @ params["w"] + params["b"] - y) ** 2)
+        >>> line = problem(loss, init=init, data=(X, y), batch=4)
+        >>> line.variables, line.dim
+        (('b', 'w[0]'), 2)
+        >>> path = gdjax.descend(line, "adam", steps=2000)
+        >>> round(float(path.points["w"][-1, 0]), 2)
+        2.0
+    """
+    seed = as_seed(seed)
+    data = _as_arrays(data)
+    rows = count_rows(data)
+    if batch is not None:
+        batch = as_count("batch", batch, 1)
+        if batch > rows:
+            raise ArgumentError(f"batch must be at most {rows:,}, as many rows as there are data, "
+                                f"got {batch:,}")  # fmt: skip
+    start = initialised(init, seed)
+    if callable(init):
+        _check_depends(init, start, seed)
+    made = Objective(
+        name=name or getattr(loss, "__name__", "loss").strip("<>"),
+        fn=loss,
+        gradient=gradient,
+        start=start,
+        args=(data,),
+        training=Training(
+            init=init if callable(init) else None, metric=metric, batch=batch, seed=seed
+        ),
+    )
+    validate(made, numbers=False)
+    if metric is not None:
+        _check_metric(metric, made)
+    return made
+
+
+def initialised(init: Function | PyTree, seed: int) -> PyTree:
+    """Parameters, drawn in single precision, so that both precisions begin at one point.
+
+    Raises:
+        ArgumentError: an ``init`` that fails, or gives anything but floats.
+    """
+    start = init
+    if callable(init):
+        try:
+            with jax.enable_x64(False):
+                start = init(jax.random.key(seed))
+        except Exception as error:  # whatever the user's code raises is told as it is
+            raise ArgumentError(
+                f"init must take a random key and return parameters, and fails: {first_line(error)}"
+            ) from error
+    for path, leaf in jax.tree_util.tree_flatten_with_path(start)[0]:
+        kind = getattr(getattr(leaf, "dtype", None), "kind", None)
+        whole = isinstance(leaf, int) and not isinstance(leaf, bool)
+        if whole or (kind is not None and kind in "iub"):
+            where = path_in_words(path)
+            raise ArgumentError(
+                f"init must give parameters of floats, got {'leaf ' * bool(where)}{where or 'one'} "
+                f"of {getattr(leaf, 'dtype', 'integers')}"
+            )
+    return start
+
+
+def _as_arrays(data: PyTree) -> PyTree:
+    """Data whose leaves are arrays; lists of numbers are arrays too."""
+
+    def array(leaf: Any) -> Any:
+        found = leaf if isinstance(leaf, jax.Array) else np.asarray(leaf)
+        if found.dtype.kind not in "fiubc":
+            raise refused("data", "be arrays of numbers", leaf)
+        return found
+
+    def is_leaf(node: Any) -> bool:
+        return isinstance(node, list)
+
+    try:
+        return jax.tree.map(array, data, is_leaf=is_leaf)
+    except ArgumentError:
+        raise
+    except Exception:  # rows of different lengths, or what is no pytree
+        raise refused("data", "be a pytree of arrays", data) from None
+
+
+def _check_depends(init: Function, start: PyTree, seed: int) -> None:
+    """Refuse an initialisation that is the same for every key."""
+    other = initialised(init, (seed + 1) % 2**32)
+    pairs = zip(jax.tree.leaves(start), jax.tree.leaves(other), strict=False)
+    if all(np.array_equal(a, b) for a, b in pairs if hasattr(a, "shape")):
+        raise ArgumentError(
+            "init must depend on its random key, and gives the same parameters for two of them; "
+            "for a fixed start, hand over the parameters themselves"
+        )
+
+
+def _check_metric(metric: Callable[..., Any], objective: Objective) -> None:
+    """Refuse a metric that is no number."""
+    try:
+        params = jax.tree.map(lambda x: x, objective.shaped(np.asarray(objective.start)))
+        shape = np.shape(jax.eval_shape(metric, params, *objective.args))
+    except Exception as error:  # whatever the user's code raises is told as it is
+        raise ArgumentError(f"metric fails on the parameters: {first_line(error)}") from error
+    if shape != ():
+        raise ArgumentError(f"metric must return a scalar, got an array of shape {shape}")
