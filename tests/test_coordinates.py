@@ -309,3 +309,19 @@ def test_starts_that_are_drawn_lie_within_the_bounds(kind):
     assert np.isfinite(found.final_point).all()
     assert (found.start_point[:, 0] > 0).all()
     assert (found.start_point[:, 0] < 5).all()
+
+
+def test_a_point_that_rounds_to_its_bound_comes_back():
+    """The coordinates are kept: of the point alone, 30 units beyond, float32 has lost them."""
+
+    def there_and_back(updates, state, params=None):
+        return jnp.full_like(updates, jnp.where(state == 0, -30.0, 30.0)), state + 1
+
+    optimizer = optax.GradientTransformation(lambda params: jnp.int32(0), there_and_back)
+    f = gdjax.Objective(
+        fn=lambda p: (p**2).sum(), start=(1.5, 2.0),
+        coordinates=Coordinates([1.0, 1.0], [(1.0, INF), (1.0, 3.0)]),
+    )  # fmt: skip
+    points = np.asarray(gdjax.descend(f, optimizer, steps=2, dtype="float32").points)
+    np.testing.assert_array_equal(points[1], 1)
+    np.testing.assert_allclose(points[2], points[0], rtol=1e-5)
