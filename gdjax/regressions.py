@@ -16,6 +16,7 @@ from gdjax._util.display import Card, aligned, shown
 from gdjax._util.errors import ArgumentError
 from gdjax._util.types import PointLike
 from gdjax.objectives import Objective
+from gdjax.optimizers.least_squares import triangle
 
 __all__ = ["Regression", "regression"]
 
@@ -95,7 +96,8 @@ class Regression(NamedTuple):
         return tuple(found)
 
     def __str__(self) -> str:
-        return "\n".join([aligned(self._rows), self._spread, *self.remarks])
+        numbers = [aligned(self._rows), self._spread] if self.at_best else []
+        return "\n".join([*numbers, *self.remarks])
 
     def _card(self) -> Card:
         facts = {"": self._spread} | {" " * i: line for i, line in enumerate(self.remarks, 1)}
@@ -174,7 +176,7 @@ def regression(
     if f.residuals is None:
         raise ArgumentError(f"regression needs an objective with residuals, and {f.name} has none")
     at = np.array(f.check_point(point, "point"))
-    residuals, slopes = _linearised(f, at)
+    residuals, slopes, height = _linearised(f, at)
     fit = f.fit
     held = _held(f, at)
     names, free = tuple(f.variables), np.flatnonzero(~held)
@@ -187,7 +189,7 @@ def regression(
     square = float(residuals @ residuals)
     spread = math.sqrt(square / freedom) if freedom else math.nan
     known = 1.0 if fit is not None and fit.absolute and fit.sigma is not None else spread
-    inverse, groups, within = _inverse(slopes[:, free], residuals)
+    inverse, groups, within = _inverse(slopes[:, free], height)
     covariance = np.zeros((len(at), len(at)))
     covariance[np.ix_(free, free)] = known**2 * inverse
     errors = np.sqrt(np.diag(covariance))
@@ -240,34 +242,34 @@ def band(
     return reach * np.sqrt(variance), reach * np.sqrt(variance + found.residual_deviation**2)
 
 
-def _linearised(objective: Objective, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The residuals ``(n,)`` and their Jacobian ``(n, p)``, in float64."""
+def _linearised(objective: Objective, at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The residuals ``(n,)``, and R and Qᵀr with their Jacobian J = QR, in float64."""
 
-    def both(f: Objective, point: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def all_of(f: Objective, point: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         vector = f.residual_vector
         assert vector is not None
-        return jnp.ravel(vector(point)), jax.jacfwd(lambda p: jnp.ravel(vector(p)))(point)
+        return vector(point), *triangle(vector, point)
 
     with jax.enable_x64(True):
-        residuals, slopes = jax.jit(both)(objective.cast(float), jnp.asarray(at))
-    residuals, slopes = np.asarray(residuals), np.asarray(slopes)
+        found = jax.jit(all_of)(objective.cast(float), jnp.asarray(at))
+    residuals, slopes, height = map(np.asarray, found)
     if not (np.isfinite(residuals).all() and np.isfinite(slopes).all()):
         raise ArgumentError(
             f"regression needs finite residuals and slopes, and {objective.name} has none at "
             f"{at.tolist()}"
         )
-    return residuals, slopes
+    return residuals, slopes, height
 
 
 def _inverse(
-    slopes: np.ndarray, residuals: np.ndarray
+    slopes: np.ndarray, height: np.ndarray
 ) -> tuple[np.ndarray, list[tuple[int, ...]], float]:
     """(JᵀJ)⁻¹ in what is determined, what is not, and the square of the residuals in J's plane."""
     norms = np.linalg.norm(slopes, axis=0)
     scaled = slopes / np.where(norms > 0, norms, 1)
     left, singular, ways = np.linalg.svd(scaled, full_matrices=False)
     told = singular > ALIKE * singular.max(initial=0)
-    within = float(np.sum((left[:, told].T @ residuals) ** 2))
+    within = float(np.sum((left[:, told].T @ height) ** 2))
     halves = ways[told].T / singular[told] / np.where(norms > 0, norms, 1)[:, None]
     groups: list[tuple[int, ...]] = [(int(i),) for i in np.flatnonzero(norms == 0)]
     for way in ways[~told]:

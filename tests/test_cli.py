@@ -282,7 +282,7 @@ def test_check_says_so_and_exits_1_for_a_wrong_gradient(gdjax, monkeypatch, tmp_
 
 
 REFUSED = [
-    (["rnu"], "gdjax rnu: unknown task 'rnu'; did you mean 'run' or 'rank' or 'rerun'?"),
+    (["rnu"], "gdjax rnu: unknown task 'rnu'; did you mean 'run' or 'rank' or 'train'?"),
     (["run", "objective=qfps"], "gdjax run: unknown objective 'qfps'; did you mean 'qfsp'?"),
     (["run", "-m", "objective=qfsp,akley"], "unknown objective 'akley'; did you mean 'ackley'"),
     (

@@ -77,15 +77,16 @@ def settle(
         at = point[asked].astype(float)
         width = np.asarray(objective.width_from(starts(asked).astype(float)))
         width = np.broadcast_to(width, at.shape)
-        found = _kinds(objective, at, width, stopping.radius)
+        found = np.full(len(at), Outcome.CONVERGED, np.int8)
+        left = np.arange(len(at))
+        if objective.residuals is not None and not objective.bounded and objective.dim <= FEW:
+            places, of = np.unique(at, axis=0, return_inverse=True)
+            left = np.flatnonzero(~unscaled.of_squares(objective, places)[of.reshape(-1)])
+        if left.size:
+            found[left] = _kinds(objective, at[left], width[left], stopping.radius)
         if objective.coordinates is not None:
             held = unscaled.on_bounds(objective, objective.coordinates, at, width, stopping.radius)
             found[held] = Outcome.CONVERGED
-        if objective.residuals is not None and not objective.bounded and objective.dim <= FEW:
-            unsure = np.flatnonzero(np.isin(found, UNSURE))
-            places, of = np.unique(at[unsure], axis=0, return_inverse=True)
-            sure = unscaled.of_squares(objective, places)[of.reshape(-1)]
-            found[unsure[sure]] = Outcome.CONVERGED
         undecided = np.isin(found, UNSURE)
         found[undecided & known[asked]] = Outcome.CONVERGED  # nothing speaks against the minimum
         outcome[asked] = found

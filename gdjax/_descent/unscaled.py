@@ -1,11 +1,13 @@
 """Minima that a Hessian in the units of the domain does not show: on bounds, and of fits."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gdjax import curvature
 from gdjax.objectives import Objective
 from gdjax.objectives.coordinates import Coordinates
+from gdjax.optimizers.least_squares import triangle
 
 ALIKE = 1e-11  # of the largest singular value: below it residuals do not tell parameters apart
 ORTHOGONAL = 1e-3  # of their length: how much of the residuals may lie in the plane of the model
@@ -40,31 +42,35 @@ def of_squares(objective: Objective, point: np.ndarray) -> np.ndarray:
     """
     with jax.enable_x64(True):
         given = objective.cast(float)
-        looks = [map(np.asarray, _looked_at(given, at)) for at in point]
+        looks = [map(np.asarray, _looked_at(given, jnp.asarray(at))) for at in point]
     return np.array([_is_minimum(*look) for look in looks], bool)
 
 
 @jax.jit
 def _looked_at(objective: Objective, at: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Residuals, Jacobian and Hessian of the value at a point."""
+    """R and Qᵀr of the residuals, and the Hessian of the value at a point."""
     residuals = objective.residual_vector
     assert residuals is not None
-    return residuals(at), jax.jacfwd(residuals)(at), jax.hessian(objective.value)(at)
+    # One direction after the other: data that are large are not held in memory d times.
+    products = jax.lax.map(
+        lambda way: curvature.hessian_vector_product(objective.value, at, way),
+        jnp.eye(at.size, dtype=at.dtype),
+    )
+    return *triangle(residuals, at), products
 
 
-def _is_minimum(residuals: np.ndarray, slopes: np.ndarray, hessian: np.ndarray) -> bool:
-    if not (np.isfinite(slopes).all() and np.isfinite(hessian).all()):
+def _is_minimum(slopes: np.ndarray, height: np.ndarray, hessian: np.ndarray) -> bool:
+    dim = slopes.shape[1]
+    if len(slopes) < dim or not (np.isfinite(slopes).all() and np.isfinite(hessian).all()):
         return False
     norms = np.linalg.norm(slopes, axis=0)
-    if len(residuals) < len(norms) or not norms.all():
+    if not norms.all():
         return False
-    left, singular, ways = np.linalg.svd(slopes / norms, full_matrices=False)
+    _, singular, ways = np.linalg.svd(slopes[:dim] / norms)
     if singular[-1] <= ALIKE * singular[0]:
         return False
-    inside = np.linalg.norm(left.T @ residuals)
-    scatter = np.linalg.norm(residuals)
-    rounding = np.finfo(float).eps * np.linalg.norm(slopes @ np.ones(len(norms)))
-    if inside > ORTHOGONAL * scatter and inside > rounding:
+    inside, rounding = np.linalg.norm(height[:dim]), np.finfo(float).eps * np.linalg.norm(norms)
+    if inside > ORTHOGONAL * np.linalg.norm(height) and inside > rounding:
         return False
     if np.finfo(float).eps * (singular[0] / singular[-1]) ** 2 > RESOLVED:
         return True  # the Hessian has no digits left to object with

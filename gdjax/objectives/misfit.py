@@ -9,6 +9,7 @@ from jaxtyping import Array
 
 from gdjax._util.arguments import refused
 from gdjax._util.errors import check_known
+from gdjax._util.types import Flat
 from gdjax.objectives.formula import Formula, parse, vector
 from gdjax.objectives.losses import Loss
 
@@ -31,7 +32,12 @@ class Terms(NamedTuple):
             formulas.append(parse(text, "penalties"))
             for free in formulas[-1].names:
                 check_known("parameter in penalties", free, parameters)
-        return cls(tuple(formulas), tuple(f.derivatives(parameters) for f in formulas))
+        zero = parse("0")
+        slopes = [dict(zip(f.names, f.derivatives(f.names), strict=True)) for f in formulas]
+        return cls(
+            tuple(formulas),
+            tuple(tuple(each.get(name, zero) for name in parameters) for each in slopes),
+        )
 
 
 class Misfit(NamedTuple):
@@ -44,22 +50,22 @@ class Misfit(NamedTuple):
     scale: float | int
     terms: Terms
 
-    def _named(self, point: Array, columns: Columns = MappingProxyType({})) -> dict[str, Any]:
+    def _named(self, point: Flat, columns: Columns = MappingProxyType({})) -> dict[str, Any]:
         arrays = {key: jnp.asarray(value, point.dtype) for key, value in columns.items()}
         return dict(zip(self.parameters, point, strict=True)) | arrays
 
-    def predict(self, point: Array, columns: Columns) -> Any:
+    def predict(self, point: Flat, columns: Columns) -> Any:
         """What the model says, ``(n,)``."""
         return self.model(self._named(point, columns))
 
     def _misses(
-        self, point: Array, columns: Columns, observed: Any, weights: Any
+        self, point: Flat, columns: Columns, observed: Any, weights: Any
     ) -> tuple[Any, Any]:
         """What is left to explain, in units of the loss, ``(n,)``, and that unit."""
         unit = self.scale if weights is None else self.scale * jnp.asarray(weights, point.dtype)
         return (jnp.asarray(observed, point.dtype) - self.predict(point, columns)) / unit, unit
 
-    def residuals(self, point: Array, columns: Columns, observed: Any, weights: Any) -> Array:
+    def residuals(self, point: Flat, columns: Columns, observed: Any, weights: Any) -> Array:
         """s·root(u) of every observation, then the penalties."""
         misses, _ = self._misses(point, columns, observed, weights)
         found = self.scale * self.loss.root(misses)
@@ -70,7 +76,7 @@ class Misfit(NamedTuple):
             return misses
         return jnp.append(misses, jnp.stack([jnp.asarray(x, misses.dtype) for x in terms]))
 
-    def gradient(self, point: Array, columns: Columns, observed: Any, weights: Any) -> Array:
+    def gradient(self, point: Flat, columns: Columns, observed: Any, weights: Any) -> Array:
         """−2 Σ s² ρ′(u²) u ∇m/unit + 2 Σ p ∇p."""
         misses, unit = self._misses(point, columns, observed, weights)
         pull = self.scale**2 * self.loss.weight(misses) * misses / unit
@@ -82,7 +88,7 @@ class Misfit(NamedTuple):
             )
         return found
 
-    def kink(self, kinks: Any, columns: Columns, point: Array) -> Array:
+    def kink(self, kinks: Any, columns: Columns, point: Flat) -> Array:
         """Signed quantities that vanish at a kink of the model."""
         return jnp.concatenate([jnp.ravel(each) for each in kinks(self._named(point, columns))])
 

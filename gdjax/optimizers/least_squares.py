@@ -55,7 +55,7 @@ def gauss_newton(learning_rate: LearningRate = 1.0) -> optax.GradientTransformat
         residual_fn: Residuals | None = None, **extra: object,
     ) -> tuple[PyTree, PyTree]:  # fmt: skip
         point, unravel = ravel_pytree(params)
-        slopes, height = _triangle(_on_flat("gauss_newton", residual_fn, unravel), point)
+        slopes, height = triangle(_on_flat("gauss_newton", residual_fn, unravel), point)
         return unravel(jnp.linalg.lstsq(slopes, height)[0]), state
 
     rule = optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
@@ -114,7 +114,7 @@ def levenberg_marquardt(radius: Scalar = 1.0) -> optax.GradientTransformation:
     ) -> tuple[PyTree, TrustRegion]:  # fmt: skip
         value, value_fn = extra["value"], extra["value_fn"]
         point, unravel = ravel_pytree(params)
-        slopes, height = _triangle(_on_flat("levenberg_marquardt", residual_fn, unravel), point)
+        slopes, height = triangle(_on_flat("levenberg_marquardt", residual_fn, unravel), point)
         scale = jnp.maximum(state.scale, jnp.linalg.norm(slopes, axis=0))
         unit = jnp.where(scale > 0, scale, 1)
         length = jnp.linalg.norm(unit * point)
@@ -223,10 +223,15 @@ def _on_flat(
     return lambda point: jnp.ravel(residual_fn(unravel(point)))
 
 
-def _triangle(residuals: Callable[[Array], Array], point: Array) -> tuple[Array, Array]:
-    """R and Qᵀr with J = QR, of at most d + 1 rows: ‖Rδ + Qᵀr‖ is ‖Jδ + r‖ for every δ."""
+def triangle(residuals: Callable[[Array], Array], point: Array) -> tuple[Array, Array]:
+    """R and Qᵀr with J = QR, of at most d + 1 rows: ‖Rδ + Qᵀr‖ is ‖Jδ + r‖ for every δ.
+
+    Args:
+        residuals: point ``(d,)`` → ``(n,)``.
+        point: ``(d,)``.
+    """
     height = residuals(point)
     by = jax.jacfwd if height.size >= point.size else jax.jacrev
     both = jnp.concatenate([by(residuals)(point), height[:, None]], axis=1)
-    triangle = jnp.linalg.qr(both, mode="r")
-    return triangle[:, :-1], triangle[:, -1]
+    found = jnp.linalg.qr(both, mode="r")
+    return found[:, :-1], found[:, -1]

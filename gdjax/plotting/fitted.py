@@ -111,13 +111,16 @@ class _Along:
         return self.grid[0], self.grid[-1]
 
     def draw(self, axes: Any, point: np.ndarray, **how: Any) -> None:
-        """The curve with these parameters; over what the model says, points beside a diagonal."""
+        """The curve with these parameters; over what the model says, a diagonal or points."""
         if self.columns is not None:
             axes.plot(self.grid, _said(self.data, point, self.columns), **how)
             return
         how = {"color": how["color"], "label": how["label"], "zorder": how["zorder"]}
         said = _said(self.data, point, self.data.columns)
-        axes.plot(*_few(self.at, said), ".", markersize=3, **how)
+        if np.array_equal(said, self.at):
+            axes.plot(self.grid, self.grid, linewidth=2, **how)
+        else:
+            axes.plot(*_few(self.at, said), ".", markersize=3, **how)
 
 
 def _said(data: Fit, point: np.ndarray, columns: Mapping[str, np.ndarray]) -> np.ndarray:
