@@ -172,7 +172,7 @@ def regression(
         Bates & Watts 1981, A relative offset orthogonality convergence criterion, Technometrics
         23:179.
     """
-    f = as_objective(objective)
+    f = as_objective(objective, point)
     if f.residuals is None:
         raise ArgumentError(f"regression needs an objective with residuals, and {f.name} has none")
     at = np.array(f.check_point(point, "point"))

@@ -49,9 +49,16 @@ class Starts(NamedTuple):
         return (self.number,) * dim if self.kind == "grid" else (self.number,)
 
     def take(self, objective: Objective, first: int, last: int) -> Float[np.ndarray, "n d"]:
-        """The starts from ``first`` up to ``last``, ``(last - first, d)``."""
+        """The starts from ``first`` up to ``last``, ``(last - first, d)``.
+
+        None that is drawn lies on a bound of the objective's coordinates, or beyond.
+        """
         if self.points is not None:
             return self.points[first:last]
+        return _within(objective, self._drawn(objective, first, last))
+
+    def _drawn(self, objective: Objective, first: int, last: int) -> np.ndarray:
+        """Points of the domain, ``(last - first, d)``."""
         dim = objective.dim
         drawn = self.number if self.kind == "latin_hypercube" else last - first
         check_fits(3 * 8 * drawn * dim, f"{drawn:,} starts of {dim} numbers", "take fewer starts")
@@ -81,6 +88,13 @@ class Starts(NamedTuple):
                 sampler = qmc.LatinHypercube(dim, rng=np.random.default_rng(self.seed))
                 unit = sampler.random(self.number)[first:last]
         return low + (high - low) * unit
+
+
+def _within(objective: Objective, points: np.ndarray) -> np.ndarray:
+    """Points ``(n, d)`` of the domain, moved within the bounds of the coordinates."""
+    if objective.coordinates is None:
+        return points
+    return objective.coordinates.pulled_inside(points, np.asarray(objective.domain))
 
 
 def _sample(kind: Kind, number: int, seed: int) -> Starts:
@@ -249,6 +263,9 @@ def as_starts(starts: Any, objective: Objective) -> Starts:
     if not np.isfinite(points).all():
         i = int((~np.isfinite(points).all(axis=1)).argmax())
         raise ArgumentError(f"starts must be finite, got {tuple(points[i].tolist())} at index {i}")
+    if objective.coordinates is not None:
+        for point in points:
+            objective.coordinates.check_inside(point.tolist(), objective.variables)
     return Starts("array", len(points), points=points)
 
 
@@ -267,4 +284,5 @@ def given_or_drawn(objective: Objective, starts: Any, seed: int = 0) -> np.ndarr
         need = 4 * 8 * number * objective.dim
         check_fits(need, f"starts={number:,} of {objective.dim} numbers", "take fewer starts")
         drawn = np.random.default_rng(seed).uniform(low, high, (number - 1, objective.dim))
+        drawn = _within(objective, drawn)
     return np.concatenate([np.asarray(objective.start)[None], drawn])

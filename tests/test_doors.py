@@ -79,6 +79,9 @@ OBJECTIVES = {
     "with args": (
         gdjax.Objective(fn=weighed, start=(2.0, 1.5), args=(2.0, NUMPY_DATA)), [2.0, 1.5],
     ),
+    "by its residuals": (
+        gdjax.Objective(residuals=lambda p: p - NUMPY_DATA, start=(2.0, 1.5)), [2.0, 1.5],
+    ),
     "without a domain": (gdjax.Objective(fn=valley, start=(2.0, 1.5)), [2.0, 1.5]),
     "without minima": (gdjax.Objective(fn=valley, domain=[(-3, 3)] * 2, minima=None), [2.0, 1.0]),
     "named variables": (
@@ -171,6 +174,7 @@ WITH_OBJECTIVES = {  # verb: objective, start → result
         f, "heavy_ball", [x], steps=2, rounds=2
     ),
     "stationary_points": lambda f, x: gdjax.stationary_points(f, [x]),
+    "regression": lambda f, x: gdjax.regression(f, x),
     "sharpness": lambda f, x: gdjax.sharpness(f, x),
     "train": lambda f, x: gdjax.train(f, "adam", x, steps=3),
     "spectral_density": lambda f, x: gdjax.spectral_density(f, x, probes=1),
@@ -251,13 +255,14 @@ def answered(call):
 # What a verb has no use for, and how it says so
 BARE = {"function", "compiled function", "partial", "over NumPy data", "over JAX data",
         "of a number", "of a dict", "of a tuple", "of a dataclass"}  # fmt: skip
-UNBOUNDED = {"with args", "without a domain", "named variables", "of a dict, Objective",
-             "of a network"}  # fmt: skip
+UNBOUNDED = {"with args", "by its residuals", "without a domain", "named variables",
+             "of a dict, Objective", "of a network"}  # fmt: skip
 LARGE = {"of a tuple", "of a dataclass", "of a network"}
 ONE = {"of a number"}
 TOO_LARGE = {"dimension|must come as the gdjax.Objective": LARGE | ONE}
 REFUSED = {
     "rank": {"needs a start": BARE, "needs a domain": UNBOUNDED},
+    "regression": {"needs an objective with residuals": {*OBJECTIVES} - {"by its residuals"}},
     "plotting.curve": {"curve needs 1 dimension": {*OBJECTIVES} - ONE},
     "plotting.fit": {"fit needs data": {*OBJECTIVES}},
     "plotting.gradient_field": {"needs a start": BARE},
@@ -294,7 +299,7 @@ def verbs_of(module, prefix=""):
 
 
 def test_every_verb_has_its_row():
-    own = {"gradient_descent", "heavy_ball", "nesterov"}
+    own = {"gradient_descent", "heavy_ball", "nesterov", "gauss_newton", "levenberg_marquardt"}
     verbs = {*verbs_of(gdjax), *verbs_of(gdjax.plotting, "plotting.")} - own
     # a ranking's objectives are names; a page needs a domain, and has tests of its own
     others = {"plotting.convergence_bands", "explore"}

@@ -123,6 +123,10 @@ def bowl(**changes):
     return Objective(**facts | changes)
 
 
+def moved(scale=2.0, high=3.0):
+    return objectives.Coordinates([1.0, scale], [(-np.inf, np.inf), (-1.0, high)])
+
+
 def named(name, factory):
     factory.__name__ = factory.__qualname__ = name
     return factory
@@ -156,6 +160,8 @@ THERE = {
     "jit": {"objective": bowl(fn=jax.jit(weighted(1, 2)))},
     "key": {"objective": bowl(fn=shaken(1))},
     "data": {"objective": bowl(fn=scaled, gradient=None, args=(np.float32([1, 2]),))},
+    "residuals": {"objective": bowl(residuals=lambda p: p)},
+    "moved": {"objective": bowl(coordinates=moved())},
     "own start": {"starts": None},
     "points": {"starts": POINTS},
     "grid": {"starts": starts.grid(2)},
@@ -193,6 +199,17 @@ DECIDES = [
          objective=bowl(structure=Structure(np.ones((2, 1))))),
     case("objective.bounded", "base", "bounded is True there and False here",
          objective=bowl(bounded=False)),
+    case("objective.residuals", "base", "function is '",
+         objective=bowl(residuals=lambda p: p)),
+    case("objective.residuals", "residuals", "function is '",
+         objective=bowl(residuals=lambda p: -p)),
+    case("objective.coordinates", "base", "function is '", objective=bowl(coordinates=moved())),
+    case("objective.coordinates", "moved", "function is '",
+         objective=bowl(coordinates=moved(scale=2.1))),
+    case("objective.coordinates", "moved", "function is '",
+         objective=bowl(coordinates=moved(high=3.00001))),
+    case("objective.coordinates", "moved", "function is '",
+         objective=bowl(coordinates=moved(high=np.inf))),
     case("objective.gradient", "hand", "function is", objective=bowl(gradient=lambda p: 3 * p)),
     case("objective.domain", "base", "domain[1][1] is 3.0 there and 4.0 here",
          objective=bowl(domain=((-2, 1), (-1, 4)))),

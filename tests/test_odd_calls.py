@@ -45,6 +45,9 @@ UNUSED = {  # what is not looked at where an Objective says it, and names, which
     ("metrics.steps_ecdf", "steps_to_tolerance"),  # all below 0 is never
 }  # fmt: skip
 F = objectives.get("booth")
+LINE_FIT = objectives.get(
+    "curve_fit", data={"t": np.arange(4.0), "y": np.array([1.0, 3.0, 5.0, 8.0])}, model="a + b*t"
+)
 PATH = gdjax.descend(F, "adam", steps=4)
 LINE = gdjax.descend("parabola", "adam", steps=4)
 LINES = {"a": PATH}
@@ -104,6 +107,7 @@ CALLS = {  # function: a plain call
         "gradient": "autodiff",
         "dtype": "float32",
     },
+    "regression": {"objective": LINE_FIT, "point": [1.0, 2.0], "confidence": 0.9},
     "stationary_points": {"objective": F, "starts": 3, "seed": 0},
     "sweep": {
         "objective": F,
@@ -195,7 +199,10 @@ CALLS = {  # function: a plain call
         "variables": ("x", "y"),
         "reference": "",
         "bounded": True,
+        "residuals": lambda p: p,
+        "coordinates": objectives.Coordinates([1.0, 2.0], [(0, 9), (0, np.inf)]),
     },
+    "objectives.Coordinates": {"scale": [1.0, 2.0], "bounds": [(0, 9), (0, np.inf)]},
     "optimizers.as_factory": {"given": "adam"},
     "optimizers.as_optimizer": {"given": "adam"},
     "optimizers.averaged_momentum": {"learning_rate": 0.1, "momentum": 0.5},

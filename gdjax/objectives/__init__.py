@@ -17,6 +17,7 @@ from gdjax.objectives import (  # noqa: F401  (importing a family registers it)
     waves,
     worst_cases,
 )
+from gdjax.objectives.coordinates import Coordinates
 from gdjax.objectives.loading import as_objective
 from gdjax.objectives.objective import Fit, GradientSide, Objective
 from gdjax.objectives.registry import (
@@ -35,6 +36,7 @@ from gdjax.objectives.validation import evaluate, validate
 
 __all__ = [
     "REQUIRED",
+    "Coordinates",
     "Entry",
     "Fit",
     "GradientSide",

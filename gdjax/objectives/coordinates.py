@@ -18,10 +18,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, ArrayLike
 
+from gdjax._util.arguments import as_numbers, refused
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.types import Flat
+
+MARGIN = 1e-3  # of the domain: starts that are drawn keep so far from a bound
 
 
 class Coordinates:
@@ -32,7 +35,8 @@ class Coordinates:
         bounds: the pair (low, high) of each component, infinite where there is none.
 
     Raises:
-        ArgumentError: a scale that is not positive, or a pair that is not low < high.
+        ArgumentError: a scale that is not positive, or a pair that is not low < high, or not one of
+            each for every component.
 
     Example:
         >>> of = Coordinates([1.0, 100.0], [(0.0, math.inf), (-math.inf, math.inf)])
@@ -50,9 +54,15 @@ class Coordinates:
     low: np.ndarray
     high: np.ndarray
 
-    def __init__(self, scale: Sequence[float], bounds: Sequence[tuple[float, float]]):
-        self.scale = np.array(scale, float)
-        self.low, self.high = np.array(bounds, float).reshape(-1, 2).T
+    def __init__(self, scale: ArrayLike | Sequence[float], bounds: ArrayLike | Sequence[Any]):
+        self.scale = _numbers("scale", "one positive number a component", scale, 1)
+        pairs = _numbers("bounds", "one pair (low, high) a component", bounds, 2)
+        if pairs.shape != (len(self.scale), 2):
+            raise ArgumentError(
+                f"bounds must be {len(self.scale)} pairs (low, high), as scale has as many "
+                f"components, got {bounds!r:.100}"
+            )
+        self.low, self.high = pairs.T
         if not (np.isfinite(self.scale) & (self.scale > 0)).all():
             raise ArgumentError(f"scale must be positive and finite, got {self.scale.tolist()}")
         for low, high in zip(self.low, self.high, strict=True):
@@ -70,7 +80,7 @@ class Coordinates:
             for i, (s, low, high) in enumerate(zip(self.scale, self.low, self.high, strict=True))
         )
 
-    def check_inside(self, point: Sequence[float], names: Sequence[str]) -> None:
+    def check_inside(self, point: Sequence[float | int], names: Sequence[str]) -> None:
         """Refuse a start on a bound or beyond: the coordinates have no number for it.
 
         Raises:
@@ -81,6 +91,11 @@ class Coordinates:
                 raise ArgumentError(
                     f"start must lie within bounds, {low:g} < {name} < {high:g}, got {name}={x:g}"
                 )
+
+    def pulled_inside(self, points: np.ndarray, domain: np.ndarray) -> np.ndarray:
+        """Points ``(n, d)`` of a domain ``(d, 2)``, those on a bound or beyond moved within."""
+        margin = MARGIN * np.minimum(np.ptp(domain, axis=1), self.high - self.low)
+        return np.clip(points, self.low + margin, self.high - margin)
 
     def outward(self, v: Array) -> Array:
         """Coordinates ``(d,)`` → point ``(d,)``."""
@@ -138,13 +153,21 @@ def coordinates(
     Raises:
         ArgumentError: a name that is no parameter, or what is no pair.
     """
-    given = dict(bounds or ())
+    given = by_name(bounds)
     for name in given:
         check_known("parameter in bounds", name, names)
     pairs = [pair(name, given.get(name)) for name in names]
     if scale is None and not given:
         return None
     return Coordinates([1.0] * len(names) if scale is None else scale, pairs)
+
+
+def by_name(bounds: Any) -> dict[str, Any]:
+    """Bounds by the names of parameters, from a mapping or from its items; empty for none."""
+    try:
+        return dict(() if bounds is None else bounds)
+    except (TypeError, ValueError):
+        raise refused("bounds", "be pairs (low, high) by the names of parameters", bounds) from None
 
 
 def pair(name: str, given: Any) -> tuple[float, float]:
@@ -161,6 +184,13 @@ def pair(name: str, given: Any) -> tuple[float, float]:
         raise ArgumentError(
             f"bounds of {name} must be a pair such as [0, inf], got {given!r:.100}"
         ) from None
+
+
+def _numbers(argument: str, what: str, given: Any, ndim: int) -> np.ndarray:
+    found = as_numbers(argument, given)
+    if found.ndim != ndim:
+        raise refused(argument, f"be {what}", given)
+    return found
 
 
 def _from_softplus(y: Array) -> Array:
@@ -180,4 +210,4 @@ def _side(i: int, low: float, high: float) -> str:
     return below + name + above
 
 
-__all__ = ["Coordinates", "coordinates", "pair"]
+__all__ = ["Coordinates", "by_name", "coordinates", "pair"]

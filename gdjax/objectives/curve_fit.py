@@ -16,7 +16,7 @@ import numpy as np
 from gdjax._util.arguments import POSITIVE, flag, number
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax.objectives.columns import Table, remembered, table
-from gdjax.objectives.coordinates import coordinates, pair
+from gdjax.objectives.coordinates import by_name, coordinates, pair
 from gdjax.objectives.formula import Formula, budget, in_order, parse, symbol
 from gdjax.objectives.losses import LOSSES
 from gdjax.objectives.misfit import Misfit, Terms
@@ -151,7 +151,7 @@ def _curve_fit(
     terms = Terms.of(penalties, chosen)
     misfit = Misfit(formula, slopes, chosen, LOSSES[loss], unit, terms)
     start = (1.0,) * len(chosen) if start is None else in_order(start, chosen)
-    sides = _around(start, chosen, dict(bounds or ())) if domain is None else domain
+    sides = _around(start, chosen, bounds) if domain is None else domain
     kinks = formula.kinks(chosen)
     found = Objective(
         name=name,
@@ -197,7 +197,7 @@ def units(objective: Objective, scale: Any) -> tuple[float, ...] | None:
         size = np.where(np.asarray(objective.start) == 0, 1.0, np.abs(objective.start))
         told = np.isfinite(norms) & (norms > 0)
         return tuple(np.where(told, 1 / (math.sqrt(2) * np.where(told, norms, 1)), size).tolist())
-    given = in_order(scale, names)
+    given = in_order(scale.tolist() if hasattr(scale, "tolist") else scale, names)
     if not isinstance(given, Sequence) or len(given) != len(names):
         raise ArgumentError(
             f"scale must be auto, none or one positive number for each of {', '.join(names)}, "
@@ -292,9 +292,7 @@ def _sort_names(
     return chosen, used
 
 
-def _around(
-    start: Any, names: Sequence[str], bounds: Mapping[str, Any]
-) -> list[tuple[float, float]]:
+def _around(start: Any, names: Sequence[str], bounds: Any) -> list[tuple[float, float]]:
     """A domain about a start, each side as wide as the component is large, within the bounds."""
     if not isinstance(start, Sequence) or not all(isinstance(b, int | float) for b in start):
         raise ArgumentError(f"start must be a list of numbers, got {start!r}")
@@ -303,9 +301,12 @@ def _around(
             f"start must have {len(names)} component{'s' * (len(names) > 1)}, one for each of "
             f"{', '.join(names)}, got {len(start)}"
         )
-    found = []
+    within = coordinates(None, bounds, names)
+    if within is not None:
+        within.check_inside(start, names)
+    given, found = by_name(bounds), []
     for name, b in zip(names, start, strict=True):
-        low, high = pair(name, bounds.get(name))
+        low, high = pair(name, given.get(name))
         if not (math.isfinite(low) and math.isfinite(high)):
             reach = REACH * (abs(b) or 1)
             low, high = max(low, b - reach), min(high, b + reach)

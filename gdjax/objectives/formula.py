@@ -51,8 +51,12 @@ class Formula(Parsed):
         At a kink they are the subgradient that ``sign(0) = 0`` and ``heaviside(0) = ½`` give; those
         of what jumps, such as ``floor``, are 0, which they are between the jumps.
         """
+        import sympy
+
         with budget(self.text):
-            found = derivatives(self._expression, [self._symbols[name] for name in names])
+            # Of a name that the formula does not hold, the derivative is 0.
+            symbols = [sympy.Symbol(name, real=True) for name in names]
+            found = derivatives(self._expression, symbols)
             told = [in_python(expression, self.own) for expression in found]
             slopes = tuple(Formula(*check(text, "derivative", EVERY, self.own)) for text in told)
         for slope, expression in zip(slopes, found, strict=True):

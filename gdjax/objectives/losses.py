@@ -27,15 +27,30 @@ class Loss(NamedTuple):
     latex_weight: str
 
 
+def _folded(u: Array) -> tuple[Array, Array]:
+    """Whether |u| > 1, and u or else 1/u: its square is never too large for a number."""
+    far = jnp.abs(u) > 1
+    return far, jnp.where(far, 1 / jnp.where(far, u, 1), u)
+
+
+def _hypotenuse(u: Array) -> Array:
+    """√(1 + u²)."""
+    far, v = _folded(u)
+    return jnp.where(far, jnp.abs(u), 1) * jnp.sqrt(1 + v**2)
+
+
 def _huber_root(u: Array) -> Array:
     far = jnp.abs(u) > 1
     return jnp.where(far, jnp.sign(u) * jnp.sqrt(jnp.where(far, 2 * jnp.abs(u) - 1, 1)), u)
 
 
 def _cauchy_root(u: Array) -> Array:
-    small = jnp.abs(u) < jnp.finfo(u.dtype).eps
-    z = jnp.where(small, 1, u**2)
-    return u * jnp.where(small, 1, jnp.sqrt(jnp.log1p(z) / z))
+    far, v = _folded(u)
+    large = jnp.where(far, u, 2)
+    beyond = jnp.sign(u) * jnp.sqrt(2 * jnp.log(jnp.abs(large)) + jnp.log1p(large**-2))
+    small = jnp.abs(v) < jnp.finfo(u.dtype).eps
+    z = jnp.where(small | far, 1, v**2)
+    return jnp.where(far, beyond, u * jnp.where(small, 1, jnp.sqrt(jnp.log1p(z) / z)))
 
 
 # Barron 2019, A general and adaptive robust loss function, p. 3, has all of them but Huber's, which
@@ -47,7 +62,7 @@ LOSSES: dict[str, Loss] = {
         r"\frac{{1}}{{\max(1, |{u}|)}} ",
     ),
     "soft_l1": Loss(
-        lambda u: u * jnp.sqrt(2 / (1 + jnp.sqrt(1 + u**2))), lambda u: 1 / jnp.sqrt(1 + u**2),
+        lambda u: u * jnp.sqrt(2 / (1 + _hypotenuse(u))), lambda u: 1 / _hypotenuse(u),
         r"2 \left(\sqrt{{1 + {u}^2}} - 1\right)", r"\frac{{1}}{{\sqrt{{1 + {u}^2}}}} ",
     ),
     "cauchy": Loss(

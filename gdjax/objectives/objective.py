@@ -190,9 +190,9 @@ class Objective:
                 f"{'(low, high) pairs of the domain' if self.domain else 'components'}, "
                 f"got {', '.join(self.variables)}"
             )
-        put(self, "start", self.check_point(self.start, "start"))
         if self.coordinates is not None:
             self._check_coordinates(self.coordinates)
+        put(self, "start", self.check_point(self.start, "start"))
         for kind in ("minima", "local_minima", "saddles", "maxima"):
             points = getattr(self, kind)
             known = () if points is None else points
@@ -206,6 +206,8 @@ class Objective:
                 check_inside(kind, getattr(self, kind), self.domain)
 
     def _check_coordinates(self, coordinates: Coordinates) -> None:
+        if not isinstance(coordinates, Coordinates):
+            raise refused("coordinates", "be objectives.Coordinates", coordinates)
         if self.structure is not None:
             raise ArgumentError(
                 f"coordinates need points that are vectors; those of {self.name} are "
