@@ -26,6 +26,7 @@ from gdjax._kernels import choice
 from gdjax._sweep import engine
 from gdjax._sweep.outer import plans
 from gdjax.objectives import Objective
+from gdjax.objectives.minibatches import Training
 from gdjax.objectives.structure import Structure
 from gdjax.results import Store
 from gdjax.results.checked import FINISHED
@@ -127,6 +128,15 @@ def moved(scale=2.0, high=3.0):
     return objectives.Coordinates([1.0, scale], [(-np.inf, np.inf), (-1.0, high)])
 
 
+def drawn(key):
+    return jax.random.uniform(key, (2,))
+
+
+def batched(**training):
+    data = (np.float32([1, 2]),)
+    return bowl(fn=scaled, gradient=None, args=data, training=Training(**training))
+
+
 def named(name, factory):
     factory.__name__ = factory.__qualname__ = name
     return factory
@@ -162,6 +172,8 @@ THERE = {
     "data": {"objective": bowl(fn=scaled, gradient=None, args=(np.float32([1, 2]),))},
     "residuals": {"objective": bowl(residuals=lambda p: p)},
     "moved": {"objective": bowl(coordinates=moved())},
+    "init": {"objective": batched(init=drawn), "starts": starts.init(4, seed=1)},
+    "batches": {"objective": batched(batch=1)},
     "own start": {"starts": None},
     "points": {"starts": POINTS},
     "grid": {"starts": starts.grid(2)},
@@ -210,6 +222,10 @@ DECIDES = [
          objective=bowl(coordinates=moved(high=3.00001))),
     case("objective.coordinates", "moved", "function is '",
          objective=bowl(coordinates=moved(high=np.inf))),
+    case("objective.training", "data", "function is ", objective=batched(batch=1)),
+    case("objective.training", "init", "starts.init is ",
+         objective=batched(init=lambda key: 2 * drawn(key))),
+    case("objective.training", "batches", "function is ", objective=batched(batch=1, seed=1)),
     case("objective.gradient", "hand", "function is", objective=bowl(gradient=lambda p: 3 * p)),
     case("objective.domain", "base", "domain[1][1] is 3.0 there and 4.0 here",
          objective=bowl(domain=((-2, 1), (-1, 4)))),
@@ -244,6 +260,8 @@ DECIDES = [
          starts=starts.uniform(4, seed=2)),
     case("starts.seed", "sobol", "starts.seed is 1 there and 2 here (sobol)",
          starts=starts.sobol(4, seed=2)),
+    case("starts.seed", "init", "starts.seed is 1 there and 2 here (init)",
+         starts=starts.init(4, seed=2)),
     case("starts.seed", "latin", "starts.seed is 1 there and 2 here (latin)",
          starts=starts.latin_hypercube(4, seed=2)),
     case("starts.number", "base", "starts.number is 4 there and 5 here",
@@ -327,7 +345,7 @@ def test_every_input_of_a_sweep_has_a_row_in_the_tables():
     parts = {f"{name}.{part}" for name, parts in PARTS.items() for part in parts}
     decides = {row.values[0] for row in DECIDES}
     assert (inputs | parts) - {"starts"} == decides | FREE.keys()
-    kinds = {THERE[there]["starts"].kind for there in ("grid", "sobol", "latin")}
+    kinds = {THERE[there]["starts"].kind for there in ("grid", "sobol", "latin", "init")}
     assert kinds | {"uniform"} == starts.MAKERS.keys()
 
 

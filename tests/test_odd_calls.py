@@ -146,6 +146,7 @@ CALLS = {  # function: a plain call
     "metrics.steps_quantile": {"steps_to_tolerance": [1, -1], "quantile": 0.5, "axis": 0},
     "metrics.steps_ecdf": {"steps_to_tolerance": [1, -1]},
     "metrics.basin_shares": {"minimum": [0, -1], "number": 2, "confidence": 0.9},
+    "metrics.distinct": {"points": [[1.0], [3.0]], "values": [0.5, 0.2], "width": 1.0},
     "metrics.performance_profile": {"costs": COSTS, "ratios": [1.0, 2.0]},
     "metrics.data_profile": {"costs": COSTS, "dims": [1, 2], "budgets": [1.0, 2.0]},
     "theory.curvatures": {"objective": F, "point": [1.0, 3.0]},

@@ -156,6 +156,7 @@ def _config(asked: Plan, runner: Runner, in_memory: bool) -> dict[str, Any]:
             "seed": starts.seed,
             # A store is known again by it; without one there is nothing to compare.
             "points": "" if in_memory or starts.points is None else _digest(starts.points),
+            "init": _init(f) if starts.kind == "init" else "",
         },
         "hyperparameters": axes,
         "steps": asked.steps,
@@ -185,16 +186,25 @@ def _digest(points: np.ndarray) -> str:
 @functools.lru_cache(maxsize=64)
 def _function(objective: Objective, gradient: GradientSide, dtype: DType) -> str:
     """A digest of what the objective computes and of its data, whatever its name."""
+
+    def seen(point: jax.Array, step: jax.Array) -> PyTree:  # at any step: one may be like another
+        return given.at_step(step).value_and_gradient(gradient)(point)
+
     with default_dtype(dtype):
         at = jax.ShapeDtypeStruct((objective.dim,), dtype)
         given = objective.cast(dtype)
         coordinates = given.coordinates
         more = [given.residual_vector, coordinates and coordinates.outward]
-        if given.in_batches:
-            more.append(given.at_step(0).value_and_gradient(gradient))
         return "".join(
             fingerprint(fn, at) for fn in (given.value_and_gradient(gradient), *more) if fn
-        )
+        ) + (fingerprint(seen, at, jax.ShapeDtypeStruct((), np.int32)) if given.in_batches else "")
+
+
+@functools.lru_cache(maxsize=64)
+def _init(objective: Objective) -> str:
+    """A digest of how the objective draws starts by itself."""
+    draw = objective.training and objective.training.init
+    return fingerprint(draw, jax.eval_shape(lambda: jax.random.key(0))) if draw else ""
 
 
 @functools.lru_cache(maxsize=64)
