@@ -23,7 +23,11 @@ from gdjax.comparison.comparison import Rates
 from gdjax.comparison.ranking import Profile, Ranking
 from gdjax.explorer import Page
 from gdjax.hypergradients import Hypergradient, TuningResult
+from gdjax.objectives.minibatches import Training
 from gdjax.objectives.structure import Structure
+from gdjax.training.edges import Edge
+from gdjax.training.spectrum import Sharpness, SpectralDensity, Trace
+from gdjax.training.watching import Look
 
 EVIL = '<b>&"bold"</b>' + " and on" * 30 + "\nto the next line"
 MANY = 3000
@@ -160,6 +164,26 @@ SHOWN = {
     starts.Starts: lambda: starts.Starts("array", MANY, points=np.ones((MANY, 50))),
     Outcome: lambda: Outcome.CONVERGED,
     Structure: lambda: Structure({"w": np.ones((MANY, 5))}),
+    metrics.Ends: lambda: metrics.distinct(np.ones((MANY, 50)) * np.arange(MANY)[:, None],
+                                           np.arange(MANY)),
+    objectives.Coordinates: lambda: objectives.Coordinates(np.ones(50), [(0, 1)] * 50),
+    Training: Training,
+    gdjax.Regression: lambda: gdjax.regression(
+        gdjax.Objective(
+            residuals=lambda p: jnp.append(p, p[0]), start=np.ones(40),
+            variables=[f"{EVIL} {i}" for i in range(40)],
+        ),
+        np.ones(40),
+    ),
+    Edge: lambda: Edge(None, EVIL, EVIL),
+    Look: lambda: Look(*np.ones((7, MANY))),
+    Sharpness: lambda: Sharpness(np.ones(MANY), np.ones(MANY), np.ones((MANY, 50))),
+    SpectralDensity: lambda: SpectralDensity(np.ones((9, 50)), np.ones((9, 50)), MANY),
+    gdjax.TrainingRun: lambda: gdjax.TrainingRun(
+        np.arange(MANY), Look(*np.ones((7, MANY))), Edge(0.1, EVIL), False, EVIL, np.ones(50),
+        np.arange(9), np.ones((9, 50)), None, "", objective(), gdjax.heavy_ball(0.1),
+    ),
+    Trace: lambda: Trace(1 / 3, 1 / 7),
 }  # fmt: skip
 IN_MEMORY = [cls for cls in SHOWN if cls not in (results.Store, Page)]
 CARDS = [cls for cls in IN_MEMORY if "_repr_html_" in vars(cls)]

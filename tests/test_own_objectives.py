@@ -123,7 +123,7 @@ def test_a_fit_is_drawn_with_its_data_and_the_curves_before_and_after(tmp_path):
     data = write(tmp_path / "data.csv", rows)
     f = objectives.get("curve_fit", data=data, model=model, start=starts[1], minima=[certified])
     path = gdjax.descend(f, optax.lbfgs(), steps=60, dtype="float64")
-    (axes,) = plotting.fit(f, {"lbfgs": path}).axes
+    axes, below = plotting.fit(f, {"lbfgs": path}).axes
     start, end, dots = axes.get_lines()
     np.testing.assert_array_equal(
         dots.get_xydata(), np.column_stack([f.fit.columns["x"], f.fit.observed])
@@ -131,9 +131,14 @@ def test_a_fit_is_drawn_with_its_data_and_the_curves_before_and_after(tmp_path):
     for line, (a, b) in ((start, starts[1]), (end, certified)):
         x, y = line.get_xydata().T
         np.testing.assert_allclose(y, a * (1 - np.exp(-b * x)), rtol=1e-3)
+    left = below.get_lines()[1].get_xydata().T
+    np.testing.assert_allclose(
+        left[1], f.fit.observed - certified[0] * (1 - np.exp(-certified[1] * left[0])), atol=0.01
+    )
+    assert len(axes.collections) == 2  # the bands of the curve, and of a new observation
     flat = plotting.comparison(f, {"lbfgs": path}, axes=["b2", "b1"]).axes[1]
     assert (flat.get_xlabel(), flat.get_ylabel()) == ("$b_{2}$", "$b_{1}$")
-    with pytest.raises(gdjax.ArgumentError, match="independent column, and qfsp has none"):
+    with pytest.raises(gdjax.ArgumentError, match="fit needs data, and qfsp has none"):
         plotting.fit(objectives.get("qfsp"), {"lbfgs": path})
 
 

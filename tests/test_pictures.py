@@ -463,7 +463,7 @@ def data_with_the_curve_before_and_after():
     )  # fmt: skip
     ends = {BALL: (2.0, 0.125), p.ADAM: (40.0, -3.0)}
     paths = {k: p.trajectory([(1.0, 0.5), end], lambda a, b: a + b) for k, end in ends.items()}
-    (axes,) = plotting.fit(f, paths).axes
+    axes, below = plotting.fit(f, paths).axes
     along = np.linspace(1 - 0.2, 6 + 0.2, 401)
     np.testing.assert_allclose(axes.get_xlim(), along[[0, -1]])
     start, ball, adam, observed = axes.get_lines()
@@ -481,12 +481,15 @@ def data_with_the_curve_before_and_after():
         "start", f"{BALL}:  f = {misfits[0]:.5g}", f"{p.ADAM}:  f = {misfits[1]:.5g}", "data"
     ]  # fmt: skip
     np.testing.assert_allclose(axes.get_ylim(), [2 - 0.35 * 6, 8 + 0.35 * 6])  # not Adam's −75
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("time", "load")
+    assert (below.get_xlabel(), axes.get_ylabel()) == ("time", "load")
     assert axes.get_title() == "a fit:  $f = h$"
     wide = f.fit._replace(columns={"time": x, "place": x})
     many = gdjax.Objective(name="many", fn=f.fn, domain=f.domain, fit=wide)
-    with pytest.raises(gdjax.ArgumentError, match="one independent column, and many has 2"):
-        plotting.fit(many, paths)
+    over = plotting.fit(many, paths).axes[0]
+    a, b = min(ends.values(), key=lambda end: ((end[0] + end[1] * x**2 - y) ** 2).sum())
+    np.testing.assert_allclose(p.data(over.get_lines()[-1])[:, 0], a + b * x**2, rtol=1e-6)
+    for drawn, (a, b) in zip(below.get_lines()[1::2], ends.values(), strict=True):
+        np.testing.assert_allclose(p.data(drawn)[:, 1], y - a - b * x**2, rtol=1e-5, atol=1e-5)
 
 
 @reads("gradient_field")

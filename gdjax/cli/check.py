@@ -26,6 +26,7 @@ def check(asked: Check, folder: OutputFolder) -> Done:
     if asked.rule is not None:
         return _check_rule(asked, folder)
     objectives, reports = make_objectives(asked), []
+    objectives += [f.in_coordinates() for f in objectives if f.coordinates is not None]
     for report in certified(asked, objectives):
         reports.append(report)
         folder.config()

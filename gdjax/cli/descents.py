@@ -98,6 +98,7 @@ def describe(
         "formula": objective.latex,
         "gradient_formula": objective.gradient_latex,
         "variables": list(objective.variables),
+        "coordinates": objective.coordinates and str(objective.coordinates),
         "start": np.asarray(first.points[0], dtype=float).tolist(),
         "steps": asked["steps"],
         "gradient": asked["gradient"],

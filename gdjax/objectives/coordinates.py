@@ -26,6 +26,8 @@ from gdjax._util.types import Flat
 
 MARGIN = 1e-3  # of the domain: starts that are drawn keep so far from a bound
 
+SHOWN = 3  # components in the repr
+
 
 class Coordinates:
     """Coordinates v of points x, each component by itself.
@@ -75,10 +77,12 @@ class Coordinates:
         return np.isfinite(self.low) | np.isfinite(self.high)
 
     def __repr__(self) -> str:
-        return "; ".join(
+        rows = zip(self.scale[:SHOWN], self.low, self.high, strict=False)
+        told = [
             f"{_side(i, low, high)}: {_kind(low, high)}slope {s:.4g}"
-            for i, (s, low, high) in enumerate(zip(self.scale, self.low, self.high, strict=True))
-        )
+            for i, (s, low, high) in enumerate(rows)
+        ]
+        return "; ".join([*told, *["…"] * (len(self.scale) > SHOWN)])
 
     def check_inside(self, point: Sequence[float | int], names: Sequence[str]) -> None:
         """Refuse a start on a bound or beyond: the coordinates have no number for it.

@@ -31,6 +31,7 @@ from gdjax.objectives.structure import (
 
 GradientSide = Literal["autodiff", "hand"]
 ValueAndGradient = Callable[[Array], tuple[Array, Array]]
+REACH = 3.0  # coordinates around the start, for certificates
 _MADE = (
     "value", "hand_gradient", "hand_hessian", "residual_vector", "minimum_values", "_autodiff",
     "_by_dtype", "_fns",
@@ -380,6 +381,42 @@ class Objective:
             (15.0, 50.0)
         """
         return _unflatten(self._origin, _leaves(args, self.name))
+
+    def in_coordinates(self) -> "Objective":
+        """The same as a function of the coordinates v that optimizers move in: v → f(T(v)).
+
+        Its gradient by hand is T′(v) ∇f(T(v)), so that a certificate holds for both.
+
+        Raises:
+            ArgumentError: where optimizers move in the components themselves.
+
+        Example:
+            >>> within = Coordinates([1.0], [(0.0, math.inf)])
+            >>> f = Objective(fn=lambda x: x[0] ** 2, start=(2.0,), coordinates=within)
+            >>> g = f.in_coordinates()
+            >>> round(float(g(g.start)), 4)
+            4.0
+        """
+        within = self.coordinates
+        if within is None:
+            raise ArgumentError(f"{self.name} has no coordinates but its components")
+        fn, gradient, at = self.fn, self.gradient, within.inward(jnp.asarray(self.start, float))
+
+        def derived(v: Array, *args: PyTree) -> Array:
+            assert gradient is not None
+            return within.slope(v) * gradient(within.outward(v), *args)
+
+        return Objective(
+            name=f"{self.name}_in_coordinates",
+            fn=lambda v, *args: fn(within.outward(v), *args),
+            gradient=gradient and derived,
+            domain=[(v - REACH, v + REACH) for v in at.tolist()],
+            bounded=False,
+            start=at,
+            args=self.args,
+            variables=self.variables,
+            reference=f"{self.reference}; {within}",
+        )
 
     def cast(self, dtype: DTypeLike) -> "Objective":
         """The same with the floats among its data in that dtype, and integers no wider."""

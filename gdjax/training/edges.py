@@ -8,6 +8,7 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
+from gdjax._util.display import shown
 from gdjax._util.types import PyTree
 from gdjax.objectives import Objective
 from gdjax.optimizers import Optimizer
@@ -15,6 +16,7 @@ from gdjax.optimizers import Optimizer
 PRECONDITIONED = ("adam", "rmsprop")
 
 
+@shown
 class Edge(NamedTuple):
     """Where stability ends, or why that is not known.
 

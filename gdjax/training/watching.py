@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from gdjax import curvature
 from gdjax._descent.loop import Descent, State
+from gdjax._util.display import shown
 from gdjax.objectives import GradientSide, Objective
 from gdjax.objectives.minibatches import count_rows, rows_of_batch
 from gdjax.optimizers import Optimizer
@@ -19,6 +20,7 @@ BATCHES = 32  # at most so many tell the noise of the gradient
 TENTH = 10  # a batch that tells the noise is a tenth of the data, where the problem has none
 
 
+@shown
 class Look(NamedTuple):
     """What is seen at one point; NaN where it is not watched.
 
