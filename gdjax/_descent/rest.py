@@ -57,12 +57,18 @@ def settle(
     Args:
         objective: what was descended.
         stopping: the rule, of which the radius counts.
-        outcome: codes, ``(n,)``; only ``STALLED`` is looked at.
+        outcome: codes, ``(n,)``; only ``STALLED`` is looked at, and of fits ``STUCK``.
         minimum: the known minimum nearby, or −1, ``(n,)``.
         point: where they came to rest, ``(n, d)``.
         starts: numbers of cells → where they began, ``(n, d)``.
         classify: whether to ask the Hessian; else what is near a known minimum is at it.
     """
+    if classify and _is_fit(objective):
+        # A line search that finds no lower point may stand at the minimum, as far as rounding lets.
+        stuck = np.flatnonzero(outcome == Outcome.STUCK)
+        outcome[stuck[_minima_of_squares(objective, point[stuck].astype(float))]] = (
+            Outcome.CONVERGED
+        )
     still = outcome == Outcome.STALLED
     if not still.any():
         return
@@ -79,9 +85,8 @@ def settle(
         width = np.broadcast_to(width, at.shape)
         found = np.full(len(at), Outcome.CONVERGED, np.int8)
         left = np.arange(len(at))
-        if objective.residuals is not None and not objective.bounded and objective.dim <= FEW:
-            places, of = np.unique(at, axis=0, return_inverse=True)
-            left = np.flatnonzero(~unscaled.of_squares(objective, places)[of.reshape(-1)])
+        if _is_fit(objective):
+            left = np.flatnonzero(~_minima_of_squares(objective, at))
         if left.size:
             found[left] = _kinds(objective, at[left], width[left], stopping.radius)
         if objective.coordinates is not None:
@@ -91,6 +96,17 @@ def settle(
         found[undecided & known[asked]] = Outcome.CONVERGED  # nothing speaks against the minimum
         outcome[asked] = found
         minimum[asked] = np.where(found == Outcome.CONVERGED, minimum[asked], -1)
+
+
+def _is_fit(objective: Objective) -> bool:
+    """Whether it is a sum of squares, and nobody said in what units its parameters are."""
+    return objective.residuals is not None and not objective.bounded and objective.dim <= FEW
+
+
+def _minima_of_squares(objective: Objective, point: np.ndarray) -> np.ndarray:
+    """Which points ``(n, d)`` are minima of a fit; equal ones are looked at once."""
+    places, of = np.unique(point, axis=0, return_inverse=True)
+    return unscaled.of_squares(objective, places)[of.reshape(-1)]
 
 
 @functools.lru_cache(maxsize=64)

@@ -224,7 +224,8 @@ def descend(
             path = _descend(given, steps, gradient, kind, numbers, first, stopping)
         except Exception as error:
             cannot_descend(f, chosen, error)
-    if not isinstance(path.outcome, Tracer) and path.outcome.item() == Outcome.STALLED:
+    unsure = Outcome.STALLED, Outcome.STUCK
+    if not isinstance(path.outcome, Tracer) and path.outcome.item() in unsure:
         path = _settled(f, stopping, path)
     if f.structure is None:
         return path

@@ -302,10 +302,11 @@ def _sweep_table(summary: Mapping[str, Any]) -> str:
     if "outcomes" in summary:
         counts = "  ".join(f"{name} {n:,}" for name, n in summary["outcomes"].items() if n)
         lines.append(f"outcomes            {counts}")
-    if "share_global" in summary:
+    known = not summary.get("ends")  # of a fit no minimum is known
+    if "share_global" in summary and known:
         share, low, high = (f"{100 * x:.4g}" for x in summary["share_global"])
         lines.append(f"global minimum      {share} % (95 % interval {low} to {high} %)")
-    if "steps_to_tolerance" in summary:
+    if "steps_to_tolerance" in summary and known:
         steps = ", ".join("never" if q is None else str(q) for q in summary["steps_to_tolerance"])
         lines.append(f"steps to tolerance  {steps} (quartiles of all descents)")
     if summary.get("ends"):
