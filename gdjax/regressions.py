@@ -165,7 +165,7 @@ def regression(
         >>> f = gdjax.Objective(residuals=lambda p: y - p[0] - p[1] * x, start=(0.0, 0.0))
         >>> best = gdjax.descend(f, "gauss_newton", steps=2, dtype="float64").points[-1]
         >>> regression(f, best).standard_errors.round(4).tolist()
-        [0.1302, 0.0532]
+        [0.1356, 0.0554]
 
     Reference:
         Bates & Watts 1988, Nonlinear regression analysis and its applications, p. 49–58;
