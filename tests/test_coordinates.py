@@ -162,7 +162,7 @@ def by_scipy(bounds):
 @pytest.mark.parametrize("method", METHODS)
 def test_the_minimum_within_bounds_is_scipy_s_and_no_step_leaves_them(which, method):
     bounds, (optimizer, steps) = BOUNDS[which], METHODS[method]
-    f = fit(START if "b" not in bounds else [1, 2, 0.2], bounds=bounds)
+    f = fit(START if "b" not in bounds else [2.2, 1.7, 0.5], bounds=bounds)
     path = gdjax.descend(f, optimizer, steps=steps, dtype="float64")
     theirs, low, high = by_scipy(bounds)
     points = np.asarray(path.points)
