@@ -16,16 +16,14 @@ from gdjax._util.display import Card, aligned, shown
 from gdjax._util.errors import ArgumentError
 from gdjax._util.types import PointLike
 from gdjax.objectives import Objective
-from gdjax.optimizers.least_squares import triangle
+from gdjax.optimizers.least_squares import ALIKE, triangle
 
 __all__ = ["Regression", "regression"]
 
 __dir__: Callable[[], list[str]] = lazy.listing(globals())
 
-ALIKE = 1e-11  # of the largest singular value: below it the data do not tell parameters apart
 NAMED = 0.1  # of the largest: components of what is not told apart that are named
-AT_BEST = 1e-3  # the relative offset at which Bates and Watts call a fit converged
-USEFUL = 0.1  # and from which on standard errors are a tenth off
+USEFUL = 0.1  # the relative offset from which on standard errors are a tenth off
 AT_BOUND = 1e-6  # max(1, |b|): closer to a bound a parameter does not move
 
 

@@ -7,9 +7,8 @@ import numpy as np
 from gdjax import curvature
 from gdjax.objectives import Objective
 from gdjax.objectives.coordinates import Coordinates
-from gdjax.optimizers.least_squares import triangle
+from gdjax.optimizers.least_squares import ALIKE, triangle
 
-ALIKE = 1e-11  # of the largest singular value: below it residuals do not tell parameters apart
 ORTHOGONAL = 1e-3  # of their length: how much of the residuals may lie in the plane of the model
 RESOLVED = 1e-2  # the largest share of curvature that rounding may make
 

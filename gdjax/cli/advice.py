@@ -64,15 +64,13 @@ def _rates(optimizer: Optimizer) -> dict[str, Any]:
         return {}
 
 
-def _slopes(objective: Objective, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Gradient and Hessian at a point, in what the optimizers move in."""
+def _units(objective: Objective, at: np.ndarray) -> np.ndarray:
+    """The slopes of what the optimizers move in, at a point, ``(d,)``."""
+    within = objective.coordinates
+    if within is None:
+        return np.ones(len(at))
     with jax.enable_x64(True):
-        _, slope, hessian = curvature.second_order(objective.cast(float), at[None])
-        unit = jnp.ones(len(at))
-        if objective.coordinates is not None:
-            unit = objective.coordinates.slope(objective.coordinates.inward(jnp.asarray(at)))
-    unit = np.asarray(unit)
-    return np.asarray(slope[0]) * unit, np.asarray(hessian[0]) * np.outer(unit, unit)
+        return np.asarray(within.slope(within.inward(jnp.asarray(at))))
 
 
 def _too_fast(
@@ -81,7 +79,10 @@ def _too_fast(
     """Where a learning rate is above what the Hessian at the start allows."""
     if not failed or len(at) > FEW:
         return
-    hessian = _slopes(objective, at)[1]
+    unit = _units(objective, at)
+    with jax.enable_x64(True):
+        hessian = np.asarray(curvature.second_order(objective.cast(float), at[None])[2][0])
+    hessian = hessian * np.outer(unit, unit)
     if not np.isfinite(hessian).all() or (top := float(np.linalg.eigvalsh(hessian)[-1])) <= 0:
         return
     for label, optimizer in failed.items():
@@ -100,7 +101,9 @@ def _unlike(objective: Objective, at: np.ndarray) -> Iterator[str]:
     """Where no one learning rate suits all components."""
     if len(at) > FEW:
         return
-    slope = np.abs(_slopes(objective, at)[0])
+    with jax.enable_x64(True):  # the gradient alone: a Hessian takes long to compile
+        slope = np.asarray(objective.cast(float).value_and_gradient()(jnp.asarray(at))[1])
+    slope = np.abs(slope * _units(objective, at))
     if not np.isfinite(slope).all() or not slope.all():
         return
     first, last = int(slope.argmax()), int(slope.argmin())

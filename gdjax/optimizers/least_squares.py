@@ -19,6 +19,7 @@ from gdjax._util.types import PyTree
 from gdjax.optimizers.optimizer import LearningRate, Scalar, own
 
 TRIES = 16  # of steps, each at most a quarter as long as the one before
+ALIKE = 1e-11  # of the largest singular value: below it residuals do not tell parameters apart
 GOOD, POOR = 0.75, 0.25  # of the fall that the model foretells
 
 Residuals = Callable[[PyTree], Array]
