@@ -71,11 +71,6 @@ class Coordinates:
             if not low < high:
                 raise ArgumentError(f"bounds must be pairs low < high, got ({low:g}, {high:g})")
 
-    @property
-    def bounded(self) -> np.ndarray:
-        """Which components have a bound, ``(d,)``."""
-        return np.isfinite(self.low) | np.isfinite(self.high)
-
     def __repr__(self) -> str:
         rows = zip(self.scale[:SHOWN], self.low, self.high, strict=False)
         told = [
