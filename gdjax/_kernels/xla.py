@@ -78,9 +78,8 @@ class Kernel:
             return jnp.any(state.cell.running)
 
         def stretch(state: State) -> State:
-            state, _ = terminate(state, numbers, steps, data)
-            more = jnp.where(running(state), every, 1)
-            return jax.lax.fori_loop(1, more, lambda _, s: step(s, numbers, data)[0], state)
+            state = jax.lax.fori_loop(1, every, lambda _, s: step(s, numbers, data)[0], state)
+            return terminate(state, numbers, steps, data)[0]
 
         def one(k: jax.Array, state: State) -> tuple[State, jax.Array]:
             return jax.lax.cond(
@@ -102,7 +101,9 @@ class Kernel:
         recorded = jnp.zeros(()), jnp.zeros(())
         if when.size:
             (k, state), recorded = jax.lax.scan(keep, (jnp.int32(0), state), when)
-            left = -k % every
+            left = -k % every + 1
             state = jax.lax.fori_loop(0, left, lambda i, s: one(k + i, s)[0], state)
+        else:  # XLA finds the gradient at the start in what began the cells, and computes it once
+            state = terminate(state, numbers, steps, data)[0]
         state = jax.lax.while_loop(running, stretch, state)
         return jax.vmap(self._cells.postprocess, in_axes=(0, None))(state, data), recorded
