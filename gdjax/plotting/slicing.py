@@ -116,8 +116,8 @@ def _contours(axes: Axes, x: np.ndarray, y: np.ndarray, z: np.ndarray, known: np
     if isinstance(norm, LogNorm):
         style.plain_logarithmic(key.ax.yaxis, wide=high > 10 * low)
         return
-    ticks = MaxNLocator(8).tick_values(low, high)
-    key.set_ticks(ticks[(ticks >= low) & (ticks <= high)])
+    ticks = np.asarray(MaxNLocator(8).tick_values(low, high))
+    key.set_ticks(ticks[(ticks >= low) & (ticks <= high)].tolist())
     key.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.6g}"))
 
 
@@ -160,7 +160,7 @@ def _barrier(found: LandscapeSlice, axes: Axes) -> None:
 
 def _point(axes: Axes, at: list[float] | np.ndarray, letter: str) -> None:
     axes.plot(*at, "o", color="white", markeredgecolor="black", zorder=4)
-    axes.annotate(letter, tuple(at), (6, 6), textcoords="offset points", fontweight="bold",
+    axes.annotate(letter, (at[0], at[1]), (6, 6), textcoords="offset points", fontweight="bold",
                   path_effects=style.HALO, zorder=5)  # fmt: skip
 
 

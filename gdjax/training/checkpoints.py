@@ -4,7 +4,7 @@ import math
 import os
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -215,14 +215,34 @@ def _of_gdjax(
 
 
 def _check_variables(f: Objective, names: list[str], file: Path, argument: str) -> None:
-    """Refuse the parameters of another objective."""
-    pairs = [*zip(names, f.variables, strict=False)]
-    other = next(((a, b) for a, b in pairs if a != b), None)
-    if len(names) != f.dim or other:
-        told = f"{other[0]} where it has {other[1]}" if other else f"{len(names):,} numbers"
-        raise ArgumentError(
-            f"{argument} must hold the {f.dim:,} parameters of {f.name}, and {file} has {told}"
-        )
+    """Refuse the parameters of another objective, by the first leaf that differs."""
+    if tuple(names) == f.variables:
+        return
+    there, here = _shapes(names), _shapes(f.variables)
+    for leaf, shape in here.items():
+        if there.get(leaf) != shape:
+            other = f"it of shape {there[leaf]}" if leaf in there else "none"
+            raise ArgumentError(
+                f"{argument} must have leaf {leaf} of shape {shape}, as {f.name} has, and {file} "
+                f"has {other}"
+            )
+    raise ArgumentError(
+        f"{argument} must hold the {f.dim:,} parameters of {f.name}, and {file} holds {len(names):,} others"
+    )
+
+
+def _shapes(names: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Leaves with their shapes, of the names of all variables in order.
+
+    Example:
+        >>> _shapes(["b", "[0].w[0,0]", "[0].w[0,1]"])
+        {'b': (), '[0].w': (1, 2)}
+    """
+    found = {}
+    for name in names:
+        leaf, index = re.fullmatch(r"(.*?)(?:\[([\d,]+)\])?", name, re.DOTALL).groups()  # type: ignore[union-attr]
+        found[leaf] = tuple(int(i) + 1 for i in index.split(",") if i) if index else ()
+    return found
 
 
 def _one(f: Objective, arrays: Mapping[str, Any], where: str, argument: str) -> Points:

@@ -214,10 +214,10 @@ def reach(f: Objective, point: np.ndarray) -> float:
 
 def curvatures(f: Objective, point: np.ndarray, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Second derivatives along unit vectors, ``(k,)``; and how far each is from an eigenvector."""
-    at, units = jnp.asarray(point, float), jnp.asarray(units, float)
-    found = np.asarray(_products(f.cast(at.dtype), at, units), float)
+    at = jnp.asarray(point, float)
+    found = np.asarray(_products(f.cast(at.dtype), at, jnp.asarray(units, float)), float)
     values = np.sum(found * units, axis=1)
-    return values, np.linalg.norm(found - values[:, None] * np.asarray(units), axis=1)
+    return values, np.linalg.norm(found - values[:, None] * units, axis=1)
 
 
 @jax.jit

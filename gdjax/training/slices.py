@@ -178,9 +178,16 @@ def _one_of(at: Any, path: Any, plane: str) -> Any:
 
 
 def _center(f: Objective, at: Any, path: Points | None) -> np.ndarray:
-    if at is None:
-        return np.asarray(f.start, float) if path is None else path.points[-1]
-    return as_parameters(f, at, "at")
+    """The point that is given, the last of the path that has a finite loss, or the start."""
+    if at is not None:
+        return as_parameters(f, at, "at")
+    if path is None:
+        return np.asarray(f.start, float)
+    last = path.points[-1]
+    if np.isfinite(_values(f, last[None])).all():
+        return last
+    finite = np.flatnonzero(np.isfinite(_values(f, path.points)))
+    return path.points[finite[-1]] if finite.size else last
 
 
 def _about(
