@@ -13,7 +13,7 @@ from gdjax.plotting.figure import AnyFigure, Figure
 from gdjax.training.confessions import LETTERS, LandscapeSlice
 
 DECADES = 30.0  # from the lowest to the highest loss, from which on levels are logarithmic
-LEVELS = 28
+LEVELS, ROOM = 28, 1 + 1e-6  # of which the outer ones are beyond all rounding
 TRUE, SHOWN, FAINT = style.PALETTE[0], style.PALETTE[1], "0.55"
 LETTER = 0.0745  # inches of a letter below the picture
 IN_LENGTHS = ("pca", "hessian", "between")  # planes whose two axes have one unit
@@ -104,11 +104,12 @@ def _contours(axes: Axes, x: np.ndarray, y: np.ndarray, z: np.ndarray, known: np
     low, high = float(known.min()), float(known.max())
     masked = np.ma.masked_invalid(z)
     if low > 0 and high > DECADES * low:
-        norm, levels = LogNorm(low, high), np.geomspace(low, high, LEVELS)
+        norm, levels = LogNorm(low, high), np.geomspace(low / ROOM, high * ROOM, LEVELS)
     else:
         norm = landscape.norm(landscape.Grid(x, y, z))
         levels = np.unique(norm.inverse(np.linspace(0, 1, LEVELS)))
-    filled = axes.contourf(x, y, masked, levels, cmap=style.LANDSCAPE, norm=norm, extend="both")
+        levels[[0, -1]] += (ROOM - 1) * (high - low) * np.array([-1, 1])
+    filled = axes.contourf(x, y, masked, levels, cmap=style.LANDSCAPE, norm=norm)
     axes.contour(x, y, masked, levels[1::2], colors="white", linewidths=0.5, linestyles="solid")
     key = axes.figure.colorbar(filled, ax=axes, pad=0.02, shrink=0.9)
     key.ax.set_title("loss", fontsize=10)

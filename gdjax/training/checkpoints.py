@@ -227,7 +227,8 @@ def _check_variables(f: Objective, names: list[str], file: Path, argument: str) 
                 f"has {other}"
             )
     raise ArgumentError(
-        f"{argument} must hold the {f.dim:,} parameters of {f.name}, and {file} holds {len(names):,} others"
+        f"{argument} must hold the {f.dim:,} parameters of {f.name}, and {file} holds "
+        f"{len(names):,} others"
     )
 
 

@@ -285,8 +285,8 @@ def _second_order(
     k = len(plane.directions)
     nothing = np.full(k, math.nan)
     if plane.top is not None:
-        top = plane.top
-        return top.values, top.residuals, (float(top.values[0]), float(top.residuals[0]))
+        values, residuals = (np.asarray(x, float) for x in plane.top[:2])
+        return values, residuals, (float(values[0]), float(residuals[0]))
     if len(plane.ends):  # it has no one centre
         return nothing, nothing, (math.nan, math.nan)
     units = plane.directions / np.linalg.norm(plane.directions, axis=1, keepdims=True)
