@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from gdjax._descent.trajectory import Trajectory
+from gdjax._util.arguments import place as as_place
 from gdjax._util.arguments import refused
 from gdjax._util.errors import ArgumentError, first_line, said
 from gdjax._util.types import PyTree
@@ -134,7 +135,7 @@ def _finite(f: Objective, points: Any, steps: np.ndarray | None, argument: str) 
 
 def _read(f: Objective, source: str, argument: str) -> Points:
     """The points of a file, of the folder of a run, or of a user's loader."""
-    place = Path(source)
+    place = Path(as_place(argument, source))
     if place.is_dir():
         files = [place / name for name in OF_A_RUN if (place / name).is_file()]
         if not files:

@@ -172,8 +172,9 @@ def _one_of(at: Any, path: Any, plane: str) -> Any:
             return jax.tree.map(lambda leaf: leaf[0] if np.ndim(leaf) else leaf, given.points)
         if given is not None and given is at and not isinstance(given, str | os.PathLike):
             return given
-        if isinstance(given, np.ndarray | jax.Array | list | tuple) and len(given):
-            return given[0] if not isinstance(given[0], str | os.PathLike) else None
+        if isinstance(given, np.ndarray | jax.Array | list | tuple) and np.shape(given)[:1] != ():
+            first = next(iter(given), None)
+            return None if isinstance(first, str | os.PathLike) else first
     return None
 
 
