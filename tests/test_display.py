@@ -118,8 +118,8 @@ def landscape_slice():
     return gdjax.LandscapeSlice(
         objective=EVIL, plane="pca", says=EVIL, names=(EVIL, EVIL), coordinates=(n[:51], n[:51]),
         losses=np.ones((51, 51)), origin=np.ones(50), directions=np.eye(50)[:2],
-        center=np.zeros(2), loss=1 / 3, path=row, steps=np.arange(MANY), lost=3, distances=n,
-        lengths=n, true_losses=n, shown_losses=n / 3, explained=np.ones(2) / 3,
+        center=np.zeros(2), loss=1 / 3, path=row, steps=np.arange(MANY), whole=9999, lost=3,
+        distances=n, lengths=n, true_losses=n, shown_losses=n / 3, explained=np.ones(2) / 3,
         curvatures=n[:2], residuals=n[:2], sharpness=1 / 3, sharpness_residual=1 / 7,
         ends=row[:3], end_losses=n[:3], barriers=n[:3], barriers_at=n[:3],
     )  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gdjax
-from gdjax.training import slices
+from gdjax.training import grids
 
 CURVES = np.array([9.0, 4.0, 1.0, 0.25])
 BOWL = gdjax.Objective(
@@ -186,9 +186,9 @@ def test_a_loss_that_has_no_second_derivative_still_has_a_slice():
 
 def test_new_data_and_points_of_equal_shape_compile_nothing():
     gdjax.landscape(BOWL, plane="axes", points=4)
-    sizes = slices._across._cache_size(), slices._along._cache_size()
+    sizes = grids._across._cache_size(), grids._along._cache_size()
     gdjax.landscape(BOWL.with_args(2 * CURVES), 2 * np.ones(4), "axes", points=4)
-    assert (slices._across._cache_size(), slices._along._cache_size()) == sizes
+    assert (grids._across._cache_size(), grids._along._cache_size()) == sizes
 
 
 # Where points come from
@@ -294,6 +294,19 @@ def test_points_that_are_not_finite_are_left_out_and_told():
     assert found.lost > 0
     assert f"{found.lost} points of the path are not finite, and left out" in str(found)
     assert np.isfinite(found.loss)  # the centre is the last point that has a loss
+
+
+def test_of_a_long_path_some_points_are_looked_at_the_ends_among_them():
+    points = np.ones((1000, 4)) * np.linspace(2, 1, 1000)[:, None]
+    found = gdjax.landscape(BOWL, path=points, plane="axes", points=3)
+    assert (len(found.steps), found.steps[0], found.steps[-1]) == (400, 0, 999)
+    assert "400 of the path's 1,000 points are looked at" in str(found)
+
+
+def test_a_barrier_that_is_not_finite_is_said_to_be():
+    f = gdjax.Objective(fn=lambda p: 1 / p[0] ** 2, start=(1.0,))
+    found = gdjax.landscape(f, [[-1.0], [1.0]], "between", points=5)
+    assert "not finite from A to B, at 0.50 of the way" in str(found)
 
 
 # Bad calls

@@ -29,7 +29,8 @@ class LandscapeSlice(NamedTuple):
         loss: there.
         path: coordinates of the points of the plane nearest to those of the path, ``(m, k)``.
         steps: at which these were.
-        lost: how many points of the path were left out that are not finite.
+        whole: how many points the path has; of many, only some are looked at.
+        lost: how many of them were left out that are not finite.
         distances: of the path's points from the plane, ``(m,)``.
         lengths: of the same points from the centre, ``(m,)``.
         true_losses: at the path's points, ``(m,)``.
@@ -60,6 +61,7 @@ class LandscapeSlice(NamedTuple):
     loss: float
     path: np.ndarray
     steps: np.ndarray
+    whole: int
     lost: int
     distances: np.ndarray
     lengths: np.ndarray
@@ -143,6 +145,8 @@ class LandscapeSlice(NamedTuple):
                 f"at step {int(self.steps[i]):,} it shows a loss of {self.shown_losses[i]:.4g} "
                 f"where the path has {self.true_losses[i]:.4g}"
             )
+        if len(self.steps) + self.lost < self.whole:
+            told.append(f"{len(self.steps):,} of the path's {self.whole:,} points are looked at")
         if self.lost:
             told.append(f"{self.lost:,} points of the path are not finite, and left out")
         return told
@@ -174,7 +178,8 @@ class LandscapeSlice(NamedTuple):
         told = []
         for i, (height, share) in enumerate(zip(self.barriers, self.barriers_at, strict=True)):
             way = f" from {LETTERS[i]} to {LETTERS[(i + 1) % len(self.ends)]}"
-            told.append(f"{height:.4g}{way}" + (f", at {share:.2f} of the way" if height else ""))
+            size = f"{height:.4g}" if math.isfinite(height) else "not finite"
+            told.append(size + way + (f", at {share:.2f} of the way" if height else ""))
         what = "barriers" if several else "barrier"
         return f"{what}, above the straight line between the losses at the ends: {'; '.join(told)}"
 

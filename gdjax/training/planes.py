@@ -50,7 +50,8 @@ class Plane(NamedTuple):
 
     def coordinates(self, points: np.ndarray) -> np.ndarray:
         """Coordinates ``(m, k)`` of the points of the plane nearest to some points ``(m, d)``."""
-        return np.linalg.lstsq(self.directions.T, (points - self.origin).T, rcond=None)[0].T
+        units, sides = np.linalg.qr(self.directions.T)
+        return np.linalg.solve(sides, ((points - self.origin) @ units).T).T
 
     @property
     def units(self) -> np.ndarray:
@@ -147,7 +148,7 @@ def between(f: Objective, points: Sequence[np.ndarray], dims: int | None) -> Pla
         directions = np.asarray([along, across / np.linalg.norm(across)])
     made = Plane(first, directions, np.zeros(dims), ("from A to B", "towards C")[:dims],
                  np.zeros((dims, 2)), "", np.zeros((0, dims)))  # fmt: skip
-    ends = made.coordinates(np.asarray(points))
+    ends = np.eye(2)[:, 1:] if dims == 1 else made.coordinates(np.asarray(points))
     low, high = ends.min(axis=0), ends.max(axis=0)
     window = np.stack([low - BESIDE * (high - low), high + BESIDE * (high - low)], axis=1)
     says = "the line through two points" if dims == 1 else "the plane through three points"

@@ -1,33 +1,26 @@
 """Slices of a loss landscape, with what each of them hides."""
 
-import math
 import os
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
 from gdjax._descent.trajectory import Trajectory
 from gdjax._inputs import DType, ObjectiveLike, as_objective, default_dtype
 from gdjax._util.arguments import POSITIVE, as_count, as_seed, flag, gate, maybe, number
-from gdjax._util.display import counted
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.memory import check_fits
 from gdjax._util.types import PyTree
 from gdjax.objectives import Objective, validate
-from gdjax.training import planes
+from gdjax.training import grids, planes
 from gdjax.training.checkpoints import Points, as_parameters, as_path
 from gdjax.training.confessions import LandscapeSlice
 from gdjax.training.planes import PLANES, Plane, PlaneName
 from gdjax.training.runs import TrainingRun
-from gdjax.training.spectrum import sharpness
 
-POINTS = {
-    1: 241,
-    2: 51,
-}  # along each axis, so that the middle and the ends of a line are among them
+POINTS = {1: 241, 2: 51}  # along each axis; the middle, and the ends of a line, are among them
 MOST = 400  # points of a path that are looked at
 MARGIN = 0.15  # of a window around a path, in its widths
 SQUARE = 0.5  # the narrower side of a window, at least, in the wider ones
@@ -134,7 +127,7 @@ def landscape(
         center = _center(f, several[0] if several else at, kept)
         validate(f, at=center)
         f = f.cast(jnp.result_type(float))
-        values = _values(f, np.asarray([center] if several is None else several))
+        values = grids.along(f, np.asarray([center] if several is None else several))
         if not np.isfinite(values).all():
             bad = values[~np.isfinite(values)][0]
             where = "the centre of the slice" if several is None else "each of the points"
@@ -145,7 +138,6 @@ def landscape(
             made = planes.axes(f, center, axes, dims)
         else:
             made = _about(f, plane, center, kept, dims or min(2, f.dim), seed)
-        kept = kept and _thinned(kept)
         return _sliced(f, plane, made, kept, center, radius, points, seed, progress)
 
 
@@ -185,9 +177,9 @@ def _center(f: Objective, at: Any, path: Points | None) -> np.ndarray:
     if path is None:
         return np.asarray(f.start, float)
     last = path.points[-1]
-    if np.isfinite(_values(f, last[None])).all():
+    if np.isfinite(grids.along(f, last[None])).all():
         return last
-    finite = np.flatnonzero(np.isfinite(_values(f, path.points)))
+    finite = np.flatnonzero(np.isfinite(grids.along(f, path.points)))
     return path.points[finite[-1]] if finite.size else last
 
 
@@ -218,7 +210,8 @@ def _sliced(
     k = len(plane.directions)
     points = POINTS[k] if points is None else points
     check_fits(64 * points**k, f"points={points:,}", "take fewer")
-    along = Points(np.zeros((0, f.dim)), np.zeros(0, int)) if path is None else path
+    given = Points(np.zeros((0, f.dim)), np.zeros(0, int)) if path is None else path
+    along = _thinned(given)
     coordinates = plane.coordinates(along.points)
     window = _window(plane, radius, coordinates)
     places = tuple(np.linspace(low, high, points) for low, high in window)
@@ -226,33 +219,34 @@ def _sliced(
     apart, units = along.points - center, plane.units
     whole = max(float(np.sum(apart**2)), 1e-300)
     explained = np.sum((apart @ units.T) ** 2, axis=0) / whole
-    second, residuals, sharp = _second_order(f, plane, center, seed)
+    second, residuals, sharp = grids.second_order(f, plane, center, seed)
     return LandscapeSlice(
         objective=f.name,
         plane=kind,
         says=plane.says,
         names=plane.names,
         coordinates=places,
-        losses=_grid(f, plane, places, progress),
+        losses=grids.grid(f, plane, places, progress),
         origin=plane.origin,
         directions=plane.directions,
         center=plane.center,
-        loss=float(_values(f, center[None])[0]),
+        loss=float(grids.along(f, center[None])[0]),
         path=coordinates,
         steps=along.steps,
-        lost=along.lost,
+        whole=len(given.points) + given.lost,
+        lost=given.lost,
         distances=np.linalg.norm(along.points - nearest, axis=1),
         lengths=np.linalg.norm(apart, axis=1),
-        true_losses=_values(f, along.points),
-        shown_losses=_on_plane(f, plane, coordinates),
+        true_losses=grids.along(f, along.points),
+        shown_losses=grids.across(f, plane, coordinates),
         explained=explained,
         curvatures=second,
         residuals=residuals,
         sharpness=sharp[0],
         sharpness_residual=sharp[1],
         ends=plane.ends,
-        end_losses=_on_plane(f, plane, plane.ends),
-        **_barriers(f, plane, points),
+        end_losses=grids.across(f, plane, plane.ends),
+        **grids.barriers(f, plane, points),
     )
 
 
@@ -277,74 +271,3 @@ def _window(plane: Plane, radius: float | None, path: np.ndarray) -> np.ndarray:
     wide = np.ptp(found, axis=1)
     more = np.maximum(SQUARE * wide.max() - wide, 0) / 2
     return found + more[:, None] * np.array([-1.0, 1.0])
-
-
-def _second_order(
-    f: Objective, plane: Plane, center: np.ndarray, seed: int
-) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
-    """Curvature along the axes with residuals, and the largest of all; NaN where not known."""
-    k = len(plane.directions)
-    nothing = np.full(k, math.nan)
-    if plane.top is not None:
-        values, residuals = (np.asarray(x, float) for x in plane.top[:2])
-        return values, residuals, (float(values[0]), float(residuals[0]))
-    if len(plane.ends):  # it has no one centre
-        return nothing, nothing, (math.nan, math.nan)
-    units = plane.directions / np.linalg.norm(plane.directions, axis=1, keepdims=True)
-    try:
-        values, residuals = planes.curvatures(f, center, units)
-        top = sharpness(f, center, tolerance=1e-2, seed=seed)
-    except Exception:  # a loss that cannot be differentiated twice still has a slice
-        return nothing, nothing, (math.nan, math.nan)
-    return values, residuals, (float(top.values[0]), float(top.residuals[0]))
-
-
-def _barriers(f: Objective, plane: Plane, points: int) -> dict[str, np.ndarray]:
-    """How far the loss rises above the straight line between the ends' losses, of each side."""
-    n = len(plane.ends)
-    share = np.linspace(0, 1, points + 1 - points % 2)  # the middle is among them
-    barriers, where = [], []
-    for i, j in ((0, 1), (1, 2), (2, 0)) if n == 3 else ((0, 1),) if n else ():
-        ends = plane.ends[[i, j]]
-        values = _on_plane(f, plane, ends[0] + share[:, None] * (ends[1] - ends[0]))
-        above = values - (values[0] + share * (values[-1] - values[0]))
-        highest = int(np.argmax(np.where(np.isnan(above), np.inf, above)))
-        barriers.append(float(above[highest]))
-        where.append(float(share[highest]))
-    return {"barriers": np.asarray(barriers), "barriers_at": np.asarray(where)}
-
-
-def _grid(f: Objective, plane: Plane, places: tuple[np.ndarray, ...], progress: bool) -> np.ndarray:
-    """The loss over a line ``(n,)``, or over a plane ``(n, n)`` with rows along its first axis."""
-    if len(places) == 1:
-        return _on_plane(f, plane, places[0][:, None])
-    first, second = places
-    rows = counted(first, " rows", progress)
-    return np.asarray(
-        [_on_plane(f, plane, np.stack([np.full_like(second, a), second], axis=1)) for a in rows]
-    )
-
-
-def _on_plane(f: Objective, plane: Plane, coordinates: np.ndarray) -> np.ndarray:
-    """The loss at coordinates ``(m, k)``; no more than one point of the plane is made at a time."""
-    given = (jnp.asarray(x, float) for x in (plane.origin, plane.directions, coordinates))
-    return np.asarray(_across(f, *given), float)
-
-
-def _values(f: Objective, points: np.ndarray) -> np.ndarray:
-    """The loss at points ``(m, d)``."""
-    return np.asarray(_along(f.cast(jnp.result_type(float)), jnp.asarray(points, float)), float)
-
-
-# One after the other: on a CPU that is as fast as a vmap or faster, from 99 parameters to 1,930,
-# and takes no memory. The data are the objective's leaves, no constants of what is compiled.
-
-
-@jax.jit
-def _across(f: Objective, origin: Array, directions: Array, coordinates: Array) -> Array:
-    return jax.lax.map(lambda a: f.value(origin + a @ directions), coordinates)
-
-
-@jax.jit
-def _along(f: Objective, points: Array) -> Array:
-    return jax.lax.map(f.value, points)
