@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import gdjax
+from gdjax._util.version import versions
+from gdjax.cli import jobs
 from gdjax.training import grids
 
 CURVES = np.array([9.0, 4.0, 1.0, 0.25])
@@ -412,6 +414,13 @@ def test_a_point_an_optimizer_or_checkpoints_say_where_the_command_looks(gdjax, 
     np.testing.assert_array_equal(found["listed"]["origin"], 1)
     assert found["line"]["ends"].tolist() == [[0.0], [1.0]]
     assert found["by_name"]["center"].tolist() == [2.0]
+
+
+@pytest.mark.parametrize("key", ["loss", "init", "data", "metric", "run", "at", "path"])
+def test_a_finished_job_that_read_a_file_is_done_again(key):
+    row = {"code": 0, "versions": versions()}
+    assert jobs.stands(row, {"steps": 3})
+    assert not jobs.stands(row, {"steps": 3, key: "own.py:it"})
 
 
 @pytest.mark.parametrize(
