@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from gdjax.regressions import Regression, regression
     from gdjax.results import open_results
     from gdjax.stationary import StationaryPoints, stationary_points
+    from gdjax.training.confessions import LandscapeSlice
     from gdjax.training.problems import problem
     from gdjax.training.runs import TrainingRun, train
+    from gdjax.training.slices import landscape
     from gdjax.training.spectrum import (
         Sharpness,
         SpectralDensity,
@@ -53,6 +55,7 @@ __all__ = [
     "EquivalenceReport",
     "GradientReport",
     "Hypergradient",
+    "LandscapeSlice",
     "Objective",
     "Outcome",
     "Ranking",
@@ -78,6 +81,7 @@ __all__ = [
     "heavy_ball",
     "hessian_trace",
     "hypergradient",
+    "landscape",
     "levenberg_marquardt",
     "metrics",
     "nesterov",
@@ -107,6 +111,7 @@ _HOMES = {
     "EquivalenceReport": "gdjax.certificates",
     "GradientReport": "gdjax.certificates",
     "Hypergradient": "gdjax.hypergradients",
+    "LandscapeSlice": "gdjax.training.confessions",
     "Objective": "gdjax.objectives",
     "Outcome": "gdjax._descent.outcomes",
     "Ranking": "gdjax.comparison.ranking",
@@ -133,6 +138,7 @@ _HOMES = {
     "heavy_ball": "gdjax.optimizers",
     "hessian_trace": "gdjax.training.spectrum",
     "hypergradient": "gdjax.hypergradients",
+    "landscape": "gdjax.training.slices",
     "levenberg_marquardt": "gdjax.optimizers",
     "metrics": "gdjax.metrics",
     "nesterov": "gdjax.optimizers",

@@ -113,6 +113,18 @@ def tuning():
     return TuningResult(gdjax.heavy_ball(np.linspace(0.1, 1, MANY)), column, history, 3)
 
 
+def landscape_slice():
+    n, row = np.ones(MANY), np.ones((MANY, 2))
+    return gdjax.LandscapeSlice(
+        objective=EVIL, plane="pca", says=EVIL, names=(EVIL, EVIL), coordinates=(n[:51], n[:51]),
+        losses=np.ones((51, 51)), origin=np.ones(50), directions=np.eye(50)[:2],
+        center=np.zeros(2), loss=1 / 3, path=row, steps=np.arange(MANY), whole=9999, lost=3,
+        distances=n, lengths=n, true_losses=n, shown_losses=n / 3, explained=np.ones(2) / 3,
+        curvatures=n[:2], residuals=n[:2], sharpness=1 / 3, sharpness_residual=1 / 7,
+        ends=row[:3], end_losses=n[:3], barriers=n[:3], barriers_at=n[:3],
+    )  # fmt: skip
+
+
 # One big one of each class that gdjax hands out; what is not listed here fails a test below.
 SHOWN = {
     gdjax.Trajectory: path,
@@ -183,6 +195,7 @@ SHOWN = {
         np.arange(MANY), Look(*np.ones((7, MANY))), Edge(0.1, EVIL), False, EVIL, np.ones(50),
         np.arange(9), np.ones((9, 50)), None, "", objective(), gdjax.heavy_ball(0.1),
     ),
+    gdjax.LandscapeSlice: landscape_slice,
     Trace: lambda: Trace(1 / 3, 1 / 7),
 }  # fmt: skip
 IN_MEMORY = [cls for cls in SHOWN if cls not in (results.Store, Page)]

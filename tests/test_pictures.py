@@ -1438,6 +1438,70 @@ def a_word_where_there_is_no_limit_and_the_step_where_it_broke():
     assert len(without.axes) == 3
 
 
+@functools.cache
+def sliced(plane="pca", **how):
+    """A slice of a bowl in four dimensions, with the path of a descent."""
+    bowl = gdjax.Objective(
+        name="bowl", fn=lambda p: 1 + p @ (jnp.arange(1.0, 5) * p), start=(1.0, -1.0, 1.0, 1.0)
+    )
+    path = gdjax.descend(bowl, gdjax.gradient_descent(0.05), steps=20)
+    if plane == "between":
+        return gdjax.landscape(bowl, [-np.ones(4), np.ones(4)], plane, points=9)
+    return gdjax.landscape(bowl, path=path, plane=plane, points=9, **how)
+
+
+@reads("landscape_slice")
+def the_plane_with_the_path_and_true_and_shown_loss():
+    found = sliced()
+    figure = plotting.landscape_slice(found)
+    ground, loss, away = (axes for axes in figure.axes if axes.get_label() != "<colorbar>")
+    lines = {line.get_label(): line for line in ground.get_lines()}
+    np.testing.assert_allclose(np.column_stack(lines["path, projected"].get_data()), found.path)
+    for axes, label, values in (
+        (loss, "true loss of the path", found.true_losses),
+        (loss, "loss that the slice shows", found.shown_losses),
+        (away, "from the slice", found.distances),
+        (away, "from the centre", found.lengths),
+    ):
+        drawn = next(line for line in axes.get_lines() if line.get_label() == label)
+        np.testing.assert_array_equal(drawn.get_ydata(), values)
+    assert f"{100 * found.explained[1]:.1f} % of the path" in ground.get_ylabel()
+
+
+@reads("landscape_slice")
+def what_a_slice_hides_stands_below_it_word_for_word():
+    for found in (sliced(), sliced("random", dims=1), sliced("between"), sliced("hessian")):
+        below = " ".join(plotting.landscape_slice(found).get_supxlabel().split())
+        for sentence in found.sentences[1:]:
+            assert sentence in below, (sentence, below)
+
+
+@reads("landscape_slice")
+def the_loss_along_a_line_with_its_barrier():
+    found = sliced("between")
+    hill = found._replace(barriers=np.array([2.0]), barriers_at=np.array([0.5]))
+    (axes,) = plotting.landscape_slice(hill).axes
+    line, straight, *_ = axes.get_lines()
+    np.testing.assert_array_equal(line.get_data(), (found.coordinates[0], found.losses))
+    np.testing.assert_array_equal(straight.get_ydata(), found.end_losses)
+    words = [text.get_text() for text in axes.texts]
+    assert [word for word in words if word] == ["A", "B", "barrier 2"]
+    assert axes.get_yscale() == "linear"
+
+
+@reads("landscape_slice")
+def levels_are_logarithmic_where_the_loss_spans_decades():
+    found = sliced("random")
+    for scale, kind in ((1.0, "linear"), (1e3, "log")):
+        steep = found._replace(losses=1 + scale * (found.losses - found.losses.min()))
+        bar = plotting.landscape_slice(steep).axes[-1]
+        assert (bar.get_yscale() == "log") == (kind == "log")
+    holed = found.losses.copy()
+    holed[0, 0] = np.inf
+    assert "not finite in 1.2 % of it" in str(found._replace(losses=holed))
+    plotting.landscape_slice(found._replace(losses=np.full((9, 9), np.nan)))
+
+
 @pytest.mark.parametrize(
     "check", [c for checks in READ.values() for c in checks] or [None], ids=lambda c: c.__name__
 )

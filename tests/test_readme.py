@@ -76,6 +76,15 @@ def test_the_training_of_the_readme_does_what_it_says(monkeypatch, tmp_path, cap
     assert (tmp_path / "training.png").is_file()
 
 
+def test_the_slices_of_the_readme_do_what_they_say(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(block("gdjax.landscape("), {})
+    told, barrier = capsys.readouterr().out.splitlines()
+    assert "of the path's squared distance" in told
+    assert barrier == "1.0"
+    assert (tmp_path / "landscape.png").is_file()
+
+
 def test_the_objective_of_the_readme_is_right():
     try:
         exec(

@@ -68,7 +68,7 @@ def library(told, objects):
     """Stands in for the library: ``told`` has what it was asked for, and nothing is computed."""
     from gdjax import certificates, plotting, results
     from gdjax._sweep import engine, plan
-    from gdjax.cli import certify, check, compare, descents, rank, run, sweep, train
+    from gdjax.cli import certify, check, compare, descents, landscapes, rank, run, sweep, train
     from gdjax.comparison import comparison, tuning
     from gdjax.explorer import pages
 
@@ -183,6 +183,9 @@ def library(told, objects):
         fake(certify, "certify_equivalence", asks(certificates.certify_equivalence, same)),
         fake(train.runs, "train", asks(train.runs.train, trained)),
         fake(plotting, "training", lambda run: blank()),
+        fake(landscapes.slices, "landscape",
+             asks(landscapes.slices.landscape, lambda asked: SLICE_TAKEN)),
+        fake(plotting, "landscape_slice", lambda found: blank()),
         fake(check, "check_gradient", asks(certificates.check_gradient, certificate("gradient"))),
         fake(check, "check_hessian", asks(certificates.check_hessian, certificate("Hessian"))),
         fake(rank, "ranked", asks(tuning.rank, lambda asked: by_hand.ranking())),
@@ -200,6 +203,7 @@ def library(told, objects):
 
 
 PATH_TAKEN = by_hand.path([[1, 2], [0.5, 1]], [5, 1.25], 0, 0)
+SLICE_TAKEN = gdjax.landscape("qfsp", points=2)
 RUN_TAKEN = gdjax.train("qfsp", "adam", steps=1, every=1)
 NO_RATES = SimpleNamespace(predicted=None, measured=None)
 
@@ -221,6 +225,8 @@ def plain(value):
         return value.name if value.dim == 2 else f"{value.name} in {value.dim}"
     if isinstance(value, optimizers.Optimizer):
         return repr(value)
+    if isinstance(value, gdjax.TrainingRun):
+        return "a run"
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if hasattr(value, "kind"):  # starts
@@ -329,7 +335,15 @@ SWEEP = {
 TRAIN = {
     "objective": "qfsp", "optimizer": "gradient_descent(learning_rate=0.15)", "steps": 12000,
     "watch": ["sharpness"], "every": 100, "gradient": "autodiff", "dtype": "float32",
-    "pictures": ["training.png"], "dpi": 150, "distance": False,
+    "checkpoint": 200, "pictures": ["training.png"], "dpi": 150, "distance": False,
+}  # fmt: skip
+SLICED = {
+    "objective": "qfsp", "plane": "random", "seed": 0, "dtype": "float32",
+    "pictures": ["landscape.png"], "dpi": 150, "distance": False,
+}  # fmt: skip
+LANDSCAPE = SLICED | {
+    "optimizer": ball(0.1), "steps": 300, "gradient": "autodiff", "watch": (), "every": 3,
+    "checkpoint": 3, "path": "a run",
 }  # fmt: skip
 CHECKED = {
     "points": 1000, "seed": 0, "dtype": "float64", "args": (), "rtol": 0.0, "atol": 0.0,
@@ -570,13 +584,13 @@ CALLS = {
             "transforms": (CLIP, {
                 "optimizer": "gradient_descent(learning_rate=0.15, clip=clip(max_delta=0.5))"}),
             "start": ([7.0, 6.0], {"start": [7.0, 6.0]}),
-            "steps": (7, {"steps": 7}),
+            "steps": (7, {"steps": 7, "checkpoint": 100}),
             "gradient": ("hand", {"gradient": "hand"}),
             "dtype": ("float64", {"dtype": "float64"}),
             "watch": (["alignment"], {"watch": ["alignment"]}),
-            "every": (10, {"every": 10}),
-            "checkpoint": (200, {"checkpoint": 200}),
-            "store": ("run.npz", {"store": "run.npz"}),
+            "every": (10, {"every": 10, "checkpoint": 120}),
+            "checkpoint": (400, {"checkpoint": 400}),
+            "store": ("run.npz", {"store": "run.npz", "checkpoint": None}),
             "loss": ("own.py:loss", "loss needs init"),
             "init": ("own.py:init", "init belongs to a loss"),
             "data": ("own.py:data", "data belongs to a loss"),
@@ -590,6 +604,44 @@ CALLS = {
     ("train", "objective=digits_permuted"): (
         None,  # what a network is made with is the catalogue's own
         {f"objective.{key}": (100, {}) for key in ("rows", "batch", "seed")},
+    ),
+    ("landscape", "objective=qfsp"): (
+        LANDSCAPE,
+        {
+            "objective.name": ("ackley", {"objective": "ackley"}),
+            "learning_rate": (0.2, {"optimizer": ball(0.2)}),
+            "optimizer.name": ("nesterov", {
+                "optimizer": "nesterov(learning_rate=0.1, momentum=0.9)"}),
+            "optimizer.learning_rate": (0.3, {"optimizer": ball(0.3)}),
+            "optimizer.momentum": (0.5, {"optimizer": ball(0.1, 0.5)}),
+            "transforms": (CLIP, {"optimizer": ball(0.1, more=", clip=clip(max_delta=0.5)")}),
+            "start": ([7.0, 6.0], {"start": [7.0, 6.0]}),
+            "steps": (7, {"steps": 7, "every": 1, "checkpoint": 1}),
+            "gradient": ("hand", {"gradient": "hand"}),
+            "dtype": ("float64", {"dtype": "float64"}),
+            "run": ("nowhere", "run must be the folder of gdjax train or gdjax run"),
+            "at": ([1.0, 2.0], lambda: SLICED | {"at": [1.0, 2.0]}),
+            "path": (["a.npz"], lambda: SLICED | {"path": ["a.npz"]}),
+            "plane": ("pca", {"plane": "pca"}),
+            "dims": (1, {"dims": 1}),
+            "axes": ([0], {"axes": [0]}),
+            "radius": (0.5, {"radius": 0.5}),
+            "points": (9, {"points": 9}),
+            "plane_seed": (5, {"seed": 5}),
+            "loss": ("own.py:loss", "loss needs init"),
+            "init": ("own.py:init", "init belongs to a loss"),
+            "data": ("own.py:data", "data belongs to a loss"),
+            "metric": ("own.py:metric", "metric belongs to a loss"),
+            "batch": (8, "batch is of a loss over data, and qfsp has none"),
+            "seed": (1, "seed is of a loss over data, and qfsp has none"),
+            "plot.format": ("pdf", {"pictures": ["landscape.pdf"]}),
+            **LOOK,
+        },
+    ),
+    ("landscape",): (
+        None,
+        {"objective.activation": ("relu", {}), "objective.batch": (100, {}),
+         "objective.seed": (100, {})},
     ),
     ("check",): (
         CHECKED | {"checked": ["gradient of qfsp"]},

@@ -10,6 +10,7 @@ COMMANDS = {
     "rank": "gdjax.cli.rank:rank",
     "sweep": "gdjax.cli.sweep:sweep",
     "train": "gdjax.cli.train:train",
+    "landscape": "gdjax.cli.landscapes:landscape",
     "check": "gdjax.cli.check:check",
     "certify": "gdjax.cli.certify:certify",
     "explore": "gdjax.cli.explore:explore",
@@ -31,6 +32,7 @@ tasks:
   rank     many optimizers on many objectives, each tuned: profiles, ranks, a table
   sweep    many descents, over starts and hyperparameters: their share, basins, stability
   train    a network or a loss of yours, watched: sharpness against the stability limit, noise
+  landscape  a slice of a loss, and what it hides: random, principal, between minima, Hessian
   check    certify a hand-derived gradient, or a rule: is it right, and if not, where and how
   certify  certify two optimizers as one method, step by step, on every objective
   explore  a page for the browser in which every slider descends anew: gdjax explore [PAGE.html]
@@ -47,7 +49,7 @@ your own objective, in every task:
                                              or gradient=my_file.py:grad_f in check
   residuals=my_file.py:r start=[1,2]         the sum of their squares, alone or beside fn=
   objective=formula objective.expression="x**2 + y**2 + 10*sin(x)*sin(y)"
-  loss=my.py:loss init=my.py:init data=my.py:data     in train: parameters of any structure
+  loss=my.py:loss init=my.py:init data=my.py:data     in train and landscape: parameters of any kind
   objective=curve_fit objective.data=points.csv objective.model="b1*(1 - exp(-b2*x))"
 
 gdjax TASK --help          what can be chosen, and the defaults

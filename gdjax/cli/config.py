@@ -9,7 +9,10 @@ from gdjax import objectives, optimizers, starts
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.memory import check_fits
 from gdjax.cli.kinds import OPEN, whole
-from gdjax.cli.settings import Certify, Descending, Explore, Sweep
+from gdjax.cli.settings import Certify, Descending, Explore, OverData, Sweep
+from gdjax.objectives.loading import find, load
+
+OWN = "init", "data", "metric"  # what belongs to a loss of one's own
 
 
 def picked(asked: Any, *keys: str) -> dict[str, Any]:
@@ -32,6 +35,43 @@ def make_objective(asked: Any) -> objectives.Objective:
     if chosen.get("name") is None:
         chosen.pop("name", None)
     return objectives.get(chosen.pop("maker"), **chosen)
+
+
+def make_problem(asked: OverData) -> objectives.Objective:
+    """The loss in a user's file, or the chosen objective, with batches and a seed if it has any."""
+    if asked.loss is None:
+        for key in OWN:
+            if getattr(asked, key) is not None:
+                raise ArgumentError(f"{key} belongs to a loss: give loss=my_file.py:loss")
+        return _chosen(asked)
+    for key in ("init", "data"):
+        if getattr(asked, key) is None:
+            raise ArgumentError(f"loss needs {key}: give {key}=my_file.py:{key}")
+    data = load(asked.data, "data")
+    from gdjax.training.problems import problem  # few commands take a loss over data
+
+    return problem(
+        find(asked.loss, "loss"),
+        init=load(asked.init, "init"),
+        data=data() if callable(data) else data,
+        metric=None if asked.metric is None else find(asked.metric, "metric"),
+        batch=asked.batch,
+        seed=asked.seed,
+    )
+
+
+def _chosen(asked: OverData) -> objectives.Objective:
+    """The objective of the config; what it takes of batch and seed is its own."""
+    node = filled(asked.objective)
+    given = {"batch": asked.batch, "seed": asked.seed or None}
+    wanted = {key: value for key, value in given.items() if value is not None}
+    if not wanted:
+        return make_objective(asked)
+    name = node.pop("name", "") if "maker" not in node else node["maker"]
+    for key in wanted:
+        if key not in objectives.parameters(name):
+            raise ArgumentError(f"{key} is of a loss over data, and {name} has none")
+    return objectives.get(name, **node | wanted)
 
 
 def make_objectives(asked: Any) -> list[objectives.Objective]:

@@ -42,7 +42,7 @@ TABLE = "jobs.jsonl"
 ENGINE = "engine"  # how settings begin that say who computes, and not what
 PAUSE = 5.0  # seconds in which a killed process loses rows
 MOST_TOLD = 20  # jobs that failed; all of them are in the table
-FILES = ("rule", "args", "pullback")
+FILES = ("rule", "args", "pullback", "loss", "init", "data", "metric", "run", "at", "path")
 FILES_OF_OBJECTIVES = ("fn", "gradient", "residuals", "data")
 
 

@@ -12,7 +12,7 @@ from yaml import YAMLError
 
 from gdjax._util.differences import differences, few
 from gdjax._util.errors import ArgumentError
-from gdjax.cli import jobs
+from gdjax.cli import jobs, settings
 from gdjax.cli.hydra_versions import REPLACE
 from gdjax.cli.output_folder import CONFIG
 
@@ -100,6 +100,22 @@ def called_again(words: list[str]) -> tuple[str, list[str]]:
     if (command := made_by(file)) is None:
         raise ArgumentError(f"{file} does not say which command made it")
     return command, ["--config-dir", folder, "--config-name", Path(CONFIG).stem, *rest]
+
+
+def asked_of(folder: Path, argument: str, commands: tuple[str, ...]) -> Any:
+    """What a command was asked whose folder this is, as ``settings.OF`` has it.
+
+    Raises:
+        ArgumentError: there is no such folder, or another command made it.
+    """
+    file, wanted = folder / CONFIG, " or ".join(f"gdjax {command}" for command in commands)
+    if not file.is_file():
+        raise ArgumentError(f"{argument} must be the folder of {wanted}, and there is no {file}")
+    if (made := made_by(file)) not in commands:
+        whose = "of no command" if made is None else f"of gdjax {made}"
+        raise ArgumentError(f"{argument} must be the folder of {wanted}, and {folder} is {whose}")
+    kept = {key: value for key, value in _read(file).items() if key not in ("defaults", "hydra")}
+    return settings.read(str(made), kept | {"overwrite": False, "folders": "one"})
 
 
 def made_by(file: Path) -> str | None:

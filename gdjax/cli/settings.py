@@ -34,6 +34,7 @@ Flag = Annotated[bool, FLAG]
 Seed = Annotated[int, whole(0, SEEDS)]
 Kernel = Literal["auto", "llvm", "xla", "xla_math", "pallas"]
 Value = Literal["share_global", "best_value", "median_value", "median_steps"]
+Plane = Literal["random", "pca", "between", "hessian", "axes"]
 Steps = Annotated[int, whole(0)]
 Side = Annotated[Literal["autodiff", "hand"], kinds.word("autodiff", "hand", kind="gradient")]
 Single = Literal["float32", "float64"]
@@ -137,8 +138,8 @@ class Run(Descending):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train(Descending):
-    """``gdjax train``."""
+class OverData(Descending):
+    """What the commands share that take a loss over data."""
 
     optimizer: Optimizer
     loss: Annotated[str | None, PATH | NULL]
@@ -147,6 +148,13 @@ class Train(Descending):
     metric: Annotated[str | None, PATH | NULL]
     batch: Annotated[int | None, whole(1) | NULL]
     seed: Seed
+    plot: Plot
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(OverData):
+    """``gdjax train``."""
+
     watch: Annotated[
         list[Any],
         kinds.listing(
@@ -157,7 +165,32 @@ class Train(Descending):
     every: Count
     checkpoint: Annotated[int | None, whole(1) | NULL]
     store: Annotated[str | None, PATH | NULL]
-    plot: Plot
+
+
+@dataclass(frozen=True, kw_only=True)
+class Landscape(OverData):
+    """``gdjax landscape``."""
+
+    dtype: Annotated[Single | None, kinds.word("float32", "float64", kind="dtype") | NULL]  # pyright: ignore[reportIncompatibleVariableOverride]  # null stands for that of the run
+    run: Annotated[str | None, PATH | NULL]
+    at: Annotated[
+        Any,
+        PATH
+        | kinds.listing(ANYTHING, "a list of numbers or of checkpoints", 1)
+        | kinds.mapping("a mapping from names")
+        | NULL,
+    ]
+    path: Annotated[Any, PATH | kinds.listing(ANYTHING, "a list of checkpoints", 1) | NULL]
+    plane: Annotated[Plane, kinds.word(*get_args(Plane), kind="plane")]
+    dims: Annotated[int | None, whole(1, 2) | NULL]
+    axes: Annotated[
+        list[Any] | None,
+        kinds.listing(whole(0) | TEXT, "a list of one or two variables, by number or name", 1, 2)
+        | NULL,
+    ]
+    radius: Annotated[float | int | None, kinds.between(0, math.inf, "a positive number") | NULL]
+    points: Annotated[int | None, whole(2) | NULL]
+    plane_seed: Seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -331,8 +364,8 @@ class Explore(Command):
 
 
 OF: dict[str, type] = {
-    "run": Run, "compare": Compare, "rank": Rank, "sweep": Sweep, "train": Train, "check": Check,
-    "certify": Certify, "explore": Explore,
+    "run": Run, "compare": Compare, "rank": Rank, "sweep": Sweep, "train": Train,
+    "landscape": Landscape, "check": Check, "certify": Certify, "explore": Explore,
 }  # fmt: skip
 
 

@@ -10,8 +10,13 @@ TEXTS = (
     "objective.expression", "objective.model", "objective.fn", "objective.gradient",
     "objective.residuals", "objective.data", "rule", "args", "pullback", "store", "hydra.run.dir",
     "hydra.sweep.dir", "hydra.sweep.subdir", "explore.file", "loss", "init", "data", "metric",
+    "run", "at", "path",
 )  # fmt: skip
 FORMULAS = TEXTS[:2]
+OF_A_RUN = re.compile(  # what the folder of a run says, and the call must not
+    r"[+~]*(objective|optimizer|transforms|loss|init|data|metric|batch|seed|learning_rate|start"
+    r"|steps|gradient|fn|residuals|domain)(\.[\w.]+)?="
+)
 # What Hydra's grammar reads as it is meant: quoted text, lists, mappings, and its own functions
 # that make several values of one; of a path also numbers and truth values, which are refused.
 READ = re.compile(
@@ -25,6 +30,12 @@ def spelled_out(task: str, words: list[str]) -> list[str]:
     """The words of a call with a user's shorthand in full, options first; see ``_spelled_out``."""
     if task == "explore":
         words = _with_file(words)
+    if task == "landscape" and any(word.startswith("run=") for word in words):
+        for word in words:
+            if given := OF_A_RUN.match(word):
+                raise ArgumentError(
+                    f"{given[1]} is what the folder of a run says: leave out {given[1]} or run"
+                )
     words = [_spelled_out(task, word) for word in words]
     if any(word.startswith(("objective.fn=", "objective.residuals=")) for word in words):
         words = ["objective=function", *(word for word in words if word != "objective=function")]

@@ -1,24 +1,24 @@
 """``gdjax train``: a training run that is watched."""
 
 import logging
+import math
 import sys
 from typing import Any
 
 import numpy as np
 
-from gdjax._util.errors import ArgumentError
 from gdjax.cli import clusters
-from gdjax.cli.config import filled, make_objective, make_optimizer, picked
+from gdjax.cli.config import make_optimizer, make_problem, picked
 from gdjax.cli.jobs import Done
 from gdjax.cli.output_folder import OutputFolder
 from gdjax.cli.settings import Train
-from gdjax.objectives import Objective, get, parameters
-from gdjax.objectives.loading import find, load
-from gdjax.training import problems, runs
+from gdjax.objectives import Objective
+from gdjax.training import runs
 
 log: logging.Logger = logging.getLogger(__name__)
 
-OWN = "init", "data", "metric"  # what belongs to a loss of one's own
+KEPT = 100  # checkpoints of a run, about, where nothing is said and they are few numbers
+LITTLE = 64 * 2**20  # bytes of them
 
 
 def train(asked: Train, folder: OutputFolder) -> Done:
@@ -27,10 +27,12 @@ def train(asked: Train, folder: OutputFolder) -> Done:
     Its number is the last loss.
     """
     clusters.check_local(asked.engine)
-    optimizer, objective = make_optimizer(asked.optimizer, asked), _objective(asked)
+    optimizer, objective = make_optimizer(asked.optimizer, asked), make_problem(asked)
     how = picked(
         asked, "start", "steps", "watch", "every", "checkpoint", "gradient", "dtype", "store"
     )
+    if asked.checkpoint is None:
+        how["checkpoint"] = _checkpoint(asked, objective)
     run = runs.train(objective, optimizer, **how, progress=sys.stderr.isatty())
     pictures = {}
     if folder.draws:
@@ -47,39 +49,14 @@ def train(asked: Train, folder: OutputFolder) -> Done:
     return Done(float(run.looks.loss[-1]))
 
 
-def _objective(asked: Train) -> Objective:
-    """The loss in a user's file, or the chosen objective, with batches and a seed if it has any."""
-    if asked.loss is None:
-        for key in OWN:
-            if getattr(asked, key) is not None:
-                raise ArgumentError(f"{key} belongs to a loss: give loss=my_file.py:loss")
-        return _chosen(asked)
-    for key in ("init", "data"):
-        if getattr(asked, key) is None:
-            raise ArgumentError(f"loss needs {key}: give {key}=my_file.py:{key}")
-    data = load(asked.data, "data")
-    return problems.problem(
-        find(asked.loss, "loss"),
-        init=load(asked.init, "init"),
-        data=data() if callable(data) else data,
-        metric=None if asked.metric is None else find(asked.metric, "metric"),
-        batch=asked.batch,
-        seed=asked.seed,
-    )
+def _checkpoint(asked: Train, objective: Objective) -> int | None:
+    """How often parameters are kept where nothing is said: so that slices have a path to show.
 
-
-def _chosen(asked: Train) -> Objective:
-    """The objective of the config; what it takes of batch and seed is its own."""
-    node = filled(asked.objective)
-    given = {"batch": asked.batch, "seed": asked.seed or None}
-    wanted = {key: value for key, value in given.items() if value is not None}
-    if not wanted:
-        return make_objective(asked)
-    name = node.pop("name", "") if "maker" not in node else node["maker"]
-    for key in wanted:
-        if key not in parameters(name):
-            raise ArgumentError(f"{key} is of a loss over data, and {name} has none")
-    return get(name, **node | wanted)
+    A store that may go further later keeps none: how often must not depend on how far it goes.
+    """
+    if asked.store is not None or 8 * KEPT * objective.dim > LITTLE:
+        return None
+    return asked.every * max(1, math.ceil(asked.steps / (asked.every * KEPT)))
 
 
 def _arrays(objective: Objective, run: runs.TrainingRun) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from gdjax.plotting.profiles import (
     runtime_ecdf,
 )
 from gdjax.plotting.rates import steps_ecdf, success_rate
+from gdjax.plotting.slicing import landscape_slice
 from gdjax.plotting.stability import stability_map
 from gdjax.plotting.style import check_output, save
 from gdjax.plotting.sweep_pictures import PICTURES, sweep_pictures
@@ -41,6 +42,7 @@ __all__ = [
     "data_profiles",
     "fit",
     "gradient_field",
+    "landscape_slice",
     "overview",
     "paths_grid",
     "performance_profiles",
