@@ -151,10 +151,12 @@ def tile_for(count: int, point: int, wide: int, alone: bool = False) -> int:
         [1, 4, 32, 56]
         >>> [tile_for(512, 20, 4 * rows) for rows in (10**5, 10**7, 10**9)]
         [16, 3, 1]
+        >>> tile_for(64, 2600, 71_880)  # four of them, for two threads
+        16
         >>> tile_for(512, 3940, 93_444, alone=True)  # a network of 985 parameters over 1,797 rows
         1
     """
-    most = ACCELERATOR_TILE
+    most, even = ACCELERATOR_TILE, 1
     if jax.default_backend() == "cpu":
         if alone and wide >= NARROWEST:
             return 1
@@ -162,6 +164,8 @@ def tile_for(count: int, point: int, wide: int, alone: bool = False) -> int:
         fit = max(WIDEST // wide, min(SHARING, MOST_BYTES // wide))
         most = min(CPU_TILE, POINTS // point, fit)
         most = max(1, min(most, max(-(-count // 2), NARROWEST // wide)))
-    least = -(-count // -(-count // most))
+        even = 2 if count > most else 1
+    tiles = -(-count // most)
+    least = -(-count // (tiles + tiles % even))
     unit = 2 ** max(least.bit_length() - 3, 0)
     return -(-least // unit) * unit
