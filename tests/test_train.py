@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import gdjax
-from gdjax.training import edges
+from gdjax.training import edges, runs
 
 DRAWN = np.random.default_rng(0)
 X, Y = DRAWN.normal(size=(40, 3)), DRAWN.normal(size=40)
@@ -133,6 +133,27 @@ def test_a_store_is_gone_on_from_to_the_same_bits(tmp_path):
     file.write_bytes(b"PK nonsense")
     with pytest.raises(gdjax.ArgumentError, match="must be the file of a training run"):
         gdjax.train(f, noisy, steps=40, store=file, **how)
+
+
+def test_a_learning_rate_never_recompiles():
+    f, sizes = problem(batch=8), []
+    for rate in (0.1, 0.2, 0.05):
+        gdjax.train(f, gdjax.heavy_ball(rate, 0.5), steps=30, every=7)
+        sizes.append((runs._advance._cache_size(), runs._look._cache_size()))
+    assert len({*sizes}) == 1
+
+
+def test_a_start_that_is_flat_and_one_in_a_tree_give_the_same_bits():
+    f = problem(batch=8)
+    tree = {"first": np.full((3, 4), 0.3), "second": np.arange(4.0)}
+    with jax.enable_x64(True):
+        flat = np.asarray(f.flat(tree))
+    one, two = (
+        gdjax.train(f, "adam", start, steps=30, every=10) for start in (tree, flat.tolist())
+    )
+    np.testing.assert_array_equal(f.flat(one.point), f.flat(two.point))
+    for seen, wanted in zip(one.looks, two.looks, strict=True):
+        np.testing.assert_array_equal(seen, wanted)
 
 
 def test_a_parameter_that_is_not_finite_is_told_with_step_and_leaf():
