@@ -319,6 +319,11 @@ CALLS = {  # function: a plain call
         "store": "r.npz",
         "progress": False,
     },
+    "plotting.hessian_spectrum": {
+        "density": gdjax.spectral_density(F, probes=2),
+        "limit": 2.0,
+        "ax": None,
+    },
     "plotting.training": {"run": gdjax.train(F, "adam", steps=3, every=1)},
     "rank": {
         "objectives": "booth",

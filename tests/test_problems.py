@@ -148,6 +148,10 @@ def test_parameters_in_a_tree_and_in_a_vector_take_the_same_steps():
     np.testing.assert_array_equal(again.values, paths[1].values)
 
 
+def tied(params, batch):
+    return jnp.mean((batch[0] @ params["w"] - Y) ** 2)  # all the rows, whatever the batch
+
+
 BAD = {
     "must return a scalar, got an array of shape (24,)": {
         "loss": lambda params, batch: batch[0] @ params["w"]
@@ -165,6 +169,29 @@ BAD = {
     "init must give parameters of floats, got leaf b of integers": {
         "init": {"b": 0, "w": np.ones(3)}
     },
+    "init must give parameters of floats, got leaf b of complex numbers": {
+        "init": {"b": 1j, "w": np.ones(3)}
+    },
+    "init must give parameters, a pytree of arrays of floats, got None": {"init": lambda key: None},
+    "init must give parameters, a pytree of arrays of floats, got 'ones'": {"init": "ones"},
+    "init must give the same parameters for the same random key, and does not": {
+        "init": lambda key: {"b": 0.0, "w": DRAWN.normal(size=3)}
+    },
+    "init must give parameters of one structure, whatever its random key": {
+        "init": lambda key: (
+            dict.fromkeys("bcd"[: int(jax.random.key_data(key)[1]) + 1], 0.0)
+            | {"b": 0.0, "w": jnp.ones(3)}
+        )
+    },
+    "init must give finite parameters, got Array(nan, dtype=float32, weak_type=True) in leaf b": {
+        "init": lambda key: {"b": jnp.array(jnp.nan), "w": jax.random.normal(key, (3,))}
+    },
+    "batch=8 needs a loss that takes any rows of the data, and tied fails on so many": {
+        "loss": tied,
+        "batch": 8,
+    },
+    "metric must return a scalar, got None": {"metric": lambda params, batch: None},
+    "metric must return a real number": {"metric": lambda params, batch: params["b"] + 1j},
     "metric must return a scalar, got an array of shape (24,)": {
         "metric": lambda params, batch: batch[1]
     },

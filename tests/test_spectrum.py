@@ -127,7 +127,7 @@ def test_on_a_quadratic_divergence_begins_at_the_rate_that_its_sharpness_allows(
     make, bound = BOUNDS[method]
     limit = bound / float(gdjax.sharpness(f, dtype="float64"))
     below, above = (
-        gdjax.descend(f, make(factor * limit), steps=3000, dtype="float64").values[-1]
+        float(gdjax.descend(f, make(factor * limit), steps=3000, dtype="float64").values[-1])
         for factor in (0.99, 1.01)
     )
     assert below < 1e-6

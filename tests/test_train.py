@@ -130,6 +130,12 @@ def test_a_store_is_gone_on_from_to_the_same_bits(tmp_path):
             gdjax.train(f, noisy, steps=40, store=file, **how | other)
     with pytest.raises(gdjax.ArgumentError, match="of the same run"):
         gdjax.train(problem(batch=4), noisy, steps=40, store=file, **how)
+    short = tmp_path / "short.npz"  # a run that ends before its second look has a file, too
+    gdjax.train(f, noisy, steps=3, store=short, **how)
+    np.testing.assert_array_equal(
+        gdjax.train(f, noisy, steps=40, store=short, **how).looks.loss, whole.looks.loss
+    )
+    assert np.load(short)["steps"].tolist() == whole.steps.tolist()
     file.write_bytes(b"PK nonsense")
     with pytest.raises(gdjax.ArgumentError, match="must be the file of a training run"):
         gdjax.train(f, noisy, steps=40, store=file, **how)
@@ -176,6 +182,8 @@ def test_a_parameter_that_is_not_finite_is_told_with_step_and_leaf():
         ({"every": 4, "checkpoint": 6}, "checkpoint must be a multiple of every=4, got 6"),
         ({"objective": "qfsp", "watch": ["noise_scale"]}, "needs a loss over data"),
         ({"start": [1.0]}, "start must have"),
+        ({"store": f"{__file__}/run.npz"}, "store must be a file in a folder, and"),
+        ({"steps": -1}, "steps must be a whole number, at least 0, got -1"),
     ],
 )
 def test_a_bad_call_is_refused_in_one_line(untyped, chosen, words):
@@ -210,6 +218,9 @@ import numpy as np
 X = np.linspace(-1, 1, 12)[:, None]
 
 
+OWN = "me"
+
+
 def data():
     return X, X[:, 0] ** 2
 
@@ -242,6 +253,10 @@ def test_a_loss_in_a_file_is_trained_by_the_command(gdjax, tmp_path):
         (("train", *MINE, "batch=13"), "batch must be at most 12"),
         (("train", MINE[0], MINE[1]), "loss needs data: give data=my_file.py:data"),
         (("train", *MINE[:2], "data=my.py:X1"), "X1"),
+        (("train", *MINE[:2], "data=my.py:close"), "data must be arrays, or a function of nothing"),
+        (("train", *MINE[:2], "data=my.py:OWN"), "data must be arrays of numbers, got 'me'"),
+        (("train", *MINE, "watch=sharpnes"), "did you mean 'sharpness'"),
+        (("train", *MINE, "every=5", "store=my.py/run.npz"), "store must be a file in a folder"),
         (("train", *MINE, "watch=[loss]"), "unknown quantity to watch 'loss'"),
     ):
         code, _, complaints = gdjax(*words)

@@ -136,6 +136,9 @@ class Run(Descending):
     plot: PathPlot
 
 
+WATCHED = kinds.word("sharpness", "noise_scale", "alignment", kind="quantity to watch")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Train(Descending):
     """``gdjax train``."""
@@ -148,11 +151,7 @@ class Train(Descending):
     batch: Annotated[int | None, whole(1) | NULL]
     seed: Seed
     watch: Annotated[
-        list[Any],
-        kinds.listing(
-            kinds.word("sharpness", "noise_scale", "alignment", kind="quantity to watch"),
-            "a list of sharpness, noise_scale, alignment",
-        ),
+        Any, kinds.listing(WATCHED, "a list of sharpness, noise_scale, alignment") | WATCHED
     ]
     every: Count
     checkpoint: Annotated[int | None, whole(1) | NULL]
