@@ -67,7 +67,7 @@ def _objective(asked: Train) -> Objective:
     )
 
 
-def _data(path: str) -> Any:
+def _data(path: Any) -> Any:
     """What a name in a user's file holds, or what it returns."""
     data = load(path, "data")
     if not callable(data):

@@ -43,7 +43,8 @@ def problem(
 
     Args:
         loss: parameters and data → scalar; the mean over rows, where batches are to mean anything.
-        init: random key → parameters; or the parameters, for a start that no seed changes.
+        init: random key → parameters; or the parameters, for a start that no seed changes. A module
+            that holds its parameters is these, though it can be called.
         data: a pytree of arrays with the same number of rows each, such as ``(X, y)``. The loss is
             handed the same pytree, of all rows or of a batch.
         batch: how many rows a step sees; None for all of them.
@@ -81,7 +82,8 @@ def problem(
             raise ArgumentError(f"batch must be at most {rows:,}, as many rows as there are data, "
                                 f"got {batch:,}")  # fmt: skip
     start = initialised(init, seed)
-    if callable(init):
+    drawn = _is_function(init)
+    if drawn:
         _check_depends(init, start, seed)
     made = Objective(
         name=name or getattr(loss, "__name__", "loss").strip("<>"),
@@ -89,9 +91,7 @@ def problem(
         gradient=gradient,
         start=start,
         args=(data,),
-        training=Training(
-            init=init if callable(init) else None, metric=metric, batch=batch, seed=seed
-        ),
+        training=Training(init=init if drawn else None, metric=metric, batch=batch, seed=seed),
     )
     validate(made, numbers=False)
     if batch is not None:
@@ -108,7 +108,7 @@ def initialised(init: Function | PyTree, seed: int) -> PyTree:
         ArgumentError: an ``init`` that fails, or gives anything but finite floats.
     """
     start = init
-    if callable(init):
+    if _is_function(init):
         try:
             with jax.enable_x64(False):
                 start = init(jax.random.key(seed))
@@ -178,6 +178,14 @@ def _same(one: PyTree, other: PyTree) -> bool:
     pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=False)
     both = ([np.asarray(x, float) for x in pair] for pair in pairs if _is_float(pair[0]))
     return all(np.array_equal(a, b, equal_nan=True) for a, b in both)
+
+
+def _is_function(init: Any) -> bool:
+    """Whether it draws parameters; a module of Equinox can be called too, and holds them."""
+    held = not isinstance(init, jax.tree_util.Partial) and any(
+        map(_is_float, jax.tree.leaves(init))
+    )
+    return callable(init) and not held
 
 
 def _is_float(leaf: Any) -> bool:
