@@ -42,9 +42,9 @@ def reached(folder: Path) -> xr.DataArray:
     return ((found.minimum == number) & found.is_global).any("known_minimum")
 
 
-def arrays(folder: Path) -> dict[str, np.ndarray]:
-    """The arrays of ``run`` or ``compare``."""
-    with np.load(folder / "trajectory.npz") as found:
+def arrays(folder: Path, file: str = "trajectory.npz") -> dict[str, np.ndarray]:
+    """The arrays of ``run`` or ``compare``; those of ``train`` are in ``training.npz``."""
+    with np.load(folder / file) as found:
         return dict(found)
 
 
@@ -68,3 +68,12 @@ def dots_on_line(axes: Axes, x: Any, theory: Any, found: Any, colour: str, label
     axes.plot(x, theory, color=colour, linewidth=1)
     axes.plot(x, found, "o", color=colour, markersize=4)
     axes.text(x[-1], theory[-1], "  " + label.replace("_", " "), color=colour, va="center")
+
+
+def curve(axes: Axes, x: Any, y: Any, colour: str, label: str, at: tuple[float, float]) -> None:
+    """A line, and its name at a place; logarithmic axes are marked in plain numbers."""
+    axes.plot(x, y, color=colour, linewidth=1.4)
+    axes.text(*at, label, color=colour)
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.get_scale() == "log":
+            style.plain_logarithmic(axis)

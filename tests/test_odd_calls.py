@@ -333,6 +333,11 @@ CALLS = {  # function: a plain call
         "progress": False,
     },
     "plotting.landscape_slice": {"found": gdjax.landscape(F, points=3)},
+    "plotting.hessian_spectrum": {
+        "density": gdjax.spectral_density(F, probes=2),
+        "limit": 2.0,
+        "ax": None,
+    },
     "plotting.training": {"run": gdjax.train(F, "adam", steps=3, every=1)},
     "rank": {
         "objectives": "booth",

@@ -1502,6 +1502,33 @@ def levels_are_logarithmic_where_the_loss_spans_decades():
     plotting.landscape_slice(found._replace(losses=np.full((9, 9), np.nan)))
 
 
+@reads("hessian_spectrum")
+def the_density_of_eigenvalues_with_those_that_stand_alone():
+    scale = np.r_[np.linspace(-0.1, 0.1, 60), 4.0, 9.0]
+    f = gdjax.Objective(fn=lambda p, c: p @ (c * p) / 2, start=np.ones(62), args=scale)
+    density = gdjax.spectral_density(f, probes=4, num_steps=30, dtype="float64")
+    (axes,) = plotting.hessian_spectrum(density, limit=12.0).axes
+    curve, marks, limit = axes.get_lines()
+    at, height = curve.get_data()
+    np.testing.assert_allclose(marks.get_xdata(), [4, 9], rtol=1e-9)
+    seen = height > 1.01 * axes.get_ylim()[0]
+    width = np.ptp(density.nodes) / 100
+    np.testing.assert_allclose(height[seen], density.density(at, width)[seen])
+    assert (axes.get_yscale(), limit.get_xdata()) == ("log", [12, 12])
+    assert {text.get_text() for text in axes.texts} == {"9", "stability limit 12"}
+    assert axes.get_title(loc="left") == "62 eigenvalues, 2 of them outliers"
+
+
+@reads("hessian_spectrum")
+def a_word_for_a_limit_far_away_and_a_spectrum_of_one_eigenvalue():
+    density = gdjax.spectral_density(lambda p: p @ p, np.ones(5), probes=2)
+    (axes,) = plotting.hessian_spectrum(density, limit=500.0).axes
+    assert axes.get_title(loc="right") == "stability limit 500, further right"
+    curve, marks = axes.get_lines()
+    assert marks.get_xdata() == pytest.approx([2.0])
+    assert curve.get_xdata()[curve.get_ydata().argmax()] == pytest.approx(2.0)
+
+
 @pytest.mark.parametrize(
     "check", [c for checks in READ.values() for c in checks] or [None], ids=lambda c: c.__name__
 )

@@ -136,6 +136,32 @@ def test_a_module_of_equinox_is_trained_by_its_partition():
     assert f.variables[0] == "layers[0].weight[0,0]"
 
 
+def test_a_whole_module_holds_parameters_and_a_function_of_a_key_draws_them(tmp_path):
+    def of_module(net, batch):
+        return jnp.mean((jax.vmap(net)(batch[0]) - batch[1]) ** 2)
+
+    def drawn(key):
+        return equinox.nn.MLP(3, "scalar", 4, 1, key=key)
+
+    def on_the_host(key):  # JAX cannot trace it
+        random = np.random.default_rng(int(jax.random.key_data(key)[1]))
+        return {"b": 0.0, "w": random.normal(size=3)}
+
+    fixed = gdjax.problem(of_module, init=drawn(jax.random.key(0)), data=DATA)
+    with pytest.raises(gdjax.ArgumentError, match="need an objective that draws its parameters"):
+        gdjax.sweep(fixed, "adam", gdjax.starts.init(2), steps=2)
+    module = gdjax.problem(of_module, init=drawn, data=DATA, batch=8)
+    host = problem(init=on_the_host)
+    for i, f in enumerate((module, host)):
+        call = {"steps": 3, "store": tmp_path / f"{i}.zarr"}
+        one, two = (gdjax.sweep(f, "adam", gdjax.starts.init(2), **call) for _ in range(2))
+        np.testing.assert_array_equal(one.final_value, two.final_value)
+        assert one.final_value[0] != one.final_value[1]
+    run = gdjax.train(module, "adam", steps=3, every=3)
+    assert isinstance(run.point, equinox.nn.MLP)
+    assert np.ndim(run.point(jnp.ones(3))) == 0
+
+
 def test_parameters_in_a_tree_and_in_a_vector_take_the_same_steps():
     def of_vector(point, batch):
         return loss({"b": point[0], "w": point[1:]}, batch)
@@ -146,6 +172,10 @@ def test_parameters_in_a_tree_and_in_a_vector_take_the_same_steps():
     np.testing.assert_allclose(paths[0].values, paths[1].values, rtol=1e-5)
     again = gdjax.descend(tree, "adam", [0.0, 1.0, 2.0, 3.0], steps=50)
     np.testing.assert_array_equal(again.values, paths[1].values)
+
+
+def tied(params, batch):
+    return jnp.mean((batch[0] @ params["w"] - Y) ** 2)  # all the rows, whatever the batch
 
 
 BAD = {
@@ -165,6 +195,29 @@ BAD = {
     "init must give parameters of floats, got leaf b of integers": {
         "init": {"b": 0, "w": np.ones(3)}
     },
+    "init must give parameters of floats, got leaf b of complex numbers": {
+        "init": {"b": 1j, "w": np.ones(3)}
+    },
+    "init must give parameters, a pytree of arrays of floats, got None": {"init": lambda key: None},
+    "init must give parameters, a pytree of arrays of floats, got 'ones'": {"init": "ones"},
+    "init must give the same parameters for the same random key, and does not": {
+        "init": lambda key: {"b": 0.0, "w": DRAWN.normal(size=3)}
+    },
+    "init must give parameters of one structure, whatever its random key": {
+        "init": lambda key: (
+            dict.fromkeys("bcd"[: int(jax.random.key_data(key)[1]) + 1], 0.0)
+            | {"b": 0.0, "w": jnp.ones(3)}
+        )
+    },
+    "init must give finite parameters, got Array(nan, dtype=float32, weak_type=True) in leaf b": {
+        "init": lambda key: {"b": jnp.array(jnp.nan), "w": jax.random.normal(key, (3,))}
+    },
+    "batch=8 needs a loss that takes any rows of the data, and tied fails on so many": {
+        "loss": tied,
+        "batch": 8,
+    },
+    "metric must return a scalar, got None": {"metric": lambda params, batch: None},
+    "metric must return a real number": {"metric": lambda params, batch: params["b"] + 1j},
     "metric must return a scalar, got an array of shape (24,)": {
         "metric": lambda params, batch: batch[1]
     },

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matfree import decomp, funm, stochtrace
 
 import gdjax
 from gdjax import curvature
@@ -95,6 +96,81 @@ def test_density_and_trace_have_the_moments_of_the_spectrum(dense):
     trace = gdjax.hessian_trace(NET, probes=200, dtype="float64")
     assert abs(trace.value - exact.sum()) < 4 * trace.error
     assert trace.error < 0.2 * abs(exact.sum())
+
+
+def test_the_top_of_a_network_of_the_catalogue_is_that_of_its_dense_hessian():
+    pytest.importorskip("sklearn")
+    f = gdjax.objectives.get("iris_mlp")
+    point = np.asarray(f.start) + DRAWN.normal(size=f.dim)
+    with jax.enable_x64(True):
+        matrix = np.asarray(jax.hessian(f.cast(float).value)(jnp.asarray(point, float)))
+    exact = np.linalg.eigvalsh(matrix)[::-1]
+    found = gdjax.sharpness(f, point, number=3, dtype="float64")
+    np.testing.assert_allclose(found.values, exact[:3], rtol=1e-6)
+    off = found.vectors @ matrix - found.values[:, None] * found.vectors
+    floor = 1e-10 * exact[0]  # below it both are rounding
+    np.testing.assert_allclose(found.residuals, np.linalg.norm(off, axis=1), rtol=1e-3, atol=floor)
+
+
+BOUNDS = {  # the largest stable rate, times the sharpness; the momentum is 0.8
+    "descent": (gdjax.gradient_descent, 2.0),
+    "heavy ball": (lambda rate: gdjax.heavy_ball(rate, 0.8), 3.6),
+    "nesterov": (lambda rate: gdjax.nesterov(rate, 0.8), 3.6 / 2.6),
+}
+
+
+@pytest.mark.parametrize("method", BOUNDS)
+def test_on_a_quadratic_divergence_begins_at_the_rate_that_its_sharpness_allows(method):
+    half = DRAWN.normal(size=(20, 20))
+    matrix = half @ half.T / 20 + np.eye(20)
+    f = gdjax.Objective(fn=lambda p, m: p @ m @ p / 2, start=np.ones(20), args=matrix)
+    make, bound = BOUNDS[method]
+    limit = bound / float(gdjax.sharpness(f, dtype="float64"))
+    below, above = (
+        float(gdjax.descend(f, make(factor * limit), steps=3000, dtype="float64").values[-1])
+        for factor in (0.99, 1.01)
+    )
+    assert below < 1e-6
+    assert above > 1e6
+
+
+def test_density_is_that_of_matfree_from_the_same_vectors(dense):
+    def vectors(seed):  # of length √d, as its samplers draw them
+        keys = jax.random.split(jax.random.key(seed), 6)
+        drawn = jax.vmap(lambda key: jax.random.normal(key, (99,), float))(keys)
+        return drawn * np.sqrt(99) / jnp.linalg.norm(drawn, axis=1, keepdims=True)
+
+    found = gdjax.spectral_density(NET, probes=6, num_steps=20, seed=7, dtype="float64")
+    width = np.ptp(found.nodes) / 40
+    with jax.enable_x64(True):
+        lanczos = decomp.tridiag_sym(20, reortho="full")
+
+        def theirs(place):
+            curve = funm.dense_funm_sym_eigh(lambda x: jnp.exp(-(((x - place) / width) ** 2) / 2))
+            form = funm.monte_carlo_funm_sym(curve, lanczos)
+            estimate = stochtrace.estimator_monte_carlo(form, vectors)
+            return estimate(lambda v: dense @ v, 7) / (99 * width * np.sqrt(2 * np.pi))
+
+        at = np.linspace(found.nodes.min(), found.nodes.max(), 9)
+        wanted = np.array([theirs(place) for place in at])
+    np.testing.assert_allclose(found.density(at, width), wanted, rtol=1e-6, atol=1e-9)
+
+
+def test_trace_is_that_of_matfree_within_its_error():
+    pytest.importorskip("sklearn")
+    f = gdjax.objectives.get("digits_mlp")
+    ours = gdjax.hessian_trace(f, probes=100)
+    value = f.cast(np.float32).value
+    point = jnp.asarray(f.start, jnp.float32)
+    estimate = stochtrace.estimator_monte_carlo_mean_and_sem(
+        stochtrace.monte_carlo_trace(), stochtrace.sampler_signs(point, num=100)
+    )
+    mean, error = jax.jit(
+        lambda key: estimate(lambda v: curvature.hessian_vector_product(value, point, v), key)
+    )(jax.random.key(1))
+    assert ours.error == pytest.approx(float(error), rel=0.4)  # of 100 numbers each
+    assert abs(ours.value - float(mean)) < 4 * np.hypot(ours.error, float(error))
+    assert ours.error < 0.1 * ours.value
 
 
 def test_equal_eigenvalues_are_one_and_a_flat_place_has_none():

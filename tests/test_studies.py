@@ -6,7 +6,10 @@ from commands import called
 from gdjax.cli.studies import studies, told
 
 STUDIES = studies()
-SLOW = {"many_minima", "optimal_momentum", "optimizer_race"}  # more than seconds
+SLOW = {  # more than seconds
+    "adaptive_edge", "edge_of_stability", "effective_rate", "many_minima", "noise_scale",
+    "optimal_momentum", "optimizer_race",
+}  # fmt: skip
 
 
 def answered(name, folder):

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import gdjax
-from gdjax.training import edges
+from gdjax.training import edges, runs
 
 DRAWN = np.random.default_rng(0)
 X, Y = DRAWN.normal(size=(40, 3)), DRAWN.normal(size=40)
@@ -130,9 +130,36 @@ def test_a_store_is_gone_on_from_to_the_same_bits(tmp_path):
             gdjax.train(f, noisy, steps=40, store=file, **how | other)
     with pytest.raises(gdjax.ArgumentError, match="of the same run"):
         gdjax.train(problem(batch=4), noisy, steps=40, store=file, **how)
+    short = tmp_path / "short.npz"  # a run that ends before its second look has a file, too
+    gdjax.train(f, noisy, steps=3, store=short, **how)
+    np.testing.assert_array_equal(
+        gdjax.train(f, noisy, steps=40, store=short, **how).looks.loss, whole.looks.loss
+    )
+    assert np.load(short)["steps"].tolist() == whole.steps.tolist()
     file.write_bytes(b"PK nonsense")
     with pytest.raises(gdjax.ArgumentError, match="must be the file of a training run"):
         gdjax.train(f, noisy, steps=40, store=file, **how)
+
+
+def test_a_learning_rate_never_recompiles():
+    f, sizes = problem(batch=8), []
+    for rate in (0.1, 0.2, 0.05):
+        gdjax.train(f, gdjax.heavy_ball(rate, 0.5), steps=30, every=7)
+        sizes.append((runs._advance._cache_size(), runs._look._cache_size()))
+    assert len({*sizes}) == 1
+
+
+def test_a_start_that_is_flat_and_one_in_a_tree_give_the_same_bits():
+    f = problem(batch=8)
+    tree = {"first": np.full((3, 4), 0.3), "second": np.arange(4.0)}
+    with jax.enable_x64(True):
+        flat = np.asarray(f.flat(tree))
+    one, two = (
+        gdjax.train(f, "adam", start, steps=30, every=10) for start in (tree, flat.tolist())
+    )
+    np.testing.assert_array_equal(f.flat(one.point), f.flat(two.point))
+    for seen, wanted in zip(one.looks, two.looks, strict=True):
+        np.testing.assert_array_equal(seen, wanted)
 
 
 def test_a_parameter_that_is_not_finite_is_told_with_step_and_leaf():
@@ -155,6 +182,8 @@ def test_a_parameter_that_is_not_finite_is_told_with_step_and_leaf():
         ({"every": 4, "checkpoint": 6}, "checkpoint must be a multiple of every=4, got 6"),
         ({"objective": "qfsp", "watch": ["noise_scale"]}, "needs a loss over data"),
         ({"start": [1.0]}, "start must have"),
+        ({"store": f"{__file__}/run.npz"}, "store must be a file in a folder, and"),
+        ({"steps": -1}, "steps must be a whole number, at least 0, got -1"),
     ],
 )
 def test_a_bad_call_is_refused_in_one_line(untyped, chosen, words):
@@ -189,6 +218,9 @@ import numpy as np
 X = np.linspace(-1, 1, 12)[:, None]
 
 
+OWN = "me"
+
+
 def data():
     return X, X[:, 0] ** 2
 
@@ -221,6 +253,10 @@ def test_a_loss_in_a_file_is_trained_by_the_command(gdjax, tmp_path):
         (("train", *MINE, "batch=13"), "batch must be at most 12"),
         (("train", MINE[0], MINE[1]), "loss needs data: give data=my_file.py:data"),
         (("train", *MINE[:2], "data=my.py:X1"), "X1"),
+        (("train", *MINE[:2], "data=my.py:close"), "data must be arrays, or a function of nothing"),
+        (("train", *MINE[:2], "data=my.py:OWN"), "data must be arrays of numbers, got 'me'"),
+        (("train", *MINE, "watch=sharpnes"), "did you mean 'sharpness'"),
+        (("train", *MINE, "every=5", "store=my.py/run.npz"), "store must be a file in a folder"),
         (("train", *MINE, "watch=[loss]"), "unknown quantity to watch 'loss'"),
     ):
         code, _, complaints = gdjax(*words)

@@ -47,17 +47,30 @@ def make_problem(asked: OverData) -> objectives.Objective:
     for key in ("init", "data"):
         if getattr(asked, key) is None:
             raise ArgumentError(f"loss needs {key}: give {key}=my_file.py:{key}")
-    data = load(asked.data, "data")
     from gdjax.training.problems import problem  # few commands take a loss over data
 
     return problem(
         find(asked.loss, "loss"),
         init=load(asked.init, "init"),
-        data=data() if callable(data) else data,
+        data=_data(asked.data),
         metric=None if asked.metric is None else find(asked.metric, "metric"),
         batch=asked.batch,
         seed=asked.seed,
     )
+
+
+def _data(path: Any) -> Any:
+    """What a name in a user's file holds, or what it returns."""
+    data = load(path, "data")
+    if not callable(data):
+        return data
+    try:
+        return data()
+    except Exception as error:  # whatever the user's code raises is told as it is
+        raise ArgumentError(
+            f"data must be arrays, or a function of nothing that returns them, and {path} fails: "
+            f"{first_line(error)}"
+        ) from error
 
 
 def _chosen(asked: OverData) -> objectives.Objective:

@@ -29,7 +29,8 @@ LESSON = (  # in this order they teach; others follow
     "local_minimum_trap", "momentum_escape", "momentum_basins", "ackley_descent", "many_minima",
     "multi_start", "stability_limit", "optimal_momentum", "heavy_ball_cycle",
     "nesterov_vs_heavy_ball", "schedule_conventions", "optax_equivalence", "adam_counterexample",
-    "curve_fit", "optimizer_race",
+    "curve_fit", "optimizer_race", "edge_of_stability", "adaptive_edge", "effective_rate",
+    "noise_scale",
 )  # fmt: skip
 
 

@@ -137,6 +137,9 @@ class Run(Descending):
     plot: PathPlot
 
 
+WATCHED = kinds.word("sharpness", "noise_scale", "alignment", kind="quantity to watch")
+
+
 @dataclass(frozen=True, kw_only=True)
 class OverData(Descending):
     """What the commands share that take a loss over data."""
@@ -156,11 +159,7 @@ class Train(OverData):
     """``gdjax train``."""
 
     watch: Annotated[
-        list[Any],
-        kinds.listing(
-            kinds.word("sharpness", "noise_scale", "alignment", kind="quantity to watch"),
-            "a list of sharpness, noise_scale, alignment",
-        ),
+        Any, kinds.listing(WATCHED, "a list of sharpness, noise_scale, alignment") | WATCHED
     ]
     every: Count
     checkpoint: Annotated[int | None, whole(1) | NULL]

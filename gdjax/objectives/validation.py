@@ -132,6 +132,8 @@ def _check_result(
             f"{what} cannot be traced by JAX: {_first_sentence(error)}{_line_of(error, own)}; use "
             f"jax.numpy instead of numpy and math, jnp.where instead of a Python `if` on values"
         ) from error
+    except ArgumentError:  # it says all
+        raise
     except Exception as error:  # whatever the user's code raises is told as it is
         raise ArgumentError(
             f"{what} fails on a point of shape ({dim},): "

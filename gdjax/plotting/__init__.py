@@ -7,6 +7,7 @@ from gdjax.plotting.animation import Animation, animate
 from gdjax.plotting.basin_map import basin_map
 from gdjax.plotting.certificate import certificate
 from gdjax.plotting.curves import convergence, curve
+from gdjax.plotting.eigenvalues import hessian_spectrum
 from gdjax.plotting.fields import gradient_field, surface
 from gdjax.plotting.fitted import fit
 from gdjax.plotting.multiples import paths_grid
@@ -42,6 +43,7 @@ __all__ = [
     "data_profiles",
     "fit",
     "gradient_field",
+    "hessian_spectrum",
     "landscape_slice",
     "overview",
     "paths_grid",

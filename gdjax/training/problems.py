@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from gdjax._util.arguments import as_count, as_seed, function, gate, maybe, refused, text
@@ -42,7 +43,8 @@ def problem(
 
     Args:
         loss: parameters and data → scalar; the mean over rows, where batches are to mean anything.
-        init: random key → parameters; or the parameters, for a start that no seed changes.
+        init: random key → parameters; or the parameters, for a start that no seed changes. A module
+            that holds its parameters is these, though it can be called.
         data: a pytree of arrays with the same number of rows each, such as ``(X, y)``. The loss is
             handed the same pytree, of all rows or of a batch.
         batch: how many rows a step sees; None for all of them.
@@ -80,7 +82,8 @@ def problem(
             raise ArgumentError(f"batch must be at most {rows:,}, as many rows as there are data, "
                                 f"got {batch:,}")  # fmt: skip
     start = initialised(init, seed)
-    if callable(init):
+    drawn = _is_function(init)
+    if drawn:
         _check_depends(init, start, seed)
     made = Objective(
         name=name or getattr(loss, "__name__", "loss").strip("<>"),
@@ -88,11 +91,11 @@ def problem(
         gradient=gradient,
         start=start,
         args=(data,),
-        training=Training(
-            init=init if callable(init) else None, metric=metric, batch=batch, seed=seed
-        ),
+        training=Training(init=init if drawn else None, metric=metric, batch=batch, seed=seed),
     )
     validate(made, numbers=False)
+    if batch is not None:
+        _check_batch(made, batch)
     if metric is not None:
         _check_metric(metric, made)
     return made
@@ -102,10 +105,10 @@ def initialised(init: Function | PyTree, seed: int) -> PyTree:
     """Parameters, drawn in single precision, so that both precisions begin at one point.
 
     Raises:
-        ArgumentError: an ``init`` that fails, or gives anything but floats.
+        ArgumentError: an ``init`` that fails, or gives anything but finite floats.
     """
     start = init
-    if callable(init):
+    if _is_function(init):
         try:
             with jax.enable_x64(False):
                 start = init(jax.random.key(seed))
@@ -113,15 +116,23 @@ def initialised(init: Function | PyTree, seed: int) -> PyTree:
             raise ArgumentError(
                 f"init must take a random key and return parameters, and fails: {first_line(error)}"
             ) from error
-    for path, leaf in jax.tree_util.tree_flatten_with_path(start)[0]:
+    leaves = jax.tree_util.tree_flatten_with_path(start)[0]
+    for path, leaf in leaves:
         kind = getattr(getattr(leaf, "dtype", None), "kind", None)
-        whole = isinstance(leaf, int) and not isinstance(leaf, bool)
-        if whole or (kind is not None and kind in "iub"):
+        whole = isinstance(leaf, int | complex) and not isinstance(leaf, bool)
+        if whole or (kind is not None and kind in "iubc"):
             where = path_in_words(path)
+            given = "complex numbers" if isinstance(leaf, complex) else "integers"
             raise ArgumentError(
                 f"init must give parameters of floats, got {'leaf ' * bool(where)}{where or 'one'} "
-                f"of {getattr(leaf, 'dtype', 'integers')}"
+                f"of {getattr(leaf, 'dtype', given)}"
             )
+        if _is_float(leaf) and not np.isfinite(np.asarray(leaf, float)).all():
+            where = path_in_words(path)
+            raise ArgumentError(f"init must give finite parameters, got {leaf!r:.100}"
+                                f"{' in leaf ' * bool(where)}{where}")  # fmt: skip
+    if not any(_is_float(leaf) for _, leaf in leaves):
+        raise refused("init", "give parameters, a pytree of arrays of floats", start)
     return start
 
 
@@ -146,13 +157,57 @@ def _as_arrays(data: PyTree) -> PyTree:
 
 
 def _check_depends(init: Function, start: PyTree, seed: int) -> None:
-    """Refuse an initialisation that is the same for every key."""
+    """Refuse an initialisation that is the same for every key, or another one for the same."""
+    if not _same(start, initialised(init, seed)):
+        raise ArgumentError(
+            "init must give the same parameters for the same random key, and does not: draw them "
+            "from the key, by jax.random"
+        )
     other = initialised(init, (seed + 1) % 2**32)
-    pairs = zip(jax.tree.leaves(start), jax.tree.leaves(other), strict=False)
-    if all(np.array_equal(a, b) for a, b in pairs if hasattr(a, "shape")):
+    if jax.tree.structure(other) != jax.tree.structure(start):
+        raise ArgumentError("init must give parameters of one structure, whatever its random key")
+    if _same(start, other):
         raise ArgumentError(
             "init must depend on its random key, and gives the same parameters for two of them; "
             "for a fixed start, hand over the parameters themselves"
+        )
+
+
+def _same(one: PyTree, other: PyTree) -> bool:
+    """Whether the arrays of two trees hold the same."""
+    pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=False)
+    both = ([np.asarray(x, float) for x in pair] for pair in pairs if _is_float(pair[0]))
+    return all(np.array_equal(a, b, equal_nan=True) for a, b in both)
+
+
+def _is_function(init: Any) -> bool:
+    """Whether it draws parameters; a module of Equinox can be called too, and holds them."""
+    held = not isinstance(init, jax.tree_util.Partial) and any(
+        map(_is_float, jax.tree.leaves(init))
+    )
+    return callable(init) and not held
+
+
+def _is_float(leaf: Any) -> bool:
+    dtype = getattr(leaf, "dtype", None)
+    return isinstance(leaf, float) or (dtype is not None and jnp.issubdtype(dtype, jnp.floating))
+
+
+def _check_batch(objective: Objective, batch: int) -> None:
+    """Refuse a loss that takes all rows, and not some of them."""
+    point = jax.ShapeDtypeStruct((objective.dim,), np.float32)
+    given = objective.cast(np.float32).at_step(0)
+    try:
+        found = jax.eval_shape(given.value, point)
+    except Exception as error:  # whatever the user's code raises is told as it is
+        raise ArgumentError(
+            f"batch={batch:,} needs a loss that takes any rows of the data, and {objective.name} "
+            f"fails on so many: {first_line(error)}"
+        ) from error
+    if found.shape != ():
+        raise ArgumentError(
+            f"batch={batch:,} needs a loss that returns a scalar for any rows of the data, and "
+            f"{objective.name} returns an array of shape {found.shape}"
         )
 
 
@@ -160,8 +215,13 @@ def _check_metric(metric: Callable[..., Any], objective: Objective) -> None:
     """Refuse a metric that is no number."""
     try:
         params = jax.tree.map(lambda x: x, objective.shaped(np.asarray(objective.start)))
-        shape = np.shape(jax.eval_shape(metric, params, *objective.args))
+        found = jax.eval_shape(metric, params, *objective.args)
     except Exception as error:  # whatever the user's code raises is told as it is
         raise ArgumentError(f"metric fails on the parameters: {first_line(error)}") from error
-    if shape != ():
-        raise ArgumentError(f"metric must return a scalar, got an array of shape {shape}")
+    if not isinstance(found, jax.ShapeDtypeStruct):
+        came = "None" if found is None else f"a {type(found).__name__}"
+        raise ArgumentError(f"metric must return a scalar, got {came}")
+    if found.shape != ():
+        raise ArgumentError(f"metric must return a scalar, got an array of shape {found.shape}")
+    if found.dtype.kind == "c":
+        raise ArgumentError("metric must return a real number, got a complex one")

@@ -97,9 +97,10 @@ def load(file: Path, identity: str, carried: PyTree, kept: Record) -> tuple[PyTr
     """What a run carried when it was last written, and what it had kept; as given if it is new.
 
     Raises:
-        ArgumentError: a file of something else, or of another run.
+        ArgumentError: a file of something else, or of another run; a place where none can be.
     """
     if not file.exists():
+        _check_place(file)
         return carried, kept
     try:
         with np.load(file) as found:
@@ -120,6 +121,13 @@ def load(file: Path, identity: str, carried: PyTree, kept: Record) -> tuple[PyTr
     kept.steps, kept.looks = arrays["steps"].tolist(), arrays["looks"].tolist()
     kept.checkpoints, kept.parameters = arrays["checkpoints"].tolist(), [*arrays["parameters"]]
     return jax.tree.unflatten(tree, restored), kept
+
+
+def _check_place(file: Path) -> None:
+    """Refuse a place below what is no folder, before anything is computed."""
+    there = next(folder for folder in file.absolute().parents if folder.exists())
+    if not there.is_dir():
+        raise ArgumentError(f"store must be a file in a folder, and {there} is none, got {file}")
 
 
 def digest(asked: object) -> str:

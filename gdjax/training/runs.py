@@ -246,6 +246,8 @@ class _Asked(NamedTuple):
                 f"steps must be at least {kept.last:,}, as many as {store} has taken, got {steps:,}"
             )
         saver = records.Saver(store, identity)
+        if kept.last == 0:  # the file is there from the start on, or cannot be
+            saver.maybe_save((state, vector), kept)
         for mark in counted(left, " looks", progress):
             before, taken = state, mark - kept.last
             state = _advance(f, given, state, taken, self.gradient)
