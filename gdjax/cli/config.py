@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from gdjax import objectives, optimizers, starts
-from gdjax._util.errors import ArgumentError, check_known
+from gdjax._util.errors import ArgumentError, check_known, first_line
 from gdjax._util.memory import check_fits
 from gdjax.cli.kinds import OPEN, whole
 from gdjax.cli.settings import Certify, Descending, Explore, OverData, Sweep
