@@ -21,7 +21,7 @@ from jaxtyping import Array, Bool, Float, Int
 from gdjax import optimizers
 from gdjax._descent.conjugate import in_coordinates
 from gdjax._descent.outcomes import DEFAULT_RULE, Judge, StoppingRule, classify
-from gdjax._descent.structured import over_vectors
+from gdjax._descent.structured import Points, over_vectors, points_of
 from gdjax._util.errors import ArgumentError
 from gdjax._util.types import PyTree
 from gdjax.objectives import GradientSide, Objective
@@ -111,6 +111,7 @@ class Descent(NamedTuple):
         stops: whether a cell at rest stops; lost and broken ones always do.
         keep: which fields of the summary are kept of a cell. Where these are ``AT_THE_END`` alone,
             whether it is lost or broken is looked at when it is judged, not at every step.
+        points: what the optimizer is handed points as.
     """
 
     objective: Objective
@@ -120,6 +121,7 @@ class Descent(NamedTuple):
     tolerance: float = 0.0
     stops: bool = True
     keep: tuple[str, ...] = Summary._fields
+    points: Points | None = None
 
     @classmethod
     def of(
@@ -129,8 +131,9 @@ class Descent(NamedTuple):
 
         Masks, labels and norms are then by leaf, as in optax; ``optax.flatten`` makes them one.
         """
-        made = over_vectors(optimizer, objective.structure)
-        return cls(objective, in_coordinates(made, objective.coordinates), *how, **named)
+        points = points_of(optimizer, objective)
+        made = in_coordinates(over_vectors(optimizer, points), objective.coordinates)
+        return cls(objective, made, *how, points=points, **named)
 
     def init(self, start: Float[Array, "d"]) -> State:
         """A path at its start: all steps will be taken, and what fails is noted."""
@@ -247,7 +250,7 @@ class Descent(NamedTuple):
 
     def eval_point(self, state: State) -> Float[Array, "d"] | None:
         """Where the optimizer is evaluated, or None where that is the point itself."""
-        structure, coordinates = self.objective.structure, self.objective.coordinates
+        structure, coordinates = self.points, self.objective.coordinates
         if coordinates is not None:
             at, optimizer = state.optimizer
             found = optimizers.eval_point(optimizer, at)

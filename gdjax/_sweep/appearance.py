@@ -12,14 +12,13 @@ import numpy as np
 from gdjax import optimizers, results
 from gdjax._compiler.fingerprint import fingerprint
 from gdjax._descent.cells import stride
-from gdjax._descent.structured import over_vectors
+from gdjax._descent.structured import Points, over_vectors, points_of
 from gdjax._inputs import DType, default_dtype
 from gdjax._sweep.outer import Plans
 from gdjax._sweep.plan import Plan
 from gdjax._sweep.runner import Runner
 from gdjax._util.types import PyTree
 from gdjax.objectives import GradientSide, Objective
-from gdjax.objectives.structure import Structure
 from gdjax.results.provenance import to_json
 
 
@@ -148,7 +147,7 @@ def _config(asked: Plan, runner: Runner, in_memory: bool) -> dict[str, Any]:
         "fmin": f.fmin,
         "optimizer": repr(asked.optimizer),
         # What is written of an optimizer is rounded, and is the same for all that have one name.
-        "update": _update(asked.optimizer, f.structure or f.dim, asked.dtype),
+        "update": _update(asked.optimizer, points_of(asked.optimizer, f) or f.dim, asked.dtype),
         "numbers": {n: np.asarray(numbers[n]) for n in sorted(numbers.keys() - varied)},
         "starts": {
             "kind": starts.kind,
@@ -215,7 +214,7 @@ def _kink(objective: Objective) -> str:
 
 
 @functools.lru_cache(maxsize=64)
-def _update(optimizer: optimizers.Optimizer, points: Structure | int, dtype: DType) -> str:
+def _update(optimizer: optimizers.Optimizer, points: Points | int, dtype: DType) -> str:
     """A digest of what the optimizer does with its numbers, whatever its name."""
 
     def first(

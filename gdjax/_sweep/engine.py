@@ -76,7 +76,10 @@ def sweep(
             these differ ``start_point`` has the dim ``objective`` too.
         hyperparameters: values by name, each an axis of the result: numbers, flags, words,
             schedules, or a mapping from labels to any of these. A tuple of names with a tuple
-            of equally long lists is one axis along which they vary together.
+            of equally long lists is one axis along which they vary together. The name
+            ``learning_rate[layers.0]`` is that of a group of leaves: of what lies at that path of
+            a point, or below it; of a vector, of the component of that name. Where groups lie in
+            one another, the longest path counts; leaves in none have ``learning_rate`` itself.
         steps: the most steps a descent takes, at least 0.
         paired: hyperparameters that vary with the starts instead of along an axis of their own: by
             name one number for each start, as in a random search.

@@ -47,11 +47,12 @@ def make_optimizer(
     """An optimizer, after the transforms of the whole config and then those of its own.
 
     Args:
-        node: its name and settings.
+        node: its name and settings, those of groups of leaves also under ``groups``.
         asked: the settings of the command.
         rate: the learning rate of an optimizer that needs one, where its own is left out.
     """
     chosen = filled(node)
+    chosen |= chosen.pop("groups", None) or {}
     needs = optimizers.parameters(chosen["name"]).get("learning_rate") is optimizers.REQUIRED
     if needs and chosen.get("learning_rate") is None and rate is not None:
         chosen["learning_rate"] = rate

@@ -225,7 +225,7 @@ def _with_ranges(found: xr.Dataset) -> str:
         ends = f"{values.min():g}", f"{values.max():g}"
         return f"{name}={'…'.join(dict.fromkeys(ends))}"
 
-    return re.sub(r"([\w.]+)=([^,()]+)", setting, first)
+    return re.sub(r"([\w.]+(?:\[[^=]*\])?[\w.]*)=([^,()]+)", setting, first)
 
 
 def _each(found: xr.Dataset, name: str) -> list[str]:

@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax import optimizers as lookup
+from gdjax._descent.structured import points_of
 from gdjax._inputs import DType, as_count, as_dtype, cannot_descend, default_dtype
 from gdjax._util.arguments import as_seed, flag
 from gdjax._util.errors import ArgumentError
 from gdjax.comparison import cost, external
 from gdjax.comparison.entrants import as_entrants, as_objectives
 from gdjax.comparison.evaluations import Entrant, curves, evaluations_to, visits
-from gdjax.comparison.ranges import Range, chosen_ranges, draw
+from gdjax.comparison.ranges import Range, chosen_ranges, draw, with_groups
 from gdjax.comparison.ranking import Ranking, penalised
 from gdjax.objectives import GradientSide, Objective, evaluate, validate
 
@@ -85,6 +86,7 @@ def rank(
         tau: precisions, relative to the start.
         ranges: what to tune beyond or instead of the defaults: ``(low, high, scale)`` by
             hyperparameter, or by ``label.hyperparameter``. One whose range is None is not tuned.
+            ``learning_rate[layers.0]`` is that of a group of leaves.
         together: whether one setting is tuned for all objectives, and not one for each.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
         dtype: ``float64``, or ``float32``, which cannot tell values apart that differ by less than
@@ -117,12 +119,15 @@ def rank(
     dtype = as_dtype(dtype) or "float64"
     chosen, entrants = as_objectives(objectives), as_entrants(optimizers)
     tunable = {k: e for k, e in entrants.items() if isinstance(e, lookup.Optimizer)}
+    wanted = {} if ranges is None else ranges
+    tunable = with_groups(tunable, wanted)
+    entrants |= tunable
     for one, f in itertools.product(tunable.values(), chosen.values()):
         try:
-            visits(one, f.structure)  # refuses, before any descent, what cannot be counted
+            visits(one, points_of(one, f))  # refuses, before any descent, what cannot be counted
         except Exception as error:
             cannot_descend(f, one, error)
-    searched = chosen_ranges(tunable, {} if ranges is None else ranges)
+    searched = chosen_ranges(tunable, wanted)
     for f in chosen.values():
         f.value_and_gradient(gradient)
         with default_dtype(dtype):
@@ -312,8 +317,9 @@ def _score(
 
 def _elsewhere(entrant: Entrant, arena: _Arena) -> bool:
     """Whether an entrant is evaluated at another point than the one it stands at."""
-    structure = arena.objective.structure
-    return isinstance(entrant, lookup.Optimizer) and visits(entrant, structure).elsewhere
+    if not isinstance(entrant, lookup.Optimizer):
+        return False
+    return visits(entrant, points_of(entrant, arena.objective)).elsewhere
 
 
 def _met(best: np.ndarray, fmin: float, tau: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
