@@ -168,8 +168,8 @@ def test_every_verb_takes_groups(tmp_path):
     bare = gdjax.sweep(f, "heavy_ball", hyperparameters=axes, steps=10)
     np.testing.assert_array_equal(kept.final_value, bare.final_value)
     assert kept["learning_rate[b]"].values.tolist() == [0.02, 0.03]
+    axes = {"learning_rate": [0.01], "learning_rate[b.c]": [0.02, 0.03]}
     with pytest.raises(gdjax.ArgumentError, match="another sweep"):
-        axes = {"learning_rate": [0.01], "learning_rate[b.c]": [0.02, 0.03]}
         gdjax.sweep(f, "heavy_ball", hyperparameters=axes, steps=10, store=store)
 
 
@@ -218,8 +218,8 @@ def test_what_no_group_can_have_is_refused(objective, optimizer, own, told):
 
 
 def test_what_transforms_the_gradient_is_of_no_group():
-    made = optimizers.get("sgd", learning_rate=0.1, transforms={"c": {"name": "clip",
-                                                                      "max_delta": 1.0}})  # fmt: skip
+    clip = {"name": "clip", "max_delta": 1.0}
+    made = optimizers.get("sgd", learning_rate=0.1, transforms={"c": clip})
     with pytest.raises(gdjax.ArgumentError, match="of all leaves, and of no group"):
         made.replace(**{"c[a]": 0.1})
 

@@ -119,6 +119,7 @@ def _origin(asked: Plan, runner: Runner) -> dict[str, Any]:
         "optimizer": repr(asked.optimizer),
         "max_steps": asked.steps,
         "tolerance": asked.tolerance,
+        "target": "" if f.target is None else str(f.target),
         "gradient": asked.gradient,
         "starts_kind": starts.kind,
         "starts_shape": starts.shape(f.dim),
@@ -171,6 +172,8 @@ def _config(asked: Plan, runner: Runner, in_memory: bool) -> dict[str, Any]:
         # How many lanes the native kernel has is the machine's, and no bit depends on it.
         "tile": None if runner.kernel.name == "llvm" else runner.kernel.tile,
     }
+    if f.target is not None:
+        config["target"] = {**f.target._asdict(), "measured": _measured(f, asked.dtype)}
     if asked.paired:
         config["paired"] = {
             name: "" if in_memory else _digest(values) for name, values in asked.paired.items()
@@ -197,6 +200,14 @@ def _function(objective: Objective, gradient: GradientSide, dtype: DType) -> str
         return "".join(
             fingerprint(fn, at) for fn in (given.value_and_gradient(gradient), *more) if fn
         ) + (fingerprint(seen, at, jax.ShapeDtypeStruct((), np.int32)) if given.in_batches else "")
+
+
+@functools.lru_cache(maxsize=64)
+def _measured(objective: Objective, dtype: DType) -> str:
+    """A digest of what the target is of."""
+    with default_dtype(dtype):
+        given = objective.cast(dtype)
+        return fingerprint(given.measured, jax.ShapeDtypeStruct((objective.dim,), dtype))
 
 
 @functools.lru_cache(maxsize=64)

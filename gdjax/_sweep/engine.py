@@ -93,7 +93,9 @@ def sweep(
         keep: which variables of the summary to keep, such as ``["final_point", "outcome"]``; by
             default all. What is left out costs nothing. Where the last point and its value alone
             are kept, a descent that diverges or meets NaN stops when it is next judged.
-        tolerance: ``steps_to_tolerance`` is the first step with f ≤ f* + tolerance.
+        tolerance: ``steps_to_tolerance`` is the first step with f ≤ f* + tolerance; of an objective
+            with a ``target`` the first that meets it, as far as that is asked: of a metric, and of
+            a loss in batches, where a descent is judged.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
         dtype: ``float32`` or ``float64``; by default as JAX is configured.
         chunk: how many descents are computed and stored at a time.

@@ -1,5 +1,6 @@
 """From the settings of a command to the objects that the library takes."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,6 +25,16 @@ def filled(node: Mapping[str, Any]) -> dict[str, Any]:
 
 def make_objective(asked: Any) -> objectives.Objective:
     """The chosen objective: one of the catalogue by its name, or what a maker makes."""
+    return _aimed(_chosen(asked), asked)
+
+
+def _aimed(objective: objectives.Objective, asked: Any) -> objectives.Objective:
+    """The objective with the target of the config, if that has one."""
+    target = getattr(asked, "target", None)
+    return objective if target is None else dataclasses.replace(objective, target=target)
+
+
+def _chosen(asked: Any) -> objectives.Objective:
     chosen = filled(asked.objective)
     if "maker" not in chosen:
         return objectives.get(chosen.pop("name"), **chosen)
@@ -79,7 +90,7 @@ def make_several(asked: Sweep) -> tuple[Any, Any]:
     return (
         make_objective(asked)
         if asked.objectives is None
-        else each("objectives", lambda node: objectives.get(node.pop("name"), **node)),
+        else each("objectives", lambda n: _aimed(objectives.get(n.pop("name"), **n), asked)),
         make_optimizer(asked.optimizer, asked)
         if asked.optimizers is None
         else each("optimizers", lambda node: make_optimizer(node, asked, asked.learning_rate)),

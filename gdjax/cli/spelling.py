@@ -54,7 +54,8 @@ def _spelled_out(task: str, word: str) -> str:
 
     ``fn=``, ``residuals=`` and ``domain=`` stand for ``objective.fn=`` and so on; so do
     ``gradient=`` and ``start=`` in ``check`` and ``explore``, which follow no side and have no
-    start of their own. ``learning_rate[layers.0]=`` is of a group of leaves.
+    start of their own. ``learning_rate[layers.0]=`` is of a group of leaves,
+    ``target.accuracy=`` of a metric.
     """
     if word == "~plot":
         return "plot=none"
@@ -68,6 +69,8 @@ def _spelled_out(task: str, word: str) -> str:
             f"gradient is the side to follow, autodiff or hand; where the hand's is, "
             f"objective.gradient says: objective.gradient={value}"
         )
+    if match := re.fullmatch(r"\+{0,2}target\.(\w+)", key):
+        key, value = "target", ",".join(f"{{{match[1]}:{part}}}" for part in several(value))
     if match := OF_GROUP.fullmatch(key):
         place, name, inside = match.groups()
         return _of_group(task, place, name, inside, value)

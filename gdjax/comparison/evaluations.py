@@ -86,9 +86,24 @@ def curves(
         for index in range(asked.chunks):
             arrays = runner(index)
             spent = int(arrays["evaluations"].sum(dtype=np.int64))
-            best = best_so_far(arrays["values"])
+            best = best_so_far(_counted(objective, arrays, dtype))
             never = np.zeros(len(best), bool)
             yield Block(slice(*asked.bounds(index)), best, spent, spent, never)
+
+
+def _counted(objective: Objective, arrays: Mapping[str, np.ndarray], dtype: DType) -> np.ndarray:
+    """What counts at each recorded point, ``(n, budget)``: the value, or the metric's negative."""
+    target = objective.target
+    if target is None or not target.metric:
+        return arrays["values"]
+    with default_dtype(dtype):
+        given = objective.cast(dtype)
+        return -np.stack([np.asarray(_measured(given, path)) for path in arrays["points"]])
+
+
+@jax.jit
+def _measured(objective: Objective, points: jax.Array) -> jax.Array:
+    return jax.vmap(objective.measured)(points)
 
 
 def evaluations_to(best: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -214,8 +229,11 @@ def _steps(
             moving = after.cell.running & ~after.cell.converged
             stuck = moving & descent.stuck(state, value, state.cell.best)
             evaluated = descent.eval_point(state)
-            if evaluated is not None:
-                value = objective.value(evaluated)
+            target, at = objective.target, state.point if evaluated is None else evaluated
+            if target is not None and target.metric:
+                value = -objective.measured(at)
+            elif evaluated is not None:
+                value = objective.value(at)
             counts = jnp.where(after.cell.running, value, jnp.inf)
             return after, (counts, _cost(after.optimizer), stuck)
 
