@@ -17,7 +17,7 @@ from gdjax import metrics, plotting, results
 from gdjax._descent.outcomes import Outcome, StoppingRule
 from gdjax._sweep.engine import Sweep
 from gdjax._sweep.estimate import estimate
-from gdjax._sweep.outer import plans
+from gdjax._sweep.outer import Plans, plans
 from gdjax._util import signals
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax.cli import clusters, ends, settings
@@ -52,7 +52,7 @@ def sweep(asked: settings.Sweep, folder: OutputFolder) -> Done | None:
     )  # fmt: skip
     prepared = Sweep(planned, asked.devices, asked.kernel, in_memory=False)
     plots = _checked_plots(asked.plots, prepared, objective)
-    _check_value(asked.objective_value, prepared)
+    _check_value(asked.objective_value, prepared, planned)
     name = objective.name if isinstance(objective, Objective) else "objectives"
     digest = f"{file_name(name)}-{prepared.digest}.zarr"
     store = place_of(asked.store or folder.path.parent / "stores" / digest)
@@ -126,12 +126,13 @@ def _as_if_done(layout: results.Layout) -> xr.Dataset:
     return results.dataset(layout, arrays)
 
 
-def _check_value(name: str | None, prepared: Sweep) -> None:
+def _check_value(name: str | None, prepared: Sweep, planned: Plans) -> None:
     """Refuse a number that what is kept, or what is swept, does not tell."""
     if name is not None and (needs := VALUES[name][0]) not in prepared.layout.variables:
         raise ArgumentError(f"objective_value={name} needs {needs}: keep {needs} too")
-    works = [one.objective for one in prepared.plans.by_objective]
-    if name == "share_target" and all(f.target is None for f in works):
+    if name != "share_target":
+        return
+    if all(one.objective.target is None for one in planned.by_objective):
         raise ArgumentError("objective_value=share_target needs a target, such as target=0.05")
 
 

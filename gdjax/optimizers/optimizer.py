@@ -70,7 +70,7 @@ class Optimizer(Tree, optax.GradientTransformationExtraArgs):
         Example:
             >>> import gdjax
             >>> gdjax.heavy_ball(0.1).replace(**{"learning_rate[w1]": 0.01})
-            heavy_ball(learning_rate=0.1, learning_rate[w1]=0.01, momentum=0.9)
+            heavy_ball(learning_rate=0.1, momentum=0.9, learning_rate[w1]=0.01)
         """
         new = {k for k in numbers if is_of_group(k) and k not in self.hyperparameters}
         if not new:
