@@ -29,6 +29,7 @@ from benchmarks import (
     growth,
     implementations,
     measure,
+    nets,
     report,
     workloads,
 )
@@ -96,6 +97,9 @@ def run(settings: dict[str, Any], folder: Path) -> None:
     first = first_result.first_results(**settings["first"], processors=effort.processors)
     log.info("data")
     over_data = apart(functools.partial(data.over_data, effort=effort, **settings["data"]))
+    log.info("networks")
+    chosen = settings["networks"]
+    over_networks = apart(functools.partial(nets.over_networks, effort=effort, **chosen))
     if reason := apart(gpu.missing):
         log.info("GPU skipped: %s", reason)
         on_gpu, on_its_goals = [], gpu.skipped(reason)
@@ -118,6 +122,7 @@ def run(settings: dict[str, Any], folder: Path) -> None:
         report.ratio_table(found),
         report.ratio_table(found, implementations.GDJAX_LAST),
         report.data_table(over_data),
+        report.network_table(over_networks),
         report.first_table(first),
         report.goal_table(reached),
     )

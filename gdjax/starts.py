@@ -1,4 +1,7 @@
-"""Where the descents of a sweep begin: given points, a grid, or a sample of the domain."""
+"""Where the descents of a sweep begin: given points, a grid, or a sample of the domain.
+
+Of an objective without a domain that draws its own parameters, any sample is one of those.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -62,7 +65,7 @@ class Starts(NamedTuple):
         dim = objective.dim
         drawn = self.number if self.kind == "latin_hypercube" else last - first
         check_fits(3 * 8 * drawn * dim, f"{drawn:,} starts of {dim} numbers", "take fewer starts")
-        if self.kind == "init":
+        if self.kind == "init" or (self.kind != "grid" and _draws_its_own(objective)):
             return _initialised(objective, self.seed, range(first, last))
         domain = objective.needs_domain(f"a {self.kind} of starts")
         low, high = domain.T
@@ -196,6 +199,12 @@ def init(number: int, seed: int = 0) -> Starts:
     return _sample("init", number, as_count("seed", seed, 0, SEEDS))
 
 
+def _draws_its_own(objective: Objective) -> bool:
+    """Whether there is no domain to sample, and an ``init`` instead."""
+    training = objective.training
+    return not objective.bounded and training is not None and training.init is not None
+
+
 def _initialised(objective: Objective, seed: int, which: range) -> np.ndarray:
     """The initialisations of these numbers, in single precision; both precisions begin there."""
     draw = objective.training and objective.training.init
@@ -280,9 +289,12 @@ def given_or_drawn(objective: Objective, starts: Any, seed: int = 0) -> np.ndarr
     number = as_count("starts", starts, 1)
     drawn = np.empty((0, objective.dim))
     if number > 1:
-        low, high = objective.needs_domain("a number of starts").T
         need = 4 * 8 * number * objective.dim
         check_fits(need, f"starts={number:,} of {objective.dim} numbers", "take fewer starts")
-        drawn = np.random.default_rng(seed).uniform(low, high, (number - 1, objective.dim))
-        drawn = _within(objective, drawn)
+        if _draws_its_own(objective):
+            drawn = _initialised(objective, seed, range(number - 1))
+        else:
+            low, high = objective.needs_domain("a number of starts").T
+            drawn = np.random.default_rng(seed).uniform(low, high, (number - 1, objective.dim))
+            drawn = _within(objective, drawn)
     return np.concatenate([np.asarray(objective.start)[None], drawn])

@@ -27,6 +27,7 @@ def test_the_small_benchmark_compares_and_says_what_it_skipped(tmp_path):
         assert re.search(
             rf"\| jit\(vmap\(scan\)\), {state} \| [\d.]+ \| [\d.]+ \([\d.]+\) \|", text
         )
+    assert re.search(r"\| iris_logistic, 15 × 3 × \d+ \| [\d.]+ \|", text)
     assert gpu.PEAK_GOAL in text
     assert gpu.SCAN_GOAL in text
     assert {p.name for p in folder.iterdir()} >= {"benchmark.parquet", "speed.png", "growth.png"}

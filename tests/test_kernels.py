@@ -130,23 +130,21 @@ def kernel(kind, dtype="float32", dim=2, record=False):
 
 
 def as_a_grid(dim, dtype, count):
-    """Columns in which neighbouring cells share values, of a matrix of starts."""
+    """Starts and numbers that neighbouring cells share."""
     matrix = np.zeros((len(STARTS), dim), dtype)
     matrix[:, :2] = STARTS
-    starts = [Column(matrix[:, i], len(RATES) * len(MOMENTA)) for i in range(dim)]
+    starts = Column(matrix, len(RATES) * len(MOMENTA))
     rates, momenta = np.array(RATES, dtype), np.array(MOMENTA, dtype)
-    return [*starts, Column(rates, len(MOMENTA)), Column(momenta, 1)]
+    return starts, [Column(rates, len(MOMENTA)), Column(momenta, 1)]
 
 
 def one_each(dim, dtype, count):
-    """Columns with a number for every cell, and one that is the same for all."""
+    """A start and numbers for every cell."""
     which = np.unravel_index(np.arange(count) % math.prod(GRID), GRID)
     matrix = np.zeros((count, dim), dtype)
     matrix[:, :2] = np.array(STARTS)[which[0]]
     values = np.array(RATES)[which[1]], np.array(MOMENTA)[which[2]]
-    shared = [Column(np.zeros(1, dtype), 1)] * (dim - 2)
-    numbers = [Column(v.astype(dtype), 1) for v in values]
-    return [*(Column(matrix[:, i], 1) for i in (0, 1)), *shared, *numbers]
+    return Column(matrix, 1), [Column(v.astype(dtype), 1) for v in values]
 
 
 class Guarded:
@@ -188,7 +186,7 @@ def check(computed, begin, count, columns, dim=2, dtype="float32", when=()):
         ]
         recorded = Paths(tuple(when), *(guarded.array for guarded in paths))
     with default_dtype(dtype):
-        computed(Call(begin, begin + count, steps, made, data, [g.array for g in out], recorded))
+        computed(Call(begin, begin + count, steps, *made, data, [g.array for g in out], recorded))
     kept, points, values = expected(range(begin, begin + count), dim)
     for name, guarded in zip(fields, out, strict=True):
         np.testing.assert_array_equal(guarded.array, kept[name].astype(guarded.array.dtype), name)

@@ -1,5 +1,6 @@
 """Starts: every kind fills the domain as its definition says, piece by piece, and by its seed."""
 
+import jax
 import numpy as np
 import pytest
 from scipy.stats import qmc
@@ -152,3 +153,18 @@ def test_bad_starts_are_refused_in_words(untyped, call, message):
 @pytest.mark.parametrize("kind", IN_A_DOMAIN)
 def test_a_single_start_and_a_first_seed_are_allowed(kind):
     assert drawn(kind, 1, **({} if kind == "grid" else {"seed": 0})).shape == (1, 2)
+
+
+@pytest.mark.parametrize("kind", SEEDED)
+def test_a_sample_of_what_has_no_domain_and_draws_its_own_is_of_those(kind):
+    f = gdjax.problem(
+        lambda w, x: ((x @ w) ** 2).mean(),
+        data=np.eye(3),
+        init=lambda key: jax.random.normal(key, (3,)),
+    )
+    made = starts.make(kind, number=4, seed=3)
+    np.testing.assert_array_equal(made.take(f, 1, 4), starts.init(4, seed=3).take(f, 1, 4))
+    given = starts.given_or_drawn(f, 3, seed=3)
+    np.testing.assert_array_equal(given[1:], starts.init(2, seed=3).take(f, 0, 2))
+    with pytest.raises(gdjax.ArgumentError, match="needs a domain, and lambda has none"):
+        starts.grid(2).take(f, 0, 8)

@@ -17,6 +17,7 @@ from .first_result import FirstResult
 from .goals import Goal, of_the_goals
 from .implementations import GDJAX, GDJAX_LAST, IMPLEMENTATIONS, LAST, ON_CPU
 from .measure import Timing
+from .nets import OverNetwork
 
 BLOCK = re.compile(r"(<!-- benchmark -->\n).*?(<!-- /benchmark -->)", re.S)
 
@@ -102,6 +103,21 @@ def data_table(found: Sequence[OverData]) -> str:
     ]  # fmt: skip
     head = ["loss over data, descents × rows × steps", "bare scan, ms",
             "times as fast: last point", "whole summary", "first call, s: scan, gdjax"]  # fmt: skip
+    return markdown(head, lines)
+
+
+def network_table(found: Sequence[OverNetwork]) -> str:
+    """Networks: how many times as fast as the bare scan, the first calls, and the memory."""
+    lines = [
+        [f"{r.network}, {r.dim:,} × {r.cells:,} × {r.steps}", number(1e3 * r.scan),
+         number(r.scan / r.last), number(r.scan / r.summary),
+         f"{number(r.first_scan)}, {number(r.first)}",
+         f"{number(r.memory_scan / 1e6)}, {number(r.memory / 1e6)}"]
+        for r in found
+    ]  # fmt: skip
+    head = ["network, parameters × descents × steps", "bare scan, ms",
+            "times as fast: last point", "whole summary", "first call, s: scan, gdjax",
+            "memory of a call, MB: scan, gdjax"]  # fmt: skip
     return markdown(head, lines)
 
 

@@ -1,5 +1,6 @@
 """Traced programs: what constants they hold, and carrying them out, equation by equation."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar
 
@@ -119,20 +120,48 @@ def widest(part: object, own: Sequence[bool] | None = None) -> int:
         >>> widest(made, [True, False]), widest(made, [False, False])
         (10000, 0)
     """
-    most = [0]
+    made = (v for eqn, _ in _counted(part, own) for v in map(aval, eqn.outvars))
+    return max((v.size * v.dtype.itemsize for v in made), default=0)
+
+
+def multiplies(part: object, own: Sequence[bool] | None = None) -> bool:
+    """Whether a traced program multiplies two matrices that both count; see ``widest``.
+
+    Example:
+        >>> traced = jax.make_jaxpr(lambda x, data: x @ x + data @ x)
+        >>> made = traced(np.ones((5, 5)), np.ones((5, 5)))
+        >>> multiplies(made, [True, False]), multiplies(made, [False, True])
+        (True, False)
+    """
+
+    def is_matrix(var: Atom, used: Sequence[tuple[int, ...]]) -> bool:
+        shape = aval(var).shape
+        return math.prod(shape) > math.prod(shape[i] for axes in used for i in axes)
+
+    for eqn, operands in _counted(part, own):
+        if eqn.primitive.name == "dot_general" and all(operands):
+            numbers = zip(*eqn.params["dimension_numbers"], strict=True)
+            if all(map(is_matrix, eqn.invars, numbers)):
+                return True
+    return False
+
+
+def _counted(part: object, own: Sequence[bool] | None = None) -> list[tuple[JaxprEqn, list[bool]]]:
+    """The equations of a program that compute with what counts, and which operands do."""
+    found: list[tuple[JaxprEqn, list[bool]]] = []
 
     def rule(eqn: JaxprEqn, operands: list[bool]) -> list[bool]:
         if any(operands):
-            most.append(widest(eqn.params))
-            most.extend(aval(v).size * aval(v).dtype.itemsize for v in eqn.outvars)
+            found.extend([(eqn, operands), *_counted(eqn.params)])
         return [any(operands)] * len(eqn.outvars)
 
     if isinstance(part, ClosedJaxpr | Jaxpr):
         args = getattr(part, "jaxpr", part).invars
         walk(part, own or [True] * len(args), rule, lambda value, aval: False)
     elif isinstance(part, Mapping | tuple | list):
-        most.extend(map(widest, part.values() if isinstance(part, Mapping) else part))
-    return max(most)
+        for each in part.values() if isinstance(part, Mapping) else part:
+            found.extend(_counted(each))
+    return found
 
 
 def evaluate(

@@ -80,7 +80,9 @@ def _own(eqn: JaxprEqn, operands: Sequence[Any]) -> list[jax.Array] | None:
     if name in REPLACED.get(kind, ()):
         return [elementary.FUNCTIONS[name](Arrays(), *operands)]
     if name == "reduce_sum" and kind in REPLACED:
-        return [_sum(operands[0], eqn.params["axes"])]
+        x, axes = operands[0], eqn.params["axes"]
+        if x.ndim - 1 in axes:  # over other axes XLA's own loop is the faster one, up to 5 times
+            return [_sum(x, axes)]
     return None
 
 

@@ -35,7 +35,7 @@ class Progress(NamedTuple):
         best: the smallest value met before this point, where it was not lost; None if not kept.
         steps_to_tolerance: how many points before this one came before the first value within
             tolerance; None if not kept.
-        flat: the square of the gradient norm that counts as flat.
+        flat: the square of the gradient norm that counts as flat; known once it is judged.
         converged: whether it was at rest when it was last judged.
         running: whether it has not been seen to stop.
         width: what lengths are measured by, where that depends on the start.
@@ -154,7 +154,7 @@ class Descent(NamedTuple):
             step=jnp.int32(0),
             best=jnp.full_like(start[0], jnp.inf) if best else None,
             steps_to_tolerance=jnp.int32(0) if timed else None,
-            flat=judge.flat(self._seen(start)[1]),
+            flat=jnp.full_like(start[0], jnp.nan),
             converged=jnp.array(False),
             running=jnp.array(True),
             width=None if judge.bounded else jnp.asarray(judge.width),
@@ -190,10 +190,11 @@ class Descent(NamedTuple):
             running = running & there & jnp.isfinite(value if steps is not None else seen)
         if steps is not None:
             free = self._free(state.point, gradient, judge)
-            now = judge.converged(free, point - state.point, cell.flat)
+            flat = jnp.where(cell.step == 0, judge.flat(gradient), cell.flat)
+            now = judge.converged(free, point - state.point, flat)
             converged = jnp.where(cell.running, now, cell.converged)
             running = running & (cell.step < steps) & ~(self.stops & converged)
-            cell = cell._replace(converged=converged)
+            cell = cell._replace(flat=flat, converged=converged)
         if cell.best is not None:
             best = cell.best
             if steps is not None or not self.objective.in_batches:

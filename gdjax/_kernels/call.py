@@ -12,10 +12,10 @@ ALIGNED = 64  # bytes: a whole vector can be stored past the caches from such an
 
 
 class Column(NamedTuple):
-    """Where a scalar of every cell lies: cell i has ``array[(i // every) % len(array)]``.
+    """Where a number of every cell lies: cell i has ``array[(i // every) % len(array)]``.
 
     Args:
-        array: of one dimension, or the view of a column of a matrix.
+        array: of one dimension, or a matrix of points, a row for each.
         every: how many neighbouring cells share a value.
     """
 
@@ -23,7 +23,7 @@ class Column(NamedTuple):
     every: int
 
     def of(self, cells: np.ndarray) -> np.ndarray:
-        """The scalars of these cells."""
+        """The numbers of these cells, or their points."""
         return self.array[(cells // self.every) % len(self.array)]
 
 
@@ -48,7 +48,8 @@ class Call(NamedTuple):
         begin: the first cell, as the columns number them.
         end: the cell after the last one.
         steps: the most steps that a cell takes.
-        columns: one for each scalar of the start, then of the numbers.
+        starts: the first points.
+        numbers: one for each number of a cell.
         data: the arrays that all cells share.
         out: one array for each field of the summary that is kept, ``(end - begin, …)``; filled.
         paths: where to keep recorded points and values; filled.
@@ -57,16 +58,18 @@ class Call(NamedTuple):
     begin: int
     end: int
     steps: int
-    columns: Sequence[Column]
+    starts: Column
+    numbers: Sequence[Column]
     data: Sequence[np.ndarray]
     out: Sequence[np.ndarray]
     paths: Paths | None = None
 
     @property
-    def all_columns(self) -> list[Column]:
-        """The columns, and one more for each number of the data, for kernels that share none."""
-        flat = [x.reshape(-1) for x in self.data]
-        return [*self.columns, *(Column(x[i : i + 1], 1) for x in flat for i in range(x.size))]
+    def columns(self) -> list[Column]:
+        """One for each scalar of the starts, the numbers and the data, for unrolled kernels."""
+        starts = [self.starts._replace(array=column) for column in self.starts.array.T]
+        data = [Column(x[i : i + 1], 1) for x in map(np.ravel, self.data) for i in range(x.size)]
+        return [*starts, *self.numbers, *data]
 
     def cells(self, tile: int) -> np.ndarray:
         """The cells by number, filled up to whole tiles with the last one."""

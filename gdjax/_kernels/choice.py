@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 
-from gdjax._compiler.interpreter import widest
+from gdjax._compiler.interpreter import multiplies, widest
 from gdjax._compiler.lower import UnsupportedError
 from gdjax._descent.cells import Cells, Setting, trace
 from gdjax._kernels import xla
@@ -107,15 +107,16 @@ def _unrolled(case: Case) -> Cells:
 
 def _by_xla(case: Case, name: str, count: int) -> Kernel:
     size = case.start.size * case.start.dtype.itemsize
-    return _of_tile(case, name, tile_for(count, size, _widest(case)))
+    return _of_tile(case, name, tile_for(count, size, *_results(case)))
 
 
 @functools.lru_cache(maxsize=64)
-def _widest(case: Case) -> int:
-    """The most bytes that a result takes within a step of a cell."""
+def _results(case: Case) -> tuple[int, bool]:
+    """Of a step of a cell: the most bytes of a result, and whether it multiplies own matrices."""
     cells = traced(case)
     own = [True] * len(jax.tree.leaves((cells.state, cells.given[1])))
-    return widest(cells.step.traced, own + [False] * len(case.data))
+    own += [False] * len(case.data)
+    return widest(cells.step.traced, own), multiplies(cells.step.traced, own)
 
 
 @functools.lru_cache(maxsize=64)
@@ -129,7 +130,7 @@ def traced(case: Case, carry_data: bool = False) -> Cells:
     return trace(case.setting, case.data, case.start, *case.asked, carry_data=carry_data)
 
 
-def tile_for(count: int, point: int, wide: int) -> int:
+def tile_for(count: int, point: int, wide: int, alone: bool = False) -> int:
     """How many of so many cells XLA is handed at once.
 
     A tile stays in the caches, and two threads have one each where that is worth a thread. Three
@@ -140,6 +141,8 @@ def tile_for(count: int, point: int, wide: int) -> int:
         count: of cells.
         point: bytes of one.
         wide: the most bytes that a result takes within a step of a cell.
+        alone: whether wide cells come one by one: XLA multiplies many pairs of matrices more
+            slowly than pair after pair, and two threads share them badly.
 
     Example:
         >>> [tile_for(count, 8, 8) for count in (1, 5, 99, 10**6)]  # of two dimensions
@@ -148,9 +151,13 @@ def tile_for(count: int, point: int, wide: int) -> int:
         [1, 4, 32, 56]
         >>> [tile_for(512, 20, 4 * rows) for rows in (10**5, 10**7, 10**9)]
         [16, 3, 1]
+        >>> tile_for(512, 3940, 93_444, alone=True)  # a network of 985 parameters over 1,797 rows
+        1
     """
     most = ACCELERATOR_TILE
     if jax.default_backend() == "cpu":
+        if alone and wide >= NARROWEST:
+            return 1
         wide = max(wide, 1)
         fit = max(WIDEST // wide, min(SHARING, MOST_BYTES // wide))
         most = min(CPU_TILE, POINTS // point, fit)

@@ -87,7 +87,7 @@ class Kernel:
         count = call.end - call.begin
         size = min(PART, max(self.tile, 1 << (count - 1).bit_length()))  # few sizes: each compiles
         cells = call.cells(size)
-        rows = [column.of(cells) for column in call.all_columns]
+        rows = [column.of(cells) for column in call.columns]
         counts = np.array([call.steps, stride(call.steps, self._every)], np.int32)
         # All are under way before the first one is read: its results come while others run.
         parts = {
@@ -118,7 +118,7 @@ class Kernel:
 
             def segment(state: list[jax.Array]) -> list[jax.Array]:
                 state = evaluate(terminate, [*state, *numbers, limit])[:-1]
-                return jax.lax.fori_loop(0, every - 1, one, state)
+                return jax.lax.fori_loop(1, jnp.where(runs(state), every, 1), one, state)
 
             state = jax.lax.while_loop(runs, segment, state)
             for ref, value in zip(refs[given + 1 :], evaluate(postprocess, state), strict=True):

@@ -55,12 +55,10 @@ class Kernel:
     def __call__(self, call: Call) -> None:
         """Descend the cells of a call, one tile at the most; see ``Call``."""
         cells = call.cells(self.tile)
-        rows = [column.of(cells) for column in call.columns]
-        dim = self._cells.given[0].size
-        starts = np.stack(rows[:dim], axis=1)
+        starts, numbers = call.starts.of(cells), [column.of(cells) for column in call.numbers]
         when = np.asarray(call.paths.when if call.paths else (), np.int32)
         counts = np.int32(call.steps), np.int32(stride(call.steps, self._cells.every))
-        summary, recorded = self._run(starts, rows[dim:], call.data, *counts, when)
+        summary, recorded = self._run(starts, numbers, call.data, *counts, when)
         for array, values in zip(call.out, jax.tree.leaves(summary), strict=True):
             array[...] = np.asarray(values)[: len(array)]
         if call.paths:
@@ -76,9 +74,13 @@ class Kernel:
         terminate = jax.vmap(self._cells.terminate, in_axes=(0, 0, None, None))
         state = jax.vmap(self._cells.init, in_axes=(0, 0, None))(starts, numbers, data)
 
+        def running(state: State) -> jax.Array:
+            return jnp.any(state.cell.running)
+
         def stretch(state: State) -> State:
             state, _ = terminate(state, numbers, steps, data)
-            return jax.lax.fori_loop(1, every, lambda _, s: step(s, numbers, data)[0], state)
+            more = jnp.where(running(state), every, 1)
+            return jax.lax.fori_loop(1, more, lambda _, s: step(s, numbers, data)[0], state)
 
         def one(k: jax.Array, state: State) -> tuple[State, jax.Array]:
             return jax.lax.cond(
@@ -102,5 +104,5 @@ class Kernel:
             (k, state), recorded = jax.lax.scan(keep, (jnp.int32(0), state), when)
             left = -k % every
             state = jax.lax.fori_loop(0, left, lambda i, s: one(k + i, s)[0], state)
-        state = jax.lax.while_loop(lambda s: jnp.any(s.cell.running), stretch, state)
+        state = jax.lax.while_loop(running, stretch, state)
         return jax.vmap(self._cells.postprocess, in_axes=(0, None))(state, data), recorded

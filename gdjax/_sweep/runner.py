@@ -133,7 +133,7 @@ class Runner:
     ) -> dict[str, np.ndarray]:
         """The results of the cells from ``first`` up to ``last``; as those of a chunk."""
         plan, kernel = self.plan, self.kernel
-        count, dim = last - first, plan.objective.dim
+        count = last - first
         if buffers is not None and buffers.paths is not None and first % kernel.tile:
             alone = self.compute(first, last, None, done)  # else stores would not be aligned
             for name, array in alone.items():
@@ -143,10 +143,10 @@ class Runner:
         at = first if buffers else 0
         begin, end = first // self._every, -(-last // self._every)
         starts = np.asarray(plan.starts.take(plan.objective, begin, end), plan.dtype)
-        columns = [Column(starts[:, i], self._every) for i in range(dim)]
-        for name, column in self._numbers.items():
-            here = slice(begin, end) if name in plan.paired else slice(None)
-            columns.append(column._replace(array=column.array[here]))
+        numbers = [
+            column._replace(array=column.array[begin:end]) if name in plan.paired else column
+            for name, column in self._numbers.items()
+        ]
         offset = first - begin * self._every
         size = self._block(count)
 
@@ -158,8 +158,12 @@ class Runner:
                 wide = slice(at + a, at + a + -(-(b - a) // kernel.tile) * kernel.tile)
                 recorded = Paths(paths.when, paths.points[..., wide], paths.values[..., wide])
             with default_dtype(plan.dtype):
-                out = [*rows.values()]
-                kernel(Call(offset + a, offset + b, plan.steps, columns, self._data, out, recorded))
+                kernel(
+                    Call(
+                        offset + a, offset + b, plan.steps, Column(starts, self._every), numbers,
+                        self._data, [*rows.values()], recorded,
+                    )
+                )  # fmt: skip
             if "outcome" in rows:
                 settle(
                     plan.objective, plan.stopping, rows["outcome"], rows["minimum"],

@@ -46,9 +46,16 @@ def iris_mlp(activation: str = "tanh", batch: int | None = None, seed: int = 0) 
 
 
 @network(dim=985)
-def digits_mlp(activation: str = "tanh", batch: int | None = None, seed: int = 0) -> Objective:
+def digits_mlp(
+    activation: str = "tanh", hidden: int = 13, rows: int = 1797,
+    batch: int | None = None, seed: int = 0,
+) -> Objective:  # fmt: skip
     """A network 64-13-10 on digits, with tanh or relu, cross entropy."""
-    return _classifier("digits_mlp", digits(), (13,), activation, 0.0, batch, seed, DIGITS)
+    inputs, labels = digits()
+    rows = as_count("rows", rows, 10, len(labels))  # among the first ten is every digit
+    hidden = as_count("hidden", hidden, 1)
+    data = inputs[:rows], labels[:rows]
+    return _classifier("digits_mlp", data, (hidden,), activation, 0.0, batch, seed, DIGITS)
 
 
 @network(dim=1930)

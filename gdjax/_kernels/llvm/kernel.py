@@ -68,7 +68,7 @@ class Kernel:
 
     def __call__(self, call: Call) -> None:
         """Descend the cells of a call; see ``Call``."""
-        columns = call.all_columns
+        columns = call.columns
         places = [
             (array.ctypes.data + k * array.itemsize, array.strides[0])
             for array in call.out
