@@ -29,6 +29,7 @@ from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.memory import check_fits
 from gdjax.objectives import GradientSide, Objective, validate
 from gdjax.optimizers.limits import SHARES
+from gdjax.optimizers.tree import bare
 from gdjax.starts import given_or_drawn
 
 __all__ = ["Hypergradient", "TuningResult", "hypergradient", "tune_by_gradient"]
@@ -328,7 +329,7 @@ def _chosen(
     optimizer = optimizers.as_optimizer(given)
     numbers = optimizer.numbers
     if wrt is None:
-        usual = [n for n in numbers if n.partition(".")[0] in ("learning_rate", "momentum")]
+        usual = [n for n in numbers if bare(n).partition(".")[0] in ("learning_rate", "momentum")]
         wrt = tuple(usual or numbers)
     if not isinstance(wrt, list | tuple) or not all(isinstance(name, str) for name in wrt):
         raise arguments.refused("wrt", "be names of hyperparameters", wrt)
@@ -438,7 +439,7 @@ def _loss(
 
 def _kind(name: str, number: float) -> str:
     """How a hyperparameter is searched: a share between 0 and 1, a positive number, or any."""
-    if name.rpartition(".")[2] in SHARES:
+    if bare(name).rpartition(".")[2] in SHARES:
         if not 0 < number < 1:
             raise ArgumentError(f"{name} must lie between 0 and 1 to be tuned, got {number:g}")
         return "share"

@@ -302,6 +302,7 @@ CALLS = {  # function: a plain call
         "data": (np.ones((4, 2)), np.ones(4)),
         "batch": 2,
         "metric": lambda w, batch: w.sum(),
+        "target": 0.5,
         "gradient": None,
         "seed": 0,
         "name": "line",

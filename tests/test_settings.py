@@ -222,7 +222,8 @@ def compared(asked):
 def plain(value):
     """What a command handed over, in words and numbers that can be compared."""
     if isinstance(value, gdjax.Objective):
-        return value.name if value.dim == 2 else f"{value.name} in {value.dim}"
+        name = value.name if value.dim == 2 else f"{value.name} in {value.dim}"
+        return name if value.target is None else f"{name} to {value.target}"
     if isinstance(value, optimizers.Optimizer):
         return repr(value)
     if isinstance(value, gdjax.TrainingRun):
@@ -478,7 +479,8 @@ CALLS = {
     ),
     ("rank", "objective=ackley"): (
         None, {"objective.name": ("levy", {"objectives": ["levy"]}),
-               "objective.dim": (5, {"objectives": ["ackley in 5"]})},
+               "objective.dim": (5, {"objectives": ["ackley in 5"]}),
+               "target": (0.5, {"objectives": ["ackley to f ≤ 0.5"]})},
     ),
     ("sweep",): (
         SWEEP,
@@ -507,6 +509,7 @@ CALLS = {
                                                   "store": "stores/objectives-digest.zarr"}),
             "optimizers": (["sgd"], {"optimizer": ["sgd(learning_rate=0.02)"]}),
             "tolerance": (0.01, {"tolerance": 0.01}),
+            "target": (0.5, {"objective": "qfsp to f ≤ 0.5"}),
             "gradient": ("hand", {"gradient": "hand"}),
             "dtype": ("float64", {"dtype": "float64"}),
             "chunk": (64, {"chunk": 64}),

@@ -13,7 +13,7 @@ from test_doors import DICT, MODEL, NETWORK, TUPLE, Model, of_a_dict, of_a_model
 import gdjax
 from gdjax._sweep.engine import Sweep
 from gdjax._sweep.outer import plans
-from gdjax.optimizers.optimizer import tolerant
+from gdjax.optimizers.evaluation import tolerant
 
 SGD, ADAM = optax.sgd(0.05), optax.adam(0.1)
 

@@ -21,7 +21,7 @@ from jaxtyping import Array, Bool, Float, Int
 from gdjax import optimizers
 from gdjax._descent.conjugate import in_coordinates
 from gdjax._descent.outcomes import DEFAULT_RULE, Judge, StoppingRule, classify
-from gdjax._descent.structured import over_vectors
+from gdjax._descent.structured import Points, over_vectors, points_of
 from gdjax._util.errors import ArgumentError
 from gdjax._util.types import PyTree
 from gdjax.objectives import GradientSide, Objective
@@ -39,6 +39,8 @@ class Progress(NamedTuple):
         converged: whether it was at rest when it was last judged.
         running: whether it has not been seen to stop.
         width: what lengths are measured by, where that depends on the start.
+        met: whether a metric was at its target when it was last judged, or before; None if no
+            metric has one.
     """
 
     step: Int[Array, ""]
@@ -48,6 +50,7 @@ class Progress(NamedTuple):
     converged: Bool[Array, ""]
     running: Bool[Array, ""]
     width: Float[Array, "d"] | None
+    met: Bool[Array, ""] | None = None
 
 
 class State(NamedTuple):
@@ -107,10 +110,12 @@ class Descent(NamedTuple):
         optimizer: by what.
         gradient: which gradient it follows.
         stopping: when it is at rest, lost, or at a known minimum.
-        tolerance: of a cell, on f − f* for ``steps_to_tolerance``.
+        tolerance: of a cell, on f − f* for ``steps_to_tolerance`` where the objective has no
+            target.
         stops: whether a cell at rest stops; lost and broken ones always do.
         keep: which fields of the summary are kept of a cell. Where these are ``AT_THE_END`` alone,
             whether it is lost or broken is looked at when it is judged, not at every step.
+        points: what the optimizer is handed points as.
     """
 
     objective: Objective
@@ -120,6 +125,7 @@ class Descent(NamedTuple):
     tolerance: float = 0.0
     stops: bool = True
     keep: tuple[str, ...] = Summary._fields
+    points: Points | None = None
 
     @classmethod
     def of(
@@ -129,8 +135,9 @@ class Descent(NamedTuple):
 
         Masks, labels and norms are then by leaf, as in optax; ``optax.flatten`` makes them one.
         """
-        made = over_vectors(optimizer, objective.structure)
-        return cls(objective, in_coordinates(made, objective.coordinates), *how, **named)
+        points = points_of(optimizer, objective)
+        made = in_coordinates(over_vectors(optimizer, points), objective.coordinates)
+        return cls(objective, made, *how, points=points, **named)
 
     def init(self, start: Float[Array, "d"]) -> State:
         """A path at its start: all steps will be taken, and what fails is noted."""
@@ -151,6 +158,7 @@ class Descent(NamedTuple):
             converged=jnp.array(False),
             running=jnp.array(True),
             width=None if judge.bounded else jnp.asarray(judge.width),
+            met=jnp.array(False) if timed and self._by_metric else None,
         )
         return State(start, optimizer, progress=progress)
 
@@ -192,10 +200,11 @@ class Descent(NamedTuple):
                 counts = jnp.where(there, value, jnp.inf)
                 best = jnp.where(counts < cell.best, counts, cell.best)
             cell = cell._replace(best=best)
-            # One that has stopped sees its last value again: no new best.
-            if cell.steps_to_tolerance is not None and self._within is not None:
-                waited = cell.steps_to_tolerance + (best > self._within)
-                cell = cell._replace(steps_to_tolerance=waited)
+        if cell.met is not None and steps is not None:
+            cell = cell._replace(met=cell.met | self._meets(state.point))
+        # One that has stopped sees its last value again: no new best.
+        if cell.steps_to_tolerance is not None and (left := self._left(cell)) is not None:
+            cell = cell._replace(steps_to_tolerance=cell.steps_to_tolerance + left)
         step = jnp.where(running, cell.step + 1, cell.step)
         # Of a cell that has stopped the optimizer's state no longer matters.
         point = jnp.where(running, point, state.point)
@@ -209,9 +218,9 @@ class Descent(NamedTuple):
         stuck = self.stuck(state, value, cell.best)
         failed = judge.failed(jnp.int32(-1), state.point, value)
         waited = cell.steps_to_tolerance
-        if waited is not None and cell.best is not None:
-            never = self._within is None or cell.best > self._within
-            waited = jnp.where(never, jnp.int32(-1), waited)
+        if waited is not None:
+            left = self._left(cell)
+            waited = jnp.where(True if left is None else left, jnp.int32(-1), waited)
         whole = Summary(
             final_point=state.point,
             final_value=value,
@@ -247,7 +256,7 @@ class Descent(NamedTuple):
 
     def eval_point(self, state: State) -> Float[Array, "d"] | None:
         """Where the optimizer is evaluated, or None where that is the point itself."""
-        structure, coordinates = self.objective.structure, self.objective.coordinates
+        structure, coordinates = self.points, self.objective.coordinates
         if coordinates is not None:
             at, optimizer = state.optimizer
             found = optimizers.eval_point(optimizer, at)
@@ -330,8 +339,26 @@ class Descent(NamedTuple):
         """Point → value and gradient."""
         return self.objective.value_and_gradient(self.gradient)
 
+    def _left(self, cell: Progress) -> Bool[Array, ""] | None:
+        """Whether a cell has not arrived yet; None where nothing says when it has."""
+        if cell.met is not None:
+            return ~cell.met
+        return None if self._within is None or cell.best is None else cell.best > self._within
+
+    def _meets(self, point: Float[Array, "d"]) -> Bool[Array, ""]:
+        """Whether the metric is at its target."""
+        assert self.objective.target is not None
+        return self.objective.measured(point) >= self.objective.target.level
+
+    @property
+    def _by_metric(self) -> bool:
+        """Whether a metric says when a cell has arrived."""
+        return self.objective.target is not None and self.objective.target.metric != ""
+
     @property
     def _within(self) -> float | None:
-        """The value from which on a cell is within tolerance, where the minimum is known."""
+        """The value from which on a cell has arrived, where a target or a minimum is known."""
+        if self.objective.target is not None:
+            return self.objective.target.value
         fmin = self.objective.fmin
         return None if fmin is None else fmin + self.tolerance

@@ -12,14 +12,13 @@ import numpy as np
 from gdjax import optimizers, results
 from gdjax._compiler.fingerprint import fingerprint
 from gdjax._descent.cells import stride
-from gdjax._descent.structured import over_vectors
+from gdjax._descent.structured import Points, over_vectors, points_of
 from gdjax._inputs import DType, default_dtype
 from gdjax._sweep.outer import Plans
 from gdjax._sweep.plan import Plan
 from gdjax._sweep.runner import Runner
 from gdjax._util.types import PyTree
 from gdjax.objectives import GradientSide, Objective
-from gdjax.objectives.structure import Structure
 from gdjax.objectives.validation import UNTRACEABLE
 from gdjax.results.provenance import to_json
 
@@ -121,6 +120,7 @@ def _origin(asked: Plan, runner: Runner) -> dict[str, Any]:
         "optimizer": repr(asked.optimizer),
         "max_steps": asked.steps,
         "tolerance": asked.tolerance,
+        "target": "" if f.target is None else str(f.target),
         "gradient": asked.gradient,
         "starts_kind": starts.kind,
         "starts_shape": starts.shape(f.dim),
@@ -149,7 +149,7 @@ def _config(asked: Plan, runner: Runner, in_memory: bool) -> dict[str, Any]:
         "fmin": f.fmin,
         "optimizer": repr(asked.optimizer),
         # What is written of an optimizer is rounded, and is the same for all that have one name.
-        "update": _update(asked.optimizer, f.structure or f.dim, asked.dtype),
+        "update": _update(asked.optimizer, points_of(asked.optimizer, f) or f.dim, asked.dtype),
         "numbers": {n: np.asarray(numbers[n]) for n in sorted(numbers.keys() - varied)},
         "starts": {
             "kind": starts.kind,
@@ -173,6 +173,8 @@ def _config(asked: Plan, runner: Runner, in_memory: bool) -> dict[str, Any]:
         # How many lanes the native kernel has is the machine's, and no bit depends on it.
         "tile": None if runner.kernel.name == "llvm" else runner.kernel.tile,
     }
+    if f.target is not None:
+        config["target"] = {**f.target._asdict(), "measured": _measured(f, asked.dtype)}
     if asked.paired:
         config["paired"] = {
             name: "" if in_memory else _digest(values) for name, values in asked.paired.items()
@@ -202,6 +204,14 @@ def _function(objective: Objective, gradient: GradientSide, dtype: DType) -> str
 
 
 @functools.lru_cache(maxsize=64)
+def _measured(objective: Objective, dtype: DType) -> str:
+    """A digest of what the target is of."""
+    with default_dtype(dtype):
+        given = objective.cast(dtype)
+        return fingerprint(given.measured, jax.ShapeDtypeStruct((objective.dim,), dtype))
+
+
+@functools.lru_cache(maxsize=64)
 def _init(objective: Objective) -> str:
     """A digest of how the objective draws starts by itself; what is no number is left out."""
     draw = objective.training and objective.training.init
@@ -228,7 +238,7 @@ def _kink(objective: Objective) -> str:
 
 
 @functools.lru_cache(maxsize=64)
-def _update(optimizer: optimizers.Optimizer, points: Structure | int, dtype: DType) -> str:
+def _update(optimizer: optimizers.Optimizer, points: Points | int, dtype: DType) -> str:
     """A digest of what the optimizer does with its numbers, whatever its name."""
 
     def first(

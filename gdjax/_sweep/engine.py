@@ -76,7 +76,10 @@ def sweep(
             these differ ``start_point`` has the dim ``objective`` too.
         hyperparameters: values by name, each an axis of the result: numbers, flags, words,
             schedules, or a mapping from labels to any of these. A tuple of names with a tuple
-            of equally long lists is one axis along which they vary together.
+            of equally long lists is one axis along which they vary together. The name
+            ``learning_rate[layers.0]`` is that of a group of leaves: of what lies at that path of
+            a point, or below it; of a vector, of the component of that name. Where groups lie in
+            one another, the longest path counts; leaves in none have ``learning_rate`` itself.
         steps: the most steps a descent takes, at least 0.
         paired: hyperparameters that vary with the starts instead of along an axis of their own: by
             name one number for each start, as in a random search.
@@ -90,7 +93,9 @@ def sweep(
         keep: which variables of the summary to keep, such as ``["final_point", "outcome"]``; by
             default all. What is left out costs nothing. Where the last point and its value alone
             are kept, a descent that diverges or meets NaN stops when it is next judged.
-        tolerance: ``steps_to_tolerance`` is the first step with f ≤ f* + tolerance.
+        tolerance: ``steps_to_tolerance`` is the first step with f ≤ f* + tolerance; of an objective
+            with a ``target`` the first that meets it, as far as that is asked: of a metric, and of
+            a loss in batches, where a descent is judged.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
         dtype: ``float32`` or ``float64``; by default as JAX is configured.
         chunk: how many descents are computed and stored at a time.

@@ -1,5 +1,6 @@
 """From the settings of a command to the objects that the library takes."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,6 +28,16 @@ def filled(node: Mapping[str, Any]) -> dict[str, Any]:
 
 def make_objective(asked: Any) -> objectives.Objective:
     """The chosen objective: one of the catalogue by its name, or what a maker makes."""
+    return _aimed(_chosen(asked), asked)
+
+
+def _aimed(objective: objectives.Objective, asked: Any) -> objectives.Objective:
+    """The objective with the target of the config, if that has one."""
+    target = getattr(asked, "target", None)
+    return objective if target is None else dataclasses.replace(objective, target=target)
+
+
+def _chosen(asked: Any) -> objectives.Objective:
     chosen = filled(asked.objective)
     if "maker" not in chosen:
         return objectives.get(chosen.pop("name"), **chosen)
@@ -100,11 +111,12 @@ def make_optimizer(
     """An optimizer, after the transforms of the whole config and then those of its own.
 
     Args:
-        node: its name and settings.
+        node: its name and settings, those of groups of leaves also under ``groups``.
         asked: the settings of the command.
         rate: the learning rate of an optimizer that needs one, where its own is left out.
     """
     chosen = filled(node)
+    chosen |= chosen.pop("groups", None) or {}
     needs = optimizers.parameters(chosen["name"]).get("learning_rate") is optimizers.REQUIRED
     if needs and chosen.get("learning_rate") is None and rate is not None:
         chosen["learning_rate"] = rate
@@ -131,7 +143,7 @@ def make_several(asked: Sweep) -> tuple[Any, Any]:
     return (
         make_objective(asked)
         if asked.objectives is None
-        else each("objectives", lambda node: objectives.get(node.pop("name"), **node)),
+        else each("objectives", lambda n: _aimed(objectives.get(n.pop("name"), **n), asked)),
         make_optimizer(asked.optimizer, asked)
         if asked.optimizers is None
         else each("optimizers", lambda node: make_optimizer(node, asked, asked.learning_rate)),

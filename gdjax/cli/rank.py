@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gdjax import plotting
+from gdjax._util.errors import ArgumentError
 from gdjax.cli.config import make_objective, picked
 from gdjax.cli.jobs import Done
 from gdjax.cli.output_folder import OutputFolder
@@ -32,6 +33,11 @@ def rank(asked: Rank, folder: OutputFolder) -> Done:
 
     Its number is the best score.
     """
+    if asked.target is not None and asked.objective is None:
+        raise ArgumentError(
+            "target is of one objective: give objective=NAME, or each of several its own, as in "
+            "objectives=[{name: iris_mlp, target: 0.1}]"
+        )
     objectives = asked.objectives if asked.objective is None else [make_objective(asked)]
     return tune_and_score(objectives, asked.optimizers, asked, asked, folder)
 
@@ -109,13 +115,18 @@ def _heading(found: Ranking, seconds: float) -> str:
     p, o, seeds, held_out, _ = found.costs.shape
     one = "together" if found.together else "for each objective"
     guessed = _guessed(found)
+    goals = {f"{n}: {goal}" for n, goal in zip(found.objectives, found.goals, strict=False) if goal}
+    level = f"f − f* ≤ {found.tau[-1]:g} (f(start) − f*)"
+    level = "at the target" if found.by_target else level
     lines = [
         f"{o} optimizer{'s' * (o > 1)} on {p} objective{'s' * (p > 1)}, tuned {one} with at most "
         f"{found.allotted:,} evaluations in {seeds} seeds, scored on {held_out} held-out starts, "
         f"{seconds:.0f} s",
-        f"success and evaluations: f − f* ≤ {found.tau[-1]:g} (f(start) − f*) within "
-        f"{found.budget:,}; score: mean over all τ, a failure counts {2 * found.budget:,}",
+        f"success and evaluations: {level} within {found.budget:,}; score: "
+        f"{'' if found.by_target else 'mean over all τ, '}a failure counts {2 * found.budget:,}",
     ]
+    if goals:
+        lines.append(f"success is a target on {', '.join(sorted(goals))}")
     if guessed:
         lines.append(f"f* is the lowest value that BFGS found on {', '.join(guessed)}")
     return "\n".join(lines)

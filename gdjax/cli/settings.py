@@ -33,9 +33,10 @@ Count = Annotated[int, whole(1)]
 Flag = Annotated[bool, FLAG]
 Seed = Annotated[int, whole(0, SEEDS)]
 Kernel = Literal["auto", "llvm", "xla", "xla_math", "pallas"]
-Value = Literal["share_global", "best_value", "median_value", "median_steps"]
 Plane = Literal["random", "pca", "between", "hessian", "axes"]
+Value = Literal["share_global", "share_target", "best_value", "median_value", "median_steps"]
 Steps = Annotated[int, whole(0)]
+Target = Annotated[Any, NUMBER | kinds.mapping("a metric's, such as {accuracy: 0.95}") | NULL]
 Side = Annotated[Literal["autodiff", "hand"], kinds.word("autodiff", "hand", kind="gradient")]
 Single = Literal["float32", "float64"]
 DType = Annotated[Single, kinds.word("float32", "float64", kind="dtype")]
@@ -237,6 +238,7 @@ class Rank(Tuned, Command):
 
     objective: Annotated[dict[str, Any] | None, ONE_OBJECTIVE | NULL] = None
     objectives: Annotated[Any, NAMES | TEXT]
+    target: Target
     optimizers: Annotated[Any, NAMES | TEXT]
     gradient: Side
     dtype: DType
@@ -293,6 +295,7 @@ class Sweep(Descending):
     every: Count
     keep: Annotated[list[str] | None, kinds.listing(TEXT, "a list of variables", 1) | NULL]
     tolerance: Annotated[float | int, kinds.between(0, math.inf, "a positive number")]
+    target: Target
     devices: Annotated[int | None, whole(1) | NULL]
     kernel: Annotated[Kernel, kinds.word(*get_args(Kernel), kind="kernel")]
     chunk: Annotated[int | None, whole(1) | NULL]

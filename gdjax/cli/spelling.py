@@ -23,6 +23,11 @@ READ = re.compile(
     r"""null|\?\?\?|[\[{"'].*|(choice|range|interval|glob|shuffle|sort|tag)\(.*""",
     re.IGNORECASE | re.DOTALL,
 )
+# A hyperparameter of a group of leaves, learning_rate[layers.0], which no key of Hydra's may be.
+OF_GROUP = re.compile(
+    r"\+{0,2}(?:(hyperparameters|ranges|tuned\.ranges|optimizer|optimizers\.\w+)\.)?"
+    r"(\w+\[.+\])((?:\.\w+)*)"
+)
 NUMBER = re.compile(r"true|false|[-+.\d]+(e[-+]?\d+)?", re.IGNORECASE)
 
 
@@ -60,7 +65,8 @@ def _spelled_out(task: str, word: str) -> str:
 
     ``fn=``, ``residuals=`` and ``domain=`` stand for ``objective.fn=`` and so on; so do
     ``gradient=`` and ``start=`` in ``check`` and ``explore``, which follow no side and have no
-    start of their own.
+    start of their own. ``learning_rate[layers.0]=`` is of a group of leaves,
+    ``target.accuracy=`` of a metric.
     """
     if word == "~plot":
         return "plot=none"
@@ -74,11 +80,33 @@ def _spelled_out(task: str, word: str) -> str:
             f"gradient is the side to follow, autodiff or hand; where the hand's is, "
             f"objective.gradient says: objective.gradient={value}"
         )
+    if match := re.fullmatch(r"\+{0,2}target\.(\w+)", key):
+        key, value = "target", ",".join(f"{{{match[1]}:{part}}}" for part in several(value))
+    if match := OF_GROUP.fullmatch(key):
+        place, name, inside = match.groups()
+        return _of_group(task, place, name, inside, value)
     if key.startswith("hydra.job.env_set."):  # any name may be set, whether it is there or not
         key = f"++{key}"
     if key.lstrip("+") in TEXTS and value and not READ.fullmatch(value):
         value = ",".join(_text(key, part) for part in several(value))
     return f"{key}{equals}{value}"
+
+
+def _of_group(task: str, place: str | None, name: str, inside: str, value: str) -> str:
+    """A hyperparameter of a group as an entry of a mapping, whose keys Hydra takes as they are."""
+    if place is None:
+        if task not in ("run", "sweep", "train"):
+            raise ArgumentError(
+                f"{name} must say of which optimizer it is: optimizers.a.{name}={value}"
+            )
+        place = "optimizer"
+    if place.startswith("optimizer"):
+        place = f"{place}.groups"
+    key = re.sub(r"[\\()\[\]{}:=, \t]", lambda special: f"\\{special[0]}", name)
+    before = "".join(f"{{{part}:" for part in inside.split(".")[1:])
+    after = "}" * inside.count(".")
+    each = [f"{{{key}:{before}{part}{after}}}" for part in several(value)]
+    return f"+{place}={','.join(each)}"
 
 
 def _text(key: str, value: str) -> str:

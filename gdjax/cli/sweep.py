@@ -17,7 +17,7 @@ from gdjax import metrics, plotting, results
 from gdjax._descent.outcomes import Outcome, StoppingRule
 from gdjax._sweep.engine import Sweep
 from gdjax._sweep.estimate import estimate
-from gdjax._sweep.outer import plans
+from gdjax._sweep.outer import Plans, plans
 from gdjax._util import signals
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax.cli import clusters, ends, settings
@@ -52,7 +52,7 @@ def sweep(asked: settings.Sweep, folder: OutputFolder) -> Done | None:
     )  # fmt: skip
     prepared = Sweep(planned, asked.devices, asked.kernel, in_memory=False)
     plots = _checked_plots(asked.plots, prepared, objective)
-    _check_value(asked.objective_value, prepared)
+    _check_value(asked.objective_value, prepared, planned)
     name = objective.name if isinstance(objective, Objective) else "objectives"
     digest = f"{file_name(name)}-{prepared.digest}.zarr"
     store = place_of(asked.store or folder.path.parent / "stores" / digest)
@@ -84,7 +84,7 @@ def sweep(asked: settings.Sweep, folder: OutputFolder) -> Done | None:
     log.info(_sweep_table(summary))
     folder.tell(names)
     log.info("%s", store)
-    higher = asked.objective_value in (None, "share_global")
+    higher = asked.objective_value in (None, "share_global", "share_target")
     return Done(_value(asked.objective_value, summary, found), higher=higher)
 
 
@@ -126,16 +126,21 @@ def _as_if_done(layout: results.Layout) -> xr.Dataset:
     return results.dataset(layout, arrays)
 
 
-def _check_value(name: str | None, prepared: Sweep) -> None:
-    """Refuse a number that what is kept does not tell."""
+def _check_value(name: str | None, prepared: Sweep, planned: Plans) -> None:
+    """Refuse a number that what is kept, or what is swept, does not tell."""
     if name is not None and (needs := VALUES[name][0]) not in prepared.layout.variables:
         raise ArgumentError(f"objective_value={name} needs {needs}: keep {needs} too")
+    if name != "share_target":
+        return
+    if all(one.objective.target is None for one in planned.by_objective):
+        raise ArgumentError("objective_value=share_target needs a target, such as target=0.05")
 
 
 def _value(name: str | None, summary: Mapping[str, Any], found: xr.Dataset) -> float | None:
     """The number that a sweeper optimises; the share, if nothing is named and it can be told."""
     if name is None:
-        return _share(np.empty(0), summary) if "share_global" in summary else None
+        shares = [summary[key][0] for key in ("share_target", "share_global") if key in summary]
+        return shares[0] if shares else None
     variable, reduced = VALUES[name]
     return float(reduced(found[variable].values, summary))
 
@@ -143,6 +148,11 @@ def _value(name: str | None, summary: Mapping[str, Any], found: xr.Dataset) -> f
 def _share(minimum: np.ndarray, summary: Mapping[str, Any]) -> float:
     del minimum  # it has been counted
     return summary["share_global"][0]
+
+
+def _share_of_target(steps: np.ndarray, summary: Mapping[str, Any]) -> float:
+    del steps
+    return summary["share_target"][0]
 
 
 def _least(final: np.ndarray, summary: Mapping[str, Any]) -> float:
@@ -164,6 +174,7 @@ def _steps(steps: np.ndarray, summary: Mapping[str, Any]) -> float:
 # What objective_value may name: the variable that it needs, and how it comes out of that.
 VALUES = {
     "share_global": ("minimum", _share),
+    "share_target": ("steps_to_tolerance", _share_of_target),
     "best_value": ("final_value", _least),
     "median_value": ("final_value", _middle),
     "median_steps": ("steps_to_tolerance", _steps),
@@ -225,7 +236,7 @@ def _with_ranges(found: xr.Dataset) -> str:
         ends = f"{values.min():g}", f"{values.max():g}"
         return f"{name}={'…'.join(dict.fromkeys(ends))}"
 
-    return re.sub(r"([\w.]+)=([^,()]+)", setting, first)
+    return re.sub(r"([\w.]+(?:\[[^=]*\])?[\w.]*)=([^,()]+)", setting, first)
 
 
 def _each(found: xr.Dataset, name: str) -> list[str]:
@@ -270,7 +281,8 @@ def _count(works: Sequence[Objective], found: xr.Dataset) -> dict[str, Any]:
     }
     if "outcome" in found:
         told["outcomes"] = {str(o): int((found["outcome"].values == o).sum()) for o in Outcome}
-    if "minimum" in found:
+    aimed = any(f.target is not None for f in works)
+    if "minimum" in found and not (aimed and all(f.fmin is None for f in works)):
         minimum = found["minimum"]
         along = ("objective",) if "objective" in minimum.dims else ()
         many = [len(f.minima) for f in works]
@@ -283,9 +295,19 @@ def _count(works: Sequence[Objective], found: xr.Dataset) -> dict[str, Any]:
         arrived = found["steps_to_tolerance"].values
         quartiles = np.ravel(metrics.steps_quantile(arrived, np.array([0.25, 0.5, 0.75])))
         told["steps_to_tolerance"] = [None if np.isinf(q) else int(q) for q in quartiles]
+        if aimed:
+            share = metrics.success_rate(arrived >= 0)
+            told["target"] = ", ".join(dict.fromkeys(str(f.target) for f in works if f.target))
+            told["share_target"] = [float(share.share), float(share.low), float(share.high)]
     if "evaluations" in found:
         told["gradient_evaluations"] = int(found["evaluations"].values.sum(dtype=np.int64))
     return told
+
+
+def _interval(share: Sequence[float]) -> str:
+    """A share with its interval."""
+    middle, low, high = (f"{100 * x:.4g}" for x in share)
+    return f"{middle} % (95 % interval {low} to {high} %)"
 
 
 def _sweep_table(summary: Mapping[str, Any]) -> str:
@@ -304,11 +326,13 @@ def _sweep_table(summary: Mapping[str, Any]) -> str:
         lines.append(f"outcomes            {counts}")
     known = not summary.get("ends")  # of a fit no minimum is known
     if "share_global" in summary and known:
-        share, low, high = (f"{100 * x:.4g}" for x in summary["share_global"])
-        lines.append(f"global minimum      {share} % (95 % interval {low} to {high} %)")
+        lines.append(f"global minimum      {_interval(summary['share_global'])}")
+    if "share_target" in summary:
+        lines.append(f"{summary['target']:18}  {_interval(summary['share_target'])}")
     if "steps_to_tolerance" in summary and known:
         steps = ", ".join("never" if q is None else str(q) for q in summary["steps_to_tolerance"])
-        lines.append(f"steps to tolerance  {steps} (quartiles of all descents)")
+        what = "target" if "share_target" in summary else "tolerance"
+        lines.append(f"{f'steps to {what}':18}  {steps} (quartiles of all descents)")
     if summary.get("ends"):
         lines += ends.table(summary["ends"])
     return "\n".join([*lines, f"time                {_time(summary)}"])

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from gdjax import optimizers
 from gdjax._descent.outcomes import Outcome
+from gdjax._descent.structured import over_vectors, points_of
 from gdjax._descent.trajectory import Trajectory
 from gdjax._sweep.engine import Sweep
 from gdjax._sweep.outer import Plans, plans
@@ -80,7 +81,9 @@ class Cells(Batch):
         if self.command == "compare" and (asked.mode != "paths" or asked.distance or asked.certify):
             return False
         at = jax.ShapeDtypeStruct((self.objective.dim,), jnp.float32)
-        states = (jax.eval_shape(one.init, at) for one in self.optimizers.values())
+        every = self.optimizers.values()
+        made = (over_vectors(one, points_of(one, self.objective)) for one in every)
+        states = (jax.eval_shape(one.init, at) for one in made)
         return not any(map(optimizers.has_eval_point, states))
 
     def asked_of(self, jobs: Sequence[Job], record: bool = False) -> dict[str, Plans]:

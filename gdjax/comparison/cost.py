@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Mapping
 
 from gdjax import optimizers
+from gdjax._descent.structured import points_of
 from gdjax._sweep.runner import TILE
 from gdjax._util.display import duration
 from gdjax._util.memory import check_fits
@@ -45,7 +46,7 @@ def check_memory(
     budget, t, starts, h, s = (counts[name] for name in names)
     dim = max(f.dim for f in works)
     tuned = [e for e in entrants if isinstance(e, optimizers.Optimizer)]
-    step_by_step = any(any(visits(e, f.structure)) for e in tuned for f in works)
+    step_by_step = any(any(visits(e, points_of(e, f))) for e in tuned for f in works)
     at_once = max(starts * t, h * s) if step_by_step else h * s
     parts = {
         f"seeds={s:,}, starts={starts:,} and held_out={h:,}": 6 * (s * starts + h) * dim,

@@ -1,5 +1,6 @@
 """The optimizers and the objectives of a ranking, made of whatever a user gives."""
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -41,16 +42,19 @@ def _objectives(item: Any) -> Iterable[Objective]:
         if not every:
             raise ArgumentError(f"objectives must have a least value to rank by, {item} have none")
         return every
-    if isinstance(item, str) and item not in catalogue.names():
+    networks = catalogue.network_names(every=True)
+    if isinstance(item, str) and item not in (*catalogue.names(), *networks):
         raise unknown("objective", item, [*catalogue.names(), *families, "all"])
     if isinstance(item, str | Mapping):
         node = {"name": item} if isinstance(item, str) else dict(item)
         if "name" not in node:
             raise ArgumentError(f"objectives given by a mapping need a name, got {item}")
+        target = node.pop("target", None)
         f = catalogue.get(node.pop("name"), **node)
+        f = f if target is None else dataclasses.replace(f, target=target)
     else:
         f = as_objective(item)
-    if f.fmin is None and f.name in catalogue.names():
+    if f.fmin is None and f.target is None and f.name in catalogue.names():
         raise ArgumentError(f"objective {f.name} must have a least value to rank by, and has none")
     return [f]
 

@@ -14,7 +14,7 @@ import optax
 
 from gdjax import optimizers
 from gdjax._descent.loop import Descent, State
-from gdjax._descent.structured import over_vectors
+from gdjax._descent.structured import Points, over_vectors, points_of
 from gdjax._inputs import DType, default_dtype
 from gdjax._sweep.plan import plan
 from gdjax._sweep.runner import Runner
@@ -23,7 +23,6 @@ from gdjax._util.types import PyTree
 from gdjax.comparison import external
 from gdjax.comparison.external import ExternalSolver
 from gdjax.objectives import GradientSide, Objective
-from gdjax.objectives.structure import Structure
 from gdjax.optimizers.optimizer import trial_bowl, trial_step
 
 BLOCK = 2**26  # bytes of recorded paths at a time
@@ -73,7 +72,7 @@ def curves(
         counts = int(found.functions.sum()), int(found.gradients.sum())
         never = np.zeros(len(starts), bool)
         yield Block(slice(0, len(starts)), best_so_far(found.values), *counts, never)
-    elif any(visits(entrant, objective.structure)):
+    elif any(visits(entrant, points_of(entrant, objective))):
         yield _step_by_step(entrant, objective, starts, settings, budget, gradient, dtype)
     else:
         each = 2 * 8 * (objective.dim + 1) * budget
@@ -87,9 +86,24 @@ def curves(
         for index in range(asked.chunks):
             arrays = runner(index)
             spent = int(arrays["evaluations"].sum(dtype=np.int64))
-            best = best_so_far(arrays["values"])
+            best = best_so_far(_counted(objective, arrays, dtype))
             never = np.zeros(len(best), bool)
             yield Block(slice(*asked.bounds(index)), best, spent, spent, never)
+
+
+def _counted(objective: Objective, arrays: Mapping[str, np.ndarray], dtype: DType) -> np.ndarray:
+    """What counts at each recorded point, ``(n, budget)``: the value, or the metric's negative."""
+    target = objective.target
+    if target is None or not target.metric:
+        return arrays["values"]
+    with default_dtype(dtype):
+        given = objective.cast(dtype)
+        return -np.stack([np.asarray(_measured(given, path)) for path in arrays["points"]])
+
+
+@jax.jit
+def _measured(objective: Objective, points: jax.Array) -> jax.Array:
+    return jax.vmap(objective.measured)(points)
 
 
 def evaluations_to(best: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -129,12 +143,12 @@ class Visits(NamedTuple):
 
 
 @functools.lru_cache(maxsize=256)
-def visits(optimizer: optimizers.Optimizer, structure: Structure | None = None) -> Visits:
+def visits(optimizer: optimizers.Optimizer, points: Points | None = None) -> Visits:
     """How the evaluations of an optimizer are counted; nothing is compiled.
 
     Args:
         optimizer: made by gdjax.
-        structure: of the points, where they are no plain vectors.
+        points: as ``points_of`` tells, where they are no plain vectors.
 
     Raises:
         ArgumentError: it evaluates the objective more than once, without telling how often.
@@ -150,7 +164,7 @@ def visits(optimizer: optimizers.Optimizer, structure: Structure | None = None) 
         calls.append(point)
         return trial_bowl(point)
 
-    made, dim = over_vectors(optimizer, structure), structure.size if structure else 2
+    made, dim = over_vectors(optimizer, points), points.size if points else 2
     _, state = jax.eval_shape(lambda: trial_step(made, bowl, dim))
     if calls and not optimizers.has_line_search(state):
         raise ArgumentError(
@@ -215,8 +229,11 @@ def _steps(
             moving = after.cell.running & ~after.cell.converged
             stuck = moving & descent.stuck(state, value, state.cell.best)
             evaluated = descent.eval_point(state)
-            if evaluated is not None:
-                value = objective.value(evaluated)
+            target, at = objective.target, state.point if evaluated is None else evaluated
+            if target is not None and target.metric:
+                value = -objective.measured(at)
+            elif evaluated is not None:
+                value = objective.value(at)
             counts = jnp.where(after.cell.running, value, jnp.inf)
             return after, (counts, _cost(after.optimizer), stuck)
 

@@ -1,6 +1,6 @@
 """The hyperparameters that are tuned, and the bounds between which each is searched."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,7 +8,9 @@ import numpy as np
 from gdjax import optimizers
 from gdjax._util.arguments import refused
 from gdjax._util.errors import ArgumentError, check_known, unknown
+from gdjax.optimizers.groups import is_of_group
 from gdjax.optimizers.limits import SHARES
+from gdjax.optimizers.tree import bare
 
 SCALES = ("linear", "log", "share")
 RATE = 1e-5, 10.0  # learning rates: six decades, whatever the objective
@@ -79,11 +81,41 @@ def default_ranges(optimizer: optimizers.Optimizer) -> dict[str, Range]:
     """
     found = {}
     for name, number in optimizer.numbers.items():
-        if "learning_rate" in name.rpartition(".")[2]:
+        if "learning_rate" in bare(name).rpartition(".")[2]:
             found[name] = Range(*RATE, "log")
-        elif name in SHARES and 0 < number < 1:
+        elif bare(name) in SHARES and 0 < number < 1:
             found[name] = Range(0.0, round(1 - (1 - number) / MEMORY, 12), "share")
     return found
+
+
+def with_groups(
+    entrants: Mapping[str, optimizers.Optimizer], given: Mapping[str, Any]
+) -> dict[str, optimizers.Optimizer]:
+    """The optimizers with all hyperparameters of groups of leaves that are to be tuned.
+
+    Args:
+        entrants: optimizers by label.
+        given: as ``chosen_ranges`` takes it.
+
+    Raises:
+        ArgumentError: what is no mapping by name.
+    """
+    if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+        raise refused("ranges", "be ranges by hyperparameter", given)
+    made = dict(entrants)
+    for key in filter(is_of_group, given):
+        label, name = _of(key, entrants)
+        for one in made if label is None else [label]:
+            numbers = made[one].numbers
+            if bare(name) in numbers and name not in numbers:
+                made[one] = made[one].replace(**{name: numbers[bare(name)]})
+    return made
+
+
+def _of(key: str, labels: Iterable[str]) -> tuple[str | None, str]:
+    """The label and the name of a hyperparameter that is given as ``label.hyperparameter``."""
+    label = next((x for x in labels if key.startswith(f"{x}.")), None)
+    return label, key if label is None else key.removeprefix(f"{label}.")
 
 
 def chosen_ranges(
@@ -99,12 +131,9 @@ def chosen_ranges(
     Raises:
         ArgumentError: a hyperparameter that no optimizer has, or that cannot be tuned.
     """
-    if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
-        raise refused("ranges", "be ranges by hyperparameter", given)
     ranges = {label: default_ranges(optimizer) for label, optimizer in entrants.items()}
     for key, value in given.items():
-        label = next((x for x in entrants if key.startswith(f"{x}.")), None)
-        name = key if label is None else key.removeprefix(f"{label}.")
+        label, name = _of(key, entrants)
         fitting = []
         for one in entrants if label is None else [label]:
             made = entrants[one]

@@ -51,6 +51,8 @@ class Ranking(NamedTuple):
         functions, gradients: mean evaluations of each in a scored descent, ``(p, o)``.
         tuning_starts, held_out: by objective, ``(s, n, d)`` and ``(h, d)``.
         together: whether one setting was tuned for all objectives.
+        goals: the target of each objective in words, empty for f* and τ, ``(p,)``. Of a target
+            ``fmin`` is its value, the negative of a metric's, and so are the best values.
     """
 
     objectives: tuple[str, ...]
@@ -76,6 +78,12 @@ class Ranking(NamedTuple):
     tuning_starts: dict[str, np.ndarray]
     held_out: dict[str, np.ndarray]
     together: bool
+    goals: tuple[str, ...] = ()
+
+    @property
+    def by_target(self) -> bool:
+        """Whether every objective has a target, so that no τ counts."""
+        return bool(self.goals) and all(self.goals)
 
     @property
     def scores(self) -> np.ndarray:
@@ -229,7 +237,8 @@ class Ranking(NamedTuple):
             "objectives": self.objectives,
             "budget": f"{self.budget:,} evaluations a descent, {self.allotted:,} for tuning",
             "descents": f"from {h} starts held out, after {s} tunings",
-            "precisions": self.tau,
+            "precisions": None if self.by_target else self.tau,
+            "targets": ", ".join(dict.fromkeys(filter(None, self.goals))) or None,
         }
         return Card(f"Ranking of {o} optimizers on {p} objectives", facts, self._rows())
 

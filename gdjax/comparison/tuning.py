@@ -9,15 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from gdjax import optimizers as lookup
+from gdjax._descent.structured import points_of
 from gdjax._inputs import DType, as_count, as_dtype, cannot_descend, default_dtype
 from gdjax._util.arguments import as_seed, flag
 from gdjax._util.errors import ArgumentError
 from gdjax.comparison import cost, external
 from gdjax.comparison.entrants import as_entrants, as_objectives
 from gdjax.comparison.evaluations import Entrant, curves, evaluations_to, visits
-from gdjax.comparison.ranges import Range, chosen_ranges, draw
+from gdjax.comparison.ranges import Range, chosen_ranges, draw, with_groups
 from gdjax.comparison.ranking import Ranking, penalised
 from gdjax.objectives import GradientSide, Objective, evaluate, validate
+from gdjax.starts import init
 
 TARGETS = 10.0 ** -np.arange(0.25, 8.01, 0.25)  # of the runtime distribution
 
@@ -35,12 +37,17 @@ class _Asked(NamedTuple):
 
 
 class _Arena(NamedTuple):
-    """An objective, its starts and its lowest value."""
+    """An objective, its starts, and its lowest value or its target; a metric counts negative."""
 
     objective: Objective
     tuning: np.ndarray  # (seeds, starts, d)
     held_out: np.ndarray  # (h, d)
     fmin: float
+
+    def met(self, best: np.ndarray, tau: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """f(x₀) − f*, and the evaluations to each share τ of it, or to the target."""
+        shares = tau if self.objective.target is None else np.zeros_like(tau)
+        return _met(best, self.fmin, shares)
 
 
 def rank(
@@ -70,6 +77,9 @@ def rank(
     Descents end with the budget, or when they leave a hundred widths of the domain. Where f*
     is not known, the lowest value that BFGS finds from all these points stands for it.
 
+    An objective with a ``target`` is solved where that is met, whatever τ. Starts of one without a
+    domain are its own initialisations, as a ``gdjax.problem`` has them.
+
     Args:
         objectives: names, families of the catalogue, ``all`` of it that has minima, mappings with
             a ``name`` and parameters, objectives or functions; or one of these.
@@ -85,6 +95,7 @@ def rank(
         tau: precisions, relative to the start.
         ranges: what to tune beyond or instead of the defaults: ``(low, high, scale)`` by
             hyperparameter, or by ``label.hyperparameter``. One whose range is None is not tuned.
+            ``learning_rate[layers.0]`` is that of a group of leaves.
         together: whether one setting is tuned for all objectives, and not one for each.
         gradient: which gradient to follow, ``autodiff`` or ``hand``.
         dtype: ``float64``, or ``float32``, which cannot tell values apart that differ by less than
@@ -117,17 +128,28 @@ def rank(
     dtype = as_dtype(dtype) or "float64"
     chosen, entrants = as_objectives(objectives), as_entrants(optimizers)
     tunable = {k: e for k, e in entrants.items() if isinstance(e, lookup.Optimizer)}
+    wanted = {} if ranges is None else ranges
+    tunable = with_groups(tunable, wanted)
+    entrants |= tunable
     for one, f in itertools.product(tunable.values(), chosen.values()):
         try:
-            visits(one, f.structure)  # refuses, before any descent, what cannot be counted
+            visits(one, points_of(one, f))  # refuses, before any descent, what cannot be counted
         except Exception as error:
             cannot_descend(f, one, error)
-    searched = chosen_ranges(tunable, {} if ranges is None else ranges)
+    for one, f in itertools.product(entrants.values(), chosen.values()):
+        if isinstance(one, external.ExternalSolver) and f.target and f.target.metric:
+            raise ArgumentError(
+                f"{one!r} cannot be ranked by {f.target}: it tells its values alone"
+            )
+    searched = chosen_ranges(tunable, wanted)
     for f in chosen.values():
         f.value_and_gradient(gradient)
         with default_dtype(dtype):
             validate(f, numbers=False)
-    asked = _Asked(budget, trials, seeds, _precisions(tau), gradient, dtype, together)
+    precisions = _precisions(tau)
+    if all(f.target is not None for f in chosen.values()):
+        precisions = precisions[-1:]  # a target is met or not, whatever τ
+    asked = _Asked(budget, trials, seeds, precisions, gradient, dtype, together)
     costs = len(asked.tau) + 2
     cost.check_memory(counts, costs, costs + len(TARGETS), chosen.values(), entrants.values())
     cost.tell_time(counts, chosen.values(), len(entrants), sum(map(bool, searched.values())))
@@ -148,21 +170,30 @@ def _precisions(tau: Sequence[float]) -> np.ndarray:
 
 def _arena(objective: Objective, starts: int, held_out: int, seeds: int, seed: int) -> _Arena:
     """The starts of an objective: one stream for those held out, and one for each tuning seed."""
-    low, high = objective.needs_domain("a ranking").T
+    initialised = objective.domain is None and objective.training and objective.training.init
+    sides = None if initialised else objective.needs_domain("a ranking")
 
     def drawn(number: int, stream: np.random.SeedSequence) -> np.ndarray:
-        """Uniform points of the domain at which the objective is finite."""
-        points = np.random.default_rng(stream).uniform(low, high, (4 * number, objective.dim))
+        """Uniform points of the domain, or initialisations, at which the objective is finite."""
+        if sides is None:
+            own = init(4 * number, int(stream.generate_state(1)[0]))
+            points = own.take(objective, 0, 4 * number)
+        else:
+            points = np.random.default_rng(stream).uniform(
+                sides[:, 0], sides[:, 1], (4 * number, objective.dim)
+            )
         with default_dtype("float64"):
             good = points[np.isfinite(evaluate(objective.cast(float), jnp.asarray(points)))]
         if len(good) < number:
-            raise ArgumentError(f"objective {objective.name} must be finite in most of its domain")
+            raise ArgumentError(f"objective {objective.name} must be finite at most of its starts")
         return good[:number]
 
     scored, *streams = np.random.SeedSequence(seed).spawn(1 + seeds)
     held = drawn(held_out, scored)
     tuning = np.stack([drawn(starts, stream) for stream in streams])
-    fmin = objective.fmin
+    fmin, target = objective.fmin, objective.target
+    if target is not None:
+        fmin = -target.level if target.metric else target.value
     if fmin is None:
         fmin = external.lowest(objective, np.concatenate([held, *tuning]))
     return _Arena(objective, tuning, held, fmin)
@@ -200,12 +231,14 @@ def _ranking(
             functions[i, j], gradients[i, j] = counts
             bar.update(0.5)
     bar.close()
+    works = [arena.objective for arena in arenas.values()]
     trial_starts = next(iter(arenas.values())).tuning.shape[1]
     return Ranking(
         objectives=tuple(arenas),
         dims=np.array([arena.objective.dim for arena in arenas.values()]),
         fmin=np.array([arena.fmin for arena in arenas.values()]),
-        known=np.array([arena.objective.fmin is not None for arena in arenas.values()]),
+        known=np.array([f.fmin is not None or f.target is not None for f in works]),
+        goals=tuple(str(f.target or "") for f in works),
         optimizers=tuple(entrants),
         elsewhere=np.array([_elsewhere(e, next(iter(arenas.values()))) for e in entrants.values()]),
         budget=asked.budget,
@@ -271,7 +304,7 @@ def _tune(
         for block in curves(
             entrant, arena.objective, starts, tried, asked.budget, asked.gradient, asked.dtype
         ):
-            height, flat[block.cells] = _met(block.best, arena.fmin, asked.tau)
+            height, flat[block.cells] = arena.met(block.best, asked.tau)
             gap = (block.best[:, -1] - arena.fmin) / height
             rest[block.cells] = np.log(np.clip(gap, 1e-16, 1.0))
             spent += block.gradients
@@ -295,7 +328,7 @@ def _score(
         )
     )  # fmt: skip
     best = np.concatenate([block.best for block in blocks])
-    height, costs = _met(best, arena.fmin, asked.tau)
+    height, costs = arena.met(best, asked.tau)
     _, runtimes = _met(best, arena.fmin, TARGETS)
     left = np.clip((best[:, at - 1] - arena.fmin) / height[:, None], 1e-16, None)
     gaps = np.quantile(left, [0.25, 0.5, 0.75], axis=0, method="inverted_cdf")
@@ -312,8 +345,9 @@ def _score(
 
 def _elsewhere(entrant: Entrant, arena: _Arena) -> bool:
     """Whether an entrant is evaluated at another point than the one it stands at."""
-    structure = arena.objective.structure
-    return isinstance(entrant, lookup.Optimizer) and visits(entrant, structure).elsewhere
+    if not isinstance(entrant, lookup.Optimizer):
+        return False
+    return visits(entrant, points_of(entrant, arena.objective)).elsewhere
 
 
 def _met(best: np.ndarray, fmin: float, tau: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

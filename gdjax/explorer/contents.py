@@ -16,6 +16,7 @@ from gdjax._util.errors import ArgumentError
 from gdjax.explorer import programs
 from gdjax.objectives import Objective
 from gdjax.optimizers import Optimizer
+from gdjax.optimizers.groups import has_groups
 from gdjax.plotting.style import CLASSES, colours
 
 YOURS = "yours"  # the family of what nobody registered
@@ -80,6 +81,9 @@ def steps(chosen: Mapping[str, Optimizer], dims: Sequence[int]) -> dict[str, Any
     """The programs of optimizers, and why some have none."""
     written, missing = [], {}
     for name, optimizer in chosen.items():
+        if has_groups(optimizer):
+            missing[name] = "its hyperparameters are of groups, which the page does not know"
+            continue
         try:
             written.append(_optimizer(name, optimizer, dims))
         except UnsupportedError as error:

@@ -28,13 +28,14 @@ from gdjax.objectives.structure import (
     is_traced,
     named,
 )
+from gdjax.objectives.targets import as_target
 
 GradientSide = Literal["autodiff", "hand"]
 ValueAndGradient = Callable[[Array], tuple[Array, Array]]
 REACH = 3.0  # coordinates around the start, for certificates
 _MADE = (
-    "value", "hand_gradient", "hand_hessian", "residual_vector", "minimum_values", "_autodiff",
-    "_by_dtype", "_fns",
+    "value", "measured", "hand_gradient", "hand_hessian", "residual_vector", "minimum_values",
+    "_autodiff", "_by_dtype", "_fns",
 )  # fmt: skip
 
 
@@ -114,6 +115,8 @@ class Objective:
             drawn and sampled, but decides nothing: it is as if there were none.
         training: of a loss over data, its batches, initialisation and metric; see
             ``gdjax.problem``.
+        target: what counts as success instead of the least value: a number to come down to, or a
+            mapping from the metric's name to one to come up to, ``{"accuracy": 0.95}``.
         structure: how points of the start's structure lie flat; found by itself.
 
     Raises:
@@ -151,6 +154,7 @@ class Objective:
     reference: str = ""
     bounded: bool = True
     training: Training | None = None
+    target: PyTree = None  # a Target, once it is made
     structure: Structure | None = None
 
     def __post_init__(self) -> None:
@@ -161,6 +165,7 @@ class Objective:
             put(self, "fn", _sum_of_squares(self.residuals))
         put(self, "name", self.name or getattr(self.fn, "__name__", "objective").strip("<>"))
         put(self, "args", _leaves(self.args, self.name))
+        put(self, "target", as_target(self.target, self.training and self.training.metric))
         if isinstance(self.start, Mapping) and self.variables:
             put(self, "start", named(self.start, self.variables, "start"))
         if self.structure is None and not _plain(self.start):
@@ -244,6 +249,7 @@ class Objective:
                 else "none: a descent is never out of bounds",
                 "start": f.start,
                 "f*": f.fmin,
+                "target": f.target,
                 "minima": _few(f.minima),
                 "local minima": _few(f.local_minima),
                 "saddles": _few(f.saddles),
@@ -452,6 +458,13 @@ class Objective:
     def value(self) -> PointFunction:
         """Flat point ``(d,)`` → value, with the data in place."""
         return self._on_flat(self.fn)
+
+    @functools.cached_property
+    def measured(self) -> PointFunction:
+        """Flat point ``(d,)`` → what the target is of, the value or the metric, over all data."""
+        if self.target is None or not self.target.metric:
+            return self.value
+        return self._on_flat(self.training.metric)  # pyright: ignore
 
     @functools.cached_property
     def hand_gradient(self) -> PointFunction | None:

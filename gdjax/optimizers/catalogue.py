@@ -7,7 +7,7 @@ from types import ModuleType
 from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.plugins import Plugins
 from gdjax._util.types import PyTree
-from gdjax.optimizers.tree import REQUIRED, Factory, checked, limited, signature
+from gdjax.optimizers.tree import REQUIRED, Factory, bare, checked, limited, signature
 
 
 class Catalogue:
@@ -59,22 +59,27 @@ def parameters_of(factory: Factory) -> dict[str, PyTree]:
 
 
 def arguments(factory: Factory, given: Mapping[str, PyTree]) -> dict[str, PyTree]:
-    """All arguments for a factory: the given ones, checked, and the defaults.
+    """All arguments for a factory: the given ones, those of groups too, and the defaults.
 
     Raises:
         ArgumentError: an unknown parameter, a missing or a forbidden value.
     """
     name, known = getattr(factory, "__name__", repr(factory)), parameters_of(factory)
     for key in given:
-        check_known(f"hyperparameter of {name}", key, known, every="it takes")
+        check_known(f"hyperparameter of {name}", bare(key), known, every="it takes")
     arguments = known | dict(given)
-    for key, value in arguments.items():
+    by_group = {bare(key) for key in given if key not in known}
+    for key, value in list(arguments.items()):
+        default = known[bare(key)]
+        if value is REQUIRED and key in by_group:  # of the groups it may be enough
+            del arguments[key]
+            continue
         if value is REQUIRED:
             raise ArgumentError(f"{name} needs {key}")
         arguments[key] = _plain(value)
-        if value is known[key]:
+        if value is default:
             continue
-        if key in ("learning_rate", "seed") or isinstance(known[key], float):
+        if bare(key) in ("learning_rate", "seed") or isinstance(default, float):
             arguments[key] = checked(key, arguments[key])
         elif limited(factory, key):  # a whole number stays one: optax divides those in float32
             checked(key, arguments[key])

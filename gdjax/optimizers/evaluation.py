@@ -6,6 +6,7 @@ optimizer's state, wherever it lies in chains and wrappers: optax's ``ScheduleFr
 state that has a method ``eval_point``: point → point.
 """
 
+import inspect
 from typing import NamedTuple
 
 import jax
@@ -98,3 +99,25 @@ def with_slow_point(lookahead: optax.GradientTransformation) -> optax.GradientTr
         return moves.fast, SlowPoint(optax.apply_updates(state.slow, moves.slow), after)
 
     return optax.GradientTransformation(init, update)
+
+
+def tolerant(transformation: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
+    """The transformation, handed only those of the extra arguments that it takes.
+
+    optax hands on all or none; a few of its optimizers, such as ``contrib.sam``, take some.
+    ``optax.lookahead`` comes as one of a single point.
+    """
+    if is_lookahead(transformation):
+        transformation = with_slow_point(transformation)
+    transformation = optax.with_extra_args_support(transformation)
+    taken = inspect.signature(transformation.update).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
+        return transformation
+
+    def update(
+        updates: PyTree, state: PyTree, params: PyTree = None, **extra: PyTree
+    ) -> tuple[PyTree, PyTree]:
+        extra = {key: value for key, value in extra.items() if key in taken}
+        return transformation.update(updates, state, params, **extra)
+
+    return optax.GradientTransformationExtraArgs(transformation.init, update)

@@ -11,7 +11,6 @@ from typing import cast
 
 import jax
 import optax
-from jaxtyping import ArrayLike
 
 from gdjax._util.arguments import MOST, refused
 from gdjax._util.errors import ArgumentError, check_known, first_line
@@ -20,8 +19,10 @@ from gdjax._util.plugins import Plugins
 from gdjax._util.types import PyTree
 from gdjax.optimizers import averaging, least_squares, momentum, noise, schedules
 from gdjax.optimizers.catalogue import Catalogue, arguments, module_functions, parameters_of
-from gdjax.optimizers.optimizer import Optimizer, random_key, trial_step
-from gdjax.optimizers.tree import REQUIRED, Factory, is_own, signature
+from gdjax.optimizers.groups import has_groups, is_of_group, trial_point, with_groups
+from gdjax.optimizers.optimizer import Optimizer, has_line_search, trial_bowl, trial_step
+from gdjax.optimizers.tree import REQUIRED, Factory, bare, is_own, signature
+from gdjax.optimizers.wrappers import Given, Preceded, Preset, seeded
 
 LONG_MEMORY = 10_000  # a whole number above it may be of points that are remembered
 _OWN: dict[str, Factory] = {
@@ -40,7 +41,7 @@ _REASONS = {
 @functools.cache
 def _functions() -> dict[str, Factory]:
     presets = {
-        name: _Preset(member.func, name, tuple(member.keywords.items()))
+        name: Preset(member.func, name, tuple(member.keywords.items()))
         for name, member in vars(optax).items()
         if isinstance(member, functools.partial) and not member.args
     }
@@ -58,14 +59,14 @@ def _is_optimizer(name: str, factory: Factory) -> bool:
 @functools.cache
 def _optimizers() -> dict[str, Factory]:
     found = {name: f for name, f in _functions().items() if _is_optimizer(name, f)}
-    return {name: _seeded(factory) for name, factory in found.items()} | _OWN
+    return {name: seeded(factory) for name, factory in found.items()} | _OWN
 
 
 @functools.cache
 def _transforms() -> dict[str, Factory]:
     """The other transformations of optax whose parameters are plain values."""
     found = {
-        name: _seeded(factory)
+        name: seeded(factory)
         for name, factory in _functions().items()
         if not _is_optimizer(name, factory)
         and "GradientTransformation" in str(inspect.signature(factory).return_annotation)
@@ -84,86 +85,7 @@ def _transforms() -> dict[str, Factory]:
     return found | {factory.__name__: factory for factory in own}
 
 
-def _seeded(factory: Factory) -> Factory:
-    """A factory that takes a random key, as one that takes a seed, which can be traced."""
-    return _Seeded(factory) if "key" in signature(factory).parameters else factory
-
-
-class _Wrapper:
-    """A factory made of another one; equal, and pickled, by what it is made of."""
-
-    def __init__(self, factory: Factory, *parts: PyTree) -> None:
-        functools.update_wrapper(cast(Factory, self), factory, updated=())
-        self._parts = factory, *parts
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._parts == other._parts  # type: ignore
-
-    def __hash__(self) -> int:
-        return hash(self._parts)
-
-    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
-        return type(self), self._parts
-
-
-class _Seeded(_Wrapper):
-    def __init__(self, factory: Factory) -> None:
-        super().__init__(factory)
-        known = signature(factory).parameters.items()
-        kept = [p for key, p in known if key not in ("key", "seed")]
-        seed = inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=0)
-        self.__signature__ = inspect.Signature([*kept, seed])
-
-    def __call__(
-        self, *, seed: ArrayLike = 0, **hyperparameters: PyTree
-    ) -> optax.GradientTransformation:
-        return self._parts[0](**hyperparameters, key=random_key(seed))
-
-
-class _Preset(_Wrapper):
-    """A factory with other defaults, as ``optax.nadam`` is ``optax.adam`` with Nesterov's step."""
-
-    def __init__(self, factory: Factory, name: str, defaults: tuple[tuple[str, PyTree], ...]):
-        super().__init__(factory, name, defaults)
-        written = ", ".join(f"{key}={value!r}" for key, value in defaults)
-        self.__name__, self.__doc__ = name, f"{factory.__name__} with {written}."
-        preset = functools.partial(factory, **dict(defaults))
-        self.__signature__: inspect.Signature = inspect.signature(preset)
-
-    def __call__(self, **given: PyTree) -> optax.GradientTransformation:
-        factory, _, defaults = self._parts
-        return factory(**dict(defaults) | given)
-
-
-class _Preceded(_Wrapper):
-    """The factory of an optimizer that is handed a transformed gradient."""
-
-    def __init__(self, factory: Factory, labels: tuple[str, ...]) -> None:
-        super().__init__(factory, labels)
-        added = (inspect.Parameter(label, inspect.Parameter.KEYWORD_ONLY) for label in labels)
-        self.__signature__ = inspect.Signature([*signature(factory).parameters.values(), *added])
-
-    def __call__(self, **given: PyTree) -> optax.GradientTransformation:
-        factory, labels = self._parts
-        before = [given.pop(label) for label in labels]
-        return optax.chain(*before, factory(**given))
-
-
-class Given(_Wrapper):
-    """The factory of what is made already, such as an object of optax: it has no numbers."""
-
-    def __init__(self, transformation: optax.GradientTransformation) -> None:
-        self._parts = (transformation,)
-        self.__name__ = getattr(transformation.update, "__qualname__", "optax").partition(".")[0]
-        self.written: str = f"{self.__name__}(…)"
-        self.__signature__: inspect.Signature = inspect.Signature()
-
-    def __call__(self) -> optax.GradientTransformation:
-        """What was given."""
-        return self._parts[0]
-
-
-OPTIMIZERS = Catalogue("optimizer", _optimizers, Plugins("gdjax.optimizers", "optimizer", _seeded))
+OPTIMIZERS = Catalogue("optimizer", _optimizers, Plugins("gdjax.optimizers", "optimizer", seeded))
 TRANSFORMS = Catalogue("transform", _transforms)
 
 
@@ -195,7 +117,8 @@ def get(name: str, *, transforms: Mapping[str, PyTree] | None = None, **given: P
         transforms: what is done to the gradient first, in this order: by label, transformations
             or mappings with a ``name`` and parameters, as ``transform`` takes them.
         **given: what its ``parameters(name)`` lists. A schedule may be a mapping with its name
-            under ``schedule``; an optimizer to build upon one with its own under ``name``.
+            under ``schedule``; an optimizer to build upon one with its own under ``name``. Of a
+            group of leaves it is ``learning_rate[layers.0]``, as ``make`` has it.
 
     Raises:
         ArgumentError: an unknown name or hyperparameter, a missing or a forbidden value, or an
@@ -239,7 +162,10 @@ def make(factory: Factory, **given: PyTree) -> Optimizer:
 
     Args:
         factory: what makes the transformation, such as ``optax.adam``.
-        **given: its keyword arguments; those with a dot are set inside the others.
+        **given: its keyword arguments; those with a dot are set inside the others. One such as
+            ``learning_rate[layers.0]`` is that of a group of leaves: of what lies at that path of
+            a point, or below it. Each group has an optimizer of its own, norms and all; where
+            groups lie in one another, the longest path counts.
 
     Raises:
         ArgumentError: an unknown hyperparameter, a missing or a forbidden value.
@@ -247,13 +173,17 @@ def make(factory: Factory, **given: PyTree) -> Optimizer:
     Example:
         >>> make(optax.adam, learning_rate=0.1)
         adam(learning_rate=0.1)
+        >>> make(optax.adam, **{"learning_rate": 0.1, "learning_rate[layers.0]": 0.01})
+        adam(learning_rate=0.1, learning_rate[layers.0]=0.01)
     """
     if not callable(factory):
         raise refused("factory", "be a function that makes an optimizer", factory)
-    plain = {key: value for key, value in given.items() if "." not in key}
-    inside = {key: value for key, value in given.items() if "." in key}
+    plain = {key: value for key, value in given.items() if "." not in bare(key)}
+    inside = {key: value for key, value in given.items() if "." in bare(key)}
     made = _built(factory, plain)
     _check_memory(made)
+    if has_groups(made):
+        _check_groups(made)
     known = [*made.numbers, *made.stuck, *made.seeds]
     for key in inside:
         check_known(f"hyperparameter of {factory.__name__}", key, known)
@@ -275,8 +205,9 @@ def descends(name: str, **given: PyTree) -> bool:
 
 def _built(factory: Factory, given: dict[str, PyTree]) -> Optimizer:
     """An optimizer of which nobody has looked yet what can be traced."""
-    factory = _seeded(factory)
+    factory = seeded(factory)
     chosen = arguments(factory, given)
+    factory = with_groups(factory, chosen)
     try:
         made = factory(**chosen)
         return made if isinstance(made, Optimizer) else Optimizer(factory, chosen, made)
@@ -284,6 +215,27 @@ def _built(factory: Factory, given: dict[str, PyTree]) -> Optimizer:
         raise
     except Exception as error:  # whatever optax or the user's own code raises
         raise ArgumentError(f"{factory.__name__}: {error}".splitlines()[0]) from error
+
+
+def _check_groups(made: Optimizer) -> None:
+    """Refuse groups of an optimizer that asks for values of the objective: it has all leaves."""
+    searches = False
+
+    def bowl(point: PyTree) -> jax.Array:
+        nonlocal searches
+        searches = True
+        return trial_bowl(point)
+
+    try:
+        searches = has_line_search(jax.eval_shape(lambda: made.init(trial_point(made, 2))))
+        jax.eval_shape(lambda: trial_step(made, bowl)[1])
+    except Exception:  # why it cannot take a step is told when it is asked to
+        pass
+    if searches:
+        raise ArgumentError(
+            f"{made.factory.__name__} takes no hyperparameters of groups: it evaluates the "
+            f"objective itself, which is of all leaves at once"
+        )
 
 
 def _check_memory(made: Optimizer) -> None:
@@ -346,7 +298,7 @@ def as_optimizer(given: PyTree) -> Optimizer:
     if callable(getattr(given, "init", None)) and callable(getattr(given, "update", None)):
         return _given(optax.GradientTransformation(given.init, given.update))  # as MultiSteps is
     build, chosen = as_factory(given)
-    for key, default in parameters_of(_seeded(build)).items():
+    for key, default in parameters_of(seeded(build)).items():
         if default is REQUIRED and key == "learning_rate":
             chosen.setdefault(key, DEFAULT_RATE)
     return make(build, **chosen)
@@ -369,11 +321,13 @@ def as_factory(given: object) -> tuple[Factory, dict[str, PyTree]]:
         return Given(given), {}
     if isinstance(given, functools.partial):
         build, chosen = as_factory(given.func)
+        of_groups = {key: value for key, value in given.keywords.items() if is_of_group(key)}
+        plain = {key: value for key, value in given.keywords.items() if key not in of_groups}
         try:
-            bound = signature(build).bind_partial(*given.args, **given.keywords)
+            bound = signature(build).bind_partial(*given.args, **plain)
         except TypeError as error:
             raise ArgumentError(f"{getattr(build, '__name__', build)}: {error}") from None
-        return build, chosen | bound.arguments
+        return build, chosen | bound.arguments | of_groups
     try:
         signature(cast(Factory, given))  # Python's own types have none
     except (TypeError, ValueError):
@@ -417,7 +371,7 @@ def chain(optimizer: object, **before: optax.GradientTransformation) -> Optimize
                 f"a transformation cannot be labelled {label!r}: the optimizer has a "
                 f"hyperparameter of that name"
             )
-    factory = _Preceded(optimizer.factory, tuple(before))
+    factory = Preceded(optimizer.factory, tuple(before))
     return Optimizer(factory, {**optimizer.hyperparameters, **before})
 
 
@@ -427,8 +381,10 @@ def why_not(optimizer: Optimizer) -> str | None:
         update = jax.eval_shape(lambda: trial_step(optimizer)[0])
     except Exception as error:  # whatever optax raises is the reason
         return first_line(error)
-    shape = jax.tree.map(lambda leaf: leaf.shape, update)
-    return None if shape == (2,) else f"its update for a point of shape (2,) is {shape}"
+    shape, wanted = (
+        jax.tree.map(lambda leaf: leaf.shape, x) for x in (update, trial_point(optimizer, 2))
+    )
+    return None if shape == wanted else f"its update for a point of shape {wanted} is {shape}"
 
 
 def resolved(value: PyTree) -> PyTree:

@@ -8,7 +8,8 @@ import optax
 from jaxtyping import Array
 
 from gdjax._util.types import PyTree
-from gdjax.optimizers.optimizer import Scalar, own, random_key
+from gdjax.optimizers.optimizer import Scalar, own
+from gdjax.optimizers.wrappers import random_key
 
 
 class NoiseState(NamedTuple):

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import inspect
 from collections.abc import Callable, Mapping
 
 import jax
@@ -12,7 +11,9 @@ from jax import tree_util
 from jaxtyping import Array, ArrayLike
 
 from gdjax._util.types import PointFunction, PyTree
-from gdjax.optimizers.evaluation import is_lookahead, with_slow_point
+from gdjax.optimizers.catalogue import arguments
+from gdjax.optimizers.evaluation import tolerant
+from gdjax.optimizers.groups import is_of_group, trial_point, with_groups
 from gdjax.optimizers.tree import IN_PYTHON, Factory, Kind, Tree, checked, is_own, signature
 
 Scalar = float | int | Array
@@ -59,6 +60,24 @@ class Optimizer(Tree, optax.GradientTransformationExtraArgs):
         self = tuple.__new__(cls, (init, update))
         self.factory, self._given, self._built = factory, None, None
         return self
+
+    def replace(self, **numbers: PyTree) -> "Optimizer":
+        """The same with other numbers, by their dotted names; those of groups may be new.
+
+        Raises:
+            ArgumentError: a name that it does not have, or a value outside its range.
+
+        Example:
+            >>> import gdjax
+            >>> gdjax.heavy_ball(0.1).replace(**{"learning_rate[w1]": 0.01})
+            heavy_ball(learning_rate=0.1, momentum=0.9, learning_rate[w1]=0.01)
+        """
+        new = {k for k in numbers if is_of_group(k) and k not in self.hyperparameters}
+        if not new:
+            return super().replace(**numbers)
+        taken = arguments(self.factory, {**self.hyperparameters, **{k: numbers[k] for k in new}})
+        made = Optimizer(with_groups(self.factory, taken), taken)
+        return made.replace(**{key: x for key, x in numbers.items() if key not in new})
 
     @property
     def _made(self) -> optax.GradientTransformationExtraArgs:
@@ -128,36 +147,9 @@ def own(build: Factory) -> Callable[..., Optimizer]:
     return factory
 
 
-def random_key(seed: ArrayLike) -> Array:
-    """The random key of a seed; a traced one may be a float."""
-    return jax.random.key(jnp.asarray(seed).astype(jnp.uint32))
-
-
-def tolerant(transformation: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
-    """The transformation, handed only those of the extra arguments that it takes.
-
-    optax hands on all or none; a few of its optimizers, such as ``contrib.sam``, take some.
-    ``optax.lookahead`` comes as one of a single point.
-    """
-    if is_lookahead(transformation):
-        transformation = with_slow_point(transformation)
-    transformation = optax.with_extra_args_support(transformation)
-    taken = inspect.signature(transformation.update).parameters
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
-        return transformation
-
-    def update(
-        updates: PyTree, state: PyTree, params: PyTree = None, **extra: PyTree
-    ) -> tuple[PyTree, PyTree]:
-        extra = {key: value for key, value in extra.items() if key in taken}
-        return transformation.update(updates, state, params, **extra)
-
-    return optax.GradientTransformationExtraArgs(transformation.init, update)
-
-
-def trial_bowl(point: Array) -> Array:
+def trial_bowl(point: PyTree) -> Array:
     """The objective of ``trial_step``: the squared length of a point."""
-    return jnp.sum(point**2)
+    return sum((jnp.sum(leaf**2) for leaf in jax.tree.leaves(point)), jnp.zeros(()))
 
 
 def trial_step(
@@ -170,7 +162,8 @@ def trial_step(
         bowl: the objective, which an optimizer may evaluate by itself.
         dim: number of dimensions.
     """
-    point, slope = jnp.ones(dim), 2 * jnp.ones(dim)
+    point = trial_point(transformation, dim)
+    slope = jax.tree.map(lambda x: 2 * x, point)
     extra = extra_arguments(jnp.zeros(()), slope, bowl, jax.grad(bowl), lambda residuals: residuals)
     taking = optax.with_extra_args_support(transformation)
     return taking.update(slope, taking.init(point), point, **extra)

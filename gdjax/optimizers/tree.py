@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TypeVar, cast
 
@@ -77,6 +78,17 @@ class Kind:
         return tree_util.tree_unflatten(self.tree, leaves)
 
 
+@functools.lru_cache(maxsize=1024)
+def bare(name: str) -> str:
+    """The name of a number apart from the group of leaves that it is of.
+
+    Example:
+        >>> bare("learning_rate[layers[0].w].init_value"), bare("momentum")
+        ('learning_rate.init_value', 'momentum')
+    """
+    return re.sub(r"\[.*\]", "", name)
+
+
 class _Number:
     def __repr__(self) -> str:
         return "NUMBER"
@@ -142,7 +154,7 @@ class Tree:
         for path, part in _parts_of(self.hyperparameters):
             if isinstance(part, Tree):
                 found |= {f"{_name(path)}.{name}": seed for name, seed in part.seeds.items()}
-            elif _name(path[-1:]) == "seed" and type(part) is int:
+            elif bare(_name(path[-1:])) == "seed" and type(part) is int:
                 found[_name(path)] = part
         return found
 
@@ -371,7 +383,7 @@ def checked(name: str, value: PyTree) -> PyTree:
     Raises:
         ArgumentError: what is no number, or one that lies elsewhere.
     """
-    limits = LIMITS.get(name)
+    limits = LIMITS.get(bare(name))
     if type(value) is float and limits and not limits.whole and limits.low < value < limits.high:
         return value  # the usual case, in a tenth of the time
     if isinstance(value, Tracer):
@@ -381,10 +393,10 @@ def checked(name: str, value: PyTree) -> PyTree:
     if callable(value) or isinstance(value, Sequence) or not np.size(value):
         raise refused(name, "be a number", value)
     numbers = as_numbers(name, value)
-    if name == "seed" and not numbers.ndim:
+    if bare(name) == "seed" and not numbers.ndim:
         number = float(numbers)
         if not number.is_integer() or not 0 <= number < 2**32:
-            raise refused("seed", "be a whole number, at least 0 and below 2³²", value)
+            raise refused(name, "be a whole number, at least 0 and below 2³²", value)
         return value if isinstance(value, np.ndarray | np.generic | jax.Array) else int(number)
     if limits is not None and not limits.hold(numbers):
         raise ArgumentError(f"{name} must {limits}, got {value!s:.200}")
@@ -395,6 +407,7 @@ def checked(name: str, value: PyTree) -> PyTree:
 
 def _scheduled(name: str) -> bool:
     """Whether a hyperparameter may be a schedule, or anything else of a factory's own."""
+    name = bare(name)
     return name not in LIMITS or "learning_rate" in name or "weight_decay" in name
 
 
@@ -404,7 +417,7 @@ def limited(factory: object, name: str) -> bool:
     In a factory of anybody else the same name may mean something else.
     """
     module = str(getattr(factory, "__module__", ""))
-    return name in LIMITS and module.partition(".")[0] in ("gdjax", "optax")
+    return bare(name) in LIMITS and module.partition(".")[0] in ("gdjax", "optax")
 
 
 def _written(factory: Factory, hyperparameters: Mapping[str, PyTree]) -> str:
@@ -416,7 +429,10 @@ def _written(factory: Factory, hyperparameters: Mapping[str, PyTree]) -> str:
         f"{key}={_short(value)}"
         for key, value in hyperparameters.items()
         if value is not None
-        and (key in ("learning_rate", "momentum") or not _same(value, defaults.get(key, REQUIRED)))
+        and (
+            bare(key) in ("learning_rate", "momentum")
+            or not _same(value, defaults.get(key, REQUIRED))
+        )
     )
     return f"{factory.__name__}({shown})"
 

@@ -17,7 +17,16 @@ else:
 
 SYMBOLS = {"learning_rate": "α", "momentum": "μ"}
 # Attributes that are lists where kernels differ.
-PER_KERNEL = {"objective", "formula", "fmin", "optimizer", "kernel", "kernel_reason", "tile"}
+PER_KERNEL = {
+    "objective",
+    "formula",
+    "fmin",
+    "target",
+    "optimizer",
+    "kernel",
+    "kernel_reason",
+    "tile",
+}
 WIDEST = 32  # letters of a line in a legend or a title
 UNTOLD = ("start", "objective", "optimizer")  # a title says them already
 
@@ -81,6 +90,12 @@ def statuses(dataset: Dataset) -> np.ndarray:
     ended[is_global] = Status.GLOBAL
     ended[(outcome == Outcome.DIVERGED) | (outcome == Outcome.NONFINITE)] = Status.LOST
     return ended
+
+
+def target_of(dataset: Dataset) -> str:
+    """The targets of what was swept, in words; empty where there is none."""
+    told = dataset.attrs.get("target", "")
+    return ", ".join(dict.fromkeys(filter(None, told if isinstance(told, list) else [told])))
 
 
 def axes_of(dataset: Dataset) -> tuple[str, ...]:

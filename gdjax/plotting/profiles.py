@@ -94,7 +94,7 @@ def runtime_ecdf(ranking: Ranking, *, ax: Axes | None = None) -> AnyFigure:
     first, last = ranking.targets[0], ranking.targets[-1]
     panel.title(
         f"Runtime: {_size(ranking)},\n{len(ranking.targets)} targets from {first:.2g} to "
-        f"{last:.0e} of f(x₀) − f*",
+        f"{last:.0e} of f(x₀) − {_least(ranking)}",
         12,
         above=True,
     )
@@ -136,9 +136,10 @@ def rank_table(ranking: Ranking, *, ax: Axes | None = None) -> AnyFigure:
     for tick, colour in zip(axes.get_xticklabels(), _colours(ranking, labels), strict=True):
         tick.set(rotation_mode="anchor", color=colour)
     axes.spines[:].set_visible(False)
-    precisions = ", ".join(f"{t:g}" for t in ranking.tau)
+    precisions = "τ = " + ", ".join(f"{t:g}" for t in ranking.tau)
+    precisions = "the target" if ranking.by_target else precisions
     axes.set_xlabel(
-        f"rank by mean evaluations to τ = {precisions};\na failure counts {2 * ranking.budget:,}",
+        f"rank by mean evaluations to {precisions};\na failure counts {2 * ranking.budget:,}",
         fontsize=9,
     )
     return figure
@@ -191,7 +192,8 @@ def convergence_bands(
     first.yaxis.set_major_locator(LogLocator(numticks=6))
     first.yaxis.set_minor_locator(NullLocator())
     figure.supxlabel("evaluations", fontsize=11)
-    figure.supylabel("(best f − f*) / (f(x₀) − f*)", fontsize=11)
+    least = _least(ranking)
+    figure.supylabel(f"(best f − {least}) / (f(x₀) − {least})", fontsize=11)
     what = "median and quartiles" if bands else "median"
     figure.suptitle(f"Convergence, {what} over {_starts(ranking)}", fontsize=12)
     _legend(figure, ranking, ranking.order)
@@ -217,7 +219,8 @@ def _profiles(
     for panel, tau, each in zip(panels, ranking.tau, found, strict=True):
         _curves(panel, ranking, each)
         panel.set_xlim(each.x[0], each.x[-1])
-        panel.set_title(f"τ = {tau:g}", fontsize=11)
+        told = ", ".join(dict.fromkeys(ranking.goals)) if ranking.by_target else f"τ = {tau:g}"
+        panel.set_title(told, fontsize=11)
     panels[0].set_ylabel("share of problems solved")
     figure.supxlabel(xlabel, fontsize=11)
     figure.suptitle(title, fontsize=12)
@@ -270,6 +273,11 @@ def _colours(ranking: Ranking, labels: Sequence[str]) -> list[str]:
 
 def _dash(colour: str) -> Literal["-", "--"]:
     return "-" if style.PALETTE.index(colour) < DASHED else "--"
+
+
+def _least(ranking: Ranking) -> str:
+    """What gaps are measured from."""
+    return "target" if ranking.by_target else "f*"
 
 
 def _size(ranking: Ranking) -> str:

@@ -29,6 +29,7 @@ from gdjax.plotting.datasets import (
     scale_of,
     setting,
     statuses,
+    target_of,
 )
 from gdjax.plotting.figure import AnyFigure, Panel, one_panel
 
@@ -45,6 +46,8 @@ def success_rate(
 ) -> AnyFigure:
     """The share of starts that reach a global minimum, against a hyperparameter, with intervals.
 
+    Where the objective has a target, it is the share that meets it.
+
     A second hyperparameter axis makes one line a value. The band is Wilson's interval. With one
     start there is no rate to estimate: it is drawn as arriving or not.
 
@@ -59,7 +62,7 @@ def success_rate(
 
     Raises:
         ArgumentError: no hyperparameter axis or more than two, an unknown one, more lines than
-            colours, or no known global minimum.
+            colours, or neither a known global minimum nor a target.
 
     Reference:
         ``gdjax.metrics.wilson``.
@@ -70,11 +73,16 @@ def success_rate(
             f"success_rate needs a sweep over one or two hyperparameter axes, got "
             f"{', '.join(axes) or 'none'}"
         )
-    if not dataset["is_global"].values.any():
-        raise ArgumentError("success_rate needs a known global minimum, the objective has none")
+    target = target_of(dataset)
+    if not (target or dataset["is_global"].values.any()):
+        raise ArgumentError(
+            "success_rate needs a known global minimum or a target, the objective has none"
+        )
     dataset, against = ascending(dataset), _chosen(dataset, "against", against)
     others = [axis for axis in axes if axis != against]
-    success = (statuses(dataset) == Status.GLOBAL).reshape(dataset.sizes["start"], -1)
+    ended = statuses(dataset)
+    good = dataset["steps_to_tolerance"].values >= 0 if target else ended == Status.GLOBAL
+    success = good.reshape(dataset.sizes["start"], -1)
     dims = [dataset["outcome"].sizes[axis] for axis in axes]
     success = np.moveaxis(success.reshape(-1, *dims), 1 + axes.index(against), -1)
     if others and success.shape[1] > LINES:
@@ -99,12 +107,11 @@ def success_rate(
             panel.fill_between(values, rate.low, rate.high, color=colour, alpha=0.2, linewidth=0)
     if starts > 1:
         panel.yaxis.set_major_formatter(PercentFormatter(1.0))
-        panel.set_ylabel(f"of {starts} starts reach a global minimum")
+        panel.set_ylabel(f"of {starts} starts reach {target or 'a global minimum'}")
     else:
         panel.set_yticks([0, 1], ["no", "yes"])
-        panel.set_ylabel("reaches a global minimum")
-        good = int(rows.sum())
-        panel.set_title(f"{good} of {rows.size}", loc="right", fontsize=11)
+        panel.set_ylabel(f"reaches {target or 'a global minimum'}")
+        panel.set_title(f"{int(rows.sum())} of {rows.size}", loc="right", fontsize=11)
     panel.set(xscale=scale_of(values), ylim=(-0.04, 1.04), xlabel=axis_title(dataset, against))
     if others:
         panel.legend(frameon=False)
@@ -164,8 +171,9 @@ def steps_ecdf(dataset: Dataset, by: str | None = None, *, ax: Axes | None = Non
     panel.set(xscale="log", xlim=(max(0.8 * begin, 1), last), ylim=(0, 1.02))
     panel.set_xlabel("step")
     pooled = [axis for axis in axes if axis != by]
-    tolerance = f"{dataset.attrs['tolerance']:g}"
-    panel.set_ylabel(f"share within {tolerance} of f*")
+    near = target_of(dataset)
+    near = f"that met {near}" if near else f"within {dataset.attrs['tolerance']:g} of f*"
+    panel.set_ylabel(f"share {near}")
     if pooled:  # else lines are of starts alone, as one expects
         counts = [("starts", dataset.sizes["start"])]
         counts += [
@@ -173,7 +181,7 @@ def steps_ecdf(dataset: Dataset, by: str | None = None, *, ax: Axes | None = Non
             for x in pooled
         ]
         told = " × ".join(f"{count:,} {name}" for name, count in counts if count > 1)
-        panel.set_ylabel(f"share within {tolerance} of f*,\nof {told}")
+        panel.set_ylabel(f"share {near},\nof {told}")
     style.plain_logarithmic(panel.xaxis)
     panel.yaxis.set_major_formatter(PercentFormatter(1.0))
     if by is not None and len(groups) <= LINES:

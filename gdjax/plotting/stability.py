@@ -26,6 +26,7 @@ from gdjax.plotting.datasets import (
     need_axes,
     scale_of,
     statuses,
+    target_of,
 )
 from gdjax.plotting.figure import (
     AnyFigure,
@@ -108,7 +109,7 @@ def stability_map(dataset: Dataset, objective: ObjectiveLike, *, ax: Any = None)
         steps_to_tolerance = ground["steps_to_tolerance"].values.reshape(ended.shape)
         _draw_steps(figure, panels[1], steps_to_tolerance, x, y)
         panels[1].set_title(
-            "steps to tolerance" if starts == 1 else "steps to tolerance, median", fontsize=11
+            f"steps to {target_of(dataset) or 'tolerance'}" + ", median" * (starts > 1), fontsize=11
         )
     if (across, up) == ("learning_rate", "momentum"):
         for panel in panels:

@@ -12,6 +12,7 @@ from gdjax._util.display import shown
 from gdjax._util.types import PyTree
 from gdjax.objectives import Objective
 from gdjax.optimizers import Optimizer
+from gdjax.optimizers.groups import has_groups
 
 PRECONDITIONED = ("adam", "rmsprop")
 
@@ -106,7 +107,8 @@ def _known(optimizer: Optimizer) -> tuple[str, dict[str, Any]]:
     module = getattr(optimizer.factory, "__module__", "")
     if module.split(".")[0] not in ("gdjax", "optax"):
         return "", given
-    if any(isinstance(value, optax.GradientTransformation) for value in given.values()):
+    before = any(isinstance(value, optax.GradientTransformation) for value in given.values())
+    if before or has_groups(optimizer):
         return "", given  # what transforms its gradients changes the limit
     other = {
         "adam": name == "adam" and given["nesterov"],

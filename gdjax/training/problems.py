@@ -23,6 +23,7 @@ def problem(
     data: PyTree,
     batch: int | None = None,
     metric: Function | None = None,
+    target: PyTree = None,
     gradient: Function | None = None,
     seed: int = 0,
     name: str | None = None,
@@ -49,14 +50,18 @@ def problem(
             handed the same pytree, of all rows or of a batch.
         batch: how many rows a step sees; None for all of them.
         metric: parameters and data → scalar, to be watched beside the loss.
+        target: what counts as success in sweeps and rankings: a loss, such as 0.05, at most; or a
+            metric by its name, ``{"accuracy": 0.95}``, at least (of one that falls, let it return
+            the negative). It is asked of all data: where steps see batches, and of a metric, only
+            where a sweep judges a descent, after every so many steps and at its end.
         gradient: parameters and data → gradient, derived by hand, like the parameters.
         seed: of the initialisation and of the batches.
         name: what tables and pictures call it; by default the loss's own name.
 
     Raises:
-        ArgumentError: a loss or a metric that returns no scalar, data without rows or of unequal
-            length, a batch of more rows than there are, an ``init`` that no key changes, or
-            parameters that are no floats.
+        ArgumentError: a loss or a metric that returns no scalar, a target of neither, data
+            without rows or of unequal length, a batch of more rows than there are, an ``init``
+            that no key changes, or parameters that are no floats.
 
     Example:
         >>> import gdjax, jax.numpy as jnp, numpy as np
@@ -92,6 +97,7 @@ def problem(
         start=start,
         args=(data,),
         training=Training(init=init if drawn else None, metric=metric, batch=batch, seed=seed),
+        target=target,
     )
     validate(made, numbers=False)
     if batch is not None:

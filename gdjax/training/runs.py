@@ -28,6 +28,7 @@ from gdjax._util.errors import ArgumentError, check_known
 from gdjax._util.memory import check_fits
 from gdjax._util.types import PointLike, PyTree
 from gdjax.objectives import GradientSide, Objective, validate
+from gdjax.objectives.targets import metric_name
 from gdjax.optimizers import Optimizer
 from gdjax.training import records, watching
 from gdjax.training.edges import Edge, edge, is_preconditioned
@@ -295,7 +296,7 @@ class _Asked(NamedTuple):
             looks=Look(*looks.T),
             edge=edge(self.optimizer, f),
             preconditioned=is_preconditioned(self.optimizer),
-            metric=getattr(metric, "__name__", "metric").strip("<>") if metric else "",
+            metric=metric_name(metric) if metric else "",
             point=f.shaped(state.point),
             checkpoints=np.asarray(kept.checkpoints, int),
             parameters=np.asarray(kept.parameters).reshape(len(kept.checkpoints), f.dim),
