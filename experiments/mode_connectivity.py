@@ -27,8 +27,8 @@ def line(folder: Path, *, together: bool) -> gdjax.LandscapeSlice:
 def finding(folder: Path) -> None:
     """The barriers, and the losses of the ends."""
     one, two = (line(folder, together=together) for together in (True, False))
-    assert one.barrier < 0.005
-    assert 0.2 < two.barrier < 0.6
+    assert one.barriers < 0.005
+    assert 0.2 < two.barriers < 0.6
     assert max(*one.end_losses, *two.end_losses) < 0.08
 
 
@@ -36,6 +36,6 @@ def figure(folder: Path) -> Figure:
     """The loss along both lines."""
     drawn, axes = slide("From one start they share a valley", "share of the way", "loss")
     one, two = (line(folder, together=together) for together in (True, False))
-    curve(axes, *two.coordinates, two.losses, ORANGE, "from two initialisations", (0.62, 0.36))
-    curve(axes, *one.coordinates, one.losses, BLUE, "from one", (0.45, 0.08))
+    curve(axes, two.coordinates[0], two.losses, ORANGE, "from two initialisations", (0.62, 0.36))
+    curve(axes, one.coordinates[0], one.losses, BLUE, "from one", (0.45, 0.08))
     return drawn

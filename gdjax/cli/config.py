@@ -54,7 +54,7 @@ def make_problem(asked: OverData) -> objectives.Objective:
         for key in OWN:
             if getattr(asked, key) is not None:
                 raise ArgumentError(f"{key} belongs to a loss: give loss=my_file.py:loss")
-        return _chosen(asked)
+        return _in_batches(asked)
     for key in ("init", "data"):
         if getattr(asked, key) is None:
             raise ArgumentError(f"loss needs {key}: give {key}=my_file.py:{key}")
@@ -84,7 +84,7 @@ def _data(path: Any) -> Any:
         ) from error
 
 
-def _chosen(asked: OverData) -> objectives.Objective:
+def _in_batches(asked: OverData) -> objectives.Objective:
     """The objective of the config; what it takes of batch and seed is its own."""
     node = filled(asked.objective)
     given = {"batch": asked.batch, "seed": asked.seed or None}
