@@ -6,7 +6,7 @@ from commands import called
 from gdjax.cli.studies import studies, told
 
 STUDIES = studies()
-SLOW = {"many_minima", "optimal_momentum", "optimizer_race"}  # more than seconds
+SLOW = {"many_minima", "optimal_momentum", "optimizer_race", "trainability_fractal"}  # more than seconds
 
 
 def answered(name, folder):
