@@ -7,8 +7,8 @@ from gdjax.cli.studies import studies, told
 
 STUDIES = studies()
 SLOW = {  # more than seconds
-    "adaptive_edge", "edge_of_stability", "effective_rate", "many_minima", "noise_scale",
-    "optimal_momentum", "optimizer_race",
+    "adaptive_edge", "edge_of_stability", "effective_rate", "many_minima", "mode_connectivity",
+    "noise_scale", "optimal_momentum", "optimizer_race", "trainability_fractal",
 }  # fmt: skip
 
 

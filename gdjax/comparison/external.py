@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import NamedTuple
 
@@ -124,13 +124,14 @@ def run(
     return Counted(values, functions, gradients)
 
 
-def lowest(objective: Objective, starts: np.ndarray, budget: int = 1000) -> float:
+def lowest(objective: Objective, starts: Iterable[np.ndarray], budget: int = 1000) -> float:
     """The lowest value that BFGS finds from any of the starts, for an f* that is not known.
 
     Raises:
         ArgumentError: the values fall without an end.
     """
-    values = run(ExternalSolver("scipy", "bfgs"), objective, starts, budget).values
+    solver = ExternalSolver("scipy", "bfgs")
+    values = np.concatenate([run(solver, objective, x[None], budget).values for x in starts])
     found = np.nanmin(values)
     scale = 1 + np.nanmax(np.abs(values[:, 0]))
     if not found > -1e6 * scale:

@@ -2,11 +2,12 @@
 
 import itertools
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from tqdm import tqdm
 
 from gdjax import optimizers as lookup
 from gdjax._descent.structured import points_of
@@ -15,12 +16,13 @@ from gdjax._util.arguments import as_seed, flag
 from gdjax._util.errors import ArgumentError
 from gdjax.comparison import cost, external
 from gdjax.comparison.entrants import as_entrants, as_objectives
-from gdjax.comparison.evaluations import Entrant, curves, evaluations_to, visits
+from gdjax.comparison.evaluations import Block, Entrant, curves, evaluations_to, visits
 from gdjax.comparison.ranges import Range, chosen_ranges, draw, with_groups
 from gdjax.comparison.ranking import Ranking, penalised
 from gdjax.objectives import GradientSide, Objective, evaluate, validate
 from gdjax.starts import init
 
+Advance = Callable[[float], bool | None]
 TARGETS = 10.0 ** -np.arange(0.25, 8.01, 0.25)  # of the runtime distribution
 
 
@@ -153,9 +155,16 @@ def rank(
     costs = len(asked.tau) + 2
     cost.check_memory(counts, costs, costs + len(TARGETS), chosen.values(), entrants.values())
     cost.tell_time(counts, chosen.values(), len(entrants), sum(map(bool, searched.values())))
-    arenas = [_arena(f, starts, held_out, seeds, seed) for f in chosen.values()]
-    named = dict(zip(chosen, arenas, strict=True))
-    return _ranking(asked, named, entrants, searched, seed, progress)
+    with _bar(len(chosen) * len(entrants), progress) as bar:
+        arenas = [_arena(f, starts, held_out, seeds, seed, bar) for f in chosen.values()]
+        named = dict(zip(chosen, arenas, strict=True))
+        return _ranking(asked, named, entrants, searched, seed, bar.update)
+
+
+def _bar(pairs: int, shown: bool) -> tqdm:
+    """How many pairs of an objective and an optimizer are done."""
+    form = "{desc}{percentage:3.0f}%|{bar}| {n:.3g} of {total} pairs [{elapsed}<{remaining}]"
+    return tqdm(total=pairs, bar_format=form, disable=not shown, file=sys.stderr)
 
 
 def _precisions(tau: Sequence[float]) -> np.ndarray:
@@ -168,7 +177,10 @@ def _precisions(tau: Sequence[float]) -> np.ndarray:
     return values
 
 
-def _arena(objective: Objective, starts: int, held_out: int, seeds: int, seed: int) -> _Arena:
+def _arena(
+    objective: Objective, starts: int, held_out: int, seeds: int, seed: int,
+    bar: tqdm,
+) -> _Arena:  # fmt: skip
     """The starts of an objective: one stream for those held out, and one for each tuning seed."""
     initialised = objective.domain is None and objective.training and objective.training.init
     sides = None if initialised else objective.needs_domain("a ranking")
@@ -195,7 +207,16 @@ def _arena(objective: Objective, starts: int, held_out: int, seeds: int, seed: i
     if target is not None:
         fmin = -target.level if target.metric else target.value
     if fmin is None:
-        fmin = external.lowest(objective, np.concatenate([held, *tuning]))
+        every = np.concatenate([held, *tuning])
+        what = f"looking for the least value of {objective.name} from start"
+
+        def told() -> Iterator[np.ndarray]:
+            for i, start in enumerate(every):
+                bar.set_description(f"{what} {i + 1} of {len(every)}")
+                yield start
+
+        fmin = external.lowest(objective, told())
+        bar.set_description("")
     return _Arena(objective, tuning, held, fmin)
 
 
@@ -205,10 +226,8 @@ def _ranking(
     entrants: dict[str, Entrant],
     searched: dict[str, dict[str, Range]],
     seed: int,
-    progress: bool,
+    advance: Advance,
 ) -> Ranking:
-    from tqdm import tqdm
-
     p, o, s = len(arenas), len(entrants), asked.seeds
     h = len(next(iter(arenas.values())).held_out)
     at = np.unique(np.geomspace(1, asked.budget, 120).round().astype(int))
@@ -219,18 +238,15 @@ def _ranking(
     spent = np.zeros((p, o), int)
     functions, gradients = np.empty((p, o)), np.empty((p, o))
     settings: dict[str, dict[str, np.ndarray]] = {}
-    bar = tqdm(total=p * o, unit=" pairs", disable=not progress, file=sys.stderr)
     for j, (label, entrant) in enumerate(entrants.items()):
         drawn = _draws(searched.get(label, {}), asked.trials, s, seed)
-        first, spent[:, j] = _tuned(asked, arenas, entrant, drawn, bar.update)
+        first, spent[:, j] = _tuned(asked, arenas, entrant, drawn, advance)
         settings[label] = {name: values[np.arange(s), first] for name, values in drawn.items()}
         for i, arena in enumerate(arenas.values()):
             chosen = {name: values[i] for name, values in settings[label].items()}
-            found = _score(asked, arena, entrant, chosen, at)
+            found = _score(asked, arena, entrant, chosen, at, advance)
             costs[i, j], runtimes[i, j], best[i, j], stuck[i, j], gaps[i, j], *counts = found
             functions[i, j], gradients[i, j] = counts
-            bar.update(0.5)
-    bar.close()
     works = [arena.objective for arena in arenas.values()]
     trial_starts = next(iter(arenas.values())).tuning.shape[1]
     return Ranking(
@@ -266,7 +282,7 @@ def _tuned(
     arenas: dict[str, _Arena],
     entrant: Entrant,
     drawn: Mapping[str, np.ndarray],
-    advance: Callable[[float], bool | None],
+    advance: Advance,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The best trial for each objective and seed ``(p, s)``, and the evaluations spent ``(p,)``."""
     p, s = len(arenas), asked.seeds
@@ -275,8 +291,7 @@ def _tuned(
         return np.zeros((p, s), int), np.zeros(p, int)
     criteria, spent = np.empty((p, s, asked.trials, 2)), np.zeros(p, int)
     for i, arena in enumerate(arenas.values()):
-        criteria[i], spent[i] = _tune(asked, arena, entrant, drawn)
-        advance(0.5)
+        criteria[i], spent[i] = _tune(asked, arena, entrant, drawn, advance)
     if asked.together:
         criteria[:] = criteria.mean(axis=0)
     return np.lexsort((criteria[..., 1], criteria[..., 0]))[..., 0], spent
@@ -292,8 +307,9 @@ def _draws(
 
 
 def _tune(
-    asked: _Asked, arena: _Arena, entrant: Entrant, drawn: Mapping[str, np.ndarray]
-) -> tuple[np.ndarray, int]:
+    asked: _Asked, arena: _Arena, entrant: Entrant, drawn: Mapping[str, np.ndarray],
+    advance: Advance,
+) -> tuple[np.ndarray, int]:  # fmt: skip
     """For each seed and trial, the mean penalised cost and the mean logarithm of what is left."""
     criteria, spent = [], 0
     for k, starts in enumerate(arena.tuning):
@@ -308,6 +324,7 @@ def _tune(
             gap = (block.best[:, -1] - arena.fmin) / height
             rest[block.cells] = np.log(np.clip(gap, 1e-16, 1.0))
             spent += block.gradients
+            advance(_half(block, asked.seeds * rest.size))
         mean = penalised(costs, asked.budget).mean(axis=(0, 2))
         criteria.append(np.stack([mean, left.mean(axis=0)], axis=-1))
     return np.stack(criteria), spent
@@ -319,14 +336,15 @@ def _score(
     entrant: Entrant,
     chosen: Mapping[str, np.ndarray],
     at: np.ndarray,
+    advance: Advance,
 ) -> tuple[Any, ...]:
     """Costs, runtimes, best values and who is stuck ``(s, h, …)``; gaps ``(3, n)``, and counts."""
-    blocks = list(
-        curves(
-            entrant, arena.objective, arena.held_out, chosen, asked.budget, asked.gradient,
-            asked.dtype,
-        )
-    )  # fmt: skip
+    blocks, held = [], arena.held_out
+    for block in curves(
+        entrant, arena.objective, held, chosen, asked.budget, asked.gradient, asked.dtype
+    ):
+        blocks.append(block)
+        advance(_half(block, len(held) * (asked.seeds if chosen else 1)))
     best = np.concatenate([block.best for block in blocks])
     height, costs = arena.met(best, asked.tau)
     _, runtimes = _met(best, arena.fmin, TARGETS)
@@ -341,6 +359,11 @@ def _score(
     counts = np.sum([(block.functions, block.gradients) for block in blocks], axis=0) / len(best)
     stuck = np.concatenate([block.stuck for block in blocks])
     return *map(by_seed, (costs, runtimes, best[:, -1], stuck)), gaps, *counts
+
+
+def _half(block: Block, cells: int) -> float:
+    """The share of a pair that a block of so many cells is: half is tuning, half is scoring."""
+    return (block.cells.stop - block.cells.start) / cells / 2
 
 
 def _elsewhere(entrant: Entrant, arena: _Arena) -> bool:
