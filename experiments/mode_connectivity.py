@@ -10,9 +10,7 @@ Reference: Frankle et al., Linear mode connectivity and the lottery ticket hypot
 import functools
 from pathlib import Path
 
-from left import BLUE, ORANGE, Figure, arrays, curve, slide
-
-import gdjax
+from left import BLUE, ORANGE, Figure, arrays, curve, gdjax, slide
 
 
 @functools.cache
@@ -36,6 +34,6 @@ def figure(folder: Path) -> Figure:
     """The loss along both lines."""
     drawn, axes = slide("From one start they share a valley", "share of the way", "loss")
     one, two = (line(folder, together=together) for together in (True, False))
-    curve(axes, two.coordinates[0], two.losses, ORANGE, "from two initialisations", (0.7, 0.36))
+    curve(axes, two.coordinates[0], two.losses, ORANGE, "from two starts", (0.7, 0.36))
     curve(axes, one.coordinates[0], one.losses, BLUE, "from one", (0.45, 0.08))
     return drawn

@@ -9,6 +9,8 @@ import pytest
 
 import gdjax
 from gdjax import curvature, objectives
+from gdjax._sweep.plan import plan
+from gdjax._sweep.runner import Runner
 
 pytest.importorskip("sklearn")
 NAMES = objectives.network_names()
@@ -103,3 +105,15 @@ def test_a_bad_choice_is_refused_in_one_line(name, chosen, words):
     with pytest.raises(gdjax.ArgumentError) as refused:
         objectives.get(name, **chosen)
     assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "tile"),
+    [("digits_mlp", 1), ("digits_logistic", 16), ("iris_mlp", 32)],
+)
+def test_wide_cells_that_multiply_matrices_of_their_own_go_one_by_one(name, tile):
+    f = objectives.get(name)
+    starts = np.zeros((64, f.dim), np.float32)
+    asked = plan(f, gdjax.heavy_ball(0.1, 0.9), starts, {}, 20, keep=("final_point",))
+    kernel = Runner(asked).kernel
+    assert (kernel.name, kernel.tile) == ("xla_math", tile)

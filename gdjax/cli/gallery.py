@@ -30,7 +30,7 @@ LESSON = (  # in this order they teach; others follow
     "multi_start", "stability_limit", "optimal_momentum", "heavy_ball_cycle",
     "nesterov_vs_heavy_ball", "schedule_conventions", "optax_equivalence", "adam_counterexample",
     "curve_fit", "optimizer_race", "edge_of_stability", "adaptive_edge", "effective_rate",
-    "noise_scale",
+    "noise_scale", "mode_connectivity", "trainability_fractal",
 )  # fmt: skip
 
 
