@@ -226,6 +226,7 @@ DECIDES = [
     case("objective.training", "init", "starts.init is ",
          objective=batched(init=lambda key: 2 * drawn(key))),
     case("objective.training", "batches", "function is ", objective=batched(batch=1, seed=1)),
+    case("objective.target", "base", "target", objective=bowl(target=0.1)),
     case("objective.gradient", "hand", "function is", objective=bowl(gradient=lambda p: 3 * p)),
     case("objective.domain", "base", "domain[1][1] is 3.0 there and 4.0 here",
          objective=bowl(domain=((-2, 1), (-1, 4)))),

@@ -644,7 +644,8 @@ CALLS = {
     ("landscape",): (
         None,
         {"objective.activation": ("relu", {}), "objective.batch": (100, {}),
-         "objective.seed": (100, {})},
+         "objective.seed": (100, {}), "objective.hidden": (9, {"objective": "digits_mlp in 685"}),
+         "objective.rows": (200, {})},
     ),
     ("check",): (
         CHECKED | {"checked": ["gradient of qfsp"]},
