@@ -391,7 +391,8 @@ def test_the_rate_of_a_certificate_is_one_over_the_largest_curvature(fn, rate, t
 # gdjax rank
 
 
-TUNING = dict.fromkeys((*rank.TUNING, "objective", "target")) | {"gradient": "autodiff", "dtype": "float64"}
+TUNING = dict.fromkeys((*rank.TUNING, "objective", "target"))
+TUNING |= {"gradient": "autodiff", "dtype": "float64"}
 
 
 def ranked(found, folder, seconds=1.26, **plot):
