@@ -47,15 +47,15 @@ def landscape(
     .. math:: (a, b) \mapsto f(\theta + a\, u + b\, v)
 
     ===========  ==============================================================================
-    ``random``   random directions through ``at``; of each leaf with two or more dimensions the
+    random       random directions through ``at``; of each leaf with two or more dimensions the
                  weights into one output unit, its last index, are as long as the point's own, and
                  vectors such as biases are held, so that a rescaling of relu layers changes
                  nothing; of a plain vector, or where there are no such leaves, the whole
                  direction is as long as the point
-    ``pca``      the principal directions of ``path`` about its last point
-    ``between``  the line between two points, the plane through three, and the barriers there
-    ``hessian``  the eigenvectors of the largest eigenvalues of the Hessian at ``at``
-    ``axes``     one or two of the variables
+    pca          the principal directions of ``path`` about its last point
+    between      the line between two points, the plane through three, and the barriers there
+    hessian      the eigenvectors of the largest eigenvalues of the Hessian at ``at``
+    axes         one or two of the variables
     ===========  ==============================================================================
 
     A slice shows a plane and hides all the rest, so the result tells how much that is. Of a path:
