@@ -65,7 +65,7 @@ class Starts(NamedTuple):
         dim = objective.dim
         drawn = self.number if self.kind == "latin_hypercube" else last - first
         check_fits(3 * 8 * drawn * dim, f"{drawn:,} starts of {dim} numbers", "take fewer starts")
-        if self.kind == "init" or (self.kind != "grid" and _draws_its_own(objective)):
+        if self.kind == "init" or (self.kind != "grid" and draws_its_own(objective)):
             return _initialised(objective, self.seed, range(first, last))
         domain = objective.needs_domain(f"a {self.kind} of starts")
         low, high = domain.T
@@ -199,7 +199,7 @@ def init(number: int, seed: int = 0) -> Starts:
     return _sample("init", number, as_count("seed", seed, 0, SEEDS))
 
 
-def _draws_its_own(objective: Objective) -> bool:
+def draws_its_own(objective: Objective) -> bool:
     """Whether there is no domain to sample, and an ``init`` instead."""
     training = objective.training
     return not objective.bounded and training is not None and training.init is not None
@@ -291,7 +291,7 @@ def given_or_drawn(objective: Objective, starts: Any, seed: int = 0) -> np.ndarr
     if number > 1:
         need = 4 * 8 * number * objective.dim
         check_fits(need, f"starts={number:,} of {objective.dim} numbers", "take fewer starts")
-        if _draws_its_own(objective):
+        if draws_its_own(objective):
             drawn = _initialised(objective, seed, range(number - 1))
         else:
             low, high = objective.needs_domain("a number of starts").T

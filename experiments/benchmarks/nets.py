@@ -14,12 +14,12 @@ import optax
 import gdjax
 from gdjax.objectives import Objective
 
+from .data import LAST
 from .measure import Effort, in_turn, timed
 
 log = logging.getLogger(__name__)
 
 RATE, MOMENTUM, NEAR = 0.05, 0.9, 0.01
-LAST = "final_point", "final_value"
 # Parameters × rows × descents × steps of a call, and the bounds on its steps.
 WORK, STEPS = 3e9, (10, 1000)
 WIDE, FEW = 10_000, 64  # networks of more parameters are not descended from more starts

@@ -11,7 +11,7 @@ import numpy as np
 from gdjax.cli import clusters, rerun
 from gdjax.cli.config import make_objective, make_optimizer, make_problem, picked
 from gdjax.cli.jobs import Done
-from gdjax.cli.output_folder import OutputFolder
+from gdjax.cli.output_folder import OutputFolder, plain
 from gdjax.cli.settings import Landscape, Train
 from gdjax.objectives import Objective
 from gdjax.training import runs, slices
@@ -94,10 +94,6 @@ def _arrays(objective: Objective, found: LandscapeSlice) -> dict[str, Any]:
 
 def _summary(found: LandscapeSlice) -> dict[str, Any]:
     """What a slice shows and hides, as plain numbers; what is not known is null."""
-
-    def plain(value: float | None) -> float | None:
-        return float(value) if value is not None and math.isfinite(value) else None
-
     worst, seen = found.worst, found.losses[np.isfinite(found.losses)]
     return {
         "objective": found.objective,

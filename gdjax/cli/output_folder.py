@@ -4,6 +4,7 @@ import contextlib
 import csv
 import json
 import logging
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,16 @@ log: logging.Logger = logging.getLogger(__name__)
 
 CONFIG = "config.yaml"
 LONGEST = 200  # bytes of a file's name, of the 255 that a system takes
+
+
+def plain(value: float | None) -> float | None:
+    """A number as a summary has it: what is not known, or not finite, is null.
+
+    Example:
+        >>> plain(0.5), plain(float("nan")), plain(None)
+        (0.5, None, None)
+    """
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
 class OutputFolder:

@@ -10,7 +10,7 @@ import numpy as np
 from gdjax.cli import clusters
 from gdjax.cli.config import make_optimizer, make_problem, picked
 from gdjax.cli.jobs import Done
-from gdjax.cli.output_folder import OutputFolder
+from gdjax.cli.output_folder import OutputFolder, plain
 from gdjax.cli.settings import Train
 from gdjax.objectives import Objective
 from gdjax.training import runs
@@ -73,10 +73,6 @@ def _arrays(objective: Objective, run: runs.TrainingRun) -> dict[str, Any]:
 
 def _summary(run: runs.TrainingRun) -> dict[str, Any]:
     """What became of a run, as plain numbers; what is not known is null."""
-
-    def plain(value: float) -> float | None:
-        return float(value) if np.isfinite(value) else None
-
     return {
         "objective": run.objective,
         "optimizer": run.optimizer,

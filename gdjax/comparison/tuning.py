@@ -20,7 +20,7 @@ from gdjax.comparison.evaluations import Block, Entrant, curves, evaluations_to,
 from gdjax.comparison.ranges import Range, chosen_ranges, draw, with_groups
 from gdjax.comparison.ranking import Ranking, penalised
 from gdjax.objectives import GradientSide, Objective, evaluate, validate
-from gdjax.starts import init
+from gdjax.starts import draws_its_own, init
 
 Advance = Callable[[float], bool | None]
 TARGETS = 10.0 ** -np.arange(0.25, 8.01, 0.25)  # of the runtime distribution
@@ -182,8 +182,7 @@ def _arena(
     bar: tqdm,
 ) -> _Arena:  # fmt: skip
     """The starts of an objective: one stream for those held out, and one for each tuning seed."""
-    initialised = objective.domain is None and objective.training and objective.training.init
-    sides = None if initialised else objective.needs_domain("a ranking")
+    sides = None if draws_its_own(objective) else objective.needs_domain("a ranking")
 
     def drawn(number: int, stream: np.random.SeedSequence) -> np.ndarray:
         """Uniform points of the domain, or initialisations, at which the objective is finite."""
